@@ -1,0 +1,10 @@
+//! The library under `malaria-bench`, a load generator and benchmarker for MQTT brokers.
+//!
+//! Modules are floors of a house: imports go strictly down, and modules on one floor do not know each
+//! other. ARCHITECTURE.md has the plan.
+
+// Floor 0
+pub mod clock;
+pub mod cpu;
+pub mod seed;
+pub mod units;
