@@ -8,3 +8,5 @@ pub mod clock;
 pub mod cpu;
 pub mod seed;
 pub mod units;
+// Floor 1
+pub mod wire;
