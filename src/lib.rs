@@ -9,4 +9,5 @@ pub mod cpu;
 pub mod seed;
 pub mod units;
 // Floor 1
+pub mod stats;
 pub mod wire;

@@ -1,0 +1,152 @@
+use serde::{Deserialize, Serialize};
+
+/// Defines [`Counters`], so that a new counter joins `merge` and the record by being declared.
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Events counted. Messages are counted by whether their *intended* time lies in the interval or
+        /// phase, connections and bytes by when they happened.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: u64,)*
+            /// Connections refused with a CONNACK, by its return code 0-5 (section 3.2.2.3 of MQTT 3.1.1;
+            /// index 0, accepted, stays 0): 1 unacceptable protocol version, 2 identifier rejected,
+            /// 3 server unavailable, 4 bad user name or password, 5 not authorized.
+            pub refused: [u64; 6],
+        }
+
+        impl Counters {
+            /// Adds everything `other` has counted.
+            pub fn merge(&mut self, other: &Counters) {
+                $(self.$name += other.$name;)*
+                for (mine, theirs) in self.refused.iter_mut().zip(other.refused) {
+                    *mine += theirs;
+                }
+            }
+
+            /// What was counted since `earlier`, a former state of the same counters.
+            pub fn since(&self, earlier: &Counters) -> Counters {
+                let mut delta = *self;
+                $(delta.$name -= earlier.$name;)*
+                for (mine, theirs) in delta.refused.iter_mut().zip(earlier.refused) {
+                    *mine -= theirs;
+                }
+                delta
+            }
+        }
+    };
+}
+
+counters! {
+    /// Messages whose intended time came (open loop), or that the window let through (closed loop).
+    due,
+    /// Messages handed to the kernel.
+    sent,
+    /// Messages never sent: the backlog of their publisher was full, or they were in it to the end.
+    shed,
+    /// Messages acknowledged in full: PUBACK at QoS 1, PUBCOMP at QoS 2.
+    acked,
+    /// Messages not acknowledged within the acknowledgement timeout.
+    ack_timeouts,
+    /// Messages not acknowledged when the drain ended, or when their session was lost.
+    unacked_at_end,
+    /// Deliveries that subscribers should have had: each sent message times its subscribers.
+    expected,
+    /// Deliveries that subscribers had, each message counted once per subscriber.
+    delivered,
+    /// Deliveries that never came.
+    lost,
+    /// Deliveries that came again.
+    duplicated,
+    /// Deliveries overtaken by a later message of the same flow (one publisher to one subscriber).
+    reordered,
+    /// Deliveries that came after the measure phase had ended, during the drain. Counted as delivered too.
+    late,
+    /// Arrivals of which it cannot be told any more whether they are deliveries or duplicates, because
+    /// their flow had thousands of separate gaps since. Counted as neither.
+    untold,
+    /// Payloads that are not this run's: no stamp, a malformed one, or another run's.
+    foreign,
+    /// Clients that tried to connect, each counted once however often it tried.
+    connections_asked,
+    /// Clients whose first CONNACK accepted them.
+    connections_established,
+    /// Attempts that TCP refused or could not route.
+    refused_tcp,
+    /// Attempts given up after the connect timeout, waiting for TCP or for CONNACK.
+    connect_timeouts,
+    /// Established connections that ended without being asked to, whatever the cause.
+    connections_lost,
+    /// Of those lost: closed in order by the broker (FIN).
+    closed_by_broker,
+    /// Of those lost: given up because the broker violated the protocol.
+    protocol_errors,
+    /// Lost connections that were established again.
+    reconnects,
+    /// Subscriptions granted.
+    subscribed,
+    /// Subscriptions refused (SUBACK code 0x80), or granted at a lower QoS than asked.
+    subscribe_failures,
+    /// PINGREQ sent.
+    pings,
+    /// PINGRESP received.
+    pongs,
+    /// MQTT bytes received.
+    bytes_in,
+    /// MQTT bytes handed to the kernel.
+    bytes_out,
+    /// MQTT packets received.
+    packets_in,
+    /// MQTT packets sent.
+    packets_out,
+}
+
+impl Counters {
+    /// Connections refused with a CONNACK, whatever the reason.
+    pub fn refused_by_connack(&self) -> u64 {
+        self.refused.iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every counter with a value of its own, through the serialized form, so that none is forgotten.
+    fn numbered() -> Counters {
+        let mut json = serde_json::to_value(Counters::default()).expect("plain data");
+        for (at, value) in json.as_object_mut().expect("a struct").values_mut().enumerate() {
+            *value = if value.is_array() {
+                serde_json::json!([0, 1, 2, 3, 4, 5])
+            } else {
+                serde_json::json!(at as u64 + 1)
+            };
+        }
+        serde_json::from_value(json).expect("the same shape")
+    }
+
+    fn flat(counters: &Counters) -> Vec<u64> {
+        let json = serde_json::to_value(counters).expect("plain data");
+        let values = json.as_object().expect("a struct").values().flat_map(|value| match value.as_array() {
+            Some(array) => array.clone(),
+            None => vec![value.clone()],
+        });
+        values.map(|value| value.as_u64().expect("a count")).collect()
+    }
+
+    #[test]
+    fn merge_adds_every_counter_and_since_takes_it_back() {
+        let one = numbered();
+        let mut sum = one;
+        sum.merge(&one);
+        assert_eq!(flat(&sum), flat(&one).iter().map(|count| count * 2).collect::<Vec<_>>());
+        assert_eq!(sum.since(&one), one);
+        assert_eq!(one.refused_by_connack(), 15);
+    }
+
+    #[test]
+    fn counters_of_other_versions_are_read() {
+        let read: Counters = serde_json::from_str(r#"{ "sent": 7, "of_the_future": 1 }"#).expect("tolerant");
+        assert_eq!(read, Counters { sent: 7, ..Counters::default() });
+    }
+}
