@@ -11,3 +11,5 @@ pub mod units;
 // Floor 1
 pub mod stats;
 pub mod wire;
+// Floor 2
+pub mod client;

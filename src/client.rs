@@ -1,0 +1,456 @@
+//! The protocol state of one MQTT 3.1.1 client, without I/O or clock.
+//!
+//! A [`Client`] is handed the packets that arrived ([`Client::handle_packet`]) and the time, appends what is
+//! to be sent to a buffer of the caller's, and answers with an [`Event`]. It keeps what section 4.1 of the
+//! standard calls the client's session state: PUBLISH packets not yet acknowledged, and the ids of QoS 2
+//! messages received but not yet released. Payloads it does not keep: each message has a token `T` that
+//! comes back with its acknowledgement, and from which its owner can make the payload again for a
+//! redelivery.
+//!
+//! # Life of a connection
+//! 1. The transport is up: [`Client::connect`] writes CONNECT.
+//! 2. [`Event::Connected`] says whether the server has kept the session. If it has, the owner calls
+//!    [`Client::redeliver`] at once; if not, [`Client::abandon`]. Either may be left out when nothing is
+//!    outstanding. Until then nothing can be published.
+//! 3. [`Client::publish`], [`Client::subscribe`] and so on; [`Client::poll_keepalive`] at the times it names.
+//! 4. [`Client::disconnect`], or not; when the transport is gone, [`Client::handle_disconnected`].
+//!
+//! The first connection of a process that wants a persistent session should ask for a clean one: ids that
+//! an earlier process left behind in the server would make it take new messages for redeliveries.
+
+mod error;
+mod handle;
+mod id_set;
+mod keepalive;
+mod outbound;
+mod ring;
+#[cfg(test)]
+mod tests;
+
+pub use error::{ProtocolError, RequestError, WindowFull};
+pub use keepalive::KeepAlive;
+
+use crate::clock::Nanos;
+use crate::wire::{self, ConnectCode, PacketId, PacketType, Publish, QoS, SubAck};
+use id_set::IdSet;
+use outbound::{Found, IDS, Outbound, Stage};
+
+/// What all clients of a run have in common.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Messages of QoS 1 and 2 that may be unacknowledged at one time, 1..=65,535.
+    pub inflight: u16,
+    /// Silence after which PINGREQ is sent; 0 = never.
+    pub keep_alive: Nanos,
+    pub clean_session: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { inflight: u16::MAX, keep_alive: 0, clean_session: true }
+    }
+}
+
+/// Where a client stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// No transport.
+    Offline,
+    /// CONNECT is written, CONNACK is not here yet.
+    Connecting,
+    Online,
+    /// DISCONNECT is written or CONNACK refused the connection: nothing more will be written.
+    Closing,
+}
+
+/// A message to be published; its payload is the concatenation of the parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// A valid topic name; not checked here.
+    pub topic: &'a str,
+    pub qos: QoS,
+    pub retain: bool,
+    pub payload: &'a [&'a [u8]],
+}
+
+/// What a packet from the server meant.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Event<'a, T> {
+    /// Nothing that the owner needs to know.
+    None,
+    Connected {
+        session_present: bool,
+    },
+    /// CONNACK said no; the server closes the connection [MQTT-3.2.2-5].
+    Refused(ConnectCode),
+    /// SUBACK; the codes stand in the order of the filters.
+    Subscribed {
+        id: PacketId,
+        codes: SubAck<'a>,
+    },
+    Unsubscribed(PacketId),
+    /// The message has been seen through: PUBACK or PUBCOMP.
+    Acked(T),
+    /// The same for a message that [`Client::expire_oldest`] had given up.
+    AckedLate(T),
+    /// PUBREC: the server has the QoS 2 message; [`Event::Acked`] is to follow.
+    Received(T),
+    /// PUBLISH. `first` is false when the message is known to have been reported before: a QoS 2 redelivery.
+    Message {
+        publish: Publish<'a>,
+        first: bool,
+    },
+    /// PINGRESP.
+    Pong,
+}
+
+/// Internal state; `resumed`: the server had kept the session when this connection began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Offline,
+    Connecting {
+        clean: bool,
+    },
+    /// Connected, but what is outstanding is neither redelivered nor abandoned.
+    Settling {
+        resumed: bool,
+    },
+    Online {
+        resumed: bool,
+    },
+    Closing,
+}
+
+/// A SUBSCRIBE or UNSUBSCRIBE without its answer.
+#[derive(Clone, Copy, Debug)]
+struct Request {
+    id: PacketId,
+    kind: RequestKind,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum RequestKind {
+    Subscribe { filters: usize },
+    Unsubscribe,
+}
+
+impl RequestKind {
+    fn awaited(self) -> PacketType {
+        match self {
+            RequestKind::Subscribe { .. } => PacketType::SubAck,
+            RequestKind::Unsubscribe => PacketType::UnsubAck,
+        }
+    }
+}
+
+/// State that most clients have most of the time nothing of.
+#[derive(Debug)]
+struct Aside {
+    requests: Vec<Request>,
+    /// QoS 2 messages reported to the owner and not yet released by PUBREL.
+    inbound: IdSet,
+}
+
+impl Aside {
+    fn holds(aside: &Option<Box<Aside>>, id: u16) -> bool {
+        aside.as_ref().is_some_and(|aside| aside.requests.iter().any(|request| request.id.get() == id))
+    }
+}
+
+/// One client's protocol state; `T` is what its owner wants back with the ack of a message.
+///
+/// 64 bytes, and no heap while nothing was ever outstanding. With messages in flight it owns one slot of
+/// the size of `T` + 8 bytes per packet id from the oldest unacknowledged one on, rounded up to a power of
+/// two.
+#[derive(Debug)]
+pub struct Client<T> {
+    outbound: Outbound<T>,
+    aside: Option<Box<Aside>>,
+    last_sent: Nanos,
+    /// When a server that stays silent counts as dead; `Nanos::MAX` while no PINGREQ is unanswered.
+    expires_at: Nanos,
+    phase: Phase,
+    pings_owed: u8,
+}
+
+impl<T: Copy> Default for Client<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Copy> Client<T> {
+    pub fn new() -> Self {
+        Self {
+            outbound: Outbound::new(),
+            aside: None,
+            last_sent: 0,
+            expires_at: Nanos::MAX,
+            phase: Phase::Offline,
+            pings_owed: 0,
+        }
+    }
+
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::Offline => State::Offline,
+            Phase::Connecting { .. } => State::Connecting,
+            Phase::Settling { .. } | Phase::Online { .. } => State::Online,
+            Phase::Closing => State::Closing,
+        }
+    }
+
+    /// Writes CONNECT. The transport must have just come up: asserts that the client is offline.
+    ///
+    /// On an error nothing is written and the client stays offline.
+    pub fn connect(
+        &mut self,
+        connect: &wire::Connect<'_>,
+        now: Nanos,
+        out: &mut Vec<u8>,
+    ) -> Result<(), wire::EncodeError> {
+        assert_eq!(self.phase, Phase::Offline, "connect() on a connection that is in use");
+        connect.encode(out)?;
+        self.phase = Phase::Connecting { clean: connect.clean_session };
+        self.last_sent = now;
+        self.expires_at = Nanos::MAX;
+        self.pings_owed = 0;
+        Ok(())
+    }
+
+    /// Writes SUBSCRIBE; [`Event::Subscribed`] brings its id back. Asserts that the client is online.
+    ///
+    /// A subscription that was unanswered when the connection was lost is forgotten: subscribe again.
+    pub fn subscribe<'f>(
+        &mut self,
+        filters: impl Iterator<Item = (&'f str, QoS)>,
+        now: Nanos,
+        out: &mut Vec<u8>,
+    ) -> Result<PacketId, RequestError> {
+        let id = self.request_id()?;
+        let mut count = 0;
+        wire::encode_subscribe(id, filters.inspect(|_| count += 1), out)?;
+        self.await_answer(id, RequestKind::Subscribe { filters: count }, now);
+        Ok(id)
+    }
+
+    /// Writes UNSUBSCRIBE; [`Event::Unsubscribed`] brings its id back. Asserts that the client is online.
+    pub fn unsubscribe<'f>(
+        &mut self,
+        filters: impl Iterator<Item = &'f str>,
+        now: Nanos,
+        out: &mut Vec<u8>,
+    ) -> Result<PacketId, RequestError> {
+        let id = self.request_id()?;
+        wire::encode_unsubscribe(id, filters, out)?;
+        self.await_answer(id, RequestKind::Unsubscribe, now);
+        Ok(id)
+    }
+
+    fn request_id(&mut self) -> Result<PacketId, RequestError> {
+        assert_eq!(self.state(), State::Online, "a request needs a connection");
+        if !self.has_free_id() {
+            return Err(RequestError::NoFreeId);
+        }
+        let aside = &self.aside;
+        Ok(self.outbound.pass_id(|id| Aside::holds(aside, id)))
+    }
+
+    fn await_answer(&mut self, id: PacketId, kind: RequestKind, now: Nanos) {
+        self.aside_mut().requests.push(Request { id, kind });
+        self.last_sent = now;
+    }
+
+    /// True when [`Client::publish`] would take a message: the client is online, what was outstanding from
+    /// the last connection is settled and, for QoS 1 and 2, the window and the packet ids have room.
+    #[inline]
+    pub fn can_publish(&self, qos: QoS, limits: &Limits) -> bool {
+        matches!(self.phase, Phase::Online { .. }) && (qos == QoS::AtMostOnce || self.has_room(limits))
+    }
+
+    /// Writes PUBLISH. `token` comes back with the acknowledgement; at QoS 0 it is not used.
+    ///
+    /// Asserts that the client is online and settled (see [`Event::Connected`]).
+    #[inline]
+    pub fn publish(
+        &mut self,
+        message: Outgoing<'_>,
+        token: T,
+        limits: &Limits,
+        now: Nanos,
+        out: &mut Vec<u8>,
+    ) -> Result<(), WindowFull> {
+        assert!(matches!(self.phase, Phase::Online { .. }), "publish() while {:?}", self.phase);
+        let stage = match message.qos {
+            QoS::AtMostOnce => None,
+            QoS::AtLeastOnce => Some(Stage::Ack),
+            QoS::ExactlyOnce => Some(Stage::Receipt),
+        };
+        let id = match stage {
+            None => None,
+            Some(_) if !self.has_room(limits) => return Err(WindowFull),
+            Some(stage) => {
+                let aside = &self.aside;
+                Some(self.outbound.push(token, stage, |id| Aside::holds(aside, id)))
+            }
+        };
+        write_publish(&message, false, id, out);
+        self.last_sent = now;
+        Ok(())
+    }
+
+    #[inline]
+    fn has_room(&self, limits: &Limits) -> bool {
+        self.outbound.inflight() < usize::from(limits.inflight) && self.has_free_id()
+    }
+
+    #[inline]
+    fn has_free_id(&self) -> bool {
+        let requests = self.aside.as_ref().map_or(0, |aside| aside.requests.len());
+        self.outbound.ids_in_use() + requests < IDS
+    }
+
+    /// Writes again, in the original order, what a resumed session owes the server [MQTT-4.4.0-1]
+    /// [MQTT-4.6.0-1]: PUBLISH with DUP for what was not received, PUBREL for what was. To be called after
+    /// [`Event::Connected`] with `session_present`, before anything else.
+    ///
+    /// For each PUBLISH, `render` makes the message again from its token (which it may change, say to note
+    /// the new time of sending) and hands it to the [`Resend`].
+    pub fn redeliver(
+        &mut self,
+        now: Nanos,
+        out: &mut Vec<u8>,
+        mut render: impl FnMut(&mut T, Resend<'_>) -> Resent,
+    ) {
+        match self.phase {
+            Phase::Settling { resumed: true } => self.phase = Phase::Online { resumed: true },
+            Phase::Online { .. } if self.outbound.ids_in_use() == 0 => return,
+            phase => panic!("redeliver() while {phase:?} would repeat messages that are on their way"),
+        }
+        for (id, entry) in self.outbound.iter_mut() {
+            let qos = match entry.stage {
+                Stage::Ack => QoS::AtLeastOnce,
+                Stage::Receipt => QoS::ExactlyOnce,
+                Stage::Completion => {
+                    wire::encode_pubrel(id, out);
+                    continue;
+                }
+            };
+            let Resent(()) = render(&mut entry.token, Resend { id, qos, out });
+        }
+        self.last_sent = now;
+    }
+
+    /// Drops what is outstanding; the answer is the tokens that will never be acked, oldest first, without
+    /// those given up before. To be called when the server has not kept the session, or when the owner
+    /// does not care any more.
+    ///
+    /// Asserts that the messages are not on their way: the client is offline, connecting or closing, or has
+    /// just connected and has not called [`Client::redeliver`].
+    pub fn abandon(&mut self) -> impl Iterator<Item = T> + use<T> {
+        match self.phase {
+            Phase::Settling { resumed } => self.phase = Phase::Online { resumed },
+            Phase::Online { .. } => {
+                assert!(self.outbound.ids_in_use() == 0, "abandon() while acks are on their way");
+            }
+            Phase::Offline | Phase::Connecting { .. } | Phase::Closing => {}
+        }
+        self.outbound.take()
+    }
+
+    /// Writes DISCONNECT; the owner then closes the transport [MQTT-3.14.4-1]. Packets that still arrive may
+    /// be handed in; acks count, nothing is answered. Does nothing unless connecting or online.
+    pub fn disconnect(&mut self, out: &mut Vec<u8>) {
+        if matches!(self.state(), State::Connecting | State::Online) {
+            wire::encode_disconnect(out);
+            self.phase = Phase::Closing;
+        }
+    }
+
+    /// The connection is gone. What is outstanding is kept until the next [`Event::Connected`] tells what
+    /// the server has kept; only unanswered subscriptions are forgotten.
+    pub fn handle_disconnected(&mut self) {
+        self.phase = Phase::Offline;
+        self.expires_at = Nanos::MAX;
+        if let Some(aside) = &mut self.aside {
+            aside.requests.clear();
+        }
+        self.drop_empty_aside();
+    }
+
+    /// Messages of QoS 1 and 2 that are neither acked nor given up.
+    #[inline]
+    pub fn inflight(&self) -> usize {
+        self.outbound.inflight()
+    }
+
+    /// Token of the oldest message that is neither acked nor given up.
+    #[inline]
+    pub fn oldest(&self) -> Option<&T> {
+        self.outbound.oldest()
+    }
+
+    /// Gives up waiting for the oldest message: it no longer counts as in flight. Its packet id stays in
+    /// use and it stays part of the session ([`Client::redeliver`] includes it), so that a late ack is no
+    /// error but [`Event::AckedLate`], and the server cannot take a new message for this one.
+    pub fn expire_oldest(&mut self) -> Option<T> {
+        self.outbound.expire_oldest()
+    }
+
+    /// Takes a message for acked although its final ack has not come; the answer is what that ack would
+    /// have been, [`Event::None`] when nothing is outstanding under the id. This is for an owner who, after
+    /// [`ProtocolError::AckOfWrongKind`], carries on with a server known to do so (RabbitMQ's MQTT plugin
+    /// answers a QoS 2 PUBLISH with PUBACK).
+    pub fn settle(&mut self, id: PacketId) -> Event<'static, T> {
+        match self.outbound.stage(id).map(|stage| self.outbound.finish(id, stage)) {
+            Some(Found::OnTime(token)) => Event::Acked(token),
+            Some(Found::Late(token)) => Event::AckedLate(token),
+            Some(Found::Awaits(_) | Found::Nothing) | None => Event::None,
+        }
+    }
+
+    fn aside_mut(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_with(|| Box::new(Aside { requests: Vec::new(), inbound: IdSet::new() }))
+    }
+
+    /// A client that has once subscribed and then only listens at QoS 0 or 1 is to cost no heap.
+    fn drop_empty_aside(&mut self) {
+        if self.aside.as_ref().is_some_and(|aside| aside.requests.is_empty() && aside.inbound.is_empty()) {
+            self.aside = None;
+        }
+    }
+}
+
+/// One message of a redelivery, to be written by [`Resend::publish`].
+#[derive(Debug)]
+pub struct Resend<'a> {
+    id: PacketId,
+    qos: QoS,
+    out: &'a mut Vec<u8>,
+}
+
+/// Proof that a [`Resend`] was used.
+#[derive(Debug)]
+pub struct Resent(());
+
+impl Resend<'_> {
+    pub fn qos(&self) -> QoS {
+        self.qos
+    }
+
+    /// Writes PUBLISH with DUP, the original id and QoS. The payload is the concatenation of the parts.
+    pub fn publish(self, topic: &str, retain: bool, payload: &[&[u8]]) -> Resent {
+        let message = Outgoing { topic, qos: self.qos, retain, payload };
+        write_publish(&message, true, Some(self.id), self.out);
+        Resent(())
+    }
+}
+
+#[inline]
+fn write_publish(message: &Outgoing<'_>, dup: bool, id: Option<PacketId>, out: &mut Vec<u8>) {
+    let length = message.payload.iter().map(|part| part.len()).sum();
+    Publish::encode_head(dup, message.qos, message.retain, message.topic, id, length, out);
+    for part in message.payload {
+        out.extend_from_slice(part);
+    }
+}
