@@ -13,3 +13,4 @@ pub mod stats;
 pub mod wire;
 // Floor 2
 pub mod client;
+pub mod record;

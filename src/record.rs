@@ -1,0 +1,278 @@
+//! The record: the versioned data model of a run's result, one JSON document.
+//!
+//! Conventions: times and durations are nanoseconds, and every number that has a unit names it last
+//! (`p50_ns`, `memory_bytes`, `rate_per_s`). Times of a run count from its start on one monotonic clock.
+//! What was not measured is null. Readers tolerate fields they do not know; a change that breaks readers
+//! changes [`SCHEMA`]. The fields are documented at [`Record`] and the types it leads to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Nanos;
+pub use crate::cpu::Machine;
+pub use crate::stats::Counters;
+
+mod exit;
+mod latency;
+mod plan;
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+pub use exit::{Exit, Outcome};
+pub use latency::{Latencies, Latency};
+pub use plan::{Arrival, Plan, Schedule, Topology};
+pub use verdict::{Evidence, Judgement, Pace, Tail, Verdict};
+
+/// Name and version of the record's format.
+pub const SCHEMA: &str = "malaria-bench/1";
+
+/// The result of one run.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// Wall-clock time of the start, RFC 3339 in UTC: `2026-11-22T12:31:07Z`.
+    pub started_at: String,
+    /// The command line as typed. Never holds a password.
+    pub command: Vec<String>,
+    /// What was asked, with every default resolved.
+    pub plan: Plan,
+    /// What made the record.
+    pub versions: Versions,
+    /// The machine of the generator.
+    pub machine: Machine,
+    /// What was measured.
+    pub broker: Broker,
+    /// Verdict on the run itself: which side set the limit.
+    pub verdict: Verdict,
+    /// Why, in words with the numbers.
+    pub verdict_reasons: Vec<String>,
+    /// The process's exit code: see [`Exit`].
+    pub exit_code: u8,
+    /// Why, in words with the numbers.
+    pub exit_reason: String,
+    /// How the run came to its end.
+    pub ended: Ended,
+    /// Whether something asked was not done: the rest of the record covers what was measured until then.
+    pub partial: bool,
+    /// What cut the run short; null unless `partial`.
+    pub partial_reason: Option<String>,
+    /// Things that the reader of the numbers has to know, in words.
+    pub warnings: Vec<String>,
+    /// The phases that were entered, in order.
+    pub phases: Vec<PhaseTimes>,
+    /// Counts. Messages: those whose intended time lies in the measure phase, until the end of the drain.
+    /// Connections, subscriptions, pings, bytes and packets: of the whole run.
+    pub counts: Counters,
+    /// Latencies. Messages: those whose intended time lies in the measure phase.
+    pub latencies: Latencies,
+    /// The generator's own health.
+    pub generator: Generator,
+    /// One entry for each second of the run, in order.
+    pub series: Vec<Second>,
+}
+
+/// Versions of what made a record.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Versions {
+    /// Version of malaria-bench.
+    pub malaria_bench: String,
+    /// Number behind the slash of the schema.
+    pub record: u32,
+}
+
+impl Versions {
+    /// Of this program.
+    pub fn current() -> Versions {
+        Versions { malaria_bench: env!("CARGO_PKG_VERSION").to_owned(), record: 1 }
+    }
+}
+
+/// The broker that was measured.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Broker {
+    /// Addresses that clients were spread over, `ip:port`, resolved.
+    pub addresses: Vec<String>,
+    /// Whether it was the reflector inside this process.
+    pub embedded: bool,
+    /// CPUs the embedded reflector was pinned to; empty for any other broker.
+    pub cpus: Vec<usize>,
+}
+
+/// The phases of a run, in their order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// TCP connections and CONNECT, until every client that will connect has.
+    Connect,
+    /// SUBSCRIBE, until every SUBACK is in.
+    Subscribe,
+    /// Messages that are not counted.
+    WarmUp,
+    /// Messages that are counted.
+    Measure,
+    /// Waiting for what is under way.
+    Drain,
+    /// DISCONNECT and the end of all connections.
+    Disconnect,
+}
+
+impl Phase {
+    /// As in the record: `warm-up`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Connect => "connect",
+            Phase::Subscribe => "subscribe",
+            Phase::WarmUp => "warm-up",
+            Phase::Measure => "measure",
+            Phase::Drain => "drain",
+            Phase::Disconnect => "disconnect",
+        }
+    }
+}
+
+/// When a phase was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PhaseTimes {
+    /// Which one.
+    pub phase: Phase,
+    /// Start, nanoseconds since the start of the run.
+    pub start_ns: Nanos,
+    /// End, nanoseconds since the start of the run.
+    pub end_ns: Nanos,
+}
+
+/// How a run came to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// All phases went through.
+    #[default]
+    Completed,
+    /// Somebody interrupted it (Ctrl-C, SIGTERM).
+    Interrupted,
+    /// The broker ended it: unreachable, refusing, gone for good, or violating the protocol.
+    Broker,
+    /// The machine ended it: a limit, the kernel, an output that could not be written.
+    Environment,
+    /// A fault of malaria-bench ended it.
+    Internal,
+}
+
+/// One second of a run.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Second {
+    /// The phase at its end.
+    pub phase: Phase,
+    /// Its end, nanoseconds since the start of the run.
+    pub time_ns: Nanos,
+    /// Clients connected at its end.
+    pub connected: u64,
+    /// Messages that came due in this second.
+    pub offered: u64,
+    /// Messages handed to the kernel in this second.
+    pub sent: u64,
+    /// Acknowledgements completed in this second.
+    pub acked: u64,
+    /// Deliveries that arrived in this second.
+    pub delivered: u64,
+    /// Messages shed in this second.
+    pub shed: u64,
+    /// Connections lost in this second.
+    pub connections_lost: u64,
+    /// Median response time of this second's acknowledgements; null with fewer than 12.
+    pub ack_p50_ns: Option<Nanos>,
+    /// 99th percentile of the same; null with fewer than 600.
+    pub ack_p99_ns: Option<Nanos>,
+    /// Median response time of this second's deliveries; null with fewer than 12.
+    pub flight_p50_ns: Option<Nanos>,
+    /// 99th percentile of the same; null with fewer than 600.
+    pub flight_p99_ns: Option<Nanos>,
+}
+
+/// How the generator itself fared. CPU times, busy shares and enters are of the measure phase.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Generator {
+    /// One entry for each worker.
+    pub workers: Vec<Worker>,
+    /// CPU time of all workers in user code, in nanoseconds.
+    pub user_cpu_ns: Nanos,
+    /// CPU time of all workers in the kernel, in nanoseconds.
+    pub system_cpu_ns: Nanos,
+    /// User-space memory for each client, in bytes; null where it was not measured.
+    pub bytes_per_client: Option<u64>,
+    /// Calls of `io_uring_enter`.
+    pub enters: u64,
+}
+
+/// One worker: one ring on one pinned thread.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Worker {
+    /// Number of the CPU it was pinned to.
+    pub cpu: usize,
+    /// CPU time over wall time, 0 to 1.
+    pub busy_share: f64,
+}
+
+impl Generator {
+    /// The busiest CPU and its share (0 to 1): workers that share a CPU add up.
+    pub fn busiest_cpu(&self) -> Option<(usize, f64)> {
+        let mut cpus = std::collections::BTreeMap::new();
+        for worker in &self.workers {
+            *cpus.entry(worker.cpu).or_insert(0.0) += worker.busy_share;
+        }
+        cpus.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+}
+
+/// Why a text is not a record.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    #[error("not a record: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("the record's schema is `{found}`; this version reads `{SCHEMA}`")]
+    Schema { found: String },
+}
+
+impl Record {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// Not JSON, another schema, or a field missing.
+    pub fn from_json(text: &str) -> Result<Record, RecordError> {
+        #[derive(Deserialize)]
+        struct Header {
+            schema: String,
+        }
+        // another schema may have any shape, so its name is looked at first
+        let Header { schema } = serde_json::from_str(text)?;
+        if schema != SCHEMA {
+            return Err(RecordError::Schema { found: schema });
+        }
+        Ok(serde_json::from_str(text)?)
+    }
+
+    /// Fills in verdict and exit code from everything else.
+    pub fn conclude(&mut self) {
+        let judgement = Evidence::of(self).judge();
+        self.verdict = judgement.verdict;
+        self.verdict_reasons = judgement.reasons;
+        let outcome = Outcome::of(self);
+        self.exit_code = outcome.exit.code();
+        self.exit_reason = outcome.reason;
+    }
+
+    /// Length of a phase in nanoseconds; `None` when it was not entered.
+    pub fn span_of(&self, phase: Phase) -> Option<Nanos> {
+        let times = self.phases.iter().find(|times| times.phase == phase)?;
+        Some(times.end_ns.saturating_sub(times.start_ns))
+    }
+
+    /// `messages` of the measure phase per second of it; `None` when there was none.
+    pub fn rate_per_s(&self, messages: u64) -> Option<f64> {
+        let span = self.span_of(Phase::Measure).filter(|span| *span > 0)?;
+        Some(messages as f64 * 1e9 / span as f64)
+    }
+}

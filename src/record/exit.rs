@@ -1,0 +1,136 @@
+use super::{Ended, Record, Verdict};
+use crate::units;
+
+#[cfg(test)]
+mod tests;
+
+/// Exit codes of the process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything asked was done and delivered.
+    Clean = 0,
+    /// A fault of malaria-bench.
+    Internal = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// Kernel, limits, or an output that cannot be written.
+    Environment = 3,
+    /// The broker is unreachable, refuses, violates the protocol, or not all clients connected.
+    Broker = 4,
+    /// Loss, duplicates at QoS 2, reordering within a flow, or missing acknowledgements.
+    Delivery = 5,
+    /// The generator did not keep up with itself.
+    GeneratorLimited = 6,
+    /// Interrupted by a signal.
+    Interrupted = 130,
+}
+
+impl Exit {
+    const ALL: [Exit; 8] = [
+        Exit::Clean,
+        Exit::Internal,
+        Exit::Usage,
+        Exit::Environment,
+        Exit::Broker,
+        Exit::Delivery,
+        Exit::GeneratorLimited,
+        Exit::Interrupted,
+    ];
+
+    /// The exit of this code; a code of the future is an internal fault.
+    pub fn from_code(code: u8) -> Exit {
+        Exit::ALL.into_iter().find(|exit| exit.code() == code).unwrap_or(Exit::Internal)
+    }
+
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// One or two words: `generator-limited`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Exit::Clean => "clean",
+            Exit::Internal => "internal fault",
+            Exit::Usage => "usage",
+            Exit::Environment => "environment",
+            Exit::Broker => "broker",
+            Exit::Delivery => "delivery",
+            Exit::GeneratorLimited => "generator-limited",
+            Exit::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// How a run is to be taken: an exit code, and why in words with the numbers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// The exit code.
+    pub exit: Exit,
+    /// Why.
+    pub reason: String,
+}
+
+impl Outcome {
+    /// Of a record whose verdict and everything before is filled in. An internal fault and an interrupt go
+    /// before everything; of the others the lowest code that applies wins.
+    pub fn of(record: &Record) -> Outcome {
+        let ended = |exit| {
+            let reason = record.partial_reason.clone().unwrap_or_else(|| Exit::name(exit).to_owned());
+            Outcome { exit, reason }
+        };
+        match record.ended {
+            Ended::Internal => return ended(Exit::Internal),
+            Ended::Interrupted => return ended(Exit::Interrupted),
+            Ended::Environment => return ended(Exit::Environment),
+            Ended::Broker => return ended(Exit::Broker),
+            Ended::Completed => {}
+        }
+        let faults = [(Exit::Broker, broker_faults(record)), (Exit::Delivery, delivery_faults(record))];
+        for (exit, faults) in faults {
+            let present = faults.into_iter().filter(|(count, _)| *count > 0);
+            let words: Vec<_> =
+                present.map(|(count, what)| format!("{what}: {}", units::grouped(count))).collect();
+            if !words.is_empty() {
+                return Outcome { exit, reason: words.join(", ") };
+            }
+        }
+        if record.verdict == Verdict::GeneratorLimited {
+            let reason = "the generator was the bottleneck".to_owned();
+            return Outcome { exit: Exit::GeneratorLimited, reason };
+        }
+        Outcome { exit: Exit::Clean, reason: "everything asked was done and delivered".to_owned() }
+    }
+}
+
+type Faults = Vec<(u64, &'static str)>;
+
+fn broker_faults(record: &Record) -> Faults {
+    let counts = &record.counts;
+    vec![
+        (
+            u64::from(record.plan.clients).saturating_sub(counts.connections_established),
+            "clients never connected",
+        ),
+        // a lost connection that came back is no fault by itself: what it cost shows in the delivery
+        (
+            counts.connections_lost.saturating_sub(counts.reconnects),
+            "connections lost and not established again",
+        ),
+        (counts.subscribe_failures, "subscriptions refused"),
+        (if counts.sent == 0 { counts.due } else { 0 }, "messages due of which none was sent"),
+        (counts.protocol_errors, "violations of the protocol by the broker"),
+    ]
+}
+
+fn delivery_faults(record: &Record) -> Faults {
+    let counts = &record.counts;
+    let duplicated = if record.plan.delivery_qos() == 2 { counts.duplicated } else { 0 };
+    vec![
+        (counts.lost, "deliveries lost"),
+        (duplicated, "duplicates at QoS 2"),
+        (counts.reordered, "deliveries out of order"),
+        (counts.ack_timeouts, "acknowledgements timed out"),
+        (counts.unacked_at_end, "messages not acknowledged at the end of the drain"),
+    ]
+}

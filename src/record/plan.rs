@@ -1,0 +1,171 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Nanos;
+
+/// What a run was asked to do, with every default resolved.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// Hosts as given: names or addresses, each with its port if one was given. Clients spread evenly.
+    pub hosts: Vec<String>,
+    /// TCP port of the hosts that name none.
+    pub port: u16,
+    /// Whether to start the reflector inside and measure that.
+    pub embedded: bool,
+    /// Cores asked for.
+    pub cores_asked: u32,
+    /// Cores used: at most what the process may use.
+    pub cores_used: u32,
+    /// Workers: one ring each; more than `cores_used` when the descriptor limit caps a ring.
+    pub workers: u32,
+    /// Clients in all.
+    pub clients: u32,
+    /// Clients that publish.
+    pub publishers: u32,
+    /// Clients that subscribe.
+    pub subscribers: u32,
+    /// Who talks to whom.
+    pub topology: Topology,
+    /// When messages are sent.
+    pub schedule: Schedule,
+    /// QoS of publishing: 0, 1 or 2.
+    pub qos: u8,
+    /// QoS of subscribing: 0, 1 or 2.
+    pub sub_qos: u8,
+    /// Size of each payload, in bytes.
+    pub size_bytes: u64,
+    /// Messages after which each publisher stops; null when the duration ends the measure phase.
+    pub msg_count: Option<u64>,
+    /// Length of the warm-up, in nanoseconds.
+    pub warmup_ns: Nanos,
+    /// Length of the measure phase, in nanoseconds; null when `msg_count` ends it.
+    pub duration_ns: Option<Nanos>,
+    /// Longest wait for what is under way after the measure phase, in nanoseconds.
+    pub drain_ns: Nanos,
+    /// Connections per second over all workers; null when unlimited.
+    pub connect_rate_per_s: Option<f64>,
+    /// Longest wait for TCP and CONNACK, in nanoseconds.
+    pub connect_timeout_ns: Nanos,
+    /// Longest wait for an acknowledgement, in nanoseconds.
+    pub ack_timeout_ns: Nanos,
+    /// Keep-alive, in nanoseconds (whole seconds on the wire); 0 is off.
+    pub keepalive_ns: Nanos,
+    /// Clean session flag of CONNECT.
+    pub clean_session: bool,
+    /// Prefix of client identifiers: client i is `<prefix>-<i>`.
+    pub client_id_prefix: String,
+    /// Topic template, before substitution.
+    pub topic_template: String,
+    /// Schedule that a publisher may be behind before it sheds, in nanoseconds.
+    pub backlog_ns: Nanos,
+    /// Messages due within this span are sent together, in nanoseconds.
+    pub tolerance_ns: Nanos,
+    /// Whether lost connections are established again.
+    pub reconnect: bool,
+    /// Seed of all random streams. A decimal string, because many JSON readers round integers above 2^53.
+    #[serde(with = "decimal")]
+    pub seed: u64,
+    /// Number of the run that every payload carries, as 16 hexadecimal digits.
+    pub run_id: String,
+}
+
+impl Plan {
+    /// QoS that subscribers receive with: the lower of the two (section 4.3 of MQTT 3.1.1).
+    pub fn delivery_qos(&self) -> u8 {
+        self.qos.min(self.sub_qos)
+    }
+}
+
+/// Who talks to whom.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Topology {
+    /// One publisher, one subscriber, one topic per pair.
+    Pairs,
+    /// Many publishers, few subscribers.
+    FanIn,
+    /// Few publishers, many subscribers.
+    FanOut,
+    /// Publishers only: nobody listens.
+    Publish,
+    /// Connect and ping only.
+    Idle,
+}
+
+impl fmt::Display for Topology {
+    /// As on the command line: `fan-in`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Topology::Pairs => "pairs",
+            Topology::FanIn => "fan-in",
+            Topology::FanOut => "fan-out",
+            Topology::Publish => "publish",
+            Topology::Idle => "idle",
+        })
+    }
+}
+
+/// When messages are sent. In JSON an object whose `loop` is `open`, `closed` or `none`.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "loop", rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Open loop: on schedule, whatever the broker does.
+    Open {
+        /// Messages per second over all publishers.
+        rate_per_s: f64,
+        /// How they are spread in time.
+        arrival: Arrival,
+    },
+    /// Closed loop: the next message when the window of its publisher has room.
+    Closed {
+        /// Messages each publisher has under way.
+        inflight: u32,
+    },
+    /// Nobody publishes.
+    None,
+}
+
+/// How messages of the open loop are spread in time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrival {
+    /// Equal gaps, evenly phased over the publishers.
+    Constant,
+    /// Exponential gaps.
+    Poisson,
+}
+
+impl fmt::Display for Arrival {
+    /// As on the command line: `poisson`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Arrival::Constant => "constant",
+            Arrival::Poisson => "poisson",
+        })
+    }
+}
+
+/// A `u64` as a decimal string; read from a number too.
+mod decimal {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(number: &u64, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(number)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            Text(String),
+            Number(u64),
+        }
+        match Either::deserialize(from)? {
+            Either::Number(number) => Ok(number),
+            Either::Text(text) => {
+                text.parse().map_err(|_| D::Error::custom(format!("`{text}` is not a seed")))
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Records for tests.
+
+use std::sync::LazyLock;
+
+use super::*;
+use crate::clock::{MICROSECOND, MILLISECOND, SECOND};
+use crate::stats;
+
+/// 1000 pairs at 20,000 messages a second and QoS 1 against the reflector, for ten seconds: nothing wrong.
+pub(crate) fn clean() -> Record {
+    static CLEAN: LazyLock<Record> = LazyLock::new(make_clean);
+    CLEAN.clone()
+}
+
+fn make_clean() -> Record {
+    let mut record = Record {
+        schema: SCHEMA.to_owned(),
+        started_at: "2026-11-22T12:31:07Z".to_owned(),
+        command: "malaria-bench --embedded --clients 2000 --rate 20k".split(' ').map(str::to_owned).collect(),
+        plan: plan(),
+        versions: Versions { malaria_bench: "0.1.0".to_owned(), record: 1 },
+        machine: Machine {
+            host: "bench".to_owned(),
+            cpu_model: "Intel(R) Xeon(R) Processor".to_owned(),
+            cpus: 2,
+            cpus_allowed: vec![0, 1],
+            kernel: "6.18.44".to_owned(),
+            memory_bytes: 24 << 30,
+            nofile_soft: Some(1024),
+            nofile_hard: Some(20_000),
+        },
+        broker: Broker { addresses: vec!["127.0.0.1:18830".to_owned()], embedded: true, cpus: vec![1] },
+        verdict: Verdict::Unknown,
+        verdict_reasons: vec![],
+        exit_code: 0,
+        exit_reason: String::new(),
+        ended: Ended::Completed,
+        partial: false,
+        partial_reason: None,
+        warnings: vec![],
+        phases: phases(),
+        counts: counts(),
+        latencies: (&latencies()).into(),
+        generator: Generator {
+            workers: vec![Worker { cpu: 0, busy_share: 0.413 }],
+            user_cpu_ns: 312 * MILLISECOND,
+            system_cpu_ns: 3_818 * MILLISECOND,
+            bytes_per_client: Some(219),
+            enters: 61_234,
+        },
+        series: (1..=3).map(second).collect(),
+    };
+    record.conclude();
+    record
+}
+
+fn plan() -> Plan {
+    Plan {
+        hosts: vec!["localhost".to_owned()],
+        port: 1883,
+        embedded: true,
+        cores_asked: 1,
+        cores_used: 1,
+        workers: 1,
+        clients: 2_000,
+        publishers: 1_000,
+        subscribers: 1_000,
+        topology: Topology::Pairs,
+        schedule: Schedule::Open { rate_per_s: 20_000.0, arrival: Arrival::Constant },
+        qos: 1,
+        sub_qos: 1,
+        size_bytes: 100,
+        msg_count: None,
+        warmup_ns: 2 * SECOND,
+        duration_ns: Some(10 * SECOND),
+        drain_ns: 5 * SECOND,
+        connect_rate_per_s: None,
+        connect_timeout_ns: 10 * SECOND,
+        ack_timeout_ns: 30 * SECOND,
+        keepalive_ns: 60 * SECOND,
+        clean_session: true,
+        client_id_prefix: "malaria-bench-4711".to_owned(),
+        topic_template: "bench/%p".to_owned(),
+        backlog_ns: SECOND,
+        tolerance_ns: 100 * MICROSECOND,
+        reconnect: true,
+        seed: u64::MAX - 1,
+        run_id: "6f3a90c1d2e4b587".to_owned(),
+    }
+}
+
+fn phases() -> Vec<PhaseTimes> {
+    let ends = [
+        (Phase::Connect, 150),
+        (Phase::Subscribe, 200),
+        (Phase::WarmUp, 2_200),
+        (Phase::Measure, 12_200),
+        (Phase::Drain, 12_300),
+        (Phase::Disconnect, 12_400),
+    ];
+    let mut start_ns = 0;
+    let mut phases = Vec::new();
+    for (phase, end_ms) in ends {
+        let end_ns = end_ms * MILLISECOND;
+        phases.push(PhaseTimes { phase, start_ns, end_ns });
+        start_ns = end_ns;
+    }
+    phases
+}
+
+fn counts() -> Counters {
+    Counters {
+        due: 200_000,
+        sent: 200_000,
+        acked: 200_000,
+        expected: 200_000,
+        delivered: 200_000,
+        connections_asked: 2_000,
+        connections_established: 2_000,
+        subscribed: 1_000,
+        bytes_in: 31_000_000,
+        bytes_out: 29_000_000,
+        packets_in: 485_000,
+        packets_out: 485_000,
+        ..Counters::default()
+    }
+}
+
+/// Latencies that rise evenly from `from` to `to`.
+pub(crate) fn ramp(count: u64, from: Nanos, to: Nanos) -> stats::Histogram {
+    let mut histogram = stats::Histogram::default();
+    (0..count).for_each(|at| histogram.record(from + (to - from) * at / count.max(1)));
+    histogram
+}
+
+fn latencies() -> stats::Latencies {
+    stats::Latencies {
+        tcp_connect: ramp(2_000, 20 * MICROSECOND, 900 * MICROSECOND),
+        connack: ramp(2_000, 30 * MICROSECOND, 1_200 * MICROSECOND),
+        suback: ramp(1_000, 25 * MICROSECOND, 800 * MICROSECOND),
+        ack_response: ramp(200_000, 15 * MICROSECOND, 420 * MICROSECOND),
+        ack_service: ramp(200_000, 12 * MICROSECOND, 350 * MICROSECOND),
+        flight_response: ramp(200_000, 18 * MICROSECOND, 2 * MILLISECOND),
+        flight_service: ramp(200_000, 16 * MICROSECOND, 1_900 * MICROSECOND),
+        lateness: ramp(200_000, 850, 130 * MICROSECOND),
+        wake_lag: ramp(200_000, 500, 110 * MICROSECOND),
+    }
+}
+
+fn second(at: u64) -> Second {
+    Second {
+        phase: Phase::Measure,
+        time_ns: at * SECOND,
+        connected: 2_000,
+        offered: 20_000,
+        sent: 20_000,
+        acked: 20_000,
+        delivered: 20_000,
+        shed: 0,
+        connections_lost: 0,
+        ack_p50_ns: Some(218_000),
+        ack_p99_ns: Some(416_000),
+        flight_p50_ns: Some(1_010_000),
+        flight_p99_ns: None,
+    }
+}
+
+/// Closed loop at QoS 2 against a broker of its own machine, whose connections were reset after 3.2 s.
+pub(crate) fn broken() -> Record {
+    let mut record = clean();
+    record.plan.embedded = false;
+    record.plan.hosts = vec!["broker.lab".to_owned()];
+    record.plan.cores_asked = 16;
+    record.plan.schedule = Schedule::Closed { inflight: 8 };
+    (record.plan.qos, record.plan.sub_qos) = (2, 2);
+    record.broker = Broker { addresses: vec!["192.0.2.7:1883".to_owned()], embedded: false, cpus: vec![] };
+    record.phases.truncate(4);
+    record.phases[3].end_ns = 5_400 * MILLISECOND;
+    record.ended = Ended::Broker;
+    record.partial = true;
+    record.partial_reason = Some("the broker reset every connection 3.2 s into the measure phase".to_owned());
+    record.warnings = vec!["--cores 16 was asked for, this process may use 1 CPU: using 1".to_owned()];
+    let counts = &mut record.counts;
+    (counts.due, counts.sent, counts.acked, counts.unacked_at_end) = (64_500, 64_500, 64_000, 500);
+    (counts.expected, counts.delivered, counts.lost, counts.duplicated) = (64_500, 63_990, 510, 3);
+    (counts.connections_established, counts.connections_lost, counts.reconnects) = (1_995, 1_995, 0);
+    (counts.refused, counts.refused_tcp) = ([0, 0, 0, 0, 2, 3], 0);
+    record.latencies.suback = Latency::default();
+    record.latencies.flight_response = (&ramp(40, 18 * MICROSECOND, 2 * MILLISECOND)).into();
+    record.latencies.flight_service = (&ramp(40, 16 * MICROSECOND, 2 * MILLISECOND)).into();
+    record.conclude();
+    record
+}
+
+/// Nobody publishes, and the generator's CPU is full.
+pub(crate) fn idle() -> Record {
+    let mut record = clean();
+    record.plan.topology = Topology::Idle;
+    record.plan.schedule = Schedule::None;
+    (record.plan.publishers, record.plan.subscribers) = (0, 0);
+    record.generator.workers = vec![Worker { cpu: 0, busy_share: 0.5 }, Worker { cpu: 0, busy_share: 0.45 }];
+    record.counts = Counters {
+        connections_asked: 2_000,
+        connections_established: 2_000,
+        pings: 12_000,
+        pongs: 12_000,
+        ..Counters::default()
+    };
+    let Latencies { tcp_connect, connack, .. } = record.latencies;
+    record.latencies = Latencies { tcp_connect, connack, ..Latencies::default() };
+    record.conclude();
+    record
+}
