@@ -14,3 +14,5 @@ pub mod wire;
 // Floor 2
 pub mod client;
 pub mod record;
+// Floor 3
+pub mod load;

@@ -1,0 +1,19 @@
+//! The workload: who publishes to whom, when, and what; and whether it arrived.
+//!
+//! Sans-IO: times are parameters, relative to the start of the schedule where that is said.
+
+mod arrival;
+mod body;
+mod flow;
+mod handover;
+mod stamp;
+mod template;
+mod topology;
+
+pub use arrival::{Due, End, Schedule};
+pub use body::Body;
+pub use flow::{Flow, Receipt};
+pub use handover::HandOver;
+pub use stamp::{STAMP_LEN, Stamp};
+pub use template::{Template, TemplateError, Values};
+pub use topology::{Role, Routes, Split, SplitError};

@@ -1,0 +1,141 @@
+//! The delivery check of one flow: one publisher's messages as one subscriber receives them.
+
+/// What an arrived message was to its flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Receipt {
+    /// New, and later than all before it.
+    InOrder,
+    /// New, but a later one had come before.
+    Reordered,
+    /// Had come already.
+    Duplicate,
+    /// Older than everything the flow still remembers: new or not cannot be told. Happens only with
+    /// more than [`Flow::GAPS`] separate gaps.
+    Unknown,
+}
+
+/// Exact in bounded memory: the next expected sequence and the gaps below it. A flow without loss or
+/// reordering owns no memory beyond its 16 bytes.
+#[derive(Default, Debug)]
+pub struct Flow {
+    /// One more than the highest sequence that came.
+    next: u64,
+    /// Missing sequences below `next`, half-open and ascending.
+    gaps: Option<Box<Gaps>>,
+}
+
+#[derive(Default, Debug)]
+struct Gaps {
+    ranges: Vec<(u64, u64)>,
+    /// Sequences below this are forgotten.
+    forgotten: u64,
+}
+
+impl Flow {
+    /// The most separate gaps a flow remembers: 64 KiB.
+    pub const GAPS: usize = 4096;
+
+    /// Takes note of message `sequence`.
+    pub fn receive(&mut self, sequence: u64) -> Receipt {
+        if sequence == self.next {
+            self.next += 1;
+            return Receipt::InOrder;
+        }
+        if sequence > self.next {
+            let gaps = self.gaps.get_or_insert_default();
+            if gaps.ranges.len() == Flow::GAPS {
+                gaps.forgotten = gaps.ranges.remove(0).1;
+            }
+            gaps.ranges.push((self.next, sequence));
+            self.next = sequence.saturating_add(1);
+            return Receipt::InOrder;
+        }
+        self.gaps.as_mut().map_or(Receipt::Duplicate, |gaps| gaps.fill(sequence))
+    }
+}
+
+impl Gaps {
+    fn fill(&mut self, sequence: u64) -> Receipt {
+        let at = self.ranges.partition_point(|&(_, end)| end <= sequence);
+        match self.ranges.get_mut(at) {
+            Some((start, end)) if *start <= sequence => {
+                let (low, high) = (*start, *end);
+                match (low == sequence, high == sequence + 1) {
+                    (true, true) => {
+                        self.ranges.remove(at);
+                    }
+                    (true, false) => *start += 1,
+                    (false, true) => *end -= 1,
+                    (false, false) => {
+                        *end = sequence;
+                        self.ranges.insert(at + 1, (sequence + 1, high));
+                    }
+                }
+                Receipt::Reordered
+            }
+            _ if sequence < self.forgotten => Receipt::Unknown,
+            _ => Receipt::Duplicate,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn a_flow_is_small() {
+        assert_eq!(std::mem::size_of::<Flow>(), 16);
+    }
+
+    #[test]
+    fn order_loss_and_duplicates_are_told_apart() {
+        use Receipt::*;
+        let mut flow = Flow::default();
+        let got: Vec<_> =
+            [0, 1, 1, 5, 3, 3, 2, 4, 4, 6, 0].iter().map(|&sequence| flow.receive(sequence)).collect();
+        assert_eq!(
+            got,
+            [
+                InOrder, InOrder, Duplicate, InOrder, Reordered, Duplicate, Reordered, Reordered, Duplicate,
+                InOrder, Duplicate
+            ]
+        );
+    }
+
+    #[test]
+    fn it_is_right_past_65535_and_at_the_end_of_numbers() {
+        let mut flow = Flow::default();
+        assert!((0..200_000).all(|sequence| flow.receive(sequence) == Receipt::InOrder));
+        assert_eq!(flow.receive(65_536), Receipt::Duplicate);
+        assert_eq!(flow.receive(u64::MAX - 1), Receipt::InOrder);
+        assert_eq!(flow.receive(200_000), Receipt::Reordered);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_is_forgotten_is_said() {
+        let mut flow = Flow::default();
+        let gaps = Flow::GAPS as u64 + 10;
+        (0..gaps).for_each(|i| assert_eq!(flow.receive(2 * i + 1), Receipt::InOrder));
+        assert_eq!(flow.receive(0), Receipt::Unknown);
+        assert_eq!(flow.receive(2 * gaps - 2), Receipt::Reordered);
+    }
+
+    proptest! {
+        #[test]
+        fn it_agrees_with_a_set(sequences in prop::collection::vec(0u64..60, 0..300)) {
+            let (mut flow, mut seen, mut highest) = (Flow::default(), HashSet::new(), None);
+            for sequence in sequences {
+                let expected = match () {
+                    () if !seen.insert(sequence) => Receipt::Duplicate,
+                    () if Some(sequence) > highest => Receipt::InOrder,
+                    () => Receipt::Reordered,
+                };
+                highest = highest.max(Some(sequence));
+                prop_assert_eq!(flow.receive(sequence), expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Who publishes to whom.
+
+use super::Template;
+use crate::record::Topology;
+
+/// How many clients play which part. Clients are numbered publishers first, then subscribers, then
+/// the idle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Split {
+    pub publishers: u32,
+    pub subscribers: u32,
+    pub idle: u32,
+}
+
+/// Numbers of clients that do not add up. Each message names the numbers and the fix.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SplitError {
+    #[error("--clients 0: a run needs at least one client")]
+    NoClients,
+    #[error("--topology {topology} needs at least 2 clients, but --clients is {clients}")]
+    TooFew { topology: Topology, clients: u32 },
+    #[error("{publishers} publishers and {subscribers} subscribers are more than --clients {clients}")]
+    TooMany { publishers: u32, subscribers: u32, clients: u32 },
+    #[error("--topology {topology} has no {part}: leave out --{part}, or choose another topology")]
+    NoSuchPart { topology: Topology, part: &'static str },
+    #[error("--topology {topology} needs at least one of the {part}, but they are 0")]
+    NonePlays { topology: Topology, part: &'static str },
+}
+
+impl Topology {
+    /// Splits `clients` as asked; what is not asked for follows from the shape.
+    pub fn split(
+        self,
+        clients: u32,
+        publishers: Option<u32>,
+        subscribers: Option<u32>,
+    ) -> Result<Split, SplitError> {
+        if clients == 0 {
+            return Err(SplitError::NoClients);
+        }
+        let absent = |part, asked: Option<u32>| match asked {
+            Some(1..) => Err(SplitError::NoSuchPart { topology: self, part }),
+            _ => Ok(0),
+        };
+        let (publishers, subscribers) = match self {
+            Topology::Idle => (absent("publishers", publishers)?, absent("subscribers", subscribers)?),
+            Topology::Publish => (publishers.unwrap_or(clients), absent("subscribers", subscribers)?),
+            _ if clients < 2 => return Err(SplitError::TooFew { topology: self, clients }),
+            _ => match (publishers, subscribers, self) {
+                (Some(publishers), Some(subscribers), _) => (publishers, subscribers),
+                (Some(publishers), None, _) => (publishers, clients.saturating_sub(publishers)),
+                (None, Some(subscribers), _) => (clients.saturating_sub(subscribers), subscribers),
+                (None, None, Topology::FanIn) => (clients - 1, 1),
+                (None, None, Topology::FanOut) => (1, clients - 1),
+                (None, None, _) => (clients / 2, clients / 2),
+            },
+        };
+        if publishers.checked_add(subscribers).is_none_or(|sum| sum > clients) {
+            return Err(SplitError::TooMany { publishers, subscribers, clients });
+        }
+        let none = |part, count: u32, needed: bool| match count {
+            0 if needed => Err(SplitError::NonePlays { topology: self, part }),
+            _ => Ok(()),
+        };
+        none("publishers", publishers, self != Topology::Idle)?;
+        none("subscribers", subscribers, !matches!(self, Topology::Idle | Topology::Publish))?;
+        Ok(Split { publishers, subscribers, idle: clients - publishers - subscribers })
+    }
+}
+
+/// What one client does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Number of the publisher, from 0.
+    Publisher(u32),
+    /// Number of the subscriber, from 0.
+    Subscriber(u32),
+    Idle,
+}
+
+impl Split {
+    pub fn clients(&self) -> u32 {
+        self.publishers + self.subscribers + self.idle
+    }
+
+    /// The part of client `index`.
+    pub fn role(&self, index: u32) -> Role {
+        if index < self.publishers {
+            Role::Publisher(index)
+        } else if index < self.publishers + self.subscribers {
+            Role::Subscriber(index - self.publishers)
+        } else {
+            Role::Idle
+        }
+    }
+}
+
+/// Which publisher reaches which subscriber. Publishers and subscribers are dealt to as many *groups*
+/// as the fewer of them are, in turn; everyone in a group hears everyone in it. Pairs, fan-in and
+/// fan-out are all of this kind, and so is every uneven split. A topic template without a field has one
+/// topic, so one group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Routes {
+    publishers: u32,
+    subscribers: u32,
+    groups: u32,
+}
+
+impl Routes {
+    pub fn new(split: Split, topic: &Template) -> Routes {
+        let Split { publishers, subscribers, .. } = split;
+        let groups = match subscribers {
+            _ if !topic.varies() => 1,
+            0 => publishers,
+            _ => publishers.min(subscribers),
+        };
+        Routes { publishers, subscribers, groups: groups.max(1) }
+    }
+
+    /// Number of groups: what `%p` counts.
+    pub fn groups(&self) -> u32 {
+        self.groups
+    }
+
+    /// The group of publisher or subscriber `number`.
+    pub fn group(&self, number: u32) -> u32 {
+        number % self.groups
+    }
+
+    /// How many publishers `group` has.
+    pub fn publishers_in(&self, group: u32) -> u32 {
+        self.publishers / self.groups + u32::from(group < self.publishers % self.groups)
+    }
+
+    /// The publishers of `group`.
+    pub fn publishers_of(&self, group: u32) -> impl Iterator<Item = u32> + use<> {
+        (group..self.publishers).step_by(self.groups as usize)
+    }
+
+    /// The place of `publisher` among those of its group, if it exists and reaches `group`.
+    pub fn place(&self, publisher: u32, group: u32) -> Option<u32> {
+        (publisher < self.publishers && self.group(publisher) == group).then(|| publisher / self.groups)
+    }
+
+    /// Number of flows, that is pairs of a publisher and a subscriber it reaches.
+    pub fn flows(&self) -> u64 {
+        (0..self.subscribers.min(self.groups))
+            .map(|group| {
+                let subscribers =
+                    self.subscribers / self.groups + u32::from(group < self.subscribers % self.groups);
+                u64::from(subscribers) * u64::from(self.publishers_in(group))
+            })
+            .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes(publishers: u32, subscribers: u32, topic: &str) -> Routes {
+        let split = Split { publishers, subscribers, idle: 0 };
+        Routes::new(split, &topic.parse().unwrap())
+    }
+
+    #[test]
+    fn each_topology_splits_as_its_name_says() {
+        let split = |topology: Topology, clients, p, s| {
+            topology.split(clients, p, s).map(|s| (s.publishers, s.subscribers, s.idle))
+        };
+        assert_eq!(split(Topology::Pairs, 1000, None, None), Ok((500, 500, 0)));
+        assert_eq!(split(Topology::Pairs, 7, None, None), Ok((3, 3, 1)));
+        assert_eq!(split(Topology::Pairs, 10, Some(2), None), Ok((2, 8, 0)));
+        assert_eq!(split(Topology::Pairs, 10, None, Some(2)), Ok((8, 2, 0)));
+        assert_eq!(split(Topology::Pairs, 10, Some(2), Some(3)), Ok((2, 3, 5)));
+        assert_eq!(split(Topology::FanIn, 10, None, None), Ok((9, 1, 0)));
+        assert_eq!(split(Topology::FanOut, 10, None, None), Ok((1, 9, 0)));
+        assert_eq!(split(Topology::FanOut, 10, Some(4), None), Ok((4, 6, 0)));
+        assert_eq!(split(Topology::Publish, 10, None, None), Ok((10, 0, 0)));
+        assert_eq!(split(Topology::Publish, 10, Some(4), None), Ok((4, 0, 6)));
+        assert_eq!(split(Topology::Idle, 10, None, None), Ok((0, 0, 10)));
+    }
+
+    #[test]
+    fn numbers_that_do_not_add_up_are_errors() {
+        let error = |topology: Topology, clients, p, s| topology.split(clients, p, s).unwrap_err();
+        assert_eq!(error(Topology::Idle, 0, None, None), SplitError::NoClients);
+        assert!(matches!(error(Topology::Pairs, 1, None, None), SplitError::TooFew { clients: 1, .. }));
+        assert!(matches!(error(Topology::FanIn, 5, Some(4), Some(2)), SplitError::TooMany { .. }));
+        assert!(matches!(error(Topology::FanIn, 5, Some(u32::MAX), Some(2)), SplitError::TooMany { .. }));
+        assert!(matches!(error(Topology::Idle, 5, Some(1), None), SplitError::NoSuchPart { .. }));
+        assert!(matches!(error(Topology::Publish, 5, None, Some(1)), SplitError::NoSuchPart { .. }));
+        assert!(matches!(error(Topology::Pairs, 5, Some(0), None), SplitError::NonePlays { .. }));
+        assert!(matches!(error(Topology::Pairs, 5, Some(5), None), SplitError::NonePlays { .. }));
+    }
+
+    #[test]
+    fn everybody_in_a_group_hears_everybody_in_it() {
+        // (publishers, subscribers, topic) -> (groups, flows)
+        for (p, s, topic, groups, flows) in [
+            (500, 500, "bench/%p", 500, 500),
+            (999, 1, "bench/%p", 1, 999),
+            (1, 999, "bench/%p", 1, 999),
+            (5, 1000, "bench/%p", 5, 1000),
+            (7, 3, "t/%i", 3, 7),
+            (10, 10, "same", 1, 100),
+            (10, 0, "t/%p", 10, 0),
+        ] {
+            let routes = routes(p, s, topic);
+            assert_eq!((routes.groups(), routes.flows()), (groups, flows), "{p} {s} {topic}");
+            let members: u32 = (0..groups).map(|group| routes.publishers_in(group)).sum();
+            assert_eq!(members, p);
+            for group in 0..groups {
+                let places: Vec<_> =
+                    routes.publishers_of(group).map(|p| routes.place(p, group).unwrap()).collect();
+                assert_eq!(places, (0..routes.publishers_in(group)).collect::<Vec<_>>());
+            }
+        }
+        assert_eq!(routes(5, 5, "%p").place(3, 2), None);
+        assert_eq!(routes(5, 5, "%p").place(5, 0), None);
+    }
+
+    #[test]
+    fn roles_follow_the_numbering() {
+        let split = Split { publishers: 2, subscribers: 1, idle: 1 };
+        let roles: Vec<_> = (0..split.clients()).map(|index| split.role(index)).collect();
+        assert_eq!(roles, [Role::Publisher(0), Role::Publisher(1), Role::Subscriber(0), Role::Idle]);
+    }
+}
