@@ -16,3 +16,5 @@ pub mod client;
 pub mod record;
 // Floor 3
 pub mod load;
+// Floor 4
+pub mod engine;

@@ -1,0 +1,156 @@
+//! The loop of one worker: one pinned thread, one ring, many connections.
+//!
+//! A [`Worker`] owns an io_uring, its table of registered files (a connection is a *slot* of that table
+//! and never takes a file descriptor), one ring of provided receive buffers and a pool of send buffers.
+//! What the bytes mean is the business of an [`App`], which is called back with what happened and
+//! answers through [`Io`]. Nothing here allocates, locks or reads a clock per message: the clock is read
+//! once per batch of completions, and everything due to a connection leaves in one send per batch.
+//!
+//! This is the only floor with I/O and `unsafe`.
+
+mod buffers;
+mod io;
+mod limits;
+mod ring;
+mod slots;
+mod socket;
+mod usage;
+mod waker;
+mod worker;
+
+pub use io::Io;
+pub use limits::{descriptor_limit, probe};
+pub use socket::{PortRange, ephemeral_ports, listen, loopback_source};
+pub use usage::{Usage, process_usage, resident_bytes, thread_usage};
+pub use waker::Waker;
+pub use worker::Worker;
+
+use crate::clock::Nanos;
+use std::fmt;
+use std::net::TcpListener;
+
+/// A connection: its slot in the worker's table of registered files. A slot is used again only after
+/// [`App::closed`] was called for it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Conn(pub u32);
+
+/// Why a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CloseCause {
+    /// [`Io::close`] or [`Io::abort`] was called.
+    Local,
+    /// The peer closed its side.
+    Eof,
+    /// The socket failed with this errno.
+    Error(i32),
+    /// An outgoing connection was never established; the errno says why.
+    ConnectFailed(i32),
+}
+
+impl fmt::Display for CloseCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            CloseCause::Local => f.write_str("closed from this side"),
+            CloseCause::Eof => f.write_str("closed by the peer"),
+            CloseCause::Error(errno) | CloseCause::ConnectFailed(errno) => {
+                std::io::Error::from_raw_os_error(errno).fmt(f)
+            }
+        }
+    }
+}
+
+/// What runs on a worker. Every call is made from the worker's thread; time is [`Io::now`].
+pub trait App {
+    /// Called once, before anything else.
+    fn started(&mut self, _io: &mut Io) {}
+
+    /// An outgoing connection ([`Io::connect`]) is established.
+    fn connected(&mut self, io: &mut Io, conn: Conn);
+
+    /// An incoming connection is established.
+    fn accepted(&mut self, io: &mut Io, conn: Conn);
+
+    /// Bytes arrived. Answers how many of them were used up: the rest is kept and given again, in
+    /// front of what follows.
+    fn data(&mut self, io: &mut Io, conn: Conn, bytes: &[u8]) -> usize;
+
+    /// The kernel took what it had no room for: [`Io::blocked`] is false again.
+    fn writable(&mut self, io: &mut Io, conn: Conn);
+
+    /// The connection is gone and its slot free. Called exactly once per connection.
+    fn closed(&mut self, io: &mut Io, conn: Conn, cause: CloseCause);
+
+    /// Another thread rang this worker's [`Waker`].
+    fn woken(&mut self, io: &mut Io);
+
+    /// The end of every batch of completions: do what is due at [`Io::now`], and answer when to be
+    /// called again at the latest, completions or not (`None`: only on completions).
+    fn pass(&mut self, io: &mut Io) -> Option<Nanos>;
+}
+
+/// What a worker is made of.
+pub struct Config {
+    /// Size of the table of registered files: the most connections at one time. At most
+    /// [`descriptor_limit`].
+    pub connections: u32,
+    /// Accept incoming connections from this socket.
+    pub listener: Option<TcpListener>,
+    /// Number of provided receive buffers, a power of two up to 32,768.
+    pub buffers: u16,
+    /// Bytes of one receive buffer.
+    pub buffer_size: u32,
+    /// Rung by other threads.
+    pub waker: Waker,
+}
+
+impl Config {
+    /// The usual worker: 1,024 receive buffers of 4 KiB.
+    pub fn new(connections: u32, waker: Waker) -> Config {
+        Config { connections, listener: None, buffers: 1024, buffer_size: 4096, waker }
+    }
+}
+
+/// What a worker counted over its life. All are plain counters of events, except the bytes.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Calls of `io_uring_enter`.
+    pub enters: u64,
+    /// Completions reaped.
+    pub completions: u64,
+    pub sends: u64,
+    pub bytes_out: u64,
+    pub receives: u64,
+    pub bytes_in: u64,
+    /// Sends that found the socket's buffer full.
+    pub blocked: u64,
+    /// Receives that ended because the ring of provided buffers was empty.
+    pub no_buffers: u64,
+    /// Completions the kernel lost for want of memory: a generator that cannot count them is at fault.
+    pub overflows: u64,
+    /// Incoming connections turned away because every slot was taken.
+    pub accept_refused: u64,
+}
+
+/// What keeps a worker from starting or running. Each message names the value and the fix.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "io_uring is not available: {source}. {}",
+        "Allow it with `sysctl kernel.io_uring_disabled=0`, or lift the container's seccomp filter"
+    )]
+    Unavailable { source: std::io::Error },
+    #[error("Linux {release} is too old: the engine needs 6.1 or later (it lacks {missing})")]
+    KernelTooOld { release: String, missing: &'static str },
+    #[error(
+        "a ring cannot register {asked} connections: {source}. The hard limit on open files \
+         (`ulimit -Hn`) holds for each ring"
+    )]
+    FileTable { asked: u32, source: std::io::Error },
+    #[error("cannot set up {what}: {source}")]
+    Setup { what: &'static str, source: std::io::Error },
+    #[error("io_uring_enter failed: {source}")]
+    Enter { source: std::io::Error },
+}
+
+#[cfg(test)]
+mod tests;

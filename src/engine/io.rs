@@ -1,0 +1,301 @@
+//! What an application may ask of its worker.
+
+use super::buffers::{BufferId, GROUP, Pool};
+use super::ring::{Op, Ring, Tag};
+use super::slots::{Slot, Slots, State};
+use super::socket::{self, PortRange, RawAddress};
+use super::{CloseCause, Conn, Error, Stats};
+use crate::clock::Nanos;
+use io_uring::{opcode, squeue, types};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
+
+/// The worker as its [`App`](super::App) sees it.
+pub struct Io {
+    pub(super) ring: Ring,
+    pub(super) slots: Slots,
+    pub(super) pool: Pool,
+    pub(super) now: Nanos,
+    pub(super) stats: Stats,
+    /// Slots with something to submit at the end of the pass.
+    dirty: Vec<Conn>,
+    /// Slots whose teardown is complete; the app is told at the end of the batch.
+    pub(super) gone: Vec<(Conn, CloseCause)>,
+    /// Destinations as the kernel reads them; boxed because submissions point to them.
+    remotes: Vec<(SocketAddr, Box<RawAddress>)>,
+    /// Sends queued in this pass. Their completions are certain to come with the enter that submits
+    /// them, because they never wait.
+    pub(super) sends: usize,
+    /// The completions of what is queued call for more work at once.
+    pub(super) urgent: bool,
+    pub(super) open: u32,
+    pub(super) stopping: bool,
+    pub(super) failure: Option<Error>,
+}
+
+impl Io {
+    pub(super) fn new(ring: Ring) -> Io {
+        Io {
+            ring,
+            slots: Slots::default(),
+            pool: Pool::default(),
+            now: crate::clock::now(),
+            stats: Stats::default(),
+            dirty: Vec::with_capacity(1024),
+            gone: Vec::with_capacity(64),
+            remotes: Vec::new(),
+            sends: 0,
+            urgent: false,
+            open: 0,
+            stopping: false,
+            failure: None,
+        }
+    }
+
+    /// The time at which the current batch of completions was reaped.
+    pub fn now(&self) -> Nanos {
+        self.now
+    }
+
+    /// Counters up to now.
+    pub fn stats(&self) -> Stats {
+        Stats { enters: self.ring.enters, ..self.stats }
+    }
+
+    /// Number of slots in use.
+    pub fn connections(&self) -> u32 {
+        self.open
+    }
+
+    /// Starts connecting the free slot `conn` to `remote`, from the address `local` and from `ports`
+    /// when given. Ends in [`App::connected`](super::App::connected) or
+    /// [`App::closed`](super::App::closed).
+    ///
+    /// # Errors
+    /// What `socket`, `setsockopt` or `bind` answered; then neither will be called.
+    pub fn connect(
+        &mut self,
+        conn: Conn,
+        remote: SocketAddr,
+        local: Option<IpAddr>,
+        ports: Option<PortRange>,
+    ) -> io::Result<()> {
+        let socket = socket::outgoing(remote, local, ports)?;
+        // From here the file lives in the ring's table alone.
+        self.ring.submitter().register_files_update(conn.0, &[socket.as_raw_fd()])?;
+        drop(socket);
+        let (address, len) = self.raw_remote(remote);
+        let slot = self.slots.open(conn, State::Connecting);
+        slot.outstanding = 1;
+        let tag = Tag { op: Op::Connect, generation: slot.generation, slot: conn.0 };
+        self.open += 1;
+        let entry = opcode::Connect::new(types::Fixed(conn.0), address, len).build().user_data(tag.bits());
+        // SAFETY: the address is boxed in `remotes`, which only grows while the worker lives.
+        unsafe { self.push(&entry) };
+        Ok(())
+    }
+
+    fn raw_remote(&mut self, remote: SocketAddr) -> (*const libc::sockaddr, libc::socklen_t) {
+        let known = self.remotes.iter().position(|(address, _)| *address == remote);
+        let index = known.unwrap_or_else(|| {
+            self.remotes.push((remote, Box::new(RawAddress::new(remote))));
+            self.remotes.len() - 1
+        });
+        let raw = &self.remotes[index].1;
+        (raw.as_ptr(), raw.len)
+    }
+
+    /// The bytes to be sent on `conn` at the end of this pass: append to them. For a connection that
+    /// is closing they go nowhere.
+    pub fn out(&mut self, conn: Conn) -> &mut Vec<u8> {
+        let slot = self.slots.get_mut(conn);
+        if !slot.out.is_some() {
+            slot.out = self.pool.take();
+        }
+        if !slot.dirty {
+            slot.dirty = true;
+            self.dirty.push(conn);
+        }
+        self.pool.get_mut(slot.out)
+    }
+
+    /// Bytes written to `conn` that the kernel has not taken.
+    pub fn unsent(&self, conn: Conn) -> usize {
+        let slot = self.slots.get(conn);
+        let len = |id: BufferId| if id.is_some() { self.pool.get(id).len() } else { 0 };
+        len(slot.sending) - slot.sent as usize + len(slot.out)
+    }
+
+    /// Whether the kernel's buffer for `conn` is full. [`App::writable`](super::App::writable) tells
+    /// the end of it.
+    pub fn blocked(&self, conn: Conn) -> bool {
+        self.slots.get(conn).blocked
+    }
+
+    /// Closes `conn` after what is unsent has gone. The app hears [`App::closed`](super::App::closed)
+    /// and nothing else.
+    pub fn close(&mut self, conn: Conn) {
+        let slot = self.slots.get_mut(conn);
+        match slot.state {
+            State::Open if slot.out.is_some() || slot.sending_now => slot.state = State::Draining,
+            State::Open | State::Connecting => self.abort(conn),
+            State::Draining | State::Closing | State::Free => {}
+        }
+    }
+
+    /// Closes `conn` now; what is unsent is lost.
+    pub fn abort(&mut self, conn: Conn) {
+        self.tear_down(conn, CloseCause::Local);
+    }
+
+    /// Ends the worker's loop after this pass. Open connections are closed by the kernel.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// Arms the multishot receive (Linux 6.0) of `conn`.
+    pub(super) fn receive(&mut self, conn: Conn) {
+        let slot = self.slots.get_mut(conn);
+        slot.receiving = true;
+        slot.outstanding += 1;
+        let tag = Tag { op: Op::Receive, generation: slot.generation, slot: conn.0 };
+        let entry = opcode::RecvMulti::new(types::Fixed(conn.0), GROUP).build().user_data(tag.bits());
+        // SAFETY: points to no memory of ours; the provided buffers outlive the ring's use of them.
+        unsafe { self.push(&entry) };
+    }
+
+    /// Cancels whatever `conn` waits for and closes its file. The slot is free when the last
+    /// completion is in.
+    pub(super) fn tear_down(&mut self, conn: Conn, cause: CloseCause) {
+        let slot = self.slots.get_mut(conn);
+        if matches!(slot.state, State::Closing | State::Free) {
+            return;
+        }
+        slot.state = State::Closing;
+        slot.cause = cause;
+        let waits = slot.outstanding > 0;
+        slot.outstanding += 1 + u8::from(waits);
+        let generation = slot.generation;
+        let tag = |op| Tag { op, generation, slot: conn.0 }.bits();
+        if waits {
+            let all = types::CancelBuilder::fd(types::Fixed(conn.0)).all();
+            let cancel = opcode::AsyncCancel2::new(all).build().user_data(tag(Op::Cancel));
+            // SAFETY: points to no memory.
+            unsafe { self.push(&cancel) };
+        }
+        let close = opcode::Close::new(types::Fixed(conn.0)).build().user_data(tag(Op::Close));
+        // SAFETY: points to no memory.
+        unsafe { self.push(&close) };
+        self.urgent = true;
+    }
+
+    /// Counts one completion of `conn` as in; frees a closing slot with its last one.
+    pub(super) fn completed(&mut self, conn: Conn) {
+        let slot = self.slots.get_mut(conn);
+        slot.outstanding -= 1;
+        if slot.outstanding == 0 && slot.state == State::Closing {
+            for id in [slot.sending, slot.out, slot.carry] {
+                if id.is_some() {
+                    self.pool.put(id);
+                }
+            }
+            slot.state = State::Free;
+            (slot.sending, slot.out, slot.carry) = (BufferId::NONE, BufferId::NONE, BufferId::NONE);
+            let cause = slot.cause;
+            self.open -= 1;
+            self.gone.push((conn, cause));
+        }
+    }
+
+    /// Queues one send for every connection that has bytes and none with the kernel.
+    pub(super) fn flush(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for conn in dirty.drain(..) {
+            let slot = self.slots.get_mut(conn);
+            slot.dirty = false;
+            if !slot.out.is_some() || slot.sending_now {
+                continue;
+            }
+            match slot.state {
+                State::Open | State::Draining if self.pool.get(slot.out).is_empty() => {
+                    self.pool.put(std::mem::replace(&mut slot.out, BufferId::NONE));
+                    self.drained(conn);
+                }
+                State::Open | State::Draining => {
+                    slot.sending = std::mem::replace(&mut slot.out, BufferId::NONE);
+                    slot.sent = 0;
+                    self.send(conn);
+                }
+                // Freed with the slot's last completion.
+                State::Closing | State::Connecting => {}
+                State::Free => {
+                    self.pool.put(std::mem::replace(&mut slot.out, BufferId::NONE));
+                }
+            }
+        }
+        self.dirty = dirty;
+    }
+
+    /// Sends what is left of the slot's `sending` buffer. `MSG_DONTWAIT` makes it complete within the
+    /// enter that submits it, whole, in part or with EAGAIN, so that a pass can wait for exactly its
+    /// sends and one event more.
+    pub(super) fn send(&mut self, conn: Conn) {
+        let slot = self.slots.get_mut(conn);
+        slot.sending_now = true;
+        slot.outstanding += 1;
+        let rest = &self.pool.get(slot.sending)[slot.sent as usize..];
+        let tag = Tag { op: Op::Send, generation: slot.generation, slot: conn.0 };
+        let entry = opcode::Send::new(types::Fixed(conn.0), rest.as_ptr(), rest.len() as u32)
+            .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+            .build()
+            .user_data(tag.bits());
+        self.sends += 1;
+        self.urgent |= slot.state == State::Draining;
+        self.stats.sends += 1;
+        // SAFETY: the buffer belongs to the slot until this send completes: `sending_now` keeps `out`
+        // and `flush` off it, and `completed` returns it to the pool only with the last completion.
+        unsafe { self.push(&entry) };
+    }
+
+    /// Waits until the socket of `conn` has room again.
+    pub(super) fn await_room(&mut self, conn: Conn) {
+        let slot = self.slots.get_mut(conn);
+        slot.blocked = true;
+        slot.outstanding += 1;
+        let tag = Tag { op: Op::Room, generation: slot.generation, slot: conn.0 };
+        let entry =
+            opcode::PollAdd::new(types::Fixed(conn.0), libc::POLLOUT as u32).build().user_data(tag.bits());
+        self.stats.blocked += 1;
+        // SAFETY: points to no memory.
+        unsafe { self.push(&entry) };
+    }
+
+    /// The last byte of `conn` has gone: closes it if it was waiting for that.
+    pub(super) fn drained(&mut self, conn: Conn) {
+        let slot: &Slot = self.slots.get(conn);
+        if slot.state == State::Draining && !slot.out.is_some() && !slot.sending_now {
+            self.tear_down(conn, CloseCause::Local);
+        }
+    }
+
+    /// Marks `conn` for the next flush, if it has bytes.
+    pub(super) fn mark(&mut self, conn: Conn) {
+        let slot = self.slots.get_mut(conn);
+        if slot.out.is_some() && !slot.dirty {
+            slot.dirty = true;
+            self.dirty.push(conn);
+        }
+    }
+
+    /// Queues `entry`; a ring that refuses ends the worker after this pass.
+    ///
+    /// # Safety
+    /// As for [`Ring::push`].
+    pub(super) unsafe fn push(&mut self, entry: &squeue::Entry) {
+        // SAFETY: forwarded to the caller.
+        if let Err(error) = unsafe { self.ring.push(entry) } {
+            self.failure.get_or_insert(error);
+        }
+    }
+}

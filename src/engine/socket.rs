@@ -1,0 +1,147 @@
+//! TCP sockets as the engine wants them.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+/// The range `connect` takes local ports from, both ends included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PortRange {
+    pub low: u16,
+    pub high: u16,
+}
+
+impl PortRange {
+    /// Every port that needs no privilege.
+    pub const WIDEST: PortRange = PortRange { low: 1024, high: 65535 };
+
+    pub fn ports(self) -> u32 {
+        u32::from(self.high) - u32::from(self.low) + 1
+    }
+}
+
+/// The system's range (`net.ipv4.ip_local_port_range`, for IPv6 too).
+pub fn ephemeral_ports() -> PortRange {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut ends = text.split_whitespace().map_while(|end| end.parse().ok());
+    match (ends.next(), ends.next()) {
+        (Some(low), Some(high)) if low <= high => PortRange { low, high },
+        _ => PortRange { low: 32768, high: 60999 },
+    }
+}
+
+/// A socket address as the kernel reads it.
+#[derive(Clone, Copy)]
+pub struct RawAddress {
+    storage: libc::sockaddr_storage,
+    pub len: libc::socklen_t,
+}
+
+impl RawAddress {
+    pub fn new(address: SocketAddr) -> RawAddress {
+        // SAFETY: sockaddr_storage is plain data, large and aligned enough for both families, and all
+        // zeroes is valid for each.
+        unsafe {
+            let mut storage: libc::sockaddr_storage = std::mem::zeroed();
+            let len = match address {
+                SocketAddr::V4(v4) => {
+                    let raw = &mut *(&raw mut storage).cast::<libc::sockaddr_in>();
+                    raw.sin_family = libc::AF_INET as libc::sa_family_t;
+                    raw.sin_port = v4.port().to_be();
+                    raw.sin_addr.s_addr = u32::from_ne_bytes(v4.ip().octets());
+                    std::mem::size_of::<libc::sockaddr_in>()
+                }
+                SocketAddr::V6(v6) => {
+                    let raw = &mut *(&raw mut storage).cast::<libc::sockaddr_in6>();
+                    raw.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+                    raw.sin6_port = v6.port().to_be();
+                    raw.sin6_addr.s6_addr = v6.ip().octets();
+                    raw.sin6_scope_id = v6.scope_id();
+                    std::mem::size_of::<libc::sockaddr_in6>()
+                }
+            };
+            RawAddress { storage, len: len as libc::socklen_t }
+        }
+    }
+
+    pub fn as_ptr(&self) -> *const libc::sockaddr {
+        (&raw const self.storage).cast()
+    }
+}
+
+/// Since Linux 6.3; absent from the libc crate.
+const IP_LOCAL_PORT_RANGE: libc::c_int = 51;
+
+/// An unconnected socket for connecting to `remote`, bound to `local` when given (the port is chosen
+/// at `connect`, so one source address serves a full port range *per destination*).
+pub fn outgoing(remote: SocketAddr, local: Option<IpAddr>, ports: Option<PortRange>) -> io::Result<OwnedFd> {
+    let socket = stream(remote)?;
+    set(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+    if let Some(PortRange { low, high }) = ports {
+        let range = i32::from_ne_bytes((u32::from(high) << 16 | u32::from(low)).to_ne_bytes());
+        set(socket.as_raw_fd(), libc::IPPROTO_IP, IP_LOCAL_PORT_RANGE, range)?;
+    }
+    if let Some(local) = local {
+        set(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
+        bind(socket.as_raw_fd(), SocketAddr::new(local, 0))?;
+    }
+    Ok(socket)
+}
+
+/// A listening socket that several workers may share by having one each (`SO_REUSEPORT`): the kernel
+/// spreads connections over them. Accepted sockets inherit `TCP_NODELAY`.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = stream(address)?;
+    set(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    set(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+    set(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+    if let SocketAddr::V6(v6) = address {
+        let only = i32::from(v6.ip() != &Ipv6Addr::UNSPECIFIED);
+        set(socket.as_raw_fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, only)?;
+    }
+    bind(socket.as_raw_fd(), address)?;
+    // The kernel lowers it to net.core.somaxconn.
+    // SAFETY: no pointers.
+    check(unsafe { libc::listen(socket.as_raw_fd(), 65535) })?;
+    Ok(TcpListener::from(socket))
+}
+
+fn stream(peer: SocketAddr) -> io::Result<OwnedFd> {
+    let family = if peer.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: no pointers; a new descriptor or -1 comes back, and nobody else owns it.
+    unsafe {
+        let fd = libc::socket(family, kind, 0);
+        check(fd)?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+fn bind(socket: RawFd, address: SocketAddr) -> io::Result<()> {
+    let raw = RawAddress::new(address);
+    // SAFETY: pointer and length describe `raw`, which outlives the call.
+    check(unsafe { libc::bind(socket, raw.as_ptr(), raw.len) })
+}
+
+fn set(socket: RawFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let len = std::mem::size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: pointer and length describe `value`, which outlives the call.
+    check(unsafe { libc::setsockopt(socket, level, option, (&raw const value).cast(), len) })
+}
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Source addresses for `remote` when one does not have enough ports: on loopback all of 127/8 is this
+/// machine's, elsewhere the kernel's choice of source is the only one.
+pub fn loopback_source(remote: SocketAddr, index: u32) -> Option<IpAddr> {
+    match remote.ip() {
+        IpAddr::V4(v4) if v4.is_loopback() => {
+            // 127.0.0.1, 127.0.0.2, ... without .0 and .255, which some people filter.
+            let (high, low) = (index / 254, index % 254 + 1);
+            Some(IpAddr::V4(Ipv4Addr::from(0x7f00_0000 | high << 8 | low)))
+        }
+        _ => None,
+    }
+}

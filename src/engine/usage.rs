@@ -1,0 +1,73 @@
+//! What a thread or the process has used of the machine.
+
+use crate::clock::Nanos;
+
+/// CPU time and context switches since the thread or process began.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Usage {
+    pub user_ns: Nanos,
+    pub system_ns: Nanos,
+    /// Switches because the thread waited.
+    pub voluntary_switches: u64,
+    /// Switches because somebody else wanted the CPU.
+    pub involuntary_switches: u64,
+}
+
+impl Usage {
+    pub fn cpu_ns(self) -> Nanos {
+        self.user_ns + self.system_ns
+    }
+
+    /// What was used between `earlier` and this.
+    pub fn since(self, earlier: Usage) -> Usage {
+        Usage {
+            user_ns: self.user_ns - earlier.user_ns,
+            system_ns: self.system_ns - earlier.system_ns,
+            voluntary_switches: self.voluntary_switches - earlier.voluntary_switches,
+            involuntary_switches: self.involuntary_switches - earlier.involuntary_switches,
+        }
+    }
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Usage) {
+        self.user_ns += other.user_ns;
+        self.system_ns += other.system_ns;
+        self.voluntary_switches += other.voluntary_switches;
+        self.involuntary_switches += other.involuntary_switches;
+    }
+}
+
+/// `getrusage(RUSAGE_THREAD)`.
+pub fn thread_usage() -> Usage {
+    usage(libc::RUSAGE_THREAD)
+}
+
+/// `getrusage(RUSAGE_SELF)`.
+pub fn process_usage() -> Usage {
+    usage(libc::RUSAGE_SELF)
+}
+
+fn usage(who: libc::c_int) -> Usage {
+    // SAFETY: all-zero is a valid rusage, and the call writes one.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        assert_eq!(libc::getrusage(who, &mut usage), 0, "getrusage");
+        usage
+    };
+    let nanos = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1_000;
+    Usage {
+        user_ns: nanos(usage.ru_utime),
+        system_ns: nanos(usage.ru_stime),
+        voluntary_switches: usage.ru_nvcsw as u64,
+        involuntary_switches: usage.ru_nivcsw as u64,
+    }
+}
+
+/// Bytes of user memory the process occupies now (`/proc/self/statm`, resident pages); 0 when unreadable.
+pub fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    // SAFETY: no pointers.
+    pages * unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64
+}

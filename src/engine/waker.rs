@@ -1,0 +1,50 @@
+//! How other threads get a worker out of its wait.
+
+use super::Error;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A bell (an eventfd) for one worker. Ringing it while it is already rung costs one atomic swap.
+#[derive(Clone)]
+pub struct Waker(Arc<Bell>);
+
+struct Bell {
+    eventfd: OwnedFd,
+    rung: AtomicBool,
+}
+
+impl Waker {
+    pub fn new() -> Result<Waker, Error> {
+        // SAFETY: no pointers; a descriptor or -1 comes back.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(Error::Setup { what: "an eventfd", source: io::Error::last_os_error() });
+        }
+        // SAFETY: a new descriptor that nobody else owns.
+        let eventfd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Waker(Arc::new(Bell { eventfd, rung: AtomicBool::new(false) })))
+    }
+
+    /// Makes the worker call [`App::woken`](super::App::woken) soon.
+    pub fn wake(&self) {
+        if self.0.rung.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let one = 1u64.to_ne_bytes();
+        // SAFETY: eight readable bytes. The write cannot fail: the counter is at most 1.
+        let written = unsafe { libc::write(self.0.eventfd.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        assert_eq!(written, 8, "eventfd: {}", io::Error::last_os_error());
+    }
+
+    pub(super) fn fd(&self) -> RawFd {
+        self.0.eventfd.as_raw_fd()
+    }
+
+    /// To be called before looking at whatever the bell announces, or an announcement could be missed.
+    pub(super) fn heard(&self) {
+        self.0.rung.store(false, Ordering::Release);
+        std::sync::atomic::fence(Ordering::SeqCst);
+    }
+}

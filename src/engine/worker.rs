@@ -1,0 +1,315 @@
+//! The loop.
+
+use super::buffers::{BufferId, Provided};
+use super::io::Io;
+use super::ring::{Op, Ring, Tag};
+use super::slots::State;
+use super::{App, CloseCause, Config, Conn, Error, Stats, Waker};
+use crate::clock::{self, Nanos};
+use io_uring::{cqueue, opcode, types};
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+
+/// Completions handled between two looks at the clock and two submissions.
+const BATCH: usize = 256;
+
+/// How long a send that met a full socket may go unnoticed when nothing else happens.
+const GLANCE: Nanos = clock::MILLISECOND;
+
+/// One thread's ring with its connections. Must be made on the thread that runs it.
+pub struct Worker {
+    // Dropped first: the kernel lets go of the memory below with the ring.
+    io: Io,
+    provided: Provided,
+    listener: Option<TcpListener>,
+    /// The accept ended because every slot was taken.
+    accept_paused: bool,
+    waker: Waker,
+    /// Where the kernel puts the eventfd's counter.
+    bell: Box<[u8; 8]>,
+    /// Connections whose receive ended without an error.
+    rearm: Vec<Conn>,
+}
+
+impl Worker {
+    /// Sets up the ring, its table of `config.connections` registered files and its buffers.
+    pub fn new(config: Config) -> Result<Worker, Error> {
+        let ring = Ring::new()?;
+        ring.submitter()
+            .register_files_sparse(config.connections)
+            .map_err(|source| Error::FileTable { asked: config.connections, source })?;
+        let provided = Provided::new(&ring, config.buffers, config.buffer_size)?;
+        // The default slack of 50 us would be lateness.
+        // SAFETY: no pointers.
+        unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
+        Ok(Worker {
+            io: Io::new(ring),
+            provided,
+            listener: config.listener,
+            accept_paused: false,
+            waker: config.waker,
+            bell: Box::new([0; 8]),
+            rearm: Vec::with_capacity(BATCH),
+        })
+    }
+
+    /// Runs `app` until it calls [`Io::stop`].
+    pub fn run<A: App>(mut self, app: &mut A) -> Result<Stats, Error> {
+        let mut batch: Vec<cqueue::Entry> = Vec::with_capacity(BATCH);
+        let mut more = false;
+        self.await_bell();
+        self.accept();
+        app.started(&mut self.io);
+        let mut deadline = app.pass(&mut self.io);
+        loop {
+            self.io.flush();
+            if let Some(failure) = self.io.failure.take() {
+                return Err(failure);
+            }
+            if self.io.stopping {
+                // Submits the closes; the kernel does the rest when the ring goes.
+                self.io.ring.submit_and_wait(0, None)?;
+                return Ok(self.stats());
+            }
+            self.wait(more, deadline)?;
+            more = self.io.ring.reap(&mut batch);
+            self.io.now = clock::now();
+            self.io.stats.completions += batch.len() as u64;
+            for completion in &batch {
+                self.dispatch(app, completion);
+            }
+            self.rearm();
+            self.provided.publish();
+            self.announce_gone(app);
+            deadline = app.pass(&mut self.io);
+        }
+    }
+
+    fn stats(&mut self) -> Stats {
+        self.io.stats.overflows = self.io.ring.overflows();
+        self.io.stats()
+    }
+
+    /// Submits, and waits for something to do. The completions of sends usually need nothing done, so
+    /// it waits for all of them and one completion more, which saves an enter per pass; should one
+    /// have found its socket full, that is noticed after [`GLANCE`] at the latest.
+    fn wait(&mut self, more: bool, deadline: Option<Nanos>) -> Result<(), Error> {
+        let sends = std::mem::take(&mut self.io.sends);
+        let urgent = std::mem::take(&mut self.io.urgent);
+        if more {
+            return if self.io.ring.is_idle() { Ok(()) } else { self.io.ring.submit_and_wait(0, None) };
+        }
+        let until = deadline.map(|deadline| deadline.saturating_sub(self.io.now));
+        match (sends, until) {
+            _ if urgent => self.io.ring.submit_and_wait(1, until),
+            (0, _) => self.io.ring.submit_and_wait(1, until),
+            (_, Some(0)) => self.io.ring.submit_and_wait(sends, Some(0)),
+            _ => self.io.ring.submit_and_wait(sends + 1, Some(until.unwrap_or(GLANCE).min(GLANCE))),
+        }
+    }
+
+    fn dispatch<A: App>(&mut self, app: &mut A, completion: &cqueue::Entry) {
+        let tag = Tag::from_bits(completion.user_data());
+        let result = completion.result();
+        match tag.op {
+            Op::Accept => return self.accepted(app, completion),
+            Op::Wake => {
+                self.waker.heard();
+                self.await_bell();
+                return app.woken(&mut self.io);
+            }
+            Op::Receive => return self.received(app, tag, completion),
+            Op::Connect | Op::Send | Op::Room | Op::Cancel | Op::Close => {}
+        }
+        let conn = Conn(tag.slot);
+        if self.io.slots.current(tag).is_none() {
+            return;
+        }
+        match tag.op {
+            Op::Connect => self.connected(app, conn, result),
+            Op::Send => self.sent(app, conn, result),
+            Op::Room => self.room(conn),
+            _ => {}
+        }
+        self.io.completed(conn);
+    }
+
+    fn connected<A: App>(&mut self, app: &mut A, conn: Conn, result: i32) {
+        let slot = self.io.slots.get_mut(conn);
+        if slot.state != State::Connecting {
+            return;
+        }
+        if result < 0 {
+            return self.io.tear_down(conn, CloseCause::ConnectFailed(-result));
+        }
+        slot.state = State::Open;
+        self.io.receive(conn);
+        app.connected(&mut self.io, conn);
+        self.io.mark(conn);
+    }
+
+    fn accept(&mut self) {
+        let Some(listener) = &self.listener else { return };
+        let tag = Tag { op: Op::Accept, generation: 0, slot: 0 };
+        let entry = opcode::AcceptMulti::new(types::Fd(listener.as_raw_fd()))
+            .allocate_file_index(true)
+            .build()
+            .user_data(tag.bits());
+        // SAFETY: points to no memory of ours: peer addresses are not asked for.
+        unsafe { self.io.push(&entry) };
+    }
+
+    fn accepted<A: App>(&mut self, app: &mut A, completion: &cqueue::Entry) {
+        let result = completion.result();
+        if result >= 0 {
+            let conn = Conn(result as u32);
+            self.io.slots.open(conn, State::Open);
+            self.io.open += 1;
+            self.io.receive(conn);
+            app.accepted(&mut self.io, conn);
+        }
+        if cqueue::more(completion.flags()) {
+            return;
+        }
+        match -result {
+            // Every slot is taken, or memory is short: go on when a connection has gone.
+            libc::ENFILE | libc::ENOMEM | libc::ENOBUFS => {
+                self.io.stats.accept_refused += 1;
+                self.accept_paused = true;
+            }
+            ..=0 | libc::ECONNABORTED | libc::EINTR | libc::EAGAIN => self.accept(),
+            errno => {
+                let source = std::io::Error::from_raw_os_error(errno);
+                self.io.failure = Some(Error::Setup { what: "accepting connections", source });
+            }
+        }
+    }
+
+    fn received<A: App>(&mut self, app: &mut A, tag: Tag, completion: &cqueue::Entry) {
+        let (conn, result, flags) = (Conn(tag.slot), completion.result(), completion.flags());
+        let buffer = cqueue::buffer_select(flags);
+        let last = !cqueue::more(flags);
+        if let Some(slot) = self.io.slots.current(tag) {
+            slot.receiving = !last;
+            let live = slot.is_live();
+            match (result, buffer) {
+                (1.., Some(id)) if live => self.data(app, conn, id, result as usize),
+                (0, _) if live => self.io.tear_down(conn, CloseCause::Eof),
+                (..0, _) if live && !transient(result) => {
+                    self.io.tear_down(conn, CloseCause::Error(-result));
+                }
+                // A draining connection's peer is gone or talks on: what is unsent decides.
+                (0, _) | (..0, _) if !transient(result) => {
+                    self.io.tear_down(conn, CloseCause::Local);
+                }
+                _ => {}
+            }
+            if result == -libc::ENOBUFS {
+                self.io.stats.no_buffers += 1;
+            }
+            if last {
+                self.io.completed(conn);
+                self.rearm.push(conn);
+            }
+        }
+        if let Some(id) = buffer {
+            self.provided.give_back(id);
+        }
+    }
+
+    /// Gives the app the bytes in buffer `id`, behind those it left over before.
+    fn data<A: App>(&mut self, app: &mut A, conn: Conn, id: u16, len: usize) {
+        let bytes = self.provided.bytes(id, len);
+        self.io.stats.receives += 1;
+        self.io.stats.bytes_in += len as u64;
+        let slot = self.io.slots.get_mut(conn);
+        let carry = std::mem::replace(&mut slot.carry, BufferId::NONE);
+        if !carry.is_some() {
+            let used = app.data(&mut self.io, conn, bytes);
+            assert!(used <= bytes.len(), "{used} of {} bytes used", bytes.len());
+            if used < bytes.len() {
+                let carry = self.io.pool.take();
+                self.io.pool.get_mut(carry).extend_from_slice(&bytes[used..]);
+                self.io.slots.get_mut(conn).carry = carry;
+            }
+            return;
+        }
+        let mut joined = std::mem::take(self.io.pool.get_mut(carry));
+        joined.extend_from_slice(bytes);
+        let used = app.data(&mut self.io, conn, &joined);
+        joined.drain(..used);
+        let empty = joined.is_empty();
+        *self.io.pool.get_mut(carry) = joined;
+        if empty {
+            self.io.pool.put(carry);
+        } else {
+            self.io.slots.get_mut(conn).carry = carry;
+        }
+    }
+
+    fn sent<A: App>(&mut self, app: &mut A, conn: Conn, result: i32) {
+        let slot = self.io.slots.get_mut(conn);
+        if slot.state == State::Closing {
+            return;
+        }
+        if result < 0 && result != -libc::EAGAIN {
+            return self.io.tear_down(conn, CloseCause::Error(-result));
+        }
+        let sent = result.max(0) as u32;
+        slot.sent += sent;
+        self.io.stats.bytes_out += u64::from(sent);
+        if (slot.sent as usize) < self.io.pool.get(slot.sending).len() {
+            return self.io.await_room(conn);
+        }
+        self.io.pool.put(std::mem::replace(&mut slot.sending, BufferId::NONE));
+        slot.sent = 0;
+        slot.sending_now = false;
+        let was_blocked = std::mem::take(&mut slot.blocked);
+        if was_blocked && slot.state == State::Open {
+            app.writable(&mut self.io, conn);
+        }
+        self.io.mark(conn);
+        self.io.drained(conn);
+    }
+
+    /// The socket has room: send the rest. Still `blocked` until all of it has gone.
+    fn room(&mut self, conn: Conn) {
+        if matches!(self.io.slots.get(conn).state, State::Open | State::Draining) {
+            self.io.send(conn);
+        }
+    }
+
+    /// Arms receives that ended with their connection alive: the buffers ran out, or the kernel ended
+    /// the multishot, which it may at any time.
+    fn rearm(&mut self) {
+        while let Some(conn) = self.rearm.pop() {
+            let slot = self.io.slots.get(conn);
+            if matches!(slot.state, State::Open | State::Draining) && !slot.receiving {
+                self.io.receive(conn);
+            }
+        }
+    }
+
+    fn announce_gone<A: App>(&mut self, app: &mut A) {
+        while let Some((conn, cause)) = self.io.gone.pop() {
+            app.closed(&mut self.io, conn, cause);
+            if std::mem::take(&mut self.accept_paused) {
+                self.accept();
+            }
+        }
+    }
+
+    fn await_bell(&mut self) {
+        let tag = Tag { op: Op::Wake, generation: 0, slot: 0 };
+        let entry = opcode::Read::new(types::Fd(self.waker.fd()), self.bell.as_mut_ptr(), 8)
+            .build()
+            .user_data(tag.bits());
+        // SAFETY: the eight bytes are boxed and live until after the ring (field order).
+        unsafe { self.io.push(&entry) };
+    }
+}
+
+/// Errors after which the receive is simply armed again.
+fn transient(result: i32) -> bool {
+    matches!(-result, libc::ENOBUFS | libc::EAGAIN | libc::EINTR)
+}
