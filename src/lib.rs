@@ -18,3 +18,5 @@ pub mod record;
 pub mod load;
 // Floor 4
 pub mod engine;
+// Floor 5
+pub mod reflector;

@@ -1,0 +1,204 @@
+//! The embedded broker: a complete MQTT 3.1.1 server on the same engine as the load.
+//!
+//! It exists to be faster than whatever it stands beside, and it is honest: any MQTT 3.1.1 client works with
+//! it. Sessions clean and persistent, QoS 0, 1 and 2 both ways, wildcards, retained messages, wills,
+//! keepalive, takeover of a client id. It keeps nothing on disk and asks for no password.
+//!
+//! Every worker is a thread with a ring and a listening socket of its own; the kernel spreads connections
+//! over them. A message to a subscriber of the same worker is copied once, from the bytes it came in to the
+//! bytes that go out. To another worker it goes by a bounded queue, one hand-over for each pass. Whatever
+//! does not fit into a bound is dropped and counted in [`Counters::dropped`].
+//!
+//! Two promises have a limit. While a persistent session moves from one worker to another, because its
+//! client connected there, messages of one publisher can overtake each other. And a message to a session
+//! that no bound would ever let through (more than 64 MiB waiting) is lost to it.
+
+mod address;
+mod broker;
+mod counters;
+mod deadlines;
+mod hub;
+mod mail;
+mod message;
+mod outgoing;
+mod retained;
+mod route;
+mod service;
+mod session;
+mod subscribers;
+mod topics;
+mod transport;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use crate::{cpu, engine};
+use broker::{Broker, Limits};
+pub use counters::Counters;
+use hub::Hub;
+use service::{Desk, Service};
+
+/// What a reflector is made of.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen. Port 0 takes a free one, see [`Reflector::addr`]; `[::]` listens on IPv4 too.
+    pub listen: SocketAddr,
+    /// One worker for each entry, at most 65,535. Several may share a CPU, to hold more connections than
+    /// one ring can.
+    pub workers: Vec<WorkerPlacement>,
+    /// Connections that one worker holds, at most [`engine::descriptor_limit`]. Further ones that the kernel
+    /// gives to a full worker are turned away.
+    pub max_connections_per_worker: u32,
+}
+
+/// Where a worker runs.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct WorkerPlacement {
+    /// The CPU that the worker's thread is pinned to, or none.
+    pub cpu: Option<usize>,
+}
+
+/// Why a reflector did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("a reflector needs 1 to 65,535 workers, not {0}")]
+    Workers(usize),
+    #[error("the reflector cannot listen on {address}: {source}; choose another port, or 0 for a free one")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot start a thread for the reflector: {0}")]
+    Thread(io::Error),
+    #[error("reflector: {0}")]
+    Pin(#[from] cpu::PinError),
+    #[error("reflector: {0}")]
+    Engine(#[from] engine::Error),
+    #[error("a worker of the reflector has panicked")]
+    Panicked,
+}
+
+/// A running broker. Dropping it stops it.
+#[derive(Debug)]
+pub struct Reflector {
+    address: SocketAddr,
+    workers: Vec<Running>,
+}
+
+struct Running {
+    desk: Arc<Desk>,
+    waker: engine::Waker,
+    thread: Option<JoinHandle<Result<(), Error>>>,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("thread", &self.thread).finish_non_exhaustive()
+    }
+}
+
+impl Reflector {
+    /// Starts all workers, and answers when clients can connect.
+    ///
+    /// # Errors
+    /// What kept a worker from starting. None runs then.
+    pub fn start(config: Config) -> Result<Reflector, Error> {
+        Reflector::start_with(config, Limits::default())
+    }
+
+    fn start_with(config: Config, limits: Limits) -> Result<Reflector, Error> {
+        let count = config.workers.len();
+        if count == 0 || count > usize::from(u16::MAX) {
+            return Err(Error::Workers(count));
+        }
+        // All sockets listen before anyone runs: the kernel's choice among them does not change later.
+        let mut address = config.listen;
+        let mut listeners = Vec::with_capacity(count);
+        for _ in 0..count {
+            let listen = |source| Error::Listen { address, source };
+            let listener = engine::listen(address).map_err(listen)?;
+            address = listener.local_addr().map_err(listen)?;
+            listeners.push(listener);
+        }
+        let hub = Arc::new(Hub::new(count));
+        let (started, starts) = mpsc::channel();
+        let mut reflector = Reflector { address, workers: Vec::with_capacity(count) };
+        for (number, (placement, listener)) in config.workers.iter().zip(listeners).enumerate() {
+            let broker = Broker::new(number as u16, Arc::clone(&hub), limits);
+            let waker = engine::Waker::new()?;
+            let mut engine = engine::Config::new(config.max_connections_per_worker, waker.clone());
+            engine.listener = Some(listener);
+            let bell = waker.clone();
+            hub.inboxes[number].on_mail(Box::new(move || bell.wake()));
+            let desk = Arc::new(Desk::default());
+            let service = Service::new(broker, Arc::clone(&desk));
+            let (cpu, started) = (placement.cpu, started.clone());
+            let thread = std::thread::Builder::new()
+                .name(format!("reflector-{number}"))
+                .spawn(move || work(cpu, engine, service, started))
+                .map_err(Error::Thread)?;
+            reflector.workers.push(Running { desk, waker, thread: Some(thread) });
+        }
+        drop(started);
+        // A worker that fails says nothing: the sum is short, and joining tells why.
+        if starts.iter().count() == count { Ok(reflector) } else { Err(reflector.join_failed()) }
+    }
+
+    /// The address that clients connect to, with the true port.
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What all workers have done, as of the end of each one's last pass.
+    pub fn counters(&self) -> Counters {
+        self.workers.iter().map(|worker| *worker.desk.counters.lock().expect("no worker panics there")).sum()
+    }
+
+    /// Closes all connections and waits for the workers to end.
+    ///
+    /// # Errors
+    /// What ended a worker before its time.
+    pub fn stop(mut self) -> Result<Counters, Error> {
+        let result = self.join();
+        let counters = self.counters();
+        result.map(|()| counters)
+    }
+
+    fn join_failed(mut self) -> Error {
+        self.join().err().unwrap_or(Error::Panicked)
+    }
+
+    fn join(&mut self) -> Result<(), Error> {
+        for worker in &self.workers {
+            worker.desk.stop.store(true, Ordering::Release);
+            worker.waker.wake();
+        }
+        let threads = self.workers.iter_mut().filter_map(|worker| worker.thread.take());
+        // All of them, also after a failure.
+        let results: Vec<_> = threads.map(|thread| thread.join().unwrap_or(Err(Error::Panicked))).collect();
+        results.into_iter().collect()
+    }
+}
+
+impl Drop for Reflector {
+    fn drop(&mut self) {
+        // Whoever wants to know how it ended calls `stop`.
+        let _ = self.join();
+    }
+}
+
+/// A worker's thread.
+fn work(
+    cpu: Option<usize>,
+    config: engine::Config,
+    mut service: Service,
+    started: mpsc::Sender<()>,
+) -> Result<(), Error> {
+    cpu.map(cpu::pin).transpose()?;
+    let worker = engine::Worker::new(config)?;
+    // The receiver waits until every worker has let go of its end.
+    let _ = started.send(());
+    drop(started);
+    worker.run(&mut service)?;
+    Ok(())
+}

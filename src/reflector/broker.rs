@@ -1,0 +1,440 @@
+//! One worker's part of the broker, without I/O: connections and their packets.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::address::{Address, SessionKey};
+use super::counters::Counters;
+use super::deadlines::Deadlines;
+use super::hub::Hub;
+use super::mail::{Batch, Control, Letter, Outbox};
+use super::outgoing::Bounds;
+use super::session::Sessions;
+use super::transport::{Conn, Transport};
+use crate::clock::{MILLISECOND, Nanos, SECOND};
+use crate::wire::{self, ConnAck, DecodeError, Packet};
+use takeover::Forwards;
+
+mod connect;
+mod delivery;
+mod publish;
+mod subscribe;
+mod takeover;
+#[cfg(test)]
+mod tests;
+
+/// Bounds of one worker's broker.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Largest packet taken from a client, in bytes.
+    pub packet: usize,
+    /// With more unsent bytes than this a connection gets no more messages: QoS 0 is dropped, the others
+    /// wait in the session.
+    pub unsent: usize,
+    /// With more unsent bytes than this a connection is ended: it does not even read acknowledgements.
+    pub unsent_fatal: usize,
+    /// What waits for a session.
+    pub outgoing: Bounds,
+    /// All retained messages, in bytes.
+    pub retained: usize,
+    /// What a client may send while its session is on its way from another worker, in bytes.
+    pub early: usize,
+    /// How long a connection may take to send CONNECT, and to go away once it was closed.
+    pub patience: Nanos,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            packet: wire::MAX_PACKET,
+            unsent: 1 << 20,
+            unsent_fatal: 16 << 20,
+            outgoing: Bounds { window: 65_535, messages: 100_000, bytes: 64 << 20 },
+            retained: 1 << 30,
+            early: 1 << 20,
+            patience: 10 * SECOND,
+        }
+    }
+}
+
+/// Largest CONNECT there can be, in bytes: five fields of 65,535 with their lengths, the variable header's
+/// ten and the fixed header's five. So much is the most that is kept for a stranger.
+const MAX_CONNECT: usize = 5 * (2 + 65_535) + 10 + 5;
+
+/// When an inbox or a connection had no room, try again after this long.
+const RETRY: Nanos = MILLISECOND;
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// No connection.
+    Vacant,
+    /// No CONNECT has come.
+    New,
+    /// CONNECT has come, and the session is known.
+    Open,
+    /// It has ended for the broker; the transport is still to go.
+    Closing,
+}
+
+#[derive(Clone, Copy)]
+struct Connection {
+    phase: Phase,
+    /// Seconds; 0 is off.
+    keep_alive: u16,
+    /// Tells the deadlines of this connection from those of the one before it.
+    epoch: u32,
+    /// Valid while `Open`.
+    session: SessionKey,
+    /// When the phase began or, while `Open`, the last packet came.
+    since: Nanos,
+    /// The step of the one deadline that counts; others have been overtaken.
+    due: u64,
+}
+
+impl Connection {
+    const VACANT: Connection = Connection {
+        phase: Phase::Vacant,
+        keep_alive: 0,
+        epoch: 0,
+        session: SessionKey { index: u32::MAX, generation: 0 },
+        since: 0,
+        due: 0,
+    };
+
+    /// When the connection has lasted too long without a sign of life, if ever.
+    fn deadline(&self, limits: &Limits) -> Option<Nanos> {
+        match self.phase {
+            Phase::Vacant => None,
+            Phase::New | Phase::Closing => Some(self.since + limits.patience),
+            Phase::Open if self.keep_alive == 0 => None,
+            // One and a half times the keepalive [MQTT-3.1.2-24].
+            Phase::Open => Some(self.since + Nanos::from(self.keep_alive) * SECOND * 3 / 2),
+        }
+    }
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ending {
+    /// The client said DISCONNECT: its will is not published [MQTT-3.14.4-3].
+    Disconnect,
+    /// The client broke the protocol or was refused.
+    Violation,
+    Timeout,
+    TakenOver,
+    TooSlow,
+    /// The transport is gone already.
+    Gone,
+}
+
+/// What handling a packet comes to: the connection goes on, or ends.
+type Outcome = ControlFlow<Ending>;
+
+pub(super) struct Broker {
+    worker: u16,
+    hub: Arc<Hub>,
+    limits: Limits,
+    counters: Counters,
+    connections: Vec<Connection>,
+    sessions: Sessions,
+    deadlines: Deadlines<(Conn, u32)>,
+    /// Room for deadlines that have come due.
+    due: Vec<(Conn, u32)>,
+    outbox: Outbox,
+    mail: Vec<Batch>,
+    forwards: Forwards,
+    /// Sessions with a queue that waits for unsent bytes to go.
+    stalled: VecDeque<SessionKey>,
+}
+
+impl Broker {
+    pub(super) fn new(worker: u16, hub: Arc<Hub>, limits: Limits) -> Broker {
+        let outbox = Outbox::new(hub.inboxes.len());
+        Broker {
+            worker,
+            hub,
+            limits,
+            counters: Counters::default(),
+            connections: Vec::new(),
+            sessions: Sessions::default(),
+            deadlines: Deadlines::new(),
+            due: Vec::new(),
+            outbox,
+            mail: Vec::new(),
+            forwards: Forwards::default(),
+            stalled: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn address(&self, key: SessionKey) -> Address {
+        Address { worker: self.worker, key }
+    }
+
+    fn connection(&mut self, conn: Conn) -> &mut Connection {
+        &mut self.connections[conn.0 as usize]
+    }
+
+    pub(super) fn handle_accepted(&mut self, transport: &impl Transport, conn: Conn) {
+        let at = conn.0 as usize;
+        if at >= self.connections.len() {
+            self.connections.resize(at + 1, Connection::VACANT);
+        }
+        let connection = &mut self.connections[at];
+        assert!(connection.phase == Phase::Vacant, "a connection is reused only after it has gone");
+        let epoch = connection.epoch.wrapping_add(1);
+        *connection = Connection { phase: Phase::New, epoch, since: transport.now(), ..Connection::VACANT };
+        self.set_deadline(conn);
+    }
+
+    /// Takes bytes from a client and answers how many of them were whole packets.
+    pub(super) fn handle_data<T: Transport>(&mut self, transport: &mut T, conn: Conn, bytes: &[u8]) -> usize {
+        let used = self.handle_packets(transport, conn, bytes);
+        if transport.unsent(conn) > self.limits.unsent_fatal {
+            self.end(transport, conn, Ending::TooSlow);
+        }
+        used
+    }
+
+    fn handle_packets<T: Transport>(&mut self, transport: &mut T, conn: Conn, bytes: &[u8]) -> usize {
+        let mut used = 0;
+        while used < bytes.len() {
+            let max = match self.connection(conn).phase {
+                Phase::New => MAX_CONNECT.min(self.limits.packet),
+                Phase::Open => self.limits.packet,
+                Phase::Closing | Phase::Vacant => return bytes.len(),
+            };
+            match wire::decode(&bytes[used..], max) {
+                Ok(None) => break,
+                Ok(Some((packet, length))) => {
+                    let whole = &bytes[used..used + length];
+                    used += length;
+                    if let ControlFlow::Break(ending) = self.handle_packet(transport, conn, &packet, whole) {
+                        self.end(transport, conn, ending);
+                    }
+                }
+                Err(error) => {
+                    self.handle_malformed(transport, conn, error);
+                    return bytes.len();
+                }
+            }
+        }
+        if used > 0 {
+            let now = transport.now();
+            let connection = self.connection(conn);
+            if connection.phase == Phase::Open {
+                connection.since = now;
+            }
+        }
+        used
+    }
+
+    fn handle_malformed<T: Transport>(&mut self, transport: &mut T, conn: Conn, error: DecodeError) {
+        if self.connection(conn).phase == Phase::New
+            && let Some(code) = error.connect_code()
+        {
+            wire::encode_connack(ConnAck { session_present: false, code }, transport.out(conn));
+        }
+        self.end(transport, conn, Ending::Violation);
+    }
+
+    fn handle_packet<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        conn: Conn,
+        packet: &Packet<'_>,
+        whole: &[u8],
+    ) -> Outcome {
+        let Connection { phase, session: key, .. } = *self.connection(conn);
+        if phase == Phase::New {
+            // The first packet is CONNECT [MQTT-3.1.0-1].
+            let Packet::Connect(connect) = packet else { return ControlFlow::Break(Ending::Violation) };
+            self.handle_connect(transport, conn, connect);
+            return ControlFlow::Continue(());
+        }
+        let session = self.sessions.get_mut(key).expect("an open connection has a session");
+        if let Some(waiting) = &mut session.waiting
+            && *packet != Packet::Disconnect
+        {
+            if waiting.packets.len() + whole.len() > self.limits.early {
+                return ControlFlow::Break(Ending::TooSlow);
+            }
+            waiting.packets.extend_from_slice(whole);
+            return ControlFlow::Continue(());
+        }
+        match packet {
+            Packet::Publish(publish) => self.handle_publish(transport, conn, key, publish),
+            Packet::PubAck(id) => self.handle_puback(transport, key, *id),
+            Packet::PubRec(id) => self.handle_pubrec(transport, conn, key, *id),
+            Packet::PubRel(id) => self.handle_pubrel(transport, conn, key, *id),
+            Packet::PubComp(id) => self.handle_pubcomp(transport, key, *id),
+            Packet::Subscribe(subscribe) => self.handle_subscribe(transport, conn, key, subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.handle_unsubscribe(transport, conn, key, unsubscribe),
+            Packet::PingReq => wire::encode_pingresp(transport.out(conn)),
+            Packet::Disconnect => return ControlFlow::Break(Ending::Disconnect),
+            // A second CONNECT [MQTT-3.1.0-2], or what only a server sends.
+            Packet::Connect(_)
+            | Packet::ConnAck(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp => return ControlFlow::Break(Ending::Violation),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The kernel has taken everything that was due to this connection.
+    pub(super) fn handle_writable<T: Transport>(&mut self, transport: &mut T, conn: Conn) {
+        let Connection { phase, session: key, .. } = *self.connection(conn);
+        if phase == Phase::Open {
+            self.send_queued(transport, key);
+        }
+    }
+
+    /// The transport of this connection is gone, whoever closed it.
+    pub(super) fn handle_gone<T: Transport>(&mut self, transport: &mut T, conn: Conn) {
+        self.end(transport, conn, Ending::Gone);
+        self.connection(conn).phase = Phase::Vacant;
+    }
+
+    /// End of a pass: mail from the other workers, deadlines, mail to the other workers. Answers when to
+    /// be called next at the latest.
+    pub(super) fn handle_pass<T: Transport>(&mut self, transport: &mut T) -> Option<Nanos> {
+        self.read_mail(transport);
+        self.send_stalled(transport);
+        self.check_deadlines(transport);
+        self.forwards.forget(transport.now());
+        let delivered = self.outbox.flush(&self.hub.inboxes);
+        let retry = (!delivered || !self.stalled.is_empty()).then(|| transport.now() + RETRY);
+        // Mail that came while mail was read: its sender woke nobody.
+        let more = (!self.mail.is_empty()).then(|| transport.now());
+        [self.deadlines.next(), retry, more].into_iter().flatten().min()
+    }
+
+    fn read_mail<T: Transport>(&mut self, transport: &mut T) {
+        let mut mail = std::mem::take(&mut self.mail);
+        if mail.is_empty() {
+            self.hub.inboxes[usize::from(self.worker)].exchange(&mut mail);
+        }
+        if !mail.is_empty() {
+            for batch in &mut mail {
+                batch.open(|letter| match letter {
+                    Letter::Publish(message, targets) => {
+                        for (key, granted) in targets {
+                            self.deliver_here(transport, *key, *granted, &message);
+                        }
+                    }
+                    Letter::Control(Control::Surrender { key, heir }) => self.surrender(transport, key, heir),
+                    Letter::Control(Control::Inherit { key, estate }) => self.inherit(transport, key, estate),
+                });
+            }
+            self.hub.inboxes[usize::from(self.worker)].exchange(&mut mail);
+        }
+        self.mail = mail;
+    }
+
+    fn set_deadline(&mut self, conn: Conn) {
+        let connection = &mut self.connections[conn.0 as usize];
+        connection.due = match connection.deadline(&self.limits) {
+            Some(due) => self.deadlines.set(due, (conn, connection.epoch)),
+            None => 0,
+        };
+    }
+
+    fn check_deadlines<T: Transport>(&mut self, transport: &mut T) {
+        let now = transport.now();
+        let mut due = std::mem::take(&mut self.due);
+        while let Some(step) = self.deadlines.poll(now, &mut due) {
+            for (conn, epoch) in due.drain(..) {
+                let connection = *self.connection(conn);
+                if connection.epoch == epoch && connection.due == step {
+                    self.check_deadline(transport, conn, connection);
+                }
+            }
+        }
+        self.due = due;
+    }
+
+    fn check_deadline<T: Transport>(&mut self, transport: &mut T, conn: Conn, connection: Connection) {
+        let Some(deadline) = connection.deadline(&self.limits) else { return };
+        if transport.now() < deadline {
+            if connection.phase == Phase::Open
+                && let Some(session) = self.sessions.get_mut(connection.session)
+            {
+                session.trim();
+            }
+            self.set_deadline(conn);
+        } else if connection.phase == Phase::Closing {
+            transport.abort(conn);
+        } else {
+            self.end(transport, conn, Ending::Timeout);
+        }
+    }
+
+    /// Ends a connection: its session is detached or, if clean, gone; its will is published unless the
+    /// client took leave.
+    fn end<T: Transport>(&mut self, transport: &mut T, conn: Conn, ending: Ending) {
+        let Connection { phase, session, .. } = *self.connection(conn);
+        if !matches!(phase, Phase::New | Phase::Open) {
+            return;
+        }
+        match ending {
+            Ending::Violation => self.counters.violations += 1,
+            Ending::Timeout => self.counters.timeouts += 1,
+            Ending::TakenOver => self.counters.takeovers += 1,
+            Ending::TooSlow => self.counters.too_slow += 1,
+            Ending::Disconnect | Ending::Gone => {}
+        }
+        let connection = self.connection(conn);
+        connection.phase = Phase::Closing;
+        connection.since = transport.now();
+        match ending {
+            Ending::Gone => {}
+            Ending::Timeout | Ending::TooSlow => transport.abort(conn),
+            Ending::Disconnect | Ending::Violation | Ending::TakenOver => {
+                transport.close(conn);
+                self.set_deadline(conn);
+            }
+        }
+        if phase == Phase::Open {
+            self.counters.connections -= 1;
+            self.detach(transport, session, ending);
+        }
+    }
+
+    fn detach<T: Transport>(&mut self, transport: &mut T, key: SessionKey, ending: Ending) {
+        let session = self.sessions.get_mut(key).expect("an open connection has a session");
+        session.conn = None;
+        session.trim();
+        let will = session.will.take();
+        // Until CONNACK the server has not taken the will on (3.1.2.5).
+        let accepted = session.waiting.is_none();
+        if let Some(waiting) = &mut session.waiting {
+            waiting.packets = Vec::new();
+        }
+        if !session.persistent {
+            self.drop_session(key);
+        }
+        if accepted
+            && ending != Ending::Disconnect
+            && let Some(will) = will
+        {
+            self.counters.wills += 1;
+            self.publish_will(transport, &will);
+        }
+    }
+
+    /// Forgets a session and all that it subscribed to.
+    fn drop_session(&mut self, key: SessionKey) {
+        let address = self.address(key);
+        let session = self.sessions.remove(key).expect("the session is there");
+        self.hub.unsubscribe_all(&session.filters, address);
+        if let Some(client_id) = &session.client_id {
+            self.hub.release(client_id, address);
+        }
+    }
+}

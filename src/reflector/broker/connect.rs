@@ -1,0 +1,101 @@
+//! CONNECT: finding or making the client's session.
+
+use super::{Broker, Ending, Phase};
+use crate::reflector::address::SessionKey;
+use crate::reflector::hub::{Claim, Home};
+use crate::reflector::mail::Control;
+use crate::reflector::session::{Session, Waiting, Will};
+use crate::reflector::transport::{Conn, Transport};
+use crate::wire::{self, ConnAck, Connect, ConnectCode};
+
+impl Broker {
+    pub(super) fn handle_connect<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        conn: Conn,
+        connect: &Connect<'_>,
+    ) {
+        let persistent = !connect.clean_session;
+        let will = connect.will.map(|will| {
+            let (topic, payload) = (Box::from(will.topic), Box::from(will.payload));
+            Box::new(Will { topic, payload, qos: will.qos, retain: will.retain })
+        });
+        let session = Session { conn: Some(conn), persistent, will, ..Session::default() };
+        let key = self.sessions.insert(session);
+        let now = transport.now();
+        let connection = self.connection(conn);
+        connection.phase = Phase::Open;
+        connection.session = key;
+        connection.since = now;
+        connection.keep_alive = connect.keep_alive;
+        self.set_deadline(conn);
+        self.counters.connects += 1;
+        self.counters.connections += 1;
+        if connect.client_id.is_empty() {
+            // The name is the server's to choose [MQTT-3.1.3-6]; nobody can learn it, so none is made up.
+            self.accept(transport, conn, false);
+        } else {
+            self.claim(transport, conn, key, connect);
+        }
+    }
+
+    /// Settles with the session that the client had, if any.
+    fn claim<T: Transport>(&mut self, transport: &mut T, conn: Conn, key: SessionKey, connect: &Connect<'_>) {
+        let persistent = !connect.clean_session;
+        let home = Home { address: self.address(key), persistent };
+        let (client_id, claim) = self.hub.claim(connect.client_id, home);
+        let session = self.sessions.get_mut(key).expect("it was made for this CONNECT");
+        session.client_id = Some(client_id);
+        match claim {
+            Claim::New => self.accept(transport, conn, false),
+            Claim::Resume(old) => self.resume_here(transport, conn, key, old),
+            Claim::Replace(old) if old.address.worker == self.worker => {
+                self.surrender(transport, old.address.key, None);
+                self.accept(transport, conn, false);
+            }
+            Claim::Replace(old) => {
+                let inherits = persistent && old.persistent;
+                let heir = inherits.then_some(home.address);
+                self.outbox.control(old.address.worker, Control::Surrender { key: old.address.key, heir });
+                if inherits {
+                    session.waiting = Some(Box::new(Waiting::default()));
+                } else {
+                    self.accept(transport, conn, false);
+                }
+            }
+        }
+    }
+
+    /// Goes on with a session of this worker instead of the new one.
+    fn resume_here<T: Transport>(&mut self, transport: &mut T, conn: Conn, new: SessionKey, old: SessionKey) {
+        let new = self.sessions.remove(new).expect("it was made for this CONNECT");
+        let held = self.sessions.get_mut(old).expect("the directory knows the sessions that there are");
+        if let Some(other) = held.conn {
+            self.end(transport, other, Ending::TakenOver);
+        }
+        let held = self.sessions.get_mut(old).expect("a persistent session outlives its connection");
+        held.conn = Some(conn);
+        held.will = new.will;
+        let waits = held.waiting.is_some();
+        self.connection(conn).session = old;
+        if !waits {
+            self.resume(transport, conn, old);
+        }
+    }
+
+    /// Tells the client that its session is there, and delivers what waits in it.
+    pub(super) fn resume<T: Transport>(&mut self, transport: &mut T, conn: Conn, key: SessionKey) {
+        self.accept(transport, conn, true);
+        let session = self.sessions.get_mut(key).expect("it is being resumed");
+        if let Some(outgoing) = &mut session.outgoing {
+            let counters = &mut self.counters;
+            outgoing.redeliver(transport.out(conn), |qos, payload| counters.count_out(qos, payload));
+        }
+        self.send_queued(transport, key);
+    }
+
+    fn accept<T: Transport>(&mut self, transport: &mut T, conn: Conn, session_present: bool) {
+        let connack = ConnAck { session_present, code: ConnectCode::Accepted };
+        wire::encode_connack(connack, transport.out(conn));
+    }
+}

@@ -1,0 +1,154 @@
+//! CONNECT, DISCONNECT, keepalive, wills.
+
+use super::*;
+
+#[test]
+fn an_empty_client_id_is_for_clean_sessions_only() {
+    let mut net = Net::new(1);
+    let (a, b) = (net.connect(0, ""), net.connect(0, ""));
+    assert!(!net.is_closed(a) && !net.is_closed(b), "they are two clients");
+    let refused = net.open(0);
+    let mut bytes = Vec::new();
+    Packet::Connect(clean("")).encode(&mut bytes).unwrap();
+    bytes[9] &= !0x02;
+    net.bytes(refused, &bytes);
+    assert_eq!(net.got(refused), ["CONNACK refused: client identifier rejected"]);
+    assert!(net.is_closed(refused));
+}
+
+#[test]
+fn another_protocol_level_is_refused_by_name() {
+    let mut net = Net::new(1);
+    let client = net.open(0);
+    let mut bytes = Vec::new();
+    Packet::Connect(clean("c")).encode(&mut bytes).unwrap();
+    bytes[8] = 5;
+    net.bytes(client, &bytes);
+    assert_eq!(net.got(client), ["CONNACK refused: unacceptable protocol version"]);
+    assert!(net.is_closed(client));
+}
+
+#[test]
+fn connect_comes_first_and_once() {
+    let mut net = Net::new(1);
+    for packet in [Packet::PingReq, Packet::Disconnect, Packet::Publish(message("t", "x", 0))] {
+        let client = net.open(0);
+        net.packet(client, packet);
+        assert!(net.is_closed(client), "{packet:?}");
+        assert_eq!(net.got(client), [] as [&str; 0]);
+    }
+    let client = net.connect(0, "c");
+    net.packet(client, Packet::Connect(clean("c")));
+    assert!(net.is_closed(client));
+    assert_eq!(net.counters().violations, 4);
+}
+
+#[test]
+fn who_never_says_connect_is_cut_off_after_ten_seconds() {
+    let mut net = Net::new(1);
+    let client = net.open(0);
+    let mut bytes = Vec::new();
+    Packet::Connect(clean("c")).encode(&mut bytes).unwrap();
+    net.sleep(9 * SECOND);
+    assert_eq!(net.bytes(client, &bytes[..5]), 0);
+    assert!(!net.is_closed(client));
+    net.sleep(SECOND + 300 * MILLISECOND);
+    assert!(net.is_closed(client));
+    assert_eq!(net.counters().timeouts, 1);
+}
+
+#[test]
+fn silence_of_one_and_a_half_keepalives_ends_a_connection_and_publishes_its_will() {
+    let mut net = Net::new(2);
+    let watcher = net.connect(1, "w");
+    net.subscribed(watcher, &[("will", 1)]);
+    let client = net.open(0);
+    let connect = Connect { keep_alive: 4, will: will("will", "gone"), ..clean("c") };
+    net.packet(client, Packet::Connect(connect));
+    net.sleep(5 * SECOND);
+    net.packet(client, Packet::PingReq);
+    assert_eq!(net.got(client), ["CONNACK new", "PingResp"]);
+    net.sleep(5_900 * MILLISECOND);
+    assert!(!net.is_closed(client), "it was heard 5.9 s ago, the limit is 6");
+    net.sleep(400 * MILLISECOND);
+    assert!(net.is_closed(client));
+    assert_eq!(net.got(watcher), ["will=gone q1 #1"]);
+    assert_eq!((net.counters().timeouts, net.counters().wills), (1, 1));
+}
+
+#[test]
+fn keepalive_zero_is_no_watch_and_long_ones_outlast_the_wheel() {
+    let mut net = Net::new(1);
+    let forever = net.connect(0, "forever");
+    let patient = net.open(0);
+    net.packet(patient, Packet::Connect(Connect { keep_alive: 600, ..clean("patient") }));
+    net.sleep(899 * SECOND);
+    assert!(!net.is_closed(patient));
+    net.sleep(2 * SECOND);
+    assert!(net.is_closed(patient) && !net.is_closed(forever));
+}
+
+#[test]
+fn a_will_is_published_unless_the_client_takes_leave() {
+    let endings: [(&str, fn(&mut Net, Client)); 3] = [
+        ("cut", |net, client| net.cut(client)),
+        ("violation", |net, client| net.packet(client, Packet::PingResp)),
+        ("garbage", |net, client| assert_eq!(net.bytes(client, &[0xff; 8]), 8)),
+    ];
+    for (name, ending) in endings {
+        let mut net = Net::new(2);
+        let watcher = net.connect(1, "w");
+        net.subscribed(watcher, &[("#", 0)]);
+        let client = net.open(0);
+        net.packet(client, Packet::Connect(Connect { will: will("will", name), ..clean("c") }));
+        ending(&mut net, client);
+        assert_eq!(net.got(watcher), [format!("will={name} q0")]);
+    }
+    let mut net = Net::new(2);
+    let watcher = net.connect(1, "w");
+    net.subscribed(watcher, &[("#", 0)]);
+    let client = net.open(0);
+    net.packet(client, Packet::Connect(Connect { will: will("will", "x"), ..clean("c") }));
+    net.packet(client, Packet::Disconnect);
+    assert!(net.is_closed(client));
+    net.cut(client);
+    assert_eq!(net.got(watcher), [] as [&str; 0]);
+    assert_eq!(net.counters().wills, 0);
+}
+
+#[test]
+fn a_will_can_be_retained() {
+    let mut net = Net::new(1);
+    let client = net.open(0);
+    let will = Will { topic: "state", payload: b"gone", qos: QoS::AtMostOnce, retain: true };
+    net.packet(client, Packet::Connect(Connect { will: Some(will), ..clean("c") }));
+    net.cut(client);
+    let late = net.connect(0, "late");
+    net.subscribe(late, &[("state", 0)]);
+    assert_eq!(net.got(late), ["SUBACK #9 [0]", "state=gone q0 retained"]);
+}
+
+#[test]
+fn a_closed_connection_that_does_not_go_is_aborted() {
+    let mut net = Net::new(1);
+    let client = net.connect(0, "c");
+    net.packet(client, Packet::Disconnect);
+    net.wires[0].wires.get_mut(&client.conn).unwrap().closed = false;
+    net.publish(client, "t", "x", 1);
+    assert_eq!(net.got(client), [] as [&str; 0], "nothing is heard after DISCONNECT");
+    net.sleep(11 * SECOND);
+    assert!(net.is_closed(client));
+}
+
+#[test]
+fn a_reused_connection_is_not_ended_by_the_deadline_of_the_one_before() {
+    let mut net = Net::new(1);
+    let old = net.open(0);
+    net.packet(old, Packet::Connect(Connect { keep_alive: 2, ..clean("old") }));
+    net.cut(old);
+    net.next = old.conn.0;
+    let new = net.connect(0, "new");
+    assert_eq!(new.conn, old.conn);
+    net.sleep(20 * SECOND);
+    assert!(!net.is_closed(new));
+}

@@ -1,0 +1,83 @@
+//! An application message inside the broker: borrowed on its way, kept when it has to wait.
+
+use std::cell::OnceCell;
+
+use bytes::Bytes;
+
+use crate::wire::{PacketId, Publish, QoS};
+
+/// A message on its way to its targets, borrowed from the bytes it came in.
+pub(super) struct Message<'a> {
+    pub topic: &'a str,
+    pub payload: &'a [u8],
+    pub qos: QoS,
+    /// What the receiver sees: set only when the message answers a new subscription [MQTT-3.3.1-8],
+    /// [MQTT-3.3.1-9].
+    pub retain: bool,
+    /// A copy on the heap, made for the first session that must keep it and shared by all that must.
+    kept: OnceCell<Bytes>,
+}
+
+impl<'a> Message<'a> {
+    pub(super) fn new(topic: &'a str, payload: &'a [u8], qos: QoS) -> Message<'a> {
+        Message { topic, payload, qos, retain: false, kept: OnceCell::new() }
+    }
+
+    /// Keeps the message for a session that gets it at `qos`.
+    pub(super) fn keep(&self, qos: QoS) -> Kept {
+        let bytes = self.kept.get_or_init(|| [self.topic.as_bytes(), self.payload].concat().into());
+        let topic_length = u16::try_from(self.topic.len()).expect("a decoded topic has at most 65,535 bytes");
+        Kept { bytes: bytes.clone(), topic_length, qos, retain: self.retain }
+    }
+}
+
+/// A message that waits: retained, queued, or in flight in a persistent session.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    /// Topic name, then payload: one allocation, shared by all sessions that keep the message.
+    bytes: Bytes,
+    topic_length: u16,
+    pub qos: QoS,
+    pub retain: bool,
+}
+
+impl Kept {
+    pub(super) fn topic(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..usize::from(self.topic_length)]).expect("it was text when kept")
+    }
+
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.bytes[usize::from(self.topic_length)..]
+    }
+
+    /// What keeping it costs, in bytes, were it not shared.
+    pub(super) fn cost(&self) -> usize {
+        self.bytes.len() + size_of::<Kept>()
+    }
+
+    /// As it goes to a new subscription.
+    pub(super) fn as_retained(&self) -> Message<'_> {
+        let kept = OnceCell::from(self.bytes.clone());
+        Message { topic: self.topic(), payload: self.payload(), qos: self.qos, retain: true, kept }
+    }
+
+    pub(super) fn encode(&self, dup: bool, packet_id: Option<PacketId>, out: &mut Vec<u8>) {
+        let Kept { qos, retain, .. } = *self;
+        encode_publish(dup, qos, retain, self.topic(), packet_id, self.payload(), out);
+    }
+}
+
+/// Appends a PUBLISH to the bytes due to a connection: the one copy that the broker makes of a payload.
+#[inline]
+pub(super) fn encode_publish(
+    dup: bool,
+    qos: QoS,
+    retain: bool,
+    topic: &str,
+    packet_id: Option<PacketId>,
+    payload: &[u8],
+    out: &mut Vec<u8>,
+) {
+    Publish::encode_head(dup, qos, retain, topic, packet_id, payload.len(), out);
+    out.extend_from_slice(payload);
+}

@@ -1,0 +1,437 @@
+//! The reflector on real sockets: with the command line clients of Debian's `mosquitto-clients`, and with
+//! plain sockets where those cannot do what is to be shown. Several workers, so that clients meet across them.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use malaria_bench::reflector::{Config, Error, Reflector, WorkerPlacement};
+use malaria_bench::wire::{self, Connect, Packet, PacketId, Publish, QoS};
+
+/// Nothing here takes this long on a machine that works.
+const BOUND: Duration = Duration::from_secs(30);
+
+fn start(workers: usize) -> Reflector {
+    Reflector::start(config(workers, 1000)).expect("the reflector starts")
+}
+
+fn config(workers: usize, max_connections_per_worker: u32) -> Config {
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    Config { listen, workers: vec![WorkerPlacement::default(); workers], max_connections_per_worker }
+}
+
+/// Whether the clients are installed. Where a missing one must not go unnoticed, that is a failure.
+fn have_mosquitto() -> bool {
+    let found = ["mosquitto_pub", "mosquitto_sub", "stdbuf"].iter().all(|program| {
+        Command::new(program).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    });
+    if !found {
+        let how = "apt-get install mosquitto-clients";
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "mosquitto_pub or mosquitto_sub is missing: {how}"
+        );
+        eprintln!("\n*** SKIPPED: mosquitto_pub or mosquitto_sub is missing: {how} ***\n");
+    }
+    found
+}
+
+/// A running mosquitto_sub. Its lines: what it says about itself, and `topic|payload|qos|retain|length`.
+struct Subscriber {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Subscriber {
+    fn spawn(reflector: &Reflector, arguments: &[&str]) -> Subscriber {
+        let port = reflector.addr().port().to_string();
+        // Line by line also into a pipe.
+        let mut child = Command::new("stdbuf")
+            .args(["-oL", "mosquitto_sub", "-d", "-h", "127.0.0.1", "-p", &port, "-F", "%t|%p|%q|%r|%l"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("mosquitto_sub runs");
+        let stdout = child.stdout.take().expect("piped");
+        let (to, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if to.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Subscriber { child, lines }
+    }
+
+    /// One whose subscription the broker has acknowledged.
+    fn subscribed(reflector: &Reflector, arguments: &[&str]) -> Subscriber {
+        let subscriber = Subscriber::spawn(reflector, arguments);
+        subscriber.wait_for(|line| line.starts_with("Subscribed"));
+        subscriber
+    }
+
+    fn wait_for(&self, wanted: impl Fn(&str) -> bool) -> String {
+        loop {
+            let line = self.lines.recv_timeout(BOUND).expect("mosquitto_sub says more");
+            if wanted(&line) {
+                return line;
+            }
+        }
+    }
+
+    /// The next message.
+    fn message(&self) -> String {
+        self.wait_for(|line| line.split('|').count() == 5)
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn publish(reflector: &Reflector, arguments: &[&str], input: &str) {
+    let port = reflector.addr().port().to_string();
+    let mut child = Command::new("mosquitto_pub")
+        .args(["-h", "127.0.0.1", "-p", &port])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("mosquitto_pub runs");
+    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads");
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn mosquitto_clients_talk_at_every_qos() {
+    if !have_mosquitto() {
+        return;
+    }
+    let reflector = start(3);
+    for quality in ["0", "1", "2"] {
+        let subscribers: Vec<_> = (0..4)
+            .map(|_| Subscriber::subscribed(&reflector, &["-t", "a/+/c", "-t", "x/#", "-q", quality]))
+            .collect();
+        publish(&reflector, &["-t", "a/b/c", "-m", "hello", "-q", quality], "");
+        publish(&reflector, &["-t", "x", "-m", "parent", "-q", quality], "");
+        for subscriber in &subscribers {
+            let mut got = [subscriber.message(), subscriber.message()];
+            got.sort();
+            assert_eq!(got, [format!("a/b/c|hello|{quality}|0|5"), format!("x|parent|{quality}|0|6")]);
+        }
+    }
+    let counters = reflector.stop().expect("it ends well");
+    assert_eq!(counters.messages_in, [2, 2, 2]);
+    assert_eq!(counters.messages_out, [8, 8, 8]);
+    assert_eq!(counters.dropped, [0; 3]);
+}
+
+#[test]
+fn ten_thousand_lines_arrive_in_order() {
+    if !have_mosquitto() {
+        return;
+    }
+    let reflector = start(3);
+    let lines: String = (0..10_000).map(|number| format!("line {number}\n")).collect();
+    for quality in ["1", "2"] {
+        let subscriber = Subscriber::subscribed(&reflector, &["-t", "lines", "-q", quality]);
+        publish(&reflector, &["-t", "lines", "-l", "-q", quality], &lines);
+        for number in 0..10_000 {
+            let message = subscriber.message();
+            assert!(message.starts_with(&format!("lines|line {number}|{quality}|0|")), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_large_message_passes_whole() {
+    if !have_mosquitto() {
+        return;
+    }
+    let reflector = start(2);
+    let port = reflector.addr().port().to_string();
+    let subscriber = Subscriber::subscribed(&reflector, &["-t", "large", "-q", "2", "-F", "%t||%q|%r|%l"]);
+    let payload = "x".repeat(5_000_000);
+    publish(&reflector, &["-t", "large", "-s", "-q", "2"], &payload);
+    assert_eq!(subscriber.message(), "large||2|0|5000000", "port {port}");
+}
+
+#[test]
+fn mosquitto_sees_retained_messages() {
+    if !have_mosquitto() {
+        return;
+    }
+    let reflector = start(2);
+    publish(&reflector, &["-t", "state/1", "-m", "old", "-q", "1", "-r"], "");
+    publish(&reflector, &["-t", "state/1", "-m", "on", "-q", "1", "-r"], "");
+    publish(&reflector, &["-t", "state/2", "-m", "off", "-q", "1", "-r"], "");
+    publish(&reflector, &["-t", "state/2", "-n", "-q", "1", "-r"], "");
+    let subscriber = Subscriber::spawn(&reflector, &["-t", "state/#", "-q", "1"]);
+    assert_eq!(subscriber.message(), "state/1|on|1|1|2");
+    publish(&reflector, &["-t", "state/1", "-m", "live", "-q", "1", "-r"], "");
+    assert_eq!(subscriber.message(), "state/1|live|1|0|4");
+}
+
+#[test]
+fn the_will_of_a_killed_mosquitto_is_published() {
+    if !have_mosquitto() {
+        return;
+    }
+    let reflector = start(3);
+    let watcher = Subscriber::subscribed(&reflector, &["-t", "will", "-q", "1"]);
+    let will = ["--will-topic", "will", "--will-payload", "gone", "--will-qos", "1"];
+    let arguments = [&["-t", "other"][..], &will].concat();
+    let mut client = Subscriber::subscribed(&reflector, &arguments);
+    client.child.kill().expect("it is ours");
+    assert_eq!(watcher.message(), "will|gone|1|0|4");
+}
+
+#[test]
+fn a_persistent_mosquitto_session_gets_what_it_missed() {
+    if !have_mosquitto() {
+        return;
+    }
+    let reflector = start(3);
+    let session = ["-c", "-i", "keeper", "-t", "kept", "-q", "2"];
+    for round in 0..5 {
+        // Ends when SUBACK is in, in good order.
+        let mut first = Subscriber::spawn(&reflector, &[&session[..], &["-E"]].concat());
+        assert!(first.child.wait().expect("it ends").success());
+        for quality in ["1", "2"] {
+            publish(&reflector, &["-t", "kept", "-m", &round.to_string(), "-q", quality], "");
+        }
+        let second = Subscriber::spawn(&reflector, &[&session[..], &["-C", "2"]].concat());
+        let mut got = [second.message(), second.message()];
+        got.sort();
+        assert_eq!(got, [format!("kept|{round}|1|0|1"), format!("kept|{round}|2|0|1")]);
+    }
+    assert_eq!(reflector.counters().dropped, [0; 3]);
+}
+
+#[test]
+fn mosquitto_of_another_protocol_version_is_told_so() {
+    if !have_mosquitto() {
+        return;
+    }
+    let reflector = start(1);
+    let port = reflector.addr().port().to_string();
+    let output = Command::new("mosquitto_pub")
+        .args(["-V", "mqttv5", "-h", "127.0.0.1", "-p", &port, "-t", "t", "-m", "x"])
+        .output()
+        .expect("mosquitto_pub runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("Protocol Version"), "{said}");
+}
+
+/// A plain client.
+struct Client {
+    stream: TcpStream,
+    bytes: Vec<u8>,
+}
+
+impl Client {
+    fn connect(reflector: &Reflector, client_id: &str, clean_session: bool) -> (Client, bool) {
+        let stream = TcpStream::connect(reflector.addr()).expect("it listens");
+        stream.set_read_timeout(Some(BOUND)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut client = Client { stream, bytes: Vec::new() };
+        let connect =
+            Connect { client_id, keep_alive: 60, clean_session, will: None, username: None, password: None };
+        client.send(Packet::Connect(connect));
+        let present = client.next(|packet| match packet {
+            Packet::ConnAck(connack) => connack.session_present,
+            other => panic!("{other:?} is no CONNACK"),
+        });
+        (client, present)
+    }
+
+    fn send(&mut self, packet: Packet<'_>) {
+        let mut bytes = Vec::new();
+        packet.encode(&mut bytes).unwrap();
+        self.stream.write_all(&bytes).expect("it is there");
+    }
+
+    fn subscribe(&mut self, filter: &str, qos: QoS) {
+        let mut bytes = Vec::new();
+        wire::encode_subscribe(PacketId::MIN, [(filter, qos)], &mut bytes).unwrap();
+        self.stream.write_all(&bytes).expect("it is there");
+        self.next(|packet| assert!(matches!(packet, Packet::SubAck(_)), "{packet:?}"));
+    }
+
+    fn publish(&mut self, topic: &str, payload: &[u8], qos: QoS) {
+        let packet_id = (qos > QoS::AtMostOnce).then_some(PacketId::MIN);
+        self.send(Packet::Publish(Publish { dup: false, qos, retain: false, topic, packet_id, payload }));
+        if qos == QoS::AtLeastOnce {
+            self.next(|packet| assert_eq!(*packet, Packet::PubAck(PacketId::MIN)));
+        }
+    }
+
+    fn next<R>(&mut self, read: impl FnOnce(&Packet<'_>) -> R) -> R {
+        loop {
+            if let Some((packet, length)) = wire::decode(&self.bytes, wire::MAX_PACKET).expect("MQTT") {
+                let result = read(&packet);
+                self.bytes.drain(..length);
+                return result;
+            }
+            let mut chunk = [0; 4096];
+            let got = self.stream.read(&mut chunk).expect("bytes come in time");
+            assert!(got > 0, "the reflector closed the connection");
+            self.bytes.extend_from_slice(&chunk[..got]);
+        }
+    }
+
+    /// Takes a QoS 1 message and acknowledges it.
+    fn message(&mut self) -> Vec<u8> {
+        let (id, payload) = self.next(|packet| match packet {
+            Packet::Publish(publish) => (publish.packet_id.expect("QoS 1"), publish.payload.to_vec()),
+            other => panic!("{other:?} is no PUBLISH"),
+        });
+        self.send(Packet::PubAck(id));
+        payload
+    }
+
+    /// Waits until the reflector closes.
+    fn is_closed(&mut self) -> bool {
+        matches!(self.stream.read(&mut [0; 64]), Ok(0) | Err(_))
+    }
+}
+
+#[test]
+fn a_session_moves_among_workers_and_takes_over_living_connections() {
+    let reflector = start(4);
+    let (mut publisher, _) = Client::connect(&reflector, "publisher", true);
+    let (mut client, present) = Client::connect(&reflector, "mover", false);
+    assert!(!present);
+    client.subscribe("t", QoS::AtLeastOnce);
+    for round in 0..100_u8 {
+        publisher.publish("t", &[round, 0], QoS::AtLeastOnce);
+        assert_eq!(client.message(), [round, 0]);
+        // PUBACK has been taken when PINGRESP is there: the message does not come again.
+        client.send(Packet::PingReq);
+        client.next(|packet| assert_eq!(*packet, Packet::PingResp));
+        if round % 2 == 0 {
+            // Without this the old connection is alive when the new one comes.
+            client.send(Packet::Disconnect);
+            assert!(client.is_closed());
+            publisher.publish("t", &[round, 1], QoS::AtLeastOnce);
+        }
+        let (mut next, present) = Client::connect(&reflector, "mover", false);
+        assert!(present, "round {round}");
+        if round % 2 == 0 {
+            assert_eq!(next.message(), [round, 1]);
+        } else {
+            assert!(client.is_closed());
+        }
+        client = next;
+    }
+    assert_eq!(reflector.counters().dropped, [0; 3]);
+}
+
+#[test]
+fn connections_come_and_go_quickly_without_harm() {
+    let reflector = start(2);
+    let mut threads = Vec::new();
+    for thread in 0..4 {
+        let address = reflector.addr();
+        threads.push(std::thread::spawn(move || {
+            for round in 0..1000 {
+                let mut stream = TcpStream::connect(address).expect("it listens");
+                stream.set_read_timeout(Some(BOUND)).unwrap();
+                let client_id = format!("{thread}-{}", round % 7);
+                let connect = Connect {
+                    client_id: &client_id,
+                    keep_alive: 60,
+                    clean_session: round % 3 > 0,
+                    will: None,
+                    username: None,
+                    password: None,
+                };
+                let mut bytes = Vec::new();
+                Packet::Connect(connect).encode(&mut bytes).unwrap();
+                wire::encode_subscribe(PacketId::MIN, [("a/#", QoS::AtMostOnce)], &mut bytes).unwrap();
+                stream.write_all(&bytes).expect("it reads");
+                if round % 2 == 0 {
+                    // CONNACK, at least; or it is gone in the middle.
+                    stream.read_exact(&mut [0; 4]).expect("an answer");
+                }
+            }
+        }));
+    }
+    threads.into_iter().for_each(|thread| thread.join().expect("all went well"));
+    let (mut client, _) = Client::connect(&reflector, "last", true);
+    client.subscribe("t", QoS::AtLeastOnce);
+    client.publish("t", b"x", QoS::AtMostOnce);
+    client.next(|packet| assert!(matches!(packet, Packet::Publish(_)), "{packet:?}"));
+    reflector.stop().expect("no worker has died");
+}
+
+#[test]
+fn a_subscriber_that_stops_reading_loses_no_qos_1_message() {
+    let reflector = start(2);
+    let (mut subscriber, _) = Client::connect(&reflector, "slow", true);
+    subscriber.subscribe("t", QoS::AtLeastOnce);
+    let (mut publisher, _) = Client::connect(&reflector, "fast", true);
+    // 20 MB: more than socket buffers and the reflector's bound on unsent bytes hold.
+    let mut payload = vec![7; 20_000];
+    for number in 0..1000_u32 {
+        payload[..4].copy_from_slice(&number.to_be_bytes());
+        publisher.publish("t", &payload, QoS::AtLeastOnce);
+    }
+    for number in 0..1000_u32 {
+        assert_eq!(subscriber.message()[..4], number.to_be_bytes());
+    }
+    assert_eq!(reflector.counters().dropped, [0; 3]);
+}
+
+#[test]
+fn many_retained_messages_reach_a_subscriber_that_reads() {
+    let reflector = start(2);
+    let (mut publisher, _) = Client::connect(&reflector, "p", true);
+    let payload = vec![1; 5_000];
+    for number in 0..1000 {
+        let topic = format!("r/{number}");
+        let qos = QoS::AtMostOnce;
+        let publish =
+            Publish { dup: false, qos, retain: true, topic: &topic, packet_id: None, payload: &payload };
+        publisher.send(Packet::Publish(publish));
+    }
+    publisher.publish("sync", b"", QoS::AtLeastOnce);
+    let (mut subscriber, _) = Client::connect(&reflector, "s", true);
+    subscriber.subscribe("r/#", QoS::AtMostOnce);
+    for _ in 0..1000 {
+        let retained = subscriber.next(|packet| matches!(packet, Packet::Publish(publish) if publish.retain));
+        assert!(retained);
+    }
+}
+
+#[test]
+fn stopping_closes_connections_and_frees_the_port() {
+    let reflector = start(2);
+    let address = reflector.addr();
+    let (mut client, _) = Client::connect(&reflector, "c", true);
+    client.publish("t", b"x", QoS::AtLeastOnce);
+    let counters = reflector.stop().expect("it ends well");
+    assert_eq!((counters.connects, counters.messages_in), (1, [0, 1, 0]));
+    assert!(client.is_closed());
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap();
+    let error = Reflector::start(Config { listen, ..config(2, 100) }).unwrap_err();
+    assert!(matches!(error, Error::Listen { address, .. } if address == listen), "{error}");
+    assert!(matches!(Reflector::start(config(0, 100)).unwrap_err(), Error::Workers(0)));
+    let mut nowhere = config(2, 100);
+    nowhere.workers[1].cpu = Some(100_000);
+    let error = Reflector::start(nowhere).unwrap_err();
+    assert!(matches!(error, Error::Pin(_)), "{error}");
+    let error = Reflector::start(config(2, u32::MAX)).unwrap_err();
+    assert!(matches!(error, Error::Engine(_)), "{error}");
+}
