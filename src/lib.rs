@@ -20,3 +20,4 @@ pub mod load;
 pub mod engine;
 // Floor 5
 pub mod reflector;
+pub mod run;

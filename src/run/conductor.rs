@@ -1,0 +1,496 @@
+//! The calling thread's part: phases, merging, progress, the record.
+
+use super::layout::Layout;
+use super::link::{Command, ConductorLink, Gauges, Levels, Report, Tally, WorkerLink, WorkerSummary};
+use super::worker::{Clients, Shared};
+use super::{RunError, Spec};
+use crate::client::Limits;
+use crate::clock::{self, MILLISECOND, Nanos, SECOND};
+use crate::cpu;
+use crate::engine::{self, Config, Waker, Worker};
+use crate::load::{Body, HandOver, Routes};
+use crate::record::{self, Ended, Phase, PhaseTimes, Record, Second};
+use crate::stats::{Histogram, Interval};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// The state of a run, for the line that a person watches.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    pub phase: Phase,
+    /// Since the start of the run.
+    pub elapsed: Nanos,
+    pub clients: u32,
+    pub second: Second,
+    /// Deliveries and acknowledgements missing for good so far: timed out or abandoned.
+    pub lost: u64,
+    /// Connections lost, refused or timed out and protocol errors so far.
+    pub errors: u64,
+}
+
+/// How often the conductor looks up when nothing is reported.
+const LOOK: Duration = Duration::from_millis(10);
+/// Between the command to publish and the first message, so that all workers have it.
+const LEAD: Nanos = 20 * MILLISECOND;
+/// Longest drain of a run that was interrupted.
+const HURRY: Nanos = SECOND;
+/// Longest wait for workers to end.
+const FAREWELL: Nanos = 15 * SECOND;
+/// Messages on their way whose hand-over time is kept, in seconds of schedule.
+const HAND_OVER_S: f64 = 4.0;
+
+/// Runs `spec` to its end, or until `interrupt` is set. `observe` is called about once a second.
+///
+/// # Errors
+/// Only what keeps the run from starting; whatever happens later is in the record.
+pub fn run(
+    spec: Spec,
+    interrupt: &AtomicBool,
+    observe: &mut dyn FnMut(&Progress),
+) -> Result<Record, RunError> {
+    engine::probe()?;
+    let machine = cpu::machine();
+    let memory = engine::resident_bytes();
+    let mut conductor = Conductor::start(spec, interrupt, observe)?;
+    let ended = conductor.conduct();
+    let resident = conductor.resident.saturating_sub(memory);
+    Ok(conductor.finish(ended, machine, resident))
+}
+
+/// Why the phases were left early.
+enum Stop {
+    Interrupted,
+    Broker(String),
+    Failed,
+}
+
+struct Conductor<'a> {
+    shared: Arc<Shared>,
+    gauges: Arc<[Gauges]>,
+    links: Vec<ConductorLink>,
+    threads: Vec<JoinHandle<()>>,
+    reports: Receiver<(usize, Report)>,
+    interrupt: &'a AtomicBool,
+    observe: &'a mut dyn FnMut(&Progress),
+    epoch: Nanos,
+    started_at: std::time::SystemTime,
+    next_second: Nanos,
+    /// Everything measured so far that goes into the record.
+    measured: Interval,
+    /// Everything of the last second, of all phases.
+    second: Interval,
+    troubles: BTreeMap<String, u64>,
+    phases: Vec<PhaseTimes>,
+    series: Vec<Second>,
+    /// How many workers have ended the phase under way.
+    arrived: usize,
+    summaries: Vec<Option<WorkerSummary>>,
+    /// Resident memory with all clients connected.
+    resident: u64,
+}
+
+impl<'a> Conductor<'a> {
+    fn start(
+        spec: Spec,
+        interrupt: &'a AtomicBool,
+        observe: &'a mut dyn FnMut(&Progress),
+    ) -> Result<Conductor<'a>, RunError> {
+        let shared = Arc::new(share(spec)?);
+        let count = shared.layout.workers.len();
+        let gauges: Arc<[Gauges]> = (0..count).map(|_| Gauges::default()).collect();
+        let (reports_to, reports) = mpsc::channel();
+        let mut conductor = Conductor {
+            links: Vec::new(),
+            threads: Vec::new(),
+            reports,
+            interrupt,
+            observe,
+            epoch: shared.epoch,
+            started_at: std::time::SystemTime::now(),
+            next_second: shared.epoch + SECOND,
+            measured: Interval::default(),
+            second: Interval::default(),
+            troubles: BTreeMap::new(),
+            phases: Vec::new(),
+            series: Vec::new(),
+            arrived: 0,
+            summaries: (0..count).map(|_| None).collect(),
+            resident: 0,
+            shared,
+            gauges,
+        };
+        for worker in 0..count {
+            let waker = Waker::new()?;
+            let (commands_to, commands) = mpsc::channel();
+            conductor.links.push(ConductorLink { commands: commands_to, waker: waker.clone() });
+            let link = WorkerLink { commands, reports: reports_to.clone(), worker };
+            conductor.spawn(waker, link)?;
+        }
+        Ok(conductor)
+    }
+
+    fn spawn(&mut self, waker: Waker, link: WorkerLink) -> Result<(), RunError> {
+        let (shared, gauges) = (self.shared.clone(), self.gauges.clone());
+        let thread = thread::Builder::new().name(format!("worker-{}", link.worker)).spawn(move || {
+            let layout = &shared.layout.workers[link.worker];
+            // The CPU was in the process's own list; should it have gone, the run is slower, not wrong.
+            let _ = cpu::pin(layout.cpu);
+            let config = Config::new(layout.clients.len().max(1) as u32, waker);
+            let worker = Worker::new(config);
+            Clients::new(shared, gauges, link).run(worker);
+        })?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Takes the workers through all phases.
+    fn conduct(&mut self) -> Result<(), Stop> {
+        let result = self.load();
+        if matches!(result, Err(Stop::Failed)) {
+            // Somebody is gone: the rest has nothing to wait for.
+            self.close_phase();
+        }
+        self.begin(Phase::Disconnect);
+        self.command(|| Command::Disconnect);
+        let until = clock::now() + FAREWELL;
+        let ended = |conductor: &Self| conductor.summaries.iter().all(Option::is_some);
+        while !ended(self) && clock::now() < until {
+            self.look();
+        }
+        self.close_phase();
+        result
+    }
+
+    fn load(&mut self) -> Result<(), Stop> {
+        self.begin(Phase::Connect);
+        self.command(|| Command::Connect);
+        self.await_all(None)?;
+        self.resident = engine::resident_bytes();
+        self.need_connections()?;
+        self.begin(Phase::Subscribe);
+        self.command(|| Command::Subscribe);
+        self.await_all(None)?;
+        self.publish()
+    }
+
+    fn publish(&mut self) -> Result<(), Stop> {
+        let start = clock::now() + LEAD;
+        let (opens, closes) = self.shared.window;
+        if opens > 0 {
+            self.begin(Phase::WarmUp);
+        }
+        self.command(|| Command::Publish { start });
+        self.await_time(start + opens)?;
+        self.begin(Phase::Measure);
+        let result = match closes {
+            Nanos::MAX => self.await_all(None),
+            _ => self.await_time(start + closes).and_then(|()| self.await_all(None)),
+        };
+        let patience = match result {
+            Ok(()) => self.shared.spec.plan.drain_ns,
+            Err(Stop::Interrupted) => self.shared.spec.plan.drain_ns.min(HURRY),
+            Err(_) => return result,
+        };
+        self.begin(Phase::Drain);
+        self.command(|| Command::Drain);
+        self.await_drained(patience, result.is_err()).and(result)
+    }
+
+    fn begin(&mut self, phase: Phase) {
+        self.close_phase();
+        let start_ns = clock::now() - self.epoch;
+        self.phases.push(PhaseTimes { phase, start_ns, end_ns: start_ns });
+        self.arrived = 0;
+    }
+
+    fn close_phase(&mut self) {
+        if let Some(phase) = self.phases.last_mut() {
+            phase.end_ns = clock::now() - self.epoch;
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        self.phases.last().map_or(Phase::Connect, |times| times.phase)
+    }
+
+    fn command(&self, command: impl Fn() -> Command) {
+        self.links.iter().for_each(|link| link.command(command()));
+    }
+
+    /// Waits until every worker has reported the end of the phase.
+    fn await_all(&mut self, until: Option<Nanos>) -> Result<(), Stop> {
+        while self.arrived < self.links.len() && until.is_none_or(|until| clock::now() < until) {
+            self.look();
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    fn await_time(&mut self, until: Nanos) -> Result<(), Stop> {
+        while clock::now() < until {
+            self.look();
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything under way has arrived, at most `patience`.
+    fn await_drained(&mut self, patience: Nanos, interrupted: bool) -> Result<(), Stop> {
+        let until = clock::now() + patience;
+        while clock::now() < until {
+            self.look();
+            if !interrupted {
+                self.check()?;
+            }
+            let levels = self.levels();
+            let heard = levels.draining == self.links.len() as u64;
+            if heard && levels.outstanding == 0 && levels.delivered >= levels.expected {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&mut self) -> Result<(), Stop> {
+        if self.interrupt.load(Ordering::Relaxed) {
+            return Err(Stop::Interrupted);
+        }
+        if self.summaries.iter().any(Option::is_some) {
+            return Err(Stop::Failed);
+        }
+        let all_lost =
+            matches!(self.phase(), Phase::Subscribe | Phase::WarmUp | Phase::Measure | Phase::Drain)
+                && !self.shared.spec.plan.reconnect
+                && self.levels().connected == 0
+                && self.arrived < self.links.len();
+        if all_lost {
+            return Err(Stop::Broker("every connection was lost, and --reconnect is off".into()));
+        }
+        Ok(())
+    }
+
+    /// At least one client must have connected.
+    fn need_connections(&mut self) -> Result<(), Stop> {
+        self.drain_reports();
+        if self.levels().connected > 0 || self.measured.counters.connections_established > 0 {
+            return Ok(());
+        }
+        Err(Stop::Broker("no client could connect".into()))
+    }
+
+    fn levels(&self) -> Levels {
+        let mut levels = Levels::default();
+        self.gauges.iter().for_each(|gauges| gauges.add_to(&mut levels));
+        levels
+    }
+
+    /// Hears one report, or nothing for a moment; notes the second when it is over.
+    fn look(&mut self) {
+        match self.reports.recv_timeout(LOOK) {
+            Ok((worker, report)) => self.hear(worker, report),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK),
+        }
+        // Workers report on the second; a tenth later all have.
+        if clock::now() >= self.next_second + SECOND / 10 {
+            self.end_second();
+        }
+    }
+
+    fn drain_reports(&mut self) {
+        while let Ok((worker, report)) = self.reports.try_recv() {
+            self.hear(worker, report);
+        }
+    }
+
+    fn hear(&mut self, worker: usize, report: Report) {
+        match report {
+            Report::Connected | Report::Subscribed | Report::Scheduled => self.arrived += 1,
+            Report::Tally(tally) => self.merge(worker, tally),
+            Report::Ended(summary) => self.summaries[worker] = Some(*summary),
+        }
+    }
+
+    fn merge(&mut self, worker: usize, mut tally: Box<Tally>) {
+        self.measured.merge(&tally.measured);
+        self.second.merge(&tally.measured);
+        self.second.merge(&tally.unmeasured);
+        for (trouble, count) in tally.troubles.drain(..) {
+            *self.troubles.entry(trouble).or_default() += count;
+        }
+        self.links[worker].command_quietly(Command::Recycle(tally));
+    }
+
+    fn end_second(&mut self) {
+        let time_ns = self.next_second - self.epoch;
+        let late = (clock::now() - self.next_second) / SECOND;
+        self.next_second += SECOND * (1 + late);
+        let counters = self.second.counters;
+        let quantile = |histogram: &Histogram, q| histogram.supported_quantile(q);
+        let histograms = &self.second.histograms;
+        let second = Second {
+            phase: self.phase(),
+            time_ns,
+            connected: self.levels().connected,
+            offered: counters.due,
+            sent: counters.sent,
+            acked: counters.acked,
+            delivered: counters.delivered,
+            shed: counters.shed,
+            connections_lost: counters.connections_lost,
+            ack_p50_ns: quantile(&histograms.ack_response, 0.5),
+            ack_p99_ns: quantile(&histograms.ack_response, 0.99),
+            flight_p50_ns: quantile(&histograms.flight_response, 0.5),
+            flight_p99_ns: quantile(&histograms.flight_response, 0.99),
+        };
+        self.second.restart(0);
+        let total = &self.measured.counters;
+        (self.observe)(&Progress {
+            phase: second.phase,
+            elapsed: time_ns,
+            clients: self.shared.spec.plan.clients,
+            lost: total.ack_timeouts + total.unacked_at_end,
+            errors: total.connections_lost
+                + total.refused_tcp
+                + total.refused_by_connack()
+                + total.connect_timeouts
+                + total.protocol_errors,
+            second: second.clone(),
+        });
+        self.series.push(second);
+    }
+
+    fn finish(mut self, result: Result<(), Stop>, machine: cpu::Machine, resident: u64) -> Record {
+        let mut failed: Vec<String> = Vec::new();
+        for (worker, thread) in std::mem::take(&mut self.threads).into_iter().enumerate() {
+            if self.summaries[worker].is_none() && !thread.is_finished() {
+                failed.push(format!("worker {worker} did not end within {}", FAREWELL / SECOND));
+            } else if thread.join().is_err() {
+                failed.push(format!("worker {worker} panicked"));
+            }
+        }
+        self.drain_reports();
+        self.end_second();
+        failed.extend(self.summaries.iter().flatten().filter_map(|s| Some(s.failure.as_ref()?.to_string())));
+        let (ended, reason) = match (failed.first(), result) {
+            (Some(failure), _) => (Ended::Internal, Some(failure.clone())),
+            (None, Ok(())) => (Ended::Completed, None),
+            (None, Err(Stop::Interrupted)) => (Ended::Interrupted, Some("interrupted".into())),
+            (None, Err(Stop::Broker(reason))) => (Ended::Broker, Some(self.explain(reason))),
+            (None, Err(Stop::Failed)) => (Ended::Internal, Some("a worker ended early".into())),
+        };
+        self.record(ended, reason, machine, resident)
+    }
+
+    /// `reason`, with what the workers saw.
+    fn explain(&self, reason: String) -> String {
+        let troubles = self.troubles();
+        if troubles.is_empty() { reason } else { format!("{reason}: {}", troubles.join("; ")) }
+    }
+
+    fn troubles(&self) -> Vec<String> {
+        let mut troubles: Vec<_> = self.troubles.iter().collect();
+        troubles.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let word = |(trouble, count): (&String, &u64)| match count {
+            1 => trouble.clone(),
+            _ => format!("{trouble} ({count} times)"),
+        };
+        troubles.into_iter().take(5).map(word).collect()
+    }
+
+    fn record(
+        self,
+        ended: Ended,
+        partial_reason: Option<String>,
+        machine: cpu::Machine,
+        resident: u64,
+    ) -> Record {
+        let troubles = self.troubles();
+        let spec = &self.shared.spec;
+        let mut counts = self.measured.counters;
+        counts.lost = counts.expected.saturating_sub(counts.delivered);
+        let mut warnings = spec.warnings.clone();
+        warnings.extend(troubles);
+        let summaries = || self.summaries.iter().flatten();
+        let workers = summaries().zip(&self.shared.layout.workers).map(|(summary, layout)| record::Worker {
+            cpu: layout.cpu,
+            busy_share: summary.usage.cpu_ns() as f64 / summary.span.max(1) as f64,
+        });
+        let mut record = Record {
+            schema: record::SCHEMA.into(),
+            started_at: humantime::format_rfc3339_seconds(self.started_at).to_string(),
+            command: spec.command.clone(),
+            plan: record::Plan { workers: self.links.len() as u32, ..spec.plan.clone() },
+            versions: record::Versions::current(),
+            machine,
+            broker: record::Broker {
+                addresses: spec.targets.iter().map(ToString::to_string).collect(),
+                embedded: spec.plan.embedded,
+                cpus: spec.broker_cpus.clone(),
+            },
+            verdict: record::Verdict::Unknown,
+            verdict_reasons: Vec::new(),
+            exit_code: 0,
+            exit_reason: String::new(),
+            partial: ended != Ended::Completed,
+            partial_reason,
+            ended,
+            warnings,
+            phases: self.phases.clone(),
+            counts,
+            latencies: (&self.measured.histograms).into(),
+            generator: record::Generator {
+                workers: workers.collect(),
+                user_cpu_ns: summaries().map(|summary| summary.usage.user_ns).sum(),
+                system_cpu_ns: summaries().map(|summary| summary.usage.system_ns).sum(),
+                bytes_per_client: (resident > 0).then(|| resident / u64::from(spec.plan.clients)),
+                enters: summaries().map(|summary| summary.enters).sum(),
+            },
+            series: self.series.clone(),
+        };
+        record.conclude();
+        record
+    }
+}
+
+fn share(spec: Spec) -> Result<Shared, RunError> {
+    let plan = &spec.plan;
+    let split = crate::load::Split {
+        publishers: plan.publishers,
+        subscribers: plan.subscribers,
+        idle: plan.clients - plan.publishers - plan.subscribers,
+    };
+    let routes = Routes::new(split, &spec.topic);
+    let table = engine::descriptor_limit().min(1 << 20) as u32;
+    let layout = Layout::new(&spec, &routes, table)?;
+    let size = plan.size_bytes as usize;
+    Ok(Shared {
+        epoch: clock::now(),
+        body: Body::new(size.max(crate::load::STAMP_LEN), plan.seed),
+        limits: Limits {
+            inflight: match plan.schedule {
+                record::Schedule::Closed { inflight } => inflight.min(u16::MAX.into()) as u16,
+                _ => u16::MAX,
+            },
+            // Clients are looked at every quarter of the keepalive: the ping must not wait for the look
+            // after.
+            keep_alive: plan.keepalive_ns / 4 * 3,
+            clean_session: plan.clean_session,
+        },
+        hand_over: HandOver::new(
+            plan.publishers,
+            spec.rate_per_publisher().unwrap_or(f64::INFINITY),
+            HAND_OVER_S,
+        ),
+        granted: (0..routes.groups()).map(|_| AtomicU32::new(0)).collect(),
+        window: spec.window(),
+        max_packet: (1 << 20).max(2 * size + (1 << 16)),
+        routes,
+        layout,
+        spec,
+    })
+}

@@ -1,0 +1,452 @@
+//! Publishing on schedule, and what comes back.
+
+use super::{Clients, Phase, Shared, Step};
+use crate::client::Outgoing;
+use crate::clock::Nanos;
+use crate::engine::{Conn, Io};
+use crate::load::{Receipt, Role, STAMP_LEN, Stamp, Values};
+use crate::record::Schedule as Pace;
+use crate::wire::{Publish, QoS};
+use std::sync::atomic::Ordering;
+
+/// What a message's acknowledgement brings back. Times are nanoseconds since the start of the schedule.
+#[derive(Clone, Copy, Debug)]
+pub struct Token {
+    pub sequence: u64,
+    pub intended: Nanos,
+    pub sent: Nanos,
+}
+
+/// A client that publishes; its place among the publishers is its slot.
+pub struct Publisher {
+    /// Number among all publishers of the run.
+    number: u32,
+    /// Where its topic lies in `Clients::topics`.
+    topic: (u32, u32),
+    /// Sequence of its next message.
+    sequence: u64,
+    /// Subscribers that are to have each of its messages.
+    audience: u32,
+    /// Its messages that are due and not sent.
+    waiting: Queue,
+}
+
+/// A queue threaded through [`Backlog`].
+#[derive(Clone, Copy)]
+struct Queue {
+    head: u32,
+    tail: u32,
+    len: u32,
+}
+
+const NONE: u32 = u32::MAX;
+const EMPTY: Queue = Queue { head: NONE, tail: NONE, len: 0 };
+
+/// The intended times of all messages that are due and could not be sent yet.
+pub struct Backlog {
+    entries: Vec<Entry>,
+    free: u32,
+    /// Most messages of one publisher.
+    limit: u32,
+    len: u64,
+}
+
+struct Entry {
+    intended: Nanos,
+    next: u32,
+}
+
+impl Backlog {
+    pub fn new(limit: u32) -> Backlog {
+        Backlog { entries: Vec::new(), free: NONE, limit, len: 0 }
+    }
+
+    /// False when the publisher's share is full.
+    fn push(&mut self, queue: &mut Queue, intended: Nanos) -> bool {
+        if queue.len >= self.limit {
+            return false;
+        }
+        let entry = Entry { intended, next: NONE };
+        let at = match self.free {
+            NONE => {
+                self.entries.push(entry);
+                (self.entries.len() - 1) as u32
+            }
+            at => {
+                self.free = self.entries[at as usize].next;
+                self.entries[at as usize] = entry;
+                at
+            }
+        };
+        match queue.tail {
+            NONE => queue.head = at,
+            tail => self.entries[tail as usize].next = at,
+        }
+        queue.tail = at;
+        queue.len += 1;
+        self.len += 1;
+        true
+    }
+
+    fn front(&self, queue: &Queue) -> Option<Nanos> {
+        (queue.head != NONE).then(|| self.entries[queue.head as usize].intended)
+    }
+
+    fn pop(&mut self, queue: &mut Queue) {
+        let at = queue.head;
+        queue.head = self.entries[at as usize].next;
+        if queue.head == NONE {
+            queue.tail = NONE;
+        }
+        self.entries[at as usize].next = self.free;
+        self.free = at;
+        queue.len -= 1;
+        self.len -= 1;
+    }
+}
+
+/// The publishers with `numbers`, and their topics.
+pub fn publishers(shared: &Shared, numbers: &[u32]) -> (Vec<Publisher>, String) {
+    let mut topics = String::new();
+    let publishers = numbers.iter().map(|&number| {
+        let from = topics.len();
+        shared.render_topic(number, &mut topics);
+        let topic = (from as u32, topics.len() as u32);
+        Publisher { number, topic, sequence: 0, audience: 0, waiting: EMPTY }
+    });
+    (publishers.collect(), topics)
+}
+
+impl Shared {
+    /// Appends the topic of publisher `number`.
+    pub fn render_topic(&self, number: u32, out: &mut String) {
+        let values = Values {
+            prefix: &self.spec.plan.client_id_prefix,
+            index: number,
+            pair: self.routes.group(number),
+            run_id: self.spec.run_id(),
+        };
+        self.spec.topic.render(&values, out).expect("writing to a string");
+    }
+}
+
+impl Clients {
+    /// How many subscribers hear each publisher is certain once all SUBACKs are in.
+    pub(super) fn fix_audiences(&mut self) {
+        for publisher in &mut self.publishers {
+            let group = self.shared.routes.group(publisher.number) as usize;
+            publisher.audience = self.shared.granted[group].load(Ordering::Acquire);
+        }
+    }
+
+    fn since_start(&self, now: Nanos) -> Nanos {
+        now.saturating_sub(self.start)
+    }
+
+    /// Sends what is due; answers when to look again.
+    pub(super) fn publish_due(&mut self, io: &mut Io) -> Option<Nanos> {
+        if io.now() < self.start {
+            return Some(self.start);
+        }
+        match self.shared.spec.plan.schedule {
+            Pace::Open { .. } => self.publish_scheduled(io),
+            Pace::Closed { .. } => self.publish_closed(io),
+            Pace::None => self.end_of_schedule(io.now() >= self.start.saturating_add(self.shared.window.1)),
+        }
+    }
+
+    fn publish_scheduled(&mut self, io: &mut Io) -> Option<Nanos> {
+        let now = self.since_start(io.now());
+        let mut burst = false;
+        while let Some(due) = self.schedule.as_mut().and_then(|schedule| schedule.pop(now)) {
+            burst = true;
+            let place = due.place as usize;
+            self.levels.due += 1;
+            let tally = self.tally_of(due.intended);
+            tally.counters.due += 1;
+            tally.histograms.wake_lag.record(now - due.intended);
+            let waiting = self.publishers[place].waiting.len > 0;
+            if waiting || !self.try_send(io, place, due.intended) {
+                self.postpone(place, due.intended);
+            }
+        }
+        if burst {
+            self.last_burst = io.now();
+        }
+        let next = self.schedule.as_ref().and_then(|schedule| schedule.next_due());
+        self.end_of_schedule(next.is_none());
+        // What comes due within the tolerance after a burst is sent together.
+        next.map(|next| (self.start + next).max(self.last_burst + self.shared.spec.plan.tolerance_ns))
+    }
+
+    fn postpone(&mut self, place: usize, intended: Nanos) {
+        if self.backlog.push(&mut self.publishers[place].waiting, intended) {
+            self.levels.outstanding += 1;
+        } else {
+            self.tally_of(intended).counters.shed += 1;
+        }
+    }
+
+    fn end_of_schedule(&mut self, ended: bool) -> Option<Nanos> {
+        if ended && !self.scheduled {
+            self.scheduled = true;
+            self.link.report(super::Report::Scheduled);
+        }
+        None
+    }
+
+    /// Closed loop. With acknowledgements the loop closes itself in [`Clients::acked`]; here it begins.
+    /// At QoS 0 what the kernel takes is all there is to go by, so publishers take turns.
+    fn publish_closed(&mut self, io: &mut Io) -> Option<Nanos> {
+        const TURNS: usize = 256;
+        let count = self.publishers.len();
+        let ended = self.is_closed_loop_over(self.since_start(io.now()));
+        self.end_of_schedule(ended);
+        if ended || count == 0 {
+            return None;
+        }
+        let acked = self.shared.spec.qos() != QoS::AtMostOnce;
+        if acked && self.last_burst != 0 {
+            return Some(self.start.saturating_add(self.shared.window.1));
+        }
+        self.last_burst = io.now();
+        let turns = if acked { count } else { count.min(TURNS) };
+        for _ in 0..turns {
+            let place = self.round % count;
+            self.round = place + 1;
+            self.fill_window(io, place);
+        }
+        if acked { Some(self.start.saturating_add(self.shared.window.1)) } else { Some(io.now()) }
+    }
+
+    fn is_closed_loop_over(&self, now: Nanos) -> bool {
+        match self.shared.spec.plan.msg_count {
+            Some(count) => self.levels.sent >= count.saturating_mul(self.publishers.len() as u64),
+            None => now >= self.shared.window.1,
+        }
+    }
+
+    /// Closed loop: sends as many messages as the window lets through; a message is meant to be sent
+    /// when there is room for it.
+    fn fill_window(&mut self, io: &mut Io, place: usize) {
+        let Pace::Closed { inflight } = self.shared.spec.plan.schedule else { return };
+        let now = self.since_start(io.now());
+        let last = self.shared.spec.plan.msg_count.unwrap_or(u64::MAX);
+        for _ in 0..inflight {
+            let over = self.phase != Phase::Publishing
+                || now >= self.shared.window.1
+                || self.publishers[place].sequence >= last;
+            if over || !self.try_send(io, place, now) {
+                return;
+            }
+            self.levels.due += 1;
+            self.tally_of(now).counters.due += 1;
+        }
+    }
+
+    /// Sends the publisher's next message, unless its connection or window has no room.
+    fn try_send(&mut self, io: &mut Io, place: usize, intended: Nanos) -> bool {
+        let conn = Conn(place as u32);
+        let member = &mut self.members[place];
+        let spec = &self.shared.spec;
+        let limits = &self.shared.limits;
+        if member.step != Step::Up || !member.client.can_publish(spec.qos(), limits) || io.blocked(conn) {
+            return false;
+        }
+        let sent = io.now().saturating_sub(self.start);
+        let publisher = &mut self.publishers[place];
+        let sequence = publisher.sequence;
+        publisher.sequence += 1;
+        let token = Token { sequence, intended, sent };
+        let stamp = stamp(spec.run_id(), publisher.number, &token);
+        let topic = &self.topics[publisher.topic.0 as usize..publisher.topic.1 as usize];
+        let payload = &[&stamp[..], self.shared.body.bytes()];
+        let message = Outgoing { topic, qos: spec.qos(), retain: false, payload };
+        let now = io.now();
+        member
+            .client
+            .publish(message, token, limits, now, io.out(conn))
+            .expect("can_publish was asked a moment ago");
+        self.shared.hand_over.note(publisher.number, sequence, sent);
+        let audience = u64::from(publisher.audience);
+        if spec.qos() != QoS::AtMostOnce {
+            self.levels.outstanding += 1;
+            self.timers.await_ack(conn, now, member.client.inflight() == 1);
+        }
+        self.levels.sent += 1;
+        self.levels.expected += audience;
+        let tally = self.tally_of(intended);
+        tally.counters.sent += 1;
+        tally.counters.packets_out += 1;
+        tally.counters.expected += audience;
+        tally.histograms.lateness.record(sent - intended.min(sent));
+        true
+    }
+
+    /// Sends what has waited for a connection or a window, as far as there is room now.
+    pub(super) fn catch_up(&mut self, io: &mut Io, place: usize) {
+        if place >= self.publishers.len() {
+            return;
+        }
+        while let Some(intended) = self.backlog.front(&self.publishers[place].waiting) {
+            if !self.try_send(io, place, intended) {
+                return;
+            }
+            self.backlog.pop(&mut self.publishers[place].waiting);
+            self.levels.outstanding -= 1;
+        }
+        if self.phase == Phase::Publishing && io.now() >= self.start {
+            self.fill_window(io, place);
+        }
+    }
+
+    /// What has never been sent by the end never will be.
+    pub(super) fn shed_backlogs(&mut self) {
+        for place in 0..self.publishers.len() {
+            while let Some(intended) = self.backlog.front(&self.publishers[place].waiting) {
+                self.backlog.pop(&mut self.publishers[place].waiting);
+                self.levels.outstanding -= 1;
+                self.tally_of(intended).counters.shed += 1;
+            }
+        }
+    }
+
+    pub(super) fn acked(&mut self, io: &mut Io, conn: Conn, token: Token) {
+        self.levels.outstanding -= 1;
+        self.count_ack(io.now(), token);
+        let place = conn.0 as usize;
+        if self.publishers[place].waiting.len > 0 {
+            self.catch_up(io, place);
+        } else if matches!(self.shared.spec.plan.schedule, Pace::Closed { .. }) {
+            self.fill_window(io, place);
+        }
+    }
+
+    /// An ack after its timeout: the message was counted as timed out, and still is.
+    pub(super) fn acked_late(&mut self, now: Nanos, token: Token) {
+        self.count_ack(now, token);
+    }
+
+    fn count_ack(&mut self, now: Nanos, token: Token) {
+        let now = self.since_start(now);
+        self.levels.acked += 1;
+        let tally = self.tally_of(token.intended);
+        tally.counters.acked += 1;
+        tally.histograms.ack_response.record(now.saturating_sub(token.intended));
+        tally.histograms.ack_service.record(now.saturating_sub(token.sent));
+    }
+
+    /// Messages whose acknowledgement can never come, because the session is gone.
+    pub(super) fn abandoned(&mut self, token: Token) {
+        self.levels.outstanding -= 1;
+        self.tally_of(token.intended).counters.unacked_at_end += 1;
+    }
+
+    pub(super) fn ack_timed_out(&mut self, token: Token) {
+        self.levels.outstanding -= 1;
+        self.tally_of(token.intended).counters.ack_timeouts += 1;
+    }
+
+    /// A PUBLISH arrived.
+    pub(super) fn delivered(&mut self, now: Nanos, conn: Conn, publish: &Publish<'_>, first: bool) {
+        let now = self.since_start(now);
+        let stamp = Stamp::decode(publish.payload, self.shared.spec.run_id());
+        let flow = stamp.and_then(|stamp| {
+            let place = self.subscriber_place(conn)?;
+            let subscriber = &mut self.subscribers[place];
+            let flow = self.shared.routes.place(stamp.publisher, subscriber.group)?;
+            Some((stamp, &mut subscriber.flows[flow as usize]))
+        });
+        let Some((stamp, flow)) = flow else {
+            self.tally.measured.counters.foreign += 1;
+            return;
+        };
+        let receipt = if first { flow.receive(stamp.sequence) } else { Receipt::Duplicate };
+        let sent = self.shared.hand_over.time(stamp.publisher, stamp.sequence);
+        let late = self.phase == Phase::Draining;
+        let new = matches!(receipt, Receipt::InOrder | Receipt::Reordered);
+        self.levels.delivered += u64::from(new);
+        let tally = self.tally_of(stamp.intended);
+        match receipt {
+            Receipt::InOrder => {}
+            Receipt::Reordered => tally.counters.reordered += 1,
+            Receipt::Duplicate => tally.counters.duplicated += 1,
+            Receipt::Unknown => tally.counters.untold += 1,
+        }
+        if new {
+            tally.counters.delivered += 1;
+            tally.counters.late += u64::from(late);
+            let response = now.saturating_sub(stamp.intended);
+            tally.histograms.flight_response.record(response);
+            // Without the hand-over time the response time is the closest bound from above.
+            tally.histograms.flight_service.record(sent.map_or(response, |sent| now.saturating_sub(sent)));
+        }
+    }
+
+    /// Resends what a resumed session owes the broker.
+    pub(super) fn redeliver(&mut self, io: &mut Io, conn: Conn) {
+        let place = conn.0 as usize;
+        let Some(publisher) = self.publishers.get(place) else {
+            return;
+        };
+        let shared = &self.shared;
+        let topic = &self.topics[publisher.topic.0 as usize..publisher.topic.1 as usize];
+        let now = io.now();
+        let since_start = now.saturating_sub(self.start);
+        self.members[place].client.redeliver(now, io.out(conn), |token, resend| {
+            token.sent = since_start;
+            let stamp = stamp(shared.spec.run_id(), publisher.number, token);
+            let payload = &[&stamp[..], shared.body.bytes()];
+            resend.publish(topic, false, payload)
+        });
+    }
+
+    /// The filters of the subscriber at `place`, one after the other, with the end of each.
+    pub(super) fn filters(&self, place: usize) -> (String, Vec<usize>) {
+        let shared = &self.shared;
+        let group = self.subscribers[place].group;
+        let (mut text, mut ends) = (String::new(), Vec::new());
+        let all = if shared.spec.topic.is_per_publisher() { usize::MAX } else { 1 };
+        for number in shared.routes.publishers_of(group).take(all) {
+            shared.render_topic(number, &mut text);
+            ends.push(text.len());
+        }
+        (text, ends)
+    }
+
+    /// What part client `index` plays, in words for messages.
+    pub(super) fn part(&self, index: u32) -> &'static str {
+        match self.shared.layout.split.role(index) {
+            Role::Publisher(_) => "publisher",
+            Role::Subscriber(_) => "subscriber",
+            Role::Idle => "idle client",
+        }
+    }
+}
+
+fn stamp(run_id: u32, publisher: u32, token: &Token) -> [u8; STAMP_LEN] {
+    Stamp { run_id, publisher, sequence: token.sequence, intended: token.intended }.encode()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backlog_keeps_each_publishers_order_within_its_limit() {
+        let mut backlog = Backlog::new(2);
+        let (mut one, mut two) = (EMPTY, EMPTY);
+        assert!(backlog.push(&mut one, 1) && backlog.push(&mut two, 2) && backlog.push(&mut one, 3));
+        assert!(!backlog.push(&mut one, 4), "full");
+        assert_eq!((backlog.front(&one), backlog.len), (Some(1), 3));
+        backlog.pop(&mut one);
+        assert!(backlog.push(&mut one, 5));
+        backlog.pop(&mut one);
+        assert_eq!(backlog.front(&one), Some(5));
+        backlog.pop(&mut one);
+        assert_eq!((backlog.front(&one), backlog.front(&two), backlog.len), (None, Some(2), 1));
+        assert!(backlog.push(&mut one, 6));
+        assert_eq!(backlog.front(&one), Some(6));
+        assert_eq!(backlog.entries.len(), 3, "entries are used again");
+    }
+}
