@@ -21,3 +21,5 @@ pub mod engine;
 // Floor 5
 pub mod reflector;
 pub mod run;
+// Floor 6
+pub mod report;

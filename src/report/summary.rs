@@ -1,0 +1,355 @@
+//! What stands in the summary, section by section.
+
+use super::page::{Column, Page, Tint};
+use crate::clock::Nanos;
+use crate::cpu;
+use crate::record::{Exit, Latency, Phase, Plan, Record, Schedule, Topology, Verdict};
+use crate::units::{self, Rate, Size, Span};
+
+/// Most warnings shown; the rest is in the record.
+const WARNINGS: usize = 6;
+/// What stands where there is nothing to say.
+const NOTHING: &str = "-";
+
+pub fn write(record: &Record, page: &mut Page) {
+    verdict(record, page);
+    page.blank();
+    asked(record, page);
+    page.blank();
+    if record.plan.publishers > 0 && record.rate_per_s(0).is_some() {
+        rates(record, page);
+        page.blank();
+    }
+    latencies(record, page);
+    page.blank();
+    delivery(record, page);
+    connections(record, page);
+    generator(record, page);
+    machine(record, page);
+    warnings(record, page);
+}
+
+fn verdict(record: &Record, page: &mut Page) {
+    let (name, tint) = match record.verdict {
+        Verdict::Clean => ("CLEAN", Tint::Good),
+        Verdict::BrokerLimited => ("BROKER-LIMITED", Tint::Warning),
+        Verdict::GeneratorLimited => ("GENERATOR-LIMITED", Tint::Bad),
+        Verdict::Unknown => ("UNKNOWN", Tint::Bad),
+    };
+    let partial = if record.partial { ", PARTIAL" } else { "" };
+    let exit = match record.exit_code {
+        0 => String::new(),
+        code => format!(", exit code {code}"),
+    };
+    let tint = if record.partial || ![0, Exit::GeneratorLimited.code()].contains(&record.exit_code) {
+        Tint::Bad
+    } else {
+        tint
+    };
+    page.headline(&format!("{name}{partial}{exit}"), tint);
+    if let Some(reason) = record.partial_reason.as_ref().filter(|_| record.partial) {
+        page.note(&format!("partial: {reason}"));
+    }
+    // an exit that the verdict or the partial reason explains is not explained twice
+    let explained = record.partial_reason.as_ref() == Some(&record.exit_reason)
+        || record.exit_code == Exit::GeneratorLimited.code();
+    if record.exit_code != 0 && !explained {
+        page.note(&record.exit_reason);
+    }
+    for reason in &record.verdict_reasons {
+        page.note(reason);
+    }
+}
+
+fn asked(record: &Record, page: &mut Page) {
+    let plan = &record.plan;
+    let clients = units::grouped(plan.clients.into());
+    let roles = match plan.topology {
+        Topology::Idle => "idle".to_owned(),
+        topology => format!(
+            "{topology}: {} publish, {} subscribe",
+            units::grouped(plan.publishers.into()),
+            units::grouped(plan.subscribers.into())
+        ),
+    };
+    page.paragraph("asked", &format!("{clients} clients, {roles}"));
+    if plan.schedule != Schedule::None {
+        page.paragraph("", &messages(plan));
+    }
+    page.paragraph("", &durations(plan));
+    let addresses = some_of(&record.broker.addresses);
+    let broker = match (record.broker.embedded, record.broker.cpus.as_slice()) {
+        (true, []) => format!("embedded reflector at {addresses}, on the generator's CPUs"),
+        (true, cpus) => format!("embedded reflector at {addresses}, on CPU {}", cpu::list(cpus)),
+        (false, _) if addresses.is_empty() => some_of(&plan.hosts),
+        (false, _) => addresses,
+    };
+    page.paragraph("broker", &broker);
+}
+
+/// The first three, and how many more there are.
+fn some_of(names: &[String]) -> String {
+    let (shown, more) = names.split_at(names.len().min(3));
+    match more.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn messages(plan: &Plan) -> String {
+    let qos = match plan.qos == plan.sub_qos || plan.subscribers == 0 {
+        true => format!("QoS {}", plan.qos),
+        false => format!("QoS {}, subscribed at QoS {}", plan.qos, plan.sub_qos),
+    };
+    let pace = match plan.schedule {
+        Schedule::Open { rate_per_s, arrival } => {
+            let rate = Rate::new(rate_per_s).map_or(NOTHING.to_owned(), |rate| rate.to_string());
+            format!("open loop at {rate}/s, {arrival} arrival")
+        }
+        Schedule::Closed { inflight } => format!("closed loop, {inflight} in flight per publisher"),
+        Schedule::None => "no messages".to_owned(),
+    };
+    format!("{qos}, payload {}, {pace}", Size::new(plan.size_bytes))
+}
+
+fn durations(plan: &Plan) -> String {
+    let span = |nanos| Span::from_nanos(nanos).to_string();
+    let measure = match (plan.msg_count, plan.duration_ns) {
+        (Some(count), _) => format!("{} messages per publisher", units::grouped(count)),
+        (None, Some(nanos)) => format!("measure {}", span(nanos)),
+        (None, None) => "measure until interrupted".to_owned(),
+    };
+    format!("warm-up {}, {measure}, drain {}", span(plan.warmup_ns), span(plan.drain_ns))
+}
+
+/// What was asked beside what was done, in messages per second of the measure phase.
+fn rates(record: &Record, page: &mut Page) {
+    let counts = &record.counts;
+    let open = matches!(record.plan.schedule, Schedule::Open { .. });
+    let mut rows = vec![("sent", open.then_some(counts.due), counts.sent)];
+    if record.plan.qos > 0 {
+        rows.push(("acked", open.then_some(counts.due), counts.acked));
+    }
+    if record.plan.subscribers > 0 {
+        rows.push(("delivered", Some(counts.expected), counts.delivered));
+    }
+    let rate = |messages| record.rate_per_s(messages).map_or(NOTHING.to_owned(), units::rate);
+    let offered = rows.iter().map(|row| row.1.map_or("max".to_owned(), rate));
+    let share = |row: &(&str, Option<u64>, u64)| match row.1 {
+        Some(offered) if offered > 0 => format!("{:.2} %", floor_percent(row.2, offered)),
+        _ => NOTHING.to_owned(),
+    };
+    let columns = vec![
+        Column { header: "offered", rank: 0, cells: offered.collect() },
+        Column { header: "achieved", rank: 1, cells: rows.iter().map(|row| rate(row.2)).collect() },
+        Column { header: "share", rank: 2, cells: rows.iter().map(share).collect() },
+    ];
+    let span = units::latency(record.span_of(Phase::Measure).unwrap_or(0));
+    page.table(&format!("over {span}"), &rows.iter().map(|row| row.0).collect::<Vec<_>>(), columns);
+}
+
+/// Per cent with two decimals, rounded down: one message short of all is never 100.
+fn floor_percent(part: u64, whole: u64) -> f64 {
+    (u128::from(part) * 10_000 / u128::from(whole.max(1))) as f64 / 100.0
+}
+
+/// Each row: its name, its latency, and whether the plan asked for it.
+fn latency_rows(record: &Record) -> Vec<(&'static str, &Latency)> {
+    let (plan, measured) = (&record.plan, &record.latencies);
+    let publishing = plan.publishers > 0;
+    let rows = [
+        ("TCP connect", &measured.tcp_connect, true),
+        ("CONNACK", &measured.connack, true),
+        ("SUBACK", &measured.suback, plan.subscribers > 0),
+        ("ack response", &measured.ack_response, publishing && plan.qos > 0),
+        ("ack service", &measured.ack_service, publishing && plan.qos > 0),
+        ("flight response", &measured.flight_response, publishing && plan.subscribers > 0),
+        ("flight service", &measured.flight_service, publishing && plan.subscribers > 0),
+    ];
+    rows.into_iter().filter(|row| row.2 || row.1.count > 0).map(|row| (row.0, row.1)).collect()
+}
+
+type LatencyOf = fn(&Latency) -> Option<Nanos>;
+
+/// Columns in their order, with the rank by which they stay on a narrow page.
+const QUANTILES: [(&str, u8, LatencyOf); 8] = [
+    ("min", 6, |latency| latency.min_ns),
+    ("mean", 5, |latency| latency.mean_ns),
+    ("p50", 1, |latency| latency.p50_ns),
+    ("p90", 7, |latency| latency.p90_ns),
+    ("p99", 0, |latency| latency.p99_ns),
+    ("p99.9", 4, |latency| latency.p999_ns),
+    ("p99.99", 8, |latency| latency.p9999_ns),
+    ("max", 2, |latency| latency.max_ns),
+];
+
+fn latencies(record: &Record, page: &mut Page) {
+    let rows = latency_rows(record);
+    let names: Vec<&str> = rows.iter().map(|row| row.0).collect();
+    let count = |latency: &Latency| match latency.count {
+        0 => NOTHING.to_owned(),
+        count => units::count(count),
+    };
+    let counts = Column { header: "count", rank: 3, cells: rows.iter().map(|row| count(row.1)).collect() };
+    let mut columns = vec![counts];
+    for (header, rank, of) in QUANTILES {
+        let cells = rows.iter().map(|row| of(row.1).map_or(NOTHING.to_owned(), units::latency)).collect();
+        columns.push(Column { header, rank, cells });
+    }
+    page.table("latency", &names, columns);
+}
+
+/// `name count`, for each count that is not 0 or always shown.
+fn counted<'a>(counts: &'a [(&'a str, u64, bool)]) -> impl Iterator<Item = String> + 'a {
+    let shown = counts.iter().filter(|(_, count, always)| *always || *count > 0);
+    shown.map(|(name, count, _)| format!("{name} {}", units::grouped(*count)))
+}
+
+fn delivery(record: &Record, page: &mut Page) {
+    let (plan, counts) = (&record.plan, &record.counts);
+    if plan.publishers == 0 {
+        return;
+    }
+    let subscribed = plan.subscribers > 0;
+    let open = matches!(plan.schedule, Schedule::Open { .. });
+    let items = counted(&[
+        ("sent", counts.sent, true),
+        ("acked", counts.acked, plan.qos > 0),
+        ("expected", counts.expected, subscribed),
+        ("delivered", counts.delivered, subscribed),
+        ("lost", counts.lost, subscribed),
+        ("duplicated", counts.duplicated, subscribed),
+        ("reordered", counts.reordered, subscribed),
+        ("late", counts.late, subscribed),
+        ("shed", counts.shed, open),
+        ("ack timeouts", counts.ack_timeouts, false),
+        ("unacked at end", counts.unacked_at_end, false),
+        ("foreign", counts.foreign, false),
+    ])
+    .collect::<Vec<_>>();
+    page.items("delivery", &items);
+}
+
+/// CONNACK return codes in words (section 3.2.2.3 of MQTT 3.1.1).
+const REFUSALS: [&str; 6] = [
+    "with code 0",
+    "unacceptable protocol version",
+    "identifier rejected",
+    "server unavailable",
+    "bad user name or password",
+    "not authorized",
+];
+
+fn connections(record: &Record, page: &mut Page) {
+    let counts = &record.counts;
+    let refused = counts.refused_by_connack() + counts.refused_tcp;
+    let items = counted(&[
+        ("asked", counts.connections_asked, true),
+        ("established", counts.connections_established, true),
+        ("refused", refused, true),
+        ("lost", counts.connections_lost, true),
+        ("reconnects", counts.reconnects, false),
+        ("timed out", counts.connect_timeouts, false),
+        ("closed by broker", counts.closed_by_broker, false),
+        ("protocol errors", counts.protocol_errors, false),
+        ("subscribed", counts.subscribed, record.plan.subscribers > 0),
+        ("not subscribed", counts.subscribe_failures, false),
+        ("pings", counts.pings, false),
+        ("pongs", counts.pongs, counts.pings > 0),
+    ])
+    .collect::<Vec<_>>();
+    page.items("connections", &items);
+    let reasons = REFUSALS.into_iter().zip(counts.refused).chain([("by TCP", counts.refused_tcp)]);
+    let reasons: Vec<_> = reasons.filter(|(_, count)| *count > 0).collect();
+    if !reasons.is_empty() {
+        let words = reasons.iter().map(|(reason, count)| format!("{reason} {}", units::grouped(*count)));
+        page.paragraph("", &format!("refused: {}", words.collect::<Vec<_>>().join(", ")));
+    }
+}
+
+fn generator(record: &Record, page: &mut Page) {
+    let (health, sent) = (&record.generator, record.counts.sent);
+    let mut items = Vec::new();
+    for (name, latency) in
+        [("lateness", &record.latencies.lateness), ("wake-up lag", &record.latencies.wake_lag)]
+    {
+        let tail = latency.tail().map(|tail| format!("{name} {} {}", tail.name, units::latency(tail.ns)));
+        items.extend(tail);
+    }
+    let busiest = health.workers.iter().max_by(|a, b| a.busy_share.total_cmp(&b.busy_share));
+    items.extend(busiest.map(|worker| format!("busiest worker {:.1} %", worker.busy_share * 100.0)));
+    if health.workers.len() > 1 {
+        let busiest = health.busiest_cpu();
+        items.extend(busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {:.1} %", share * 100.0)));
+    }
+    let cpu_ns = health.user_cpu_ns + health.system_cpu_ns;
+    if cpu_ns > 0 {
+        let (user, system) = (units::latency(health.user_cpu_ns), units::latency(health.system_cpu_ns));
+        items.push(format!("CPU {user} user, {system} system"));
+    }
+    if let Some(each) = cpu_ns.checked_div(sent).filter(|each| *each > 0) {
+        items.push(format!("CPU per message {}", units::latency(each)));
+    }
+    items.extend(health.bytes_per_client.map(|bytes| format!("memory per client {}", units::bytes(bytes))));
+    if sent > 0 && health.enters > 0 {
+        let per_thousand = health.enters as f64 * 1000.0 / sent as f64;
+        items.push(format!("enters per 1,000 messages {per_thousand:.0}"));
+    }
+    page.paragraph("generator", &workers(record));
+    if !items.is_empty() {
+        page.items("", &items);
+    }
+}
+
+fn workers(record: &Record) -> String {
+    let plan = &record.plan;
+    let cpus: Vec<usize> = record.generator.workers.iter().map(|worker| worker.cpu).collect();
+    let workers = match plan.workers {
+        1 => "1 worker".to_owned(),
+        workers => format!("{workers} workers"),
+    };
+    let on = if cpus.is_empty() { String::new() } else { format!(" on CPU {}", cpu::list(&cpus)) };
+    let cores = match plan.cores_asked == plan.cores_used {
+        true => String::new(),
+        false => format!("; cores asked {}, used {}", plan.cores_asked, plan.cores_used),
+    };
+    format!("{workers}{on}{cores}")
+}
+
+fn machine(record: &Record, page: &mut Page) {
+    let machine = &record.machine;
+    let cpus = match machine.cpus {
+        1 => "1 CPU".to_owned(),
+        cpus => format!("{cpus} CPUs"),
+    };
+    let kernel = format!("Linux {}", machine.kernel);
+    let parts = [machine.cpu_model.clone(), cpus, units::bytes(machine.memory_bytes), kernel];
+    let known: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    page.paragraph("machine", &known.join(", "));
+    let (plan, version) = (&record.plan, &record.versions.malaria_bench);
+    page.paragraph("run", &format!("{}, seed {}, version {version}", plan.run_id, plan.seed));
+}
+
+fn warnings(record: &Record, page: &mut Page) {
+    let clipped = clipped(record);
+    let mut warnings: Vec<&str> = clipped.iter().chain(&record.warnings).map(String::as_str).collect();
+    let shown = page.lines_left().clamp(2, WARNINGS);
+    let more = format!("and {} more in the record", (warnings.len() + 1).saturating_sub(shown));
+    if warnings.len() > shown {
+        warnings.truncate(shown - 1);
+        warnings.push(&more);
+    }
+    for warning in warnings {
+        page.paragraph("warning", warning);
+    }
+}
+
+/// A warning for each latency with samples above the hour that a histogram tells apart.
+fn clipped(record: &Record) -> Vec<String> {
+    let health = [("lateness", &record.latencies.lateness), ("wake-up lag", &record.latencies.wake_lag)];
+    let rows = latency_rows(record).into_iter().chain(health).filter(|(_, latency)| latency.overflow > 0);
+    rows.map(|(name, latency)| {
+        format!("{name}: {} samples above one hour are counted as one hour", units::grouped(latency.overflow))
+    })
+    .collect()
+}

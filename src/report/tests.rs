@@ -1,0 +1,204 @@
+use super::*;
+use crate::record::samples::{broken, clean, idle};
+use crate::record::{Ended, Schedule, Worker};
+
+/// Everything that can go wrong at once.
+fn worst() -> Record {
+    let mut record = broken();
+    record.plan.schedule = clean().plan.schedule;
+    record.plan.workers = 16;
+    record.generator.workers = vec![Worker { cpu: 0, busy_share: 0.06 }; 16];
+    record.broker.addresses = vec!["[2001:db8:85a3:8d3:1319:8a2e:370:7348]:18830".to_owned(); 5];
+    record.ended = Ended::Completed;
+    let counts = &mut record.counts;
+    (counts.due, counts.shed, counts.ack_timeouts, counts.foreign) = (1_000_000, 935_500, 77, 12);
+    (counts.connect_timeouts, counts.protocol_errors, counts.subscribe_failures) = (5, 6, 7);
+    (counts.reconnects, counts.closed_by_broker, counts.pings) = (8, 9, 10);
+    counts.refused = [0, 2, 3, 4, 5, 6];
+    counts.refused_tcp = 1_234_567;
+    record.latencies.ack_response.overflow = 3;
+    record.warnings = (0..9).map(|at| format!("warning number {at} says something about the run")).collect();
+    record.conclude();
+    record
+}
+
+#[track_caller]
+fn assert_text(record: &Record, width: usize, expected: &str) {
+    let found = text(record, width, false);
+    assert!(found == expected, "at {width} columns, found:\n{found}\nexpected:\n{expected}");
+}
+
+#[test]
+fn a_clean_run_on_a_wide_terminal() {
+    assert_text(&clean(), 200, include_str!("tests/clean-100.txt"));
+}
+
+#[test]
+fn a_broken_run_on_the_usual_terminal() {
+    assert_text(&broken(), 80, include_str!("tests/broken-80.txt"));
+}
+
+#[test]
+fn a_broken_run_at_forty_columns() {
+    assert_text(&broken(), 40, include_str!("tests/broken-40.txt"));
+}
+
+#[test]
+fn an_idle_run_speaks_of_no_messages() {
+    assert_text(&idle(), 100, include_str!("tests/idle-100.txt"));
+}
+
+#[test]
+fn the_worst_run_at_a_hundred_columns() {
+    assert_text(&worst(), 100, include_str!("tests/worst-100.txt"));
+}
+
+#[test]
+fn no_line_is_wider_than_asked() {
+    for record in [clean(), broken(), idle(), worst()] {
+        for width in 0..=130 {
+            let limit = width.clamp(NARROWEST, WIDEST);
+            let text = text(&record, width, false);
+            let widest = text.lines().max_by_key(|line| line.chars().count()).expect("lines");
+            assert!(widest.chars().count() <= limit, "`{widest}` is wider than {limit}");
+            assert!(
+                text.lines().all(|line| line.trim_end() == line),
+                "no space at the end of lines:\n{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn it_fits_a_screen() {
+    let mut warned = clean();
+    warned.warnings = worst().warnings;
+    for width in [80, 100, 200] {
+        for record in [clean(), broken(), idle(), warned.clone()] {
+            let text = text(&record, width, false);
+            assert!(text.lines().count() <= 40, "{} lines at {width}:\n{text}", text.lines().count());
+        }
+        assert!(text(&worst(), width, false).lines().count() <= 44);
+    }
+}
+
+#[test]
+fn warnings_left_out_are_counted() {
+    let mut record = clean();
+    let warnings = |record: &Record| {
+        let text = text(record, 100, false);
+        let warnings = text.lines().filter_map(|line| line.strip_prefix("warning"));
+        warnings.map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings(&record), Vec::<String>::new());
+    record.warnings = (1..=6).map(|at| format!("number {at}")).collect();
+    assert_eq!(warnings(&record), record.warnings);
+    record.warnings = (1..=9).map(|at| format!("number {at}")).collect();
+    let shown = ["number 1", "number 2", "number 3", "number 4", "number 5", "and 4 more in the record"];
+    assert_eq!(warnings(&record), shown);
+    record.latencies.lateness.overflow = 2;
+    assert_eq!(warnings(&record)[0], "lateness: 2 samples above one hour are counted as one hour");
+}
+
+#[test]
+fn one_message_short_is_never_a_hundred_per_cent() {
+    let mut record = clean();
+    record.counts.acked -= 1;
+    let text = text(&record, 100, false);
+    let acked = text.lines().find(|line| line.starts_with("acked")).expect("a row");
+    assert!(acked.ends_with("99.99 %"), "{acked}");
+}
+
+#[test]
+fn rates_stand_beside_what_was_due_and_expected() {
+    let mut record = clean();
+    let counts = &mut record.counts;
+    // one message in ten shed, and three subscribers to each message
+    (counts.sent, counts.shed, counts.acked) = (180_000, 20_000, 170_000);
+    (counts.expected, counts.delivered, counts.lost) = (540_000, 270_000, 270_000);
+    let text = text(&record, 100, false);
+    let table: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("over")).take(4).collect();
+    let expected = [
+        "over 10.0 s       offered  achieved    share",
+        "sent             20.0 k/s  18.0 k/s  90.00 %",
+        "acked            20.0 k/s  17.0 k/s  85.00 %",
+        "delivered        54.0 k/s  27.0 k/s  50.00 %",
+    ];
+    assert_eq!(table, expected);
+}
+
+#[test]
+fn what_the_plan_says_is_shown() {
+    let mut record = clean();
+    record.plan.schedule = Schedule::Closed { inflight: 8 };
+    (record.plan.qos, record.plan.sub_qos) = (2, 0);
+    (record.plan.msg_count, record.plan.duration_ns) = (Some(1_000), None);
+    (record.plan.cores_asked, record.plan.cores_used, record.plan.workers) = (16, 2, 3);
+    let text = text(&record, 100, false);
+    for part in [
+        "QoS 2, subscribed at QoS 0",
+        "closed loop, 8 in flight per publisher",
+        "1,000 messages per publisher",
+        "3 workers on CPU 0; cores asked 16, used 2",
+    ] {
+        assert!(text.contains(part), "`{part}` is missing:\n{text}");
+    }
+    assert!(!text.contains(" shed "), "a closed loop sheds nothing:\n{text}");
+}
+
+#[test]
+fn rows_that_the_plan_has_no_use_for_are_left_out() {
+    let rows = |change: fn(&mut Record)| {
+        let mut record = clean();
+        change(&mut record);
+        record.latencies = Default::default();
+        let text = text(&record, 100, false);
+        let table = text.lines().skip_while(|line| !line.starts_with("latency")).skip(1);
+        let rows = table.take_while(|line| !line.is_empty());
+        rows.map(|row| row[..17].trim().to_owned()).collect::<Vec<_>>()
+    };
+    let all = [
+        "TCP connect",
+        "CONNACK",
+        "SUBACK",
+        "ack response",
+        "ack service",
+        "flight response",
+        "flight service",
+    ];
+    assert_eq!(rows(|_| ()), all);
+    assert_eq!(rows(|record| record.plan.qos = 0), [&all[..3], &all[5..]].concat());
+    assert_eq!(rows(|record| record.plan.subscribers = 0), [&all[..2], &all[3..5]].concat());
+    assert_eq!(rows(|record| record.plan.publishers = 0), all[..3]);
+}
+
+#[test]
+fn colour_takes_no_columns_and_stands_out_only_where_told() {
+    for record in [clean(), broken(), idle()] {
+        let plain = text(&record, 90, false);
+        assert!(!plain.contains('\x1b'));
+        let colored = text(&record, 90, true);
+        let mut pieces = colored.split('\x1b');
+        let first = pieces.next().unwrap_or_default().to_owned();
+        let rest = pieces.map(|piece| piece.split_once('m').expect("a whole sequence").1);
+        assert_eq!(rest.fold(first, |all, piece| all + piece), plain);
+    }
+    assert!(text(&clean(), 90, true).starts_with("\x1b[1;32mCLEAN\x1b[0m\n"));
+    assert!(text(&broken(), 90, true).starts_with("\x1b[1;31mBROKER-LIMITED, PARTIAL, exit code 4\x1b[0m\n"));
+}
+
+#[test]
+fn control_characters_do_not_reach_the_terminal() {
+    let mut record = broken();
+    record.partial_reason = Some("the broker said \x1b[2J\x07".to_owned());
+    assert!(text(&record, 100, false).contains("partial: the broker said ?[2J?\n"));
+}
+
+#[test]
+fn json_is_read_back_as_the_same_record() {
+    for record in [clean(), broken(), idle()] {
+        let json = json(&record);
+        assert!(json.starts_with("{\n  \"schema\": \"malaria-bench/1\",\n") && json.ends_with("}\n"));
+        assert_eq!(Record::from_json(&json).expect("what was written"), record);
+    }
+}
