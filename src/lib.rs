@@ -23,3 +23,5 @@ pub mod reflector;
 pub mod run;
 // Floor 6
 pub mod report;
+// Floor 7
+pub mod cli;

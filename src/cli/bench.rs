@@ -1,0 +1,123 @@
+//! The main job: one run, its summary and its record.
+
+use super::args::RunArgs;
+use super::output::{Output, print};
+use super::plan::{self, Cores};
+use super::progress::Line;
+use super::{Usage, embedded};
+use crate::record::{Ended, Exit, Record};
+use crate::run::{self, Spec};
+use crate::{cpu, engine, report, seed};
+use anyhow::Context;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
+    let allowed = cpu::allowed();
+    let cores = plan::cores(args.cores.map(Into::into), &allowed, args.embedded);
+    let plan = plan::plan(args, &cores, args.seed.unwrap_or_else(seed::fresh), &cpu::machine().host)?;
+    let password = password(args)?;
+    // Before the first packet: a run whose record cannot be kept is not begun.
+    let output = args.json.as_deref().map(Output::open).transpose()?;
+    engine::probe()?;
+    let interrupt = interruption()?;
+    let reflector = match args.embedded {
+        true => {
+            let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            Some(embedded::start(loopback, &cores.reflector, args.clients)?)
+        }
+        false => None,
+    };
+    let targets = match &reflector {
+        Some(reflector) => vec![reflector.addr()],
+        None => resolve(args)?,
+    };
+    let Cores { generator, reflector: broker_cpus, warnings } = cores;
+    let spec = Spec {
+        plan,
+        topic: args.topic.clone(),
+        targets,
+        cpus: generator,
+        broker_cpus,
+        username: args.username.clone(),
+        password,
+        command: std::env::args().collect(),
+        warnings,
+    };
+    let mut line = Line::new(args.progress, args.quiet);
+    let record = run::run(spec, &interrupt, &mut |progress| line.show(progress))?;
+    line.clear();
+    drop(reflector);
+    conclude(args, record, output)
+}
+
+/// Writes what there is to say about a run that has begun.
+fn conclude(args: &RunArgs, record: Record, output: Option<Output>) -> anyhow::Result<Exit> {
+    let to_stdout = output.as_ref().is_some_and(Output::is_stdout);
+    let written = output.map_or(Ok(()), |output| output.write(&report::json(&record)));
+    let connected = record.counts.connections_established > 0;
+    if !args.quiet && connected {
+        print(&record, to_stdout)?;
+    }
+    if !connected || args.quiet {
+        explain(&record);
+    }
+    written?;
+    Ok(Exit::from_code(record.exit_code))
+}
+
+/// Says in one line why a run without a summary failed.
+fn explain(record: &Record) {
+    if record.exit_code == 0 {
+        return;
+    }
+    eprintln!("error: {}", record.exit_reason);
+    if record.ended == Ended::Broker && record.counts.connections_established == 0 {
+        let brokers = record.broker.addresses.join(", ");
+        eprintln!(
+            "Is a broker listening on {brokers}? Name another with --host and --port, or try `malaria-bench --embedded`"
+        );
+    }
+}
+
+fn resolve(args: &RunArgs) -> anyhow::Result<Vec<SocketAddr>> {
+    let patience = std::time::Duration::from_nanos(args.connect_timeout.nanos());
+    let address = |target| run::resolve(target, args.port, patience);
+    Ok(args.host.iter().map(address).collect::<Result<_, _>>()?)
+}
+
+fn password(args: &RunArgs) -> anyhow::Result<Option<Vec<u8>>> {
+    use std::os::unix::ffi::OsStringExt;
+    let password = match (&args.password_file, std::env::var_os("MALARIA_PASSWORD")) {
+        (Some(file), _) => {
+            let mut text = std::fs::read(file)
+                .map_err(|error| Usage(format!("--password-file {}: {error}", file.display())))?;
+            // The newline that editors end files with is not part of it.
+            if text.last() == Some(&b'\n') {
+                text.pop();
+            }
+            Some(text)
+        }
+        (None, Some(variable)) if args.username.is_some() => Some(variable.into_vec()),
+        (None, _) => None,
+    };
+    match password {
+        Some(password) if password.len() > 65_535 => {
+            Err(Usage("the password is longer than the 65,535 bytes MQTT allows".into()).into())
+        }
+        password => Ok(password),
+    }
+}
+
+/// A flag that the first SIGINT or SIGTERM sets; the second ends the process at once.
+pub fn interruption() -> anyhow::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        let code = Exit::Interrupted.code().into();
+        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&flag))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
+            .context("cannot handle signals")?;
+    }
+    Ok(flag)
+}

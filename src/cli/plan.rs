@@ -1,0 +1,284 @@
+//! What the flags mean: the resolved plan.
+
+use super::Usage;
+use super::args::{ArrivalArg, RateArg, RunArgs, TopologyArg};
+use crate::clock::{Nanos, SECOND};
+use crate::load::{STAMP_LEN, Split, Values};
+use crate::record::{Arrival, Plan, Schedule, Topology};
+use crate::run;
+use crate::wire;
+
+/// Where the load comes from, and for an embedded run goes to.
+pub struct Cores {
+    /// For the generator.
+    pub generator: Vec<usize>,
+    /// For the embedded reflector; empty without one.
+    pub reflector: Vec<usize>,
+    pub warnings: Vec<String>,
+}
+
+/// Divides the CPUs `allowed`. The reflector gets CPUs of its own where there are two: what the
+/// generator was not asked to take, but at least half when it was not asked anything.
+pub fn cores(asked: Option<u32>, allowed: &[usize], embedded: bool) -> Cores {
+    let all = allowed.len();
+    let most = if embedded && all > 1 { all - 1 } else { all };
+    let default = if embedded { all.div_ceil(2).min(most) } else { all };
+    let wanted = asked.map_or(default, |asked| asked as usize);
+    let used = wanted.min(most);
+    let mut warnings = Vec::new();
+    if used < wanted {
+        let rest = if most < all { ", one of them for the reflector" } else { "" };
+        let cpus = if all == 1 { "1 CPU".into() } else { format!("{all} CPUs") };
+        warnings.push(format!("--cores {wanted} asked for; this process may use {cpus}{rest}: using {used}"));
+    }
+    let (generator, rest) = allowed.split_at(used);
+    let reflector = match (embedded, rest) {
+        (false, _) => Vec::new(),
+        (true, []) => generator.to_vec(),
+        (true, rest) => rest.to_vec(),
+    };
+    if embedded && rest.is_empty() {
+        warnings
+            .push("the reflector shares its only CPU with the generator: expect distorted figures".into());
+    }
+    Cores { generator: generator.to_vec(), reflector, warnings }
+}
+
+/// The plan of `args`, for `cores` CPUs. The number of workers is known only to the run.
+pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan, Usage> {
+    let topology = topology(args.topology);
+    let usage = |error: &dyn std::fmt::Display| Usage(error.to_string());
+    let split =
+        topology.split(args.clients, args.publishers, args.subscribers).map_err(|error| usage(&error))?;
+    let (warmup, duration) = match args.msg_count {
+        Some(_) => (0, None),
+        None => (args.warmup.nanos(), Some(args.duration.nanos())),
+    };
+    if duration == Some(0) {
+        return Err(Usage("--duration 0: the measure phase needs a length, such as 10s".into()));
+    }
+    if topology == Topology::Idle && args.msg_count.is_some() {
+        return Err(Usage("--topology idle publishes nothing: -n has no meaning; use --duration".into()));
+    }
+    let cores_used = cores.generator.len() as u32;
+    let plan = Plan {
+        hosts: args.host.iter().map(|target| target.host.clone()).collect(),
+        port: args.port,
+        embedded: args.embedded,
+        cores_asked: args.cores.map_or(cores_used, Into::into),
+        cores_used,
+        workers: cores_used,
+        clients: args.clients,
+        publishers: split.publishers,
+        subscribers: split.subscribers,
+        topology,
+        schedule: schedule(args, split)?,
+        qos: args.qos,
+        sub_qos: args.sub_qos.unwrap_or(args.qos),
+        size_bytes: args.size.bytes(),
+        msg_count: args.msg_count.map(Into::into),
+        warmup_ns: warmup,
+        duration_ns: duration,
+        drain_ns: args.drain.nanos(),
+        connect_rate_per_s: args.connect_rate.map(|rate| rate.per_second()),
+        connect_timeout_ns: args.connect_timeout.nanos(),
+        ack_timeout_ns: args.ack_timeout.nanos(),
+        keepalive_ns: args.keepalive.nanos(),
+        clean_session: args.clean_session,
+        client_id_prefix: args
+            .clientid
+            .clone()
+            .unwrap_or_else(|| format!("malaria-{host}-{}", std::process::id())),
+        topic_template: args.topic.to_string(),
+        backlog_ns: args.backlog.nanos(),
+        tolerance_ns: args.tolerance.nanos(),
+        reconnect: args.reconnect,
+        seed,
+        run_id: format!("{:08x}", run::run_id(seed)),
+    };
+    check(args, &plan)?;
+    Ok(plan)
+}
+
+fn topology(arg: TopologyArg) -> Topology {
+    match arg {
+        TopologyArg::Pairs => Topology::Pairs,
+        TopologyArg::FanIn => Topology::FanIn,
+        TopologyArg::FanOut => Topology::FanOut,
+        TopologyArg::Publish => Topology::Publish,
+        TopologyArg::Idle => Topology::Idle,
+    }
+}
+
+fn schedule(args: &RunArgs, split: Split) -> Result<Schedule, Usage> {
+    let arrival = match args.arrival {
+        ArrivalArg::Constant => Arrival::Constant,
+        ArrivalArg::Poisson => Arrival::Poisson,
+    };
+    let rate_per_s = match (args.rate, args.msgs_per_second) {
+        _ if split.publishers == 0 => return Ok(Schedule::None),
+        (Some(RateArg::Max), _) if args.arrival == ArrivalArg::Poisson => {
+            return Err(Usage(
+                "--arrival poisson needs a rate: in a closed loop (--rate max) there is none".into(),
+            ));
+        }
+        (Some(RateArg::Max), _) => {
+            return Ok(Schedule::Closed { inflight: args.inflight.map_or(1, Into::into) });
+        }
+        (Some(RateArg::Open(rate)), _) => rate.per_second(),
+        (None, Some(rate)) => rate.per_second() * f64::from(split.publishers),
+        (None, None) => f64::from(split.publishers),
+    };
+    if args.inflight.is_some() {
+        return Err(Usage(
+            "--inflight closes the loop and goes with --rate max; on a schedule the broker is not waited for"
+                .into(),
+        ));
+    }
+    Ok(Schedule::Open { rate_per_s, arrival })
+}
+
+/// What no single flag's parser can see.
+fn check(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
+    let error = |message: String| Err(Usage(message));
+    if plan.size_bytes < STAMP_LEN as u64 {
+        return error(format!(
+            "--size {}: a payload is at least {STAMP_LEN} bytes, the stamp from which delivery and time are \
+             checked",
+            args.size
+        ));
+    }
+    const LARGEST: u64 = 268_435_455 - 65_535 - 4;
+    if plan.size_bytes > LARGEST {
+        return error(format!(
+            "--size {}: an MQTT packet holds at most {LARGEST} bytes of payload",
+            args.size
+        ));
+    }
+    if plan.keepalive_ns > Nanos::from(u16::MAX) * SECOND {
+        return error(format!("--keepalive {}: MQTT allows at most 65535s [MQTT-3.1.2-10]", args.keepalive));
+    }
+    for (flag, span) in
+        [("--connect-timeout", plan.connect_timeout_ns), ("--ack-timeout", plan.ack_timeout_ns)]
+    {
+        if span == 0 {
+            return error(format!("{flag} 0: nothing could ever come in time; give a length, such as 10s"));
+        }
+    }
+    let longest = plan.client_id_prefix.len() + "-4294967295".len();
+    if longest > 65_535 || plan.client_id_prefix.contains('\0') {
+        return error("--clientid: a client id is at most 65,535 bytes without U+0000 [MQTT-1.5.3-2]".into());
+    }
+    if !plan.clean_session && args.clientid.is_none() {
+        return error(
+            "--clean-session false leaves sessions on the broker: name them with --clientid, so that a later \
+             run finds them again"
+                .into(),
+        );
+    }
+    check_topic(args, plan)
+}
+
+fn check_topic(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
+    let values =
+        Values { prefix: &plan.client_id_prefix, index: plan.clients, pair: plan.clients, run_id: u32::MAX };
+    let mut topic = String::new();
+    args.topic.render(&values, &mut topic).expect("writing to a string");
+    wire::topic::valid_name(&topic).map_err(|error| Usage(format!("--topic {}: {error}", args.topic)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::Cli;
+    use clap::Parser;
+
+    fn planned(line: &str) -> Result<Plan, String> {
+        let words = std::iter::once("malaria-bench").chain(line.split_whitespace());
+        let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
+        let cores = cores(cli.run.cores.map(Into::into), &[0, 1, 2, 3], cli.run.embedded);
+        plan(&cli.run, &cores, 7, "lab").map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_help() {
+        let plan = planned("").unwrap();
+        assert_eq!((plan.clients, plan.publishers, plan.subscribers), (1000, 500, 500));
+        assert_eq!(plan.schedule, Schedule::Open { rate_per_s: 500.0, arrival: Arrival::Constant });
+        assert_eq!((plan.qos, plan.sub_qos, plan.size_bytes), (1, 1, 100));
+        assert_eq!(
+            (plan.warmup_ns, plan.duration_ns, plan.drain_ns),
+            (2 * SECOND, Some(10 * SECOND), 5 * SECOND)
+        );
+        assert_eq!((plan.connect_timeout_ns, plan.ack_timeout_ns), (10 * SECOND, 30 * SECOND));
+        assert_eq!((plan.keepalive_ns, plan.clean_session, plan.reconnect), (60 * SECOND, true, true));
+        assert_eq!(plan.client_id_prefix, format!("malaria-lab-{}", std::process::id()));
+        assert_eq!((plan.topic_template.as_str(), plan.backlog_ns), ("bench/%p", SECOND));
+        assert_eq!(plan.cores_used, 4);
+    }
+
+    #[test]
+    fn rates_are_total_or_per_publisher() {
+        let rate = |line: &str| planned(line).unwrap().schedule;
+        let open = |rate_per_s, arrival| Schedule::Open { rate_per_s, arrival };
+        assert_eq!(rate("--rate 50k"), open(50_000.0, Arrival::Constant));
+        assert_eq!(rate("-T 0.25 --clients 200"), open(25.0, Arrival::Constant));
+        assert_eq!(rate("--rate 1.5M --arrival poisson"), open(1_500_000.0, Arrival::Poisson));
+        assert_eq!(rate("--rate max"), Schedule::Closed { inflight: 1 });
+        assert_eq!(rate("--rate max --inflight 8"), Schedule::Closed { inflight: 8 });
+        assert_eq!(rate("--topology idle"), Schedule::None);
+    }
+
+    #[test]
+    fn a_count_replaces_time() {
+        let plan = planned("-n 100").unwrap();
+        assert_eq!((plan.msg_count, plan.warmup_ns, plan.duration_ns), (Some(100), 0, None));
+    }
+
+    #[test]
+    fn senseless_lines_are_usage_errors_that_name_value_and_fix() {
+        for (line, parts) in [
+            ("--size 10", &["--size 10", "24"][..]),
+            ("--size 1GiB", &["268369916"]),
+            ("--clients 0", &["--clients 0"]),
+            ("--clients 1", &["needs at least 2", "1"]),
+            ("--inflight 4", &["--rate max"]),
+            ("--rate max --arrival poisson", &["closed loop"]),
+            ("--rate 5 -T 5", &["cannot be used with"]),
+            ("--rate fast", &["`fast`"]),
+            ("-q 3", &["3", "0..=2"]),
+            ("-n 0", &["0"]),
+            ("-n 5 --duration 3s", &["cannot be used with"]),
+            ("--duration 0", &["--duration 0"]),
+            ("--keepalive 100000s", &["65535"]),
+            ("--connect-timeout 0", &["--connect-timeout 0"]),
+            ("--clean-session false", &["--clientid"]),
+            ("-t a/#", &["plain topics"]),
+            ("-t %x", &["`%x`"]),
+            ("--embedded -H x", &["cannot be used with"]),
+            ("--password-file x", &["--username"]),
+            ("--topology idle -n 5", &["idle"]),
+            ("--publishers 900 --subscribers 900", &["more than --clients 1000"]),
+            ("-H mqtts://x", &["mqtts"]),
+        ] {
+            let error = planned(line).err().unwrap_or_else(|| panic!("{line} is accepted"));
+            assert!(parts.iter().all(|part| error.contains(part)), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_reflector_gets_cpus_of_its_own() {
+        let divided = |asked, allowed: &[usize]| {
+            let cores = cores(asked, allowed, true);
+            (cores.generator, cores.reflector, cores.warnings.len())
+        };
+        assert_eq!(divided(None, &[0, 1]), (vec![0], vec![1], 0));
+        assert_eq!(divided(None, &[0, 1, 2, 3]), (vec![0, 1], vec![2, 3], 0));
+        assert_eq!(divided(Some(1), &[0, 1, 2]), (vec![0], vec![1, 2], 0));
+        assert_eq!(divided(Some(16), &[0, 1]), (vec![0], vec![1], 1));
+        assert_eq!(divided(None, &[5]), (vec![5], vec![5], 1));
+        let plain = cores(Some(16), &[0, 1], false);
+        assert_eq!((plain.generator, plain.reflector), (vec![0, 1], vec![]));
+        assert!(plain.warnings[0].contains("--cores 16") && plain.warnings[0].contains("using 2"));
+    }
+}

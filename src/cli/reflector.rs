@@ -1,0 +1,36 @@
+//! The built-in broker on its own.
+
+use super::args::ReflectorArgs;
+use super::bench::interruption;
+use super::{embedded, plan};
+use crate::record::Exit;
+use crate::{cpu, engine, units};
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+pub fn run(args: &ReflectorArgs) -> anyhow::Result<Exit> {
+    let cores = plan::cores(args.cores.map(Into::into), &cpu::allowed(), false);
+    engine::probe()?;
+    let interrupt = interruption()?;
+    let listen = SocketAddr::new(args.bind, args.port);
+    let reflector = embedded::start(listen, &cores.generator, args.max_clients.into())?;
+    if !args.quiet {
+        cores.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        println!("reflector listens on {} (CPUs {})", reflector.addr(), cpu::list(&cores.generator));
+    }
+    while !interrupt.load(Ordering::Relaxed) {
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+    let counters = reflector.stop()?;
+    if !args.quiet {
+        println!(
+            "{} messages in, {} out, {} dropped",
+            units::grouped(counters.messages_in.iter().sum()),
+            units::grouped(counters.messages_out.iter().sum()),
+            units::grouped(counters.dropped.iter().sum())
+        );
+    }
+    // Being told to stop is how a broker ends.
+    Ok(Exit::Clean)
+}
