@@ -102,9 +102,9 @@ impl<T: Copy> Outbound<T> {
     /// Moves the ring's next position to an id that nobody uses, and tells it. There must be one.
     #[inline]
     fn free_id(&mut self, taken: impl Fn(u16) -> bool) -> PacketId {
-        loop {
+        // Once around all positions, id 0 included.
+        for _ in 0..=IDS {
             if self.ring.is_full() {
-                assert!(self.ids_in_use() < IDS, "an id is wanted and none is free");
                 self.move_front_to_early();
             }
             let next = self.ring.next();
@@ -113,6 +113,7 @@ impl<T: Copy> Outbound<T> {
                 _ => self.ring.skip(),
             }
         }
+        panic!("a packet id is wanted and none is free");
     }
 
     /// The final acknowledgement, PUBACK or PUBCOMP as `stage` says.
