@@ -87,6 +87,7 @@ impl Io {
         drop(socket);
         let (address, len) = self.raw_remote(remote);
         let slot = self.slots.open(conn, State::Connecting);
+        slot.connecting = true;
         slot.outstanding = 1;
         let tag = Tag { op: Op::Connect, generation: slot.generation, slot: conn.0 };
         self.open += 1;
@@ -174,17 +175,18 @@ impl Io {
         }
         slot.state = State::Closing;
         slot.cause = cause;
-        let waits = slot.outstanding > 0;
-        slot.outstanding += 1 + u8::from(waits);
-        let generation = slot.generation;
-        let tag = |op| Tag { op, generation, slot: conn.0 }.bits();
-        if waits {
-            let all = types::CancelBuilder::fd(types::Fixed(conn.0)).all();
-            let cancel = opcode::AsyncCancel2::new(all).build().user_data(tag(Op::Cancel));
+        let slot = *slot;
+        let tag = |op| Tag { op, generation: slot.generation, slot: conn.0 }.bits();
+        let waits = [(slot.connecting, Op::Connect), (slot.receiving, Op::Receive), (slot.blocked, Op::Room)];
+        for (_, op) in waits.into_iter().filter(|(waits, _)| *waits) {
+            // By user_data, which the kernel finds by hash; by file it would look through all requests.
+            let cancel = opcode::AsyncCancel::new(tag(op)).build().user_data(tag(Op::Cancel));
+            self.slots.get_mut(conn).outstanding += 1;
             // SAFETY: points to no memory.
             unsafe { self.push(&cancel) };
         }
         let close = opcode::Close::new(types::Fixed(conn.0)).build().user_data(tag(Op::Close));
+        self.slots.get_mut(conn).outstanding += 1;
         // SAFETY: points to no memory.
         unsafe { self.push(&close) };
         self.urgent = true;

@@ -24,6 +24,8 @@ pub struct Slot {
     pub blocked: bool,
     /// In the list of slots with something to submit.
     pub dirty: bool,
+    /// A connect is with the kernel.
+    pub connecting: bool,
     /// A receive is armed. When it ends without an error it is armed again.
     pub receiving: bool,
     /// Completions that are still to come, the armed receive included. The slot's file and buffers are
@@ -47,6 +49,7 @@ impl Slot {
         sending_now: false,
         blocked: false,
         dirty: false,
+        connecting: false,
         receiving: false,
         outstanding: 0,
         cause: CloseCause::Local,

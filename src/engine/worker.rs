@@ -136,6 +136,7 @@ impl Worker {
 
     fn connected<A: App>(&mut self, app: &mut A, conn: Conn, result: i32) {
         let slot = self.io.slots.get_mut(conn);
+        slot.connecting = false;
         if slot.state != State::Connecting {
             return;
         }

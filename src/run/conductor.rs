@@ -11,7 +11,7 @@ use crate::engine::{self, Config, Waker, Worker};
 use crate::load::{Body, HandOver, Routes};
 use crate::record::{self, Ended, Phase, PhaseTimes, Record, Second};
 use crate::stats::{Histogram, Interval};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -61,6 +61,17 @@ pub fn run(
     Ok(conductor.finish(ended, machine, resident))
 }
 
+/// What has been reported of one second, of all phases.
+#[derive(Default)]
+struct OpenSecond {
+    measured: Interval,
+    /// Workers that have reported it.
+    workers: usize,
+}
+
+/// A worker that reports a second later than this is left out of its line, not out of the totals.
+const STRAGGLER: Nanos = 3 * SECOND;
+
 /// Why the phases were left early.
 enum Stop {
     Interrupted,
@@ -78,11 +89,10 @@ struct Conductor<'a> {
     observe: &'a mut dyn FnMut(&Progress),
     epoch: Nanos,
     started_at: std::time::SystemTime,
-    next_second: Nanos,
     /// Everything measured so far that goes into the record.
     measured: Interval,
-    /// Everything of the last second, of all phases.
-    second: Interval,
+    /// The seconds that are not over for every worker, the first of them being `series.len()`.
+    seconds: VecDeque<OpenSecond>,
     troubles: BTreeMap<String, u64>,
     phases: Vec<PhaseTimes>,
     series: Vec<Second>,
@@ -111,9 +121,8 @@ impl<'a> Conductor<'a> {
             observe,
             epoch: shared.epoch,
             started_at: std::time::SystemTime::now(),
-            next_second: shared.epoch + SECOND,
             measured: Interval::default(),
-            second: Interval::default(),
+            seconds: VecDeque::new(),
             troubles: BTreeMap::new(),
             phases: Vec::new(),
             series: Vec::new(),
@@ -185,7 +194,7 @@ impl<'a> Conductor<'a> {
         }
         self.command(|| Command::Publish { start });
         self.await_time(start + opens)?;
-        self.begin(Phase::Measure);
+        self.begin_at(Phase::Measure, start + opens);
         let result = match closes {
             Nanos::MAX => self.await_all(None),
             _ => self.await_time(start + closes).and_then(|()| self.await_all(None)),
@@ -195,21 +204,29 @@ impl<'a> Conductor<'a> {
             Err(Stop::Interrupted) => self.shared.spec.plan.drain_ns.min(HURRY),
             Err(_) => return result,
         };
-        self.begin(Phase::Drain);
+        // Workers may have needed a moment to hear of the end, but the window was what it was.
+        self.begin_at(Phase::Drain, (start + closes.min(SECOND << 32)).min(clock::now()));
         self.command(|| Command::Drain);
         self.await_drained(patience, result.is_err()).and(result)
     }
 
     fn begin(&mut self, phase: Phase) {
-        self.close_phase();
-        let start_ns = clock::now() - self.epoch;
+        self.begin_at(phase, clock::now());
+    }
+
+    fn begin_at(&mut self, phase: Phase, time: Nanos) {
+        let start_ns = time - self.epoch;
+        self.close_phase_at(time);
         self.phases.push(PhaseTimes { phase, start_ns, end_ns: start_ns });
-        self.arrived = 0;
     }
 
     fn close_phase(&mut self) {
+        self.close_phase_at(clock::now());
+    }
+
+    fn close_phase_at(&mut self, time: Nanos) {
         if let Some(phase) = self.phases.last_mut() {
-            phase.end_ns = clock::now() - self.epoch;
+            phase.end_ns = time - self.epoch;
         }
     }
 
@@ -217,7 +234,9 @@ impl<'a> Conductor<'a> {
         self.phases.last().map_or(Phase::Connect, |times| times.phase)
     }
 
-    fn command(&self, command: impl Fn() -> Command) {
+    /// Gives `command` to all workers, to be reported by each when it is done.
+    fn command(&mut self, command: impl Fn() -> Command) {
+        self.arrived = 0;
         self.links.iter().for_each(|link| link.command(command()));
     }
 
@@ -295,9 +314,18 @@ impl<'a> Conductor<'a> {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK),
         }
-        // Workers report on the second; a tenth later all have.
-        if clock::now() >= self.next_second + SECOND / 10 {
+        while self.second_is_over() {
             self.end_second();
+        }
+    }
+
+    /// Whether every worker has reported the oldest open second, or will not.
+    fn second_is_over(&self) -> bool {
+        let running = self.summaries.iter().filter(|summary| summary.is_none()).count();
+        let end = self.epoch + SECOND * (self.series.len() as u64 + 1);
+        match self.seconds.front() {
+            Some(second) if second.workers >= running => clock::now() >= end,
+            _ => clock::now() >= end + STRAGGLER,
         }
     }
 
@@ -317,8 +345,14 @@ impl<'a> Conductor<'a> {
 
     fn merge(&mut self, worker: usize, mut tally: Box<Tally>) {
         self.measured.merge(&tally.measured);
-        self.second.merge(&tally.measured);
-        self.second.merge(&tally.unmeasured);
+        let at = (tally.second as usize).saturating_sub(self.series.len());
+        while self.seconds.len() <= at {
+            self.seconds.push_back(OpenSecond::default());
+        }
+        let second = &mut self.seconds[at];
+        second.workers += 1;
+        second.measured.merge(&tally.measured);
+        second.measured.merge(&tally.unmeasured);
         for (trouble, count) in tally.troubles.drain(..) {
             *self.troubles.entry(trouble).or_default() += count;
         }
@@ -326,12 +360,11 @@ impl<'a> Conductor<'a> {
     }
 
     fn end_second(&mut self) {
-        let time_ns = self.next_second - self.epoch;
-        let late = (clock::now() - self.next_second) / SECOND;
-        self.next_second += SECOND * (1 + late);
-        let counters = self.second.counters;
+        let time_ns = SECOND * (self.series.len() as u64 + 1);
+        let OpenSecond { measured, .. } = self.seconds.pop_front().unwrap_or_default();
+        let counters = measured.counters;
         let quantile = |histogram: &Histogram, q| histogram.supported_quantile(q);
-        let histograms = &self.second.histograms;
+        let histograms = &measured.histograms;
         let second = Second {
             phase: self.phase(),
             time_ns,
@@ -347,7 +380,6 @@ impl<'a> Conductor<'a> {
             flight_p50_ns: quantile(&histograms.flight_response, 0.5),
             flight_p99_ns: quantile(&histograms.flight_response, 0.99),
         };
-        self.second.restart(0);
         let total = &self.measured.counters;
         (self.observe)(&Progress {
             phase: second.phase,
@@ -374,7 +406,9 @@ impl<'a> Conductor<'a> {
             }
         }
         self.drain_reports();
-        self.end_second();
+        while !self.seconds.is_empty() {
+            self.end_second();
+        }
         failed.extend(self.summaries.iter().flatten().filter_map(|s| Some(s.failure.as_ref()?.to_string())));
         let (ended, reason) = match (failed.first(), result) {
             (Some(failure), _) => (Ended::Internal, Some(failure.clone())),

@@ -37,9 +37,11 @@ pub enum Report {
     Ended(Box<WorkerSummary>),
 }
 
-/// What a worker measured in about a second.
+/// What a worker measured in one second of the run.
 #[derive(Default)]
 pub struct Tally {
+    /// Which second, from 0.
+    pub second: u64,
     /// Messages whose intended time lies in the measure window, and everything that is not a message
     /// (connections, bytes, pings) at any time.
     pub measured: Interval,
@@ -50,7 +52,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn restart(&mut self, now: Nanos) {
+    pub fn restart(&mut self, second: u64, now: Nanos) {
+        self.second = second;
         self.measured.restart(now);
         self.unmeasured.restart(now);
         self.troubles.clear();

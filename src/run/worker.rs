@@ -212,15 +212,7 @@ impl Clients {
                 self.phase = Phase::Connecting;
                 self.connecting.begin(io.now());
             }
-            Command::Subscribe => {
-                self.phase = Phase::Subscribing;
-                (0..self.subscribers.len()).for_each(|place| {
-                    let conn = Conn((self.publishers.len() + place) as u32);
-                    if self.members[conn.0 as usize].step == Step::Up {
-                        self.subscribe(io, conn);
-                    }
-                });
-            }
+            Command::Subscribe => self.phase = Phase::Subscribing,
             Command::Publish { start } => {
                 self.phase = Phase::Publishing;
                 self.start = start;
@@ -249,7 +241,10 @@ impl Clients {
                 self.phase = Phase::Connected;
                 self.link.report(Report::Connected);
             }
-            Phase::Subscribing if self.connecting.awaiting_suback == 0 => {
+            Phase::Subscribing
+                if self.connecting.awaiting_suback == 0
+                    && self.connecting.next_subscriber == self.subscribers.len() =>
+            {
                 self.phase = Phase::Subscribed;
                 self.link.report(Report::Subscribed);
             }
@@ -343,7 +338,7 @@ impl Clients {
 
     fn ship_tally(&mut self, now: Nanos) {
         let mut fresh = self.spare.take().unwrap_or_default();
-        fresh.restart(now);
+        fresh.restart((now - self.shared.epoch) / SECOND, now);
         let mut full = std::mem::replace(&mut self.tally, fresh);
         (full.measured.end, full.unmeasured.end) = (now, now);
         self.link.report(Report::Tally(full));
@@ -412,7 +407,10 @@ impl App for Clients {
         at(self.watch_window(io));
         at(self.run_timers(io));
         at(self.connect_some(io));
-        if matches!(self.phase, Phase::Publishing) {
+        if self.phase == Phase::Subscribing {
+            self.subscribe_some(io);
+        }
+        if self.phase == Phase::Publishing {
             at(self.publish_due(io));
         }
         if self.phase == Phase::Leaving {

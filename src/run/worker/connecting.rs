@@ -10,8 +10,9 @@ use std::collections::VecDeque;
 use std::fmt::Display;
 use std::sync::atomic::Ordering;
 
-/// Clients of all workers that may be between SYN and CONNACK. Brokers listen with backlogs as short as
-/// 100 (mosquitto), and a SYN that overflows one is sent again only after a second.
+/// Clients of all workers that may be between SYN and CONNACK, or between SUBSCRIBE and SUBACK. Brokers listen with backlogs as short as
+/// 100 (mosquitto), and a SYN that overflows one is sent again only after a second. And times to CONNACK
+/// or SUBACK should be the broker's, not those of a queue of our own making.
 const AT_ONCE: usize = 100;
 /// The first wait before a lost connection is tried again; it doubles up to the last.
 const FIRST_WAIT: Nanos = 100 * MILLISECOND;
@@ -35,6 +36,8 @@ pub struct Connecting {
     failures: usize,
     /// Subscribers without SUBACK.
     pub awaiting_suback: usize,
+    /// The next subscriber to subscribe, once the phase has come.
+    pub next_subscriber: usize,
     jitter: crate::seed::Stream,
 }
 
@@ -52,6 +55,7 @@ impl Connecting {
             started: 0,
             failures: 0,
             awaiting_suback: 0,
+            next_subscriber: 0,
             jitter: crate::seed::stream(spec.plan.seed, "backoff", 0),
         }
     }
@@ -113,6 +117,19 @@ impl Clients {
         let connecting = &self.connecting;
         let waits = connecting.next < connecting.members || !connecting.retries.is_empty();
         (waits && connecting.pending < connecting.at_once).then(|| connecting.next_start())
+    }
+
+    /// Subscribes as many as may be at once.
+    pub(super) fn subscribe_some(&mut self, io: &mut Io) {
+        while self.connecting.awaiting_suback < self.connecting.at_once
+            && self.connecting.next_subscriber < self.subscribers.len()
+        {
+            let conn = Conn((self.publishers.len() + self.connecting.next_subscriber) as u32);
+            self.connecting.next_subscriber += 1;
+            if self.members[conn.0 as usize].step == Step::Up {
+                self.subscribe(io, conn);
+            }
+        }
     }
 
     fn start_connecting(&mut self, io: &mut Io, conn: Conn) {
@@ -177,11 +194,10 @@ impl Clients {
             let lost: Vec<_> = self.members[conn.0 as usize].client.abandon().collect();
             lost.into_iter().for_each(|token| self.abandoned(token));
         }
-        let late = !matches!(self.phase, Phase::Connecting | Phase::Waiting);
         match self.subscriber_place(conn) {
-            // The first subscription of those who come late waits for the phase, too.
-            Some(_) if late && !session_present => self.subscribe(io, conn),
-            Some(_) => {}
+            // Whose turn is still to come will subscribe then.
+            Some(place) if place >= self.connecting.next_subscriber || session_present => {}
+            Some(_) => self.subscribe(io, conn),
             None => self.catch_up(io, conn.0 as usize),
         }
     }
