@@ -49,8 +49,9 @@ pub struct Config {
     /// One worker for each entry, at most 65,535. Several may share a CPU, to hold more connections than
     /// one ring can.
     pub workers: Vec<WorkerPlacement>,
-    /// Connections that one worker holds, at most [`engine::descriptor_limit`]. Further ones that the kernel
-    /// gives to a full worker are turned away.
+    /// Connections that one worker holds, at most [`engine::descriptor_limit`]. The kernel spreads
+    /// connections by chance: let there be room for a few per cent more than their number. One that it gives
+    /// to a full worker is turned away, or waits until another goes.
     pub max_connections_per_worker: u32,
 }
 

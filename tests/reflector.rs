@@ -367,7 +367,7 @@ fn connections_come_and_go_quickly_without_harm() {
     client.subscribe("t", QoS::AtLeastOnce);
     client.publish("t", b"x", QoS::AtMostOnce);
     client.next(|packet| assert!(matches!(packet, Packet::Publish(_)), "{packet:?}"));
-    reflector.stop().expect("no worker has died");
+    assert!(reflector.stop().expect("no worker has died").connects >= 2000);
 }
 
 #[test]

@@ -102,6 +102,7 @@ impl Outgoing {
 
     /// Puts messages behind those that wait, as far as there is room; answers how many were dropped, by QoS.
     pub(super) fn append(&mut self, later: Outgoing, bounds: &Bounds) -> [u64; 3] {
+        assert!(later.window.is_empty(), "nothing is sent for a session before it is there");
         let mut dropped = [0; 3];
         for kept in later.queue {
             if self.queue.len() < bounds.messages && self.bytes <= bounds.bytes {

@@ -102,7 +102,8 @@ impl Subscribers {
         }
     }
 
-    fn targets(&self) -> Targets {
+    /// Where a message goes that matches this filter and no other.
+    pub(super) fn targets(&self) -> Targets {
         match self {
             Subscribers::None => Targets::None,
             Subscribers::One(only) => Targets::One(*only),

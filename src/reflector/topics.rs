@@ -58,6 +58,10 @@ impl Subscriptions {
 
     /// Where a message to this topic name goes.
     pub(super) fn resolve(&self, name: &str) -> Targets {
+        if self.wildcard.is_empty() {
+            // No allocation: a publisher that uses many topics comes here for each message.
+            return self.exact.get(name).map(Subscribers::targets).unwrap_or_default();
+        }
         let mut matching: Vec<&Subscribers> = Vec::new();
         matching.extend(self.exact.get(name));
         self.wildcard.matching(name, &mut matching);
@@ -101,6 +105,10 @@ fn split_multi_level(filter: &str) -> (Option<&str>, bool) {
 }
 
 impl Trie {
+    fn is_empty(&self) -> bool {
+        self.nodes.first().is_none_or(Node::is_empty)
+    }
+
     fn insert(&mut self, filter: &str, address: Address, granted: QoS) -> bool {
         let (levels, multi_level) = split_multi_level(filter);
         if self.nodes.is_empty() {
@@ -149,8 +157,7 @@ impl Trie {
     }
 
     fn matching<'t>(&'t self, name: &str, found: &mut Vec<&'t Subscribers>) {
-        let Some(root) = self.nodes.first() else { return };
-        if root.is_empty() {
+        if self.is_empty() {
             return;
         }
         // Each entry: a node, and where in `name` the level after it starts; past the end means no more.

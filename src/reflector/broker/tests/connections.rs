@@ -90,7 +90,8 @@ fn keepalive_zero_is_no_watch_and_long_ones_outlast_the_wheel() {
 
 #[test]
 fn a_will_is_published_unless_the_client_takes_leave() {
-    let endings: [(&str, fn(&mut Net, Client)); 3] = [
+    type End = fn(&mut Net, Client);
+    let endings: [(&str, End); 3] = [
         ("cut", |net, client| net.cut(client)),
         ("violation", |net, client| net.packet(client, Packet::PingResp)),
         ("garbage", |net, client| assert_eq!(net.bytes(client, &[0xff; 8]), 8)),
