@@ -101,7 +101,7 @@ impl Spec {
 
     /// The schedule of the publishers with `numbers`, in the open loop.
     fn schedule(&self, numbers: Vec<u32>) -> Option<Schedule> {
-        let record::Schedule::Open { rate_per_s, arrival } = self.plan.schedule else { return None };
+        let record::Schedule::Open { rate_per_s, arrival, .. } = self.plan.schedule else { return None };
         let end = match self.plan.msg_count {
             Some(count) => End::Count(count),
             None => End::Time(self.window().1),

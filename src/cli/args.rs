@@ -128,9 +128,10 @@ pub struct RunArgs {
     /// The same per publisher; fractions allowed, such as 0.066 [default: 1].
     #[arg(short = 'T', long, value_name = "RATE", help_heading = "Messages")]
     pub msgs_per_second: Option<Rate>,
-    /// Unacknowledged messages per publisher, with --rate max [default: 1].
-    #[arg(long, value_name = "N", help_heading = "Messages")]
-    pub inflight: Option<NonZeroU32>,
+    /// Most unacknowledged messages per publisher; on a schedule, what comes due beyond waits in the
+    /// backlog [default: 1 with --rate max, else 65535].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Messages")]
+    pub inflight: Option<u16>,
     /// How messages are spread in time.
     #[arg(long, value_enum, default_value_t = ArrivalArg::Constant, value_name = "KIND", help_heading = "Messages")]
     pub arrival: ArrivalArg,

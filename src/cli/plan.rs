@@ -129,13 +129,8 @@ fn schedule(args: &RunArgs, split: Split) -> Result<Schedule, Usage> {
         (None, Some(rate)) => rate.per_second() * f64::from(split.publishers),
         (None, None) => f64::from(split.publishers),
     };
-    if args.inflight.is_some() {
-        return Err(Usage(
-            "--inflight closes the loop and goes with --rate max; on a schedule the broker is not waited for"
-                .into(),
-        ));
-    }
-    Ok(Schedule::Open { rate_per_s, arrival })
+    let inflight = args.inflight.unwrap_or(u16::MAX).into();
+    Ok(Schedule::Open { rate_per_s, arrival, inflight })
 }
 
 /// What no single flag's parser can see.
@@ -204,7 +199,10 @@ mod tests {
     fn defaults_are_those_of_the_help() {
         let plan = planned("").unwrap();
         assert_eq!((plan.clients, plan.publishers, plan.subscribers), (1000, 500, 500));
-        assert_eq!(plan.schedule, Schedule::Open { rate_per_s: 500.0, arrival: Arrival::Constant });
+        assert_eq!(
+            plan.schedule,
+            Schedule::Open { rate_per_s: 500.0, arrival: Arrival::Constant, inflight: 65_535 }
+        );
         assert_eq!((plan.qos, plan.sub_qos, plan.size_bytes), (1, 1, 100));
         assert_eq!(
             (plan.warmup_ns, plan.duration_ns, plan.drain_ns),
@@ -220,7 +218,7 @@ mod tests {
     #[test]
     fn rates_are_total_or_per_publisher() {
         let rate = |line: &str| planned(line).unwrap().schedule;
-        let open = |rate_per_s, arrival| Schedule::Open { rate_per_s, arrival };
+        let open = |rate_per_s, arrival| Schedule::Open { rate_per_s, arrival, inflight: 65_535 };
         assert_eq!(rate("--rate 50k"), open(50_000.0, Arrival::Constant));
         assert_eq!(rate("-T 0.25 --clients 200"), open(25.0, Arrival::Constant));
         assert_eq!(rate("--rate 1.5M --arrival poisson"), open(1_500_000.0, Arrival::Poisson));
@@ -242,7 +240,7 @@ mod tests {
             ("--size 1GiB", &["268369916"]),
             ("--clients 0", &["--clients 0"]),
             ("--clients 1", &["needs at least 2", "1"]),
-            ("--inflight 4", &["--rate max"]),
+            ("--inflight 70000", &["70000"]),
             ("--rate max --arrival poisson", &["closed loop"]),
             ("--rate 5 -T 5", &["cannot be used with"]),
             ("--rate fast", &["`fast`"]),

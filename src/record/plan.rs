@@ -116,6 +116,8 @@ pub enum Schedule {
         rate_per_s: f64,
         /// How they are spread in time.
         arrival: Arrival,
+        /// Most messages each publisher may have under way; what comes due beyond waits in its backlog.
+        inflight: u32,
     },
     /// Closed loop: the next message when the window of its publisher has room.
     Closed {

@@ -66,7 +66,7 @@ fn plan() -> Plan {
         publishers: 1_000,
         subscribers: 1_000,
         topology: Topology::Pairs,
-        schedule: Schedule::Open { rate_per_s: 20_000.0, arrival: Arrival::Constant },
+        schedule: Schedule::Open { rate_per_s: 20_000.0, arrival: Arrival::Constant, inflight: 65_535 },
         qos: 1,
         sub_qos: 1,
         size_bytes: 100,

@@ -102,9 +102,13 @@ fn messages(plan: &Plan) -> String {
         false => format!("QoS {}, subscribed at QoS {}", plan.qos, plan.sub_qos),
     };
     let pace = match plan.schedule {
-        Schedule::Open { rate_per_s, arrival } => {
+        Schedule::Open { rate_per_s, arrival, inflight } => {
             let rate = Rate::new(rate_per_s).map_or(NOTHING.to_owned(), |rate| rate.to_string());
-            format!("open loop at {rate}/s, {arrival} arrival")
+            let window = match inflight < u32::from(u16::MAX) {
+                true => format!(", at most {inflight} in flight per publisher"),
+                false => String::new(),
+            };
+            format!("open loop at {rate}/s, {arrival} arrival{window}")
         }
         Schedule::Closed { inflight } => format!("closed loop, {inflight} in flight per publisher"),
         Schedule::None => "no messages".to_owned(),

@@ -507,8 +507,10 @@ fn share(spec: Spec) -> Result<Shared, RunError> {
         body: Body::new(size.max(crate::load::STAMP_LEN), plan.seed),
         limits: Limits {
             inflight: match plan.schedule {
-                record::Schedule::Closed { inflight } => inflight.min(u16::MAX.into()) as u16,
-                _ => u16::MAX,
+                record::Schedule::Closed { inflight } | record::Schedule::Open { inflight, .. } => {
+                    inflight.min(u16::MAX.into()) as u16
+                }
+                record::Schedule::None => u16::MAX,
             },
             // Clients are looked at every quarter of the keepalive: the ping must not wait for the look
             // after.
