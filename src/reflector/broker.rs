@@ -83,13 +83,12 @@ struct Connection {
     phase: Phase,
     /// Seconds; 0 is off.
     keep_alive: u16,
-    /// Tells the deadlines of this connection from those of the one before it.
-    epoch: u32,
     /// Valid while `Open`.
     session: SessionKey,
     /// When the phase began or, while `Open`, the last packet came.
     since: Nanos,
-    /// The step of the one deadline that counts; others have been overtaken.
+    /// The step of the one deadline that counts; others have been overtaken, or are left from the
+    /// connection before this one.
     due: u64,
 }
 
@@ -97,7 +96,6 @@ impl Connection {
     const VACANT: Connection = Connection {
         phase: Phase::Vacant,
         keep_alive: 0,
-        epoch: 0,
         session: SessionKey { index: u32::MAX, generation: 0 },
         since: 0,
         due: 0,
@@ -139,9 +137,9 @@ pub(super) struct Broker {
     counters: Counters,
     connections: Vec<Connection>,
     sessions: Sessions,
-    deadlines: Deadlines<(Conn, u32)>,
+    deadlines: Deadlines<Conn>,
     /// Room for deadlines that have come due.
-    due: Vec<(Conn, u32)>,
+    due: Vec<Conn>,
     outbox: Outbox,
     mail: Vec<Batch>,
     forwards: Forwards,
@@ -187,8 +185,7 @@ impl Broker {
         }
         let connection = &mut self.connections[at];
         assert!(connection.phase == Phase::Vacant, "a connection is reused only after it has gone");
-        let epoch = connection.epoch.wrapping_add(1);
-        *connection = Connection { phase: Phase::New, epoch, since: transport.now(), ..Connection::VACANT };
+        *connection = Connection { phase: Phase::New, since: transport.now(), ..Connection::VACANT };
         self.set_deadline(conn);
     }
 
@@ -341,7 +338,7 @@ impl Broker {
     fn set_deadline(&mut self, conn: Conn) {
         let connection = &mut self.connections[conn.0 as usize];
         connection.due = match connection.deadline(&self.limits) {
-            Some(due) => self.deadlines.set(due, (conn, connection.epoch)),
+            Some(due) => self.deadlines.set(due, conn),
             None => 0,
         };
     }
@@ -350,9 +347,9 @@ impl Broker {
         let now = transport.now();
         let mut due = std::mem::take(&mut self.due);
         while let Some(step) = self.deadlines.poll(now, &mut due) {
-            for (conn, epoch) in due.drain(..) {
+            for conn in due.drain(..) {
                 let connection = *self.connection(conn);
-                if connection.epoch == epoch && connection.due == step {
+                if connection.due == step {
                     self.check_deadline(transport, conn, connection);
                 }
             }

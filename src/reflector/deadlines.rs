@@ -52,6 +52,11 @@ impl<T> Deadlines<T> {
         None
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.set
+    }
+
     /// When to poll next at the latest; `None` when nothing is set.
     pub(super) fn next(&self) -> Option<Nanos> {
         (self.set > 0).then(|| (self.reached + 1) * TICK)

@@ -153,3 +153,24 @@ fn a_reused_connection_is_not_ended_by_the_deadline_of_the_one_before() {
     net.sleep(20 * SECOND);
     assert!(!net.is_closed(new));
 }
+
+#[test]
+fn a_connection_has_one_deadline_however_often_it_was_reused() {
+    let mut net = Net::new(1);
+    for _ in 0..20 {
+        net.next = 0;
+        let client = net.open(0);
+        net.packet(client, Packet::Connect(Connect { keep_alive: 2, ..clean("c") }));
+        net.sleep(SECOND);
+        net.cut(client);
+    }
+    net.sleep(20 * SECOND);
+    assert_eq!(net.brokers[0].deadlines.len(), 0);
+    let client = net.open(0);
+    net.packet(client, Packet::Connect(Connect { keep_alive: 4, ..clean("c") }));
+    for _ in 0..20 {
+        net.sleep(3 * SECOND);
+        net.packet(client, Packet::PingReq);
+    }
+    assert_eq!(net.brokers[0].deadlines.len(), 1);
+}

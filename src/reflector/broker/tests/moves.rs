@@ -77,10 +77,11 @@ fn a_message_straight_to_the_new_home_waits_for_the_session() {
     let client = net.open(1);
     net.packet(client, Packet::Connect(Connect { clean_session: false, ..clean("c") }));
     net.pass(1);
-    // Worker 0 reads its mail and turns the subscriptions; its own mail stays unread.
-    net.pass(0);
+    // Worker 0 turns the subscriptions; what it sends is still on its way when worker 2's mail is there.
+    net.brokers[0].read_mail(&mut net.wires[0]);
     net.publish(publisher, "t", "new", 1);
     net.pass(2);
+    net.pass(1);
     assert_eq!(net.take(client), [] as [&str; 0]);
     let got = net.got(client);
     assert_eq!(got, ["CONNACK present", "t=flying q1 #1 dup", "w/1=queued q1 #2", "t=new q1 #3"]);
