@@ -371,6 +371,46 @@ fn connections_come_and_go_quickly_without_harm() {
 }
 
 #[test]
+fn clients_that_fight_over_a_name_harm_nobody_else() {
+    let reflector = start(4);
+    let mut threads = Vec::new();
+    for thread in 0..4 {
+        let address = reflector.addr();
+        threads.push(std::thread::spawn(move || {
+            for round in 0..500 {
+                let mut stream = TcpStream::connect(address).expect("it listens");
+                stream.set_read_timeout(Some(BOUND)).unwrap();
+                let connect = Connect {
+                    client_id: ["a", "b", "c"][round % 3],
+                    keep_alive: 60,
+                    clean_session: (round + thread) % 5 == 0,
+                    will: None,
+                    username: None,
+                    password: None,
+                };
+                let mut bytes = Vec::new();
+                Packet::Connect(connect).encode(&mut bytes).unwrap();
+                wire::encode_subscribe(PacketId::MIN, [("a/#", QoS::AtLeastOnce)], &mut bytes).unwrap();
+                let (qos, packet_id) = (QoS::ExactlyOnce, Some(PacketId::MIN));
+                let publish =
+                    Publish { dup: false, qos, retain: false, topic: "a/b", packet_id, payload: b"x" };
+                Packet::Publish(publish).encode(&mut bytes).unwrap();
+                // Another thread may have taken the name already: then there is no answer.
+                let _ = stream.write_all(&bytes);
+                let _ = stream.read(&mut [0; 1000]);
+            }
+        }));
+    }
+    threads.into_iter().for_each(|thread| thread.join().expect("all went well"));
+    for name in ["a", "b", "c"] {
+        let (mut client, present) = Client::connect(&reflector, name, true);
+        assert!(!present);
+        client.publish("a/b", b"x", QoS::AtLeastOnce);
+    }
+    assert_eq!(reflector.stop().expect("no worker has died").connects, 2003);
+}
+
+#[test]
 fn a_subscriber_that_stops_reading_loses_no_qos_1_message() {
     let reflector = start(2);
     let (mut subscriber, _) = Client::connect(&reflector, "slow", true);
