@@ -185,8 +185,20 @@ impl Io {
             // SAFETY: points to no memory.
             unsafe { self.push(&cancel) };
         }
-        let close = opcode::Close::new(types::Fixed(conn.0)).build().user_data(tag(Op::Close));
-        self.slots.get_mut(conn).outstanding += 1;
+        self.urgent = true;
+        if self.slots.get(conn).outstanding == 0 {
+            self.close_file(conn);
+        }
+    }
+
+    /// Gives the slot back to the kernel, which may use it for the next connection it accepts: nothing may
+    /// be outstanding by then, or that connection is announced before this one's last completion.
+    fn close_file(&mut self, conn: Conn) {
+        let slot = self.slots.get_mut(conn);
+        slot.file_closed = true;
+        slot.outstanding = 1;
+        let tag = Tag { op: Op::Close, generation: slot.generation, slot: conn.0 };
+        let close = opcode::Close::new(types::Fixed(conn.0)).build().user_data(tag.bits());
         // SAFETY: points to no memory.
         unsafe { self.push(&close) };
         self.urgent = true;
@@ -197,6 +209,9 @@ impl Io {
         let slot = self.slots.get_mut(conn);
         slot.outstanding -= 1;
         if slot.outstanding == 0 && slot.state == State::Closing {
+            if !slot.file_closed {
+                return self.close_file(conn);
+            }
             for id in [slot.sending, slot.out, slot.carry] {
                 if id.is_some() {
                     self.pool.put(id);

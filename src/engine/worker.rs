@@ -164,6 +164,8 @@ impl Worker {
         let result = completion.result();
         if result >= 0 {
             let conn = Conn(result as u32);
+            // The slot may be that of a connection which has gone in this very batch.
+            self.announce_gone(app);
             self.io.slots.open(conn, State::Open);
             self.io.open += 1;
             self.io.receive(conn);

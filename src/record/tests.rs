@@ -51,7 +51,7 @@ fn names_and_units_of_the_json_are_as_documented() {
     assert_eq!(at("/plan/run_id"), "6f3a90c1d2e4b587");
     assert_eq!(
         at("/plan/schedule"),
-        serde_json::json!({ "loop": "open", "rate_per_s": 20000.0, "arrival": "constant" })
+        serde_json::json!({ "loop": "open", "rate_per_s": 20000.0, "arrival": "constant", "inflight": 65535 })
     );
     assert_eq!(at("/plan/topology"), "pairs");
     assert_eq!(at("/plan/duration_ns"), 10_000_000_000u64);
