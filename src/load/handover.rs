@@ -23,11 +23,11 @@ const LEAST: usize = 8;
 const MOST: usize = 1 << 24;
 
 impl HandOver {
-    /// Cells for `seconds` of each publisher's messages at `rate` a second each.
-    pub fn new(publishers: u32, rate: f64, seconds: f64) -> HandOver {
-        let publishers = (publishers as usize).max(1);
-        let asked = (rate * seconds).ceil().min(MOST as f64) as usize;
-        let most = (MOST / publishers).max(LEAST);
+    /// Cells for `messages` of each publisher that may be on their way.
+    pub fn new(publishers: u32, messages: f64) -> HandOver {
+        let publishers = publishers as usize;
+        let asked = messages.ceil().min(MOST as f64) as usize;
+        let most = (MOST / publishers.max(1)).max(LEAST);
         let most = if most.is_power_of_two() { most } else { most.next_power_of_two() / 2 };
         let per_publisher = asked.next_power_of_two().clamp(LEAST, most.max(LEAST));
         let cells = (0..publishers * per_publisher).map(|_| AtomicU64::new(u64::MAX)).collect();
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_time_is_kept_until_its_cell_is_used_again() {
-        let table = HandOver::new(3, 1.0, 4.0);
+        let table = HandOver::new(3, 4.0);
         assert_eq!(table.time(1, 0), None);
         table.note(1, 0, 77);
         table.note(2, 0, 99);
@@ -76,9 +76,10 @@ mod tests {
 
     #[test]
     fn it_is_as_large_as_the_rate_asks_within_bounds() {
-        assert_eq!(HandOver::new(100_000, 0.2, 4.0).per_publisher, 8);
-        assert_eq!(HandOver::new(1, 1000.0, 4.0).per_publisher, 4096);
-        assert_eq!(HandOver::new(1, 1e12, 4.0).per_publisher, MOST);
-        assert!(HandOver::new(1000, 1e9, 4.0).cells.len() <= MOST);
+        assert_eq!(HandOver::new(100_000, 0.8).per_publisher, 8);
+        assert_eq!(HandOver::new(1, 4000.0).per_publisher, 4096);
+        assert_eq!(HandOver::new(1, f64::INFINITY).per_publisher, MOST);
+        assert!(HandOver::new(1000, 1e9).cells.len() <= MOST);
+        assert_eq!(HandOver::new(0, 1e9).cells.len(), 0);
     }
 }

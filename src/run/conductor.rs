@@ -33,15 +33,19 @@ pub struct Progress {
 }
 
 /// How often the conductor looks up when nothing is reported.
-const LOOK: Duration = Duration::from_millis(10);
+const LOOK: Duration = Duration::from_millis(20);
 /// Between the command to publish and the first message, so that all workers have it.
 const LEAD: Nanos = 20 * MILLISECOND;
 /// Longest drain of a run that was interrupted.
 const HURRY: Nanos = SECOND;
 /// Longest wait for workers to end.
 const FAREWELL: Nanos = 15 * SECOND;
-/// Messages on their way whose hand-over time is kept, in seconds of schedule.
+/// Messages of a publisher whose hand-over time is kept for its subscribers: seconds of schedule,
 const HAND_OVER_S: f64 = 4.0;
+/// in-flight windows of a closed loop, because deliveries may trail acknowledgements,
+const HAND_OVER_WINDOWS: f64 = 16.0;
+/// and messages where there are neither.
+const HAND_OVERS: f64 = 1024.0;
 
 /// Runs `spec` to its end, or until `interrupt` is set. `observe` is called about once a second.
 ///
@@ -518,9 +522,12 @@ fn share(spec: Spec) -> Result<Shared, RunError> {
             clean_session: plan.clean_session,
         },
         hand_over: HandOver::new(
-            plan.publishers,
-            spec.rate_per_publisher().unwrap_or(f64::INFINITY),
-            HAND_OVER_S,
+            if plan.subscribers > 0 { plan.publishers } else { 0 },
+            match plan.schedule {
+                record::Schedule::Closed { .. } if plan.qos == 0 => HAND_OVERS,
+                record::Schedule::Closed { inflight } => f64::from(inflight) * HAND_OVER_WINDOWS,
+                _ => spec.rate_per_publisher().unwrap_or(0.0) * HAND_OVER_S,
+            },
         ),
         granted: (0..routes.groups()).map(|_| AtomicU32::new(0)).collect(),
         window: spec.window(),

@@ -267,8 +267,10 @@ impl Clients {
             .client
             .publish(message, token, limits, now, io.out(conn))
             .expect("can_publish was asked a moment ago");
-        self.shared.hand_over.note(publisher.number, sequence, sent);
         let audience = u64::from(publisher.audience);
+        if audience > 0 {
+            self.shared.hand_over.note(publisher.number, sequence, sent);
+        }
         if spec.qos() != QoS::AtMostOnce {
             self.levels.outstanding += 1;
             self.timers.await_ack(conn, now, member.client.inflight() == 1);
