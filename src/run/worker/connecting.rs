@@ -14,6 +14,9 @@ use std::sync::atomic::Ordering;
 /// 100 (mosquitto), and a SYN that overflows one is sent again only after a second. And times to CONNACK
 /// or SUBACK should be the broker's, not those of a queue of our own making.
 const AT_ONCE: usize = 100;
+/// Connections started in one pass: they are submitted one after the other, and the time of the last
+/// includes the work of all before it.
+const AT_A_TIME: usize = 8;
 /// The first wait before a lost connection is tried again; it doubles up to the last.
 const FIRST_WAIT: Nanos = 100 * MILLISECOND;
 const LAST_WAIT: Nanos = 5 * SECOND;
@@ -111,7 +114,8 @@ impl Clients {
         if matches!(self.phase, Phase::Waiting | Phase::Leaving) {
             return None;
         }
-        while let Some(conn) = self.connecting.pop(io.now()) {
+        for _ in 0..AT_A_TIME {
+            let Some(conn) = self.connecting.pop(io.now()) else { break };
             self.start_connecting(io, conn);
         }
         let connecting = &self.connecting;
