@@ -57,7 +57,7 @@ pub struct Record {
     pub ended: Ended,
     /// Whether something asked was not done: the rest of the record covers what was measured until then.
     pub partial: bool,
-    /// What cut the run short; null unless `partial`.
+    /// What cut the run short or was missing from it; null unless `partial`.
     pub partial_reason: Option<String>,
     /// Things that the reader of the numbers has to know, in words.
     pub warnings: Vec<String>,
@@ -254,12 +254,17 @@ impl Record {
         Ok(serde_json::from_str(text)?)
     }
 
-    /// Fills in verdict and exit code from everything else.
+    /// Fills in verdict and exit code from everything else. A run that went through all its phases without
+    /// some of its clients or subscriptions has not done what was asked: it is partial, too.
     pub fn conclude(&mut self) {
         let judgement = Evidence::of(self).judge();
         self.verdict = judgement.verdict;
         self.verdict_reasons = judgement.reasons;
         let outcome = Outcome::of(self);
+        if outcome.exit == Exit::Broker && !self.partial {
+            self.partial = true;
+            self.partial_reason = Some(outcome.reason.clone());
+        }
         self.exit_code = outcome.exit.code();
         self.exit_reason = outcome.reason;
     }

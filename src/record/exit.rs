@@ -117,7 +117,7 @@ fn broker_faults(record: &Record) -> Faults {
             counts.connections_lost.saturating_sub(counts.reconnects),
             "connections lost and not established again",
         ),
-        (counts.subscribe_failures, "subscriptions refused"),
+        (counts.subscribe_failures, "subscriptions failed"),
         (if counts.sent == 0 { counts.due } else { 0 }, "messages due of which none was sent"),
         (counts.protocol_errors, "violations of the protocol by the broker"),
     ]

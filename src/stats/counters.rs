@@ -85,7 +85,7 @@ counters! {
     reconnects,
     /// Subscriptions granted.
     subscribed,
-    /// Subscriptions refused (SUBACK code 0x80), or granted at a lower QoS than asked.
+    /// Subscriptions refused (SUBACK code 0x80), granted at a lower QoS than asked, or not answered in time.
     subscribe_failures,
     /// PINGREQ sent.
     pings,

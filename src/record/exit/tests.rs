@@ -29,7 +29,7 @@ fn each_fault_has_its_code_and_its_number() {
         exit_counting(|c| c.connections_lost = 1),
         broker("connections lost and not established again: 1")
     );
-    assert_eq!(exit_counting(|c| c.subscribe_failures = 3), broker("subscriptions refused: 3"));
+    assert_eq!(exit_counting(|c| c.subscribe_failures = 3), broker("subscriptions failed: 3"));
     assert_eq!(
         exit_counting(|c| c.protocol_errors = 1),
         broker("violations of the protocol by the broker: 1")
