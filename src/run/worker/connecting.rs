@@ -245,6 +245,10 @@ impl Clients {
 
     pub(super) fn subscribed(&mut self, io: &mut Io, conn: Conn, codes: SubAck<'_>) {
         let member = &mut self.members[conn.0 as usize];
+        if member.step != Step::SubAck {
+            // It was given up.
+            return;
+        }
         self.tally.measured.histograms.suback.record(io.now() - member.since);
         let asked = self.shared.spec.sub_qos();
         if let Some(code) = codes.codes().find(|code| *code != SubAckCode::Granted(asked)) {
@@ -256,8 +260,10 @@ impl Clients {
         self.connecting.awaiting_suback -= 1;
         self.tally.measured.counters.subscribed += 1;
         let place = self.subscriber_place(conn).expect("only subscribers subscribe");
+        // Audiences are fixed when all have subscribed: whoever comes later for the first time is in none.
+        let in_time = matches!(self.phase, Phase::Connected | Phase::Subscribing);
         let subscriber = &mut self.subscribers[place];
-        if !std::mem::replace(&mut subscriber.granted, true) {
+        if in_time && !std::mem::replace(&mut subscriber.granted, true) {
             self.shared.granted[subscriber.group as usize].fetch_add(1, Ordering::AcqRel);
         }
     }

@@ -357,12 +357,16 @@ impl Clients {
             let place = self.subscriber_place(conn)?;
             let subscriber = &mut self.subscribers[place];
             let flow = self.shared.routes.place(stamp.publisher, subscriber.group)?;
-            Some((stamp, &mut subscriber.flows[flow as usize]))
+            Some((stamp, &mut subscriber.flows[flow as usize], subscriber.granted))
         });
-        let Some((stamp, flow)) = flow else {
+        let Some((stamp, flow, granted)) = flow else {
             self.tally.measured.counters.foreign += 1;
             return;
         };
+        if !granted {
+            // Nobody counts on it, because its subscription was refused or given up.
+            return;
+        }
         let receipt = if first { flow.receive(stamp.sequence) } else { Receipt::Duplicate };
         let sent = self.shared.hand_over.time(stamp.publisher, stamp.sequence);
         let late = self.phase == Phase::Draining;
