@@ -351,6 +351,11 @@ impl Clients {
 
     /// A PUBLISH arrived.
     pub(super) fn delivered(&mut self, now: Nanos, conn: Conn, publish: &Publish<'_>, first: bool) {
+        if !first && publish.dup {
+            // At QoS 2 a packet that comes again under an id that is not released, because its PUBREC was
+            // lost, is the same message, and nothing is delivered twice [MQTT-4.3.3-2].
+            return;
+        }
         let now = self.since_start(now);
         let stamp = Stamp::decode(publish.payload, self.shared.spec.run_id());
         let flow = stamp.and_then(|stamp| {
