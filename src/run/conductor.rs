@@ -11,6 +11,7 @@ use crate::engine::{self, Config, Waker, Worker};
 use crate::load::{Body, HandOver, Routes};
 use crate::record::{self, Ended, Phase, PhaseTimes, Record, Second};
 use crate::stats::{Histogram, Interval};
+use crate::units;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -170,7 +171,7 @@ impl<'a> Conductor<'a> {
         self.begin(Phase::Disconnect);
         self.command(|| Command::Disconnect);
         let until = clock::now() + FAREWELL;
-        let ended = |conductor: &Self| conductor.summaries.iter().all(Option::is_some);
+        let ended = |conductor: &Self| conductor.threads.iter().all(JoinHandle::is_finished);
         while !ended(self) && clock::now() < until {
             self.look();
         }
@@ -200,7 +201,7 @@ impl<'a> Conductor<'a> {
         self.await_time(start + opens)?;
         self.begin_at(Phase::Measure, start + opens);
         let result = match closes {
-            Nanos::MAX => self.await_all(None),
+            Nanos::MAX => self.await_count(),
             _ => self.await_time(start + closes).and_then(|()| self.await_all(None)),
         };
         let patience = match result {
@@ -253,6 +254,29 @@ impl<'a> Conductor<'a> {
         Ok(())
     }
 
+    /// Waits until the last message of a count came due. In a closed loop the answers decide when, and there
+    /// may be nobody left to give them.
+    fn await_count(&mut self) -> Result<(), Stop> {
+        let plan = &self.shared.spec.plan;
+        let closed = matches!(plan.schedule, record::Schedule::Closed { .. });
+        // After one of these, a message that was not acknowledged or a connection that was lost has made
+        // room for another one.
+        let patience = plan.connect_timeout_ns + 2 * plan.ack_timeout_ns;
+        let (mut sent, mut since) = (0, clock::now());
+        while self.arrived < self.links.len() {
+            self.look();
+            self.check()?;
+            let before = std::mem::replace(&mut sent, self.levels().sent);
+            if sent != before || !closed {
+                since = clock::now();
+            } else if clock::now() - since > patience {
+                let patience = units::latency(patience);
+                return Err(Stop::Broker(format!("nothing could be sent any more for {patience}")));
+            }
+        }
+        Ok(())
+    }
+
     fn await_time(&mut self, until: Nanos) -> Result<(), Stop> {
         while clock::now() < until {
             self.look();
@@ -282,7 +306,7 @@ impl<'a> Conductor<'a> {
         if self.interrupt.load(Ordering::Relaxed) {
             return Err(Stop::Interrupted);
         }
-        if self.summaries.iter().any(Option::is_some) {
+        if self.summaries.iter().any(Option::is_some) || self.threads.iter().any(JoinHandle::is_finished) {
             return Err(Stop::Failed);
         }
         let all_lost =

@@ -102,6 +102,8 @@ pub struct Clients {
     /// When messages were last sent because they were due.
     last_burst: Nanos,
     scheduled: bool,
+    /// Closed loop with a count: messages that end it.
+    quota: u64,
     /// Closed loop at QoS 0: where the round of publishers stands.
     round: usize,
     connecting: Connecting,
@@ -165,6 +167,7 @@ impl Clients {
             start: 0,
             last_burst: 0,
             scheduled: false,
+            quota: u64::MAX,
             round: 0,
             connecting: Connecting::new(&shared.spec, members.len(), workers),
             timers: Timers::new(&shared.spec, members.len(), publishers.len()),
@@ -217,6 +220,7 @@ impl Clients {
                 self.phase = Phase::Publishing;
                 self.start = start;
                 self.fix_audiences();
+                self.fix_quota();
             }
             Command::Drain => {
                 self.phase = Phase::Draining;

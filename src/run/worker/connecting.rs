@@ -374,7 +374,7 @@ impl Clients {
         let member = &mut self.members[conn.0 as usize];
         member.step = Step::Down;
         if self.phase == Phase::Leaving || !self.shared.spec.plan.reconnect {
-            return;
+            return self.forgo_quota(conn);
         }
         let wait = self.connecting.wait(member.failures);
         member.failures = member.failures.saturating_add(1);

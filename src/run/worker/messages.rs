@@ -139,6 +139,28 @@ impl Clients {
         }
     }
 
+    /// With a count of messages, how many this worker will send: those of the publishers that are
+    /// connected or will be again.
+    pub(super) fn fix_quota(&mut self) {
+        let Some(count) = self.shared.spec.plan.msg_count else { return };
+        let reconnect = self.shared.spec.plan.reconnect;
+        let members = self.members[..self.publishers.len()].iter();
+        let able = members.filter(|member| member.step != Step::Down || member.was_established && reconnect);
+        self.quota = count.saturating_mul(able.count() as u64);
+    }
+
+    /// A publisher was lost for good.
+    pub(super) fn forgo_quota(&mut self, conn: Conn) {
+        let (Some(count), Some(publisher)) =
+            (self.shared.spec.plan.msg_count, self.publishers.get(conn.0 as usize))
+        else {
+            return;
+        };
+        if self.phase == Phase::Publishing {
+            self.quota = self.quota.saturating_sub(count.saturating_sub(publisher.sequence));
+        }
+    }
+
     fn since_start(&self, now: Nanos) -> Nanos {
         now.saturating_sub(self.start)
     }
@@ -221,7 +243,7 @@ impl Clients {
 
     fn is_closed_loop_over(&self, now: Nanos) -> bool {
         match self.shared.spec.plan.msg_count {
-            Some(count) => self.levels.sent >= count.saturating_mul(self.publishers.len() as u64),
+            Some(_) => self.levels.sent >= self.quota,
             None => now >= self.shared.window.1,
         }
     }
