@@ -19,7 +19,7 @@ mod waker;
 mod worker;
 
 pub use io::Io;
-pub use limits::{descriptor_limit, probe};
+pub use limits::{descriptor_limit, probe, reserve};
 pub use socket::{PortRange, ephemeral_ports, listen, loopback_source};
 pub use usage::{Usage, process_usage, resident_bytes, thread_usage};
 pub use waker::Waker;
@@ -146,7 +146,12 @@ pub enum Error {
          (`ulimit -Hn`) holds for each ring"
     )]
     FileTable { asked: u32, source: std::io::Error },
-    #[error("cannot set up {what}: {source}")]
+    #[error(
+        "{rings} rings need {needed} open files at a time, and the limit is {limit}: raise it \
+         (`ulimit -Hn`), or drive fewer clients"
+    )]
+    Files { rings: u32, needed: u64, limit: u64 },
+    #[error("cannot set up {what}: {source}{}", limits::remedy(source))]
     Setup { what: &'static str, source: std::io::Error },
     #[error("io_uring_enter failed: {source}")]
     Enter { source: std::io::Error },

@@ -9,10 +9,11 @@ use std::net::SocketAddr;
 pub fn start(listen: SocketAddr, cpus: &[usize], clients: u32) -> Result<Reflector, Error> {
     let table = engine::descriptor_limit().min(1 << 20) as u32;
     let workers = rings(clients, cpus.len() as u32, table);
+    engine::reserve(workers)?;
     let workers = (0..workers as usize)
         .map(|worker| WorkerPlacement { cpu: Some(cpus[worker % cpus.len()]) })
         .collect::<Vec<_>>();
-    let share = spread(clients, workers.len() as u32).clamp(64, table);
+    let share = spread(clients, workers.len() as u32).max(64).min(table);
     Reflector::start(Config { listen, workers, max_connections_per_worker: share })
 }
 
@@ -24,10 +25,11 @@ fn spread(clients: u32, rings: u32) -> u32 {
     (mean + 6.0 * deviation).ceil() as u32 + 16
 }
 
-/// The fewest rings, a multiple of `cores`, whose tables hold everybody.
+/// The fewest rings, a multiple of `cores`, whose tables hold everybody. With very small tables there are
+/// none: then as many as can never be opened.
 fn rings(clients: u32, cores: u32, table: u32) -> u32 {
     let mut rings = cores;
-    while spread(clients, rings) > table {
+    while spread(clients, rings) > table && rings <= table {
         rings += cores;
     }
     rings
@@ -45,5 +47,6 @@ mod tests {
         assert_eq!(rings(200_000, 4, 20_000), 12);
         assert_eq!(rings(1000, 3, 20_000), 3);
         assert!(spread(200_000, 11) <= 20_000);
+        assert!((0..40).all(|table| rings(1000, 2, table) > table), "never to be had");
     }
 }

@@ -18,6 +18,26 @@ pub fn descriptor_limit() -> u64 {
     limit.rlim_cur
 }
 
+/// Whether this process may open the files of so many rings more.
+pub fn reserve(rings: u32) -> Result<(), Error> {
+    // The ring, its waker, a listener, and a socket on its way into the table.
+    const EACH: u64 = 4;
+    let limit = descriptor_limit();
+    let open = std::fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64);
+    let needed = open + u64::from(rings) * EACH;
+    if needed > limit { Err(Error::Files { rings, needed, limit }) } else { Ok(()) }
+}
+
+/// What to do about an error of set-up, to stand behind it.
+pub(super) fn remedy(error: &std::io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => "; raise the limit on open files (`ulimit -Hn`)",
+        Some(libc::ENFILE) => "; raise the system's limit on open files (`sysctl fs.file-max`)",
+        Some(libc::ENOMEM) => "; free memory, or raise the limit on locked memory (`ulimit -Hl`)",
+        _ => "",
+    }
+}
+
 /// Whether this kernel can run the engine at all: the ring's flags (Linux 6.1) and provided buffers.
 pub fn probe() -> Result<(), Error> {
     let ring = Ring::new()?;

@@ -116,6 +116,7 @@ impl<'a> Conductor<'a> {
     ) -> Result<Conductor<'a>, RunError> {
         let shared = Arc::new(share(spec)?);
         let count = shared.layout.workers.len();
+        engine::reserve(count as u32)?;
         let gauges: Arc<[Gauges]> = (0..count).map(|_| Gauges::default()).collect();
         let (reports_to, reports) = mpsc::channel();
         let mut conductor = Conductor {
@@ -437,9 +438,15 @@ impl<'a> Conductor<'a> {
         while !self.seconds.is_empty() {
             self.end_second();
         }
-        failed.extend(self.summaries.iter().flatten().filter_map(|s| Some(s.failure.as_ref()?.to_string())));
+        let failures = self.summaries.iter().flatten().filter_map(|summary| summary.failure.as_ref());
+        // All but one of the engine's errors are about what the machine lets it have.
+        let (faults, limits): (Vec<_>, Vec<_>) =
+            failures.partition(|failure| matches!(failure, engine::Error::Enter { .. }));
+        failed.extend(faults.into_iter().map(ToString::to_string));
+        let limit = limits.first().map(ToString::to_string);
         let (ended, reason) = match (failed.first(), result) {
             (Some(failure), _) => (Ended::Internal, Some(failure.clone())),
+            (None, _) if limit.is_some() => (Ended::Environment, limit),
             (None, Ok(())) => (Ended::Completed, None),
             (None, Err(Stop::Interrupted)) => (Ended::Interrupted, Some("interrupted".into())),
             (None, Err(Stop::Broker(reason))) => (Ended::Broker, Some(self.explain(reason))),
