@@ -60,25 +60,37 @@ fn conclude(args: &RunArgs, record: Record, output: Option<Output>) -> anyhow::R
     if !args.quiet && connected {
         print(&record, to_stdout)?;
     }
-    if !connected || args.quiet {
-        explain(&record);
+    if (!connected || args.quiet) && record.exit_code != 0 {
+        eprintln!("error: {}", record.exit_reason);
+    }
+    if let Some(advice) = advice(&record) {
+        eprintln!("{advice}");
     }
     written?;
     Ok(Exit::from_code(record.exit_code))
 }
 
-/// Says in one line why a run without a summary failed.
-fn explain(record: &Record) {
-    if record.exit_code == 0 {
-        return;
+/// What to do about clients that were not let in.
+fn advice(record: &Record) -> Option<String> {
+    let counts = &record.counts;
+    let [_, protocol, identifier, unavailable, password, authorization] = counts.refused;
+    let about_refusals = [
+        (password + authorization, "Give the broker a --username and --password-file that it accepts"),
+        (protocol, "The broker has to accept MQTT 3.1.1 (protocol level 4), which is what is spoken here"),
+        (identifier, "Try other client ids with --clientid, or --clean-session true"),
+        (unavailable, "Try fewer --clients or a lower --connect-rate, and look at the broker's limits"),
+    ];
+    if let Some((_, advice)) = about_refusals.into_iter().find(|(count, _)| *count > 0) {
+        return Some(advice.into());
     }
-    eprintln!("error: {}", record.exit_reason);
-    if record.ended == Ended::Broker && record.counts.connections_established == 0 {
-        let brokers = record.broker.addresses.join(", ");
-        eprintln!(
-            "Is a broker listening on {brokers}? Name another with --host and --port, or try `malaria-bench --embedded`"
-        );
-    }
+    let nobody = record.ended == Ended::Broker && counts.connections_established == 0;
+    let brokers = record.broker.addresses.join(", ");
+    nobody.then(|| {
+        format!(
+            "Is an MQTT 3.1.1 broker listening on {brokers}? Name another with --host and --port, or try \
+             `malaria-bench --embedded`"
+        )
+    })
 }
 
 fn resolve(args: &RunArgs) -> anyhow::Result<Vec<SocketAddr>> {

@@ -253,7 +253,20 @@ impl Clients {
         let asked = self.shared.spec.sub_qos();
         if let Some(code) = codes.codes().find(|code| *code != SubAckCode::Granted(asked)) {
             let remote = self.remote(conn);
-            let trouble = format!("{remote} answered a subscription at QoS {} with {code:?}", asked as u8);
+            let asked = asked as u8;
+            let trouble = match code {
+                SubAckCode::Granted(qos) => {
+                    let qos = qos as u8;
+                    format!(
+                        "{remote} granted QoS {qos} to a subscription at QoS {asked}; ask for it with --sub-qos"
+                    )
+                }
+                SubAckCode::Failure => {
+                    format!(
+                        "{remote} refused a subscription at QoS {asked} (SUBACK 0x80): may it read --topic?"
+                    )
+                }
+            };
             return self.subscription_failed(conn, trouble);
         }
         member.step = Step::Up;
