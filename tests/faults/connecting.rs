@@ -1,0 +1,209 @@
+//! Brokers that do not let clients in, or not all of them.
+
+use std::time::Duration;
+
+use malaria_bench::record::Phase;
+use malaria_bench::wire::{self, ConnAck, ConnectCode, PacketId, PacketType, QoS, SubAckCode};
+
+use crate::bench::Bench;
+use crate::broker::{Act, Broker, Heard};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn connack(code: ConnectCode) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    wire::encode_connack(ConnAck { session_present: false, code }, &mut bytes);
+    bytes
+}
+
+#[test]
+fn refusals_by_name() {
+    for (code, name, fix) in [
+        (ConnectCode::UnacceptableProtocolVersion, "unacceptable protocol version", "MQTT 3.1.1"),
+        (ConnectCode::IdentifierRejected, "identifier rejected", "--clientid"),
+        (ConnectCode::ServerUnavailable, "server unavailable", "--clients"),
+        (ConnectCode::BadUsernameOrPassword, "bad user name or password", "--username"),
+        (ConnectCode::NotAuthorized, "not authorized", "--username"),
+    ] {
+        let broker =
+            Broker::start(
+                move |heard| if heard.packet.is_some() { Act::Say(connack(code)) } else { Act::Honest },
+            );
+        let outcome = Bench::against(broker.address, "--clients 4 --cores 1").run();
+        let number = format!("CONNACK {}", code as u8);
+        outcome.ends(4, &[&broker.address.to_string(), name, &number, fix]);
+        outcome.is_partial().within(5 * SECOND);
+        let mut refused = [0; 6];
+        refused[code as usize] = 4;
+        assert_eq!(outcome.record().counts.refused, refused);
+    }
+}
+
+#[test]
+fn some_are_refused_by_name() {
+    let broker = Broker::start(|heard| match heard.is(PacketType::Connect) && heard.conn % 2 == 1 {
+        true => Act::Say(connack(ConnectCode::NotAuthorized)),
+        false => Act::Honest,
+    });
+    let outcome =
+        Bench::against(broker.address, "--clients 8 --cores 1 -T 10 --warmup 0 --duration 1s --drain 500ms")
+            .run();
+    outcome.ends(4, &["clients never connected: 4", "not authorized 4"]).is_partial();
+    assert_eq!(outcome.record().counts.connections_established, 4);
+}
+
+#[test]
+fn accepts_and_never_answers() {
+    let broker = Broker::start(|_| Act::Silent);
+    let outcome = Bench::against(broker.address, "--clients 50 --connect-timeout 1s").run();
+    outcome.ends(4, &[&broker.address.to_string(), "no CONNACK within 1", "--connect-timeout"]);
+    outcome.is_partial().within(5 * SECOND);
+    let counts = outcome.record().counts;
+    assert_eq!((counts.connections_established, counts.connections_asked), (0, 50));
+    assert_eq!(counts.connect_timeouts, 50);
+}
+
+#[test]
+fn accepts_and_closes_at_once() {
+    let broker = Broker::start(|_| Act::Close);
+    let outcome = Bench::against(broker.address, "--clients 50").run();
+    outcome.ends(4, &[&broker.address.to_string(), "before CONNACK"]);
+    outcome.is_partial().within(5 * SECOND);
+}
+
+#[test]
+fn welcomes_everybody_and_closes_at_once() {
+    let broker = Broker::start(|heard| match heard.is(PacketType::Connect) {
+        true => Act::Also(Vec::new()),
+        false if heard.packet.is_some() => Act::Close,
+        false => Act::Honest,
+    });
+    // Subscribers are cut off when they subscribe, publishers when they publish.
+    let outcome = Bench::against(
+        broker.address,
+        "--clients 4 -T 10 --warmup 0 --duration 1s --drain 500ms --reconnect false",
+    )
+    .run();
+    outcome.ends(4, &["closed by the peer"]).is_partial().within(8 * SECOND);
+    assert_eq!(outcome.record().counts.connections_established, 4);
+}
+
+#[test]
+fn closes_after_some_clients() {
+    let broker = Broker::start(|heard| if heard.conn >= 20 { Act::Close } else { Act::Honest });
+    // Publishers connect first: of the pairs, ten have both ends.
+    let arguments = "--clients 60 --topology fan-in --rate 100 --warmup 0 --duration 1s --drain 500ms";
+    let outcome = Bench::against(broker.address, arguments).run();
+    outcome.ends(4, &["clients never connected: 40", &broker.address.to_string()]);
+    outcome.is_partial().within(8 * SECOND);
+    let record = outcome.record();
+    assert_eq!(record.counts.connections_established, 20);
+    assert!(record.counts.sent > 0 && record.latencies.connack.count == 20, "what was measured is there");
+    assert!(record.phases.iter().any(|times| times.phase == Phase::Measure));
+}
+
+#[test]
+fn closed_loops_end_without_those_who_never_connected() {
+    let broker = Broker::start(|heard| if heard.conn >= 3 { Act::Close } else { Act::Honest });
+    let arguments = "--clients 6 --topology publish --cores 1 --rate max -n 50 --drain 500ms";
+    let outcome = Bench::against(broker.address, arguments).run();
+    outcome.ends(4, &["clients never connected: 3"]).is_partial().within(8 * SECOND);
+    assert_eq!(outcome.record().counts.acked, 150);
+}
+
+#[test]
+fn closed_loops_end_without_those_who_were_lost() {
+    // Of three publishers, one is lost at the 30th message: for good, or until it is clear that it does not
+    // come back.
+    for (arguments, said) in [
+        ("--reconnect false", "connections lost and not established again: 1"),
+        ("--connect-timeout 500ms --ack-timeout 500ms", "nothing could be sent any more for 1.50 s"),
+    ] {
+        let broker = Broker::start(|heard| match heard.publish() {
+            30 => Act::Reset,
+            0 if heard.conn >= 3 => Act::Close,
+            _ => Act::Honest,
+        });
+        let arguments =
+            format!("--clients 3 --topology publish --cores 1 --rate max -n 50 --drain 500ms {arguments}");
+        let outcome = Bench::against(broker.address, &arguments).run();
+        outcome.ends(4, &[said]).is_partial().within(10 * SECOND);
+        let counts = outcome.record().counts;
+        assert!((100..150).contains(&counts.acked), "{counts:#?}");
+        outcome.acks_account_for_what_was_sent();
+    }
+}
+
+#[test]
+fn never_acknowledges_a_subscription() {
+    let broker =
+        Broker::start(|heard| if heard.is(PacketType::Subscribe) { Act::Silent } else { Act::Honest });
+    let arguments = "--clients 10 --connect-timeout 1s --warmup 0 --duration 1s --drain 500ms";
+    let outcome = Bench::against(broker.address, arguments).run();
+    outcome.ends(4, &["no SUBACK within 1", "--connect-timeout", "not subscribed 5"]);
+    outcome.is_partial().within(8 * SECOND);
+    assert_eq!(outcome.record().counts.subscribe_failures, 5);
+}
+
+#[test]
+fn acknowledges_subscriptions_after_they_were_given_up() {
+    let mut waiting = Vec::new();
+    // The first PUBLISH shows that nobody waits any more; a PINGREQ could not.
+    let broker = Broker::start(move |heard| match heard.packet {
+        Some(wire::Packet::Subscribe(subscribe)) => {
+            waiting.push(subscribe.packet_id());
+            Act::Silent
+        }
+        Some(wire::Packet::PingReq) => {
+            let mut bytes = Vec::new();
+            wire::encode_pingresp(&mut bytes);
+            if let Some(id) = waiting.pop() {
+                wire::encode_suback(id, [SubAckCode::Granted(QoS::AtLeastOnce)], &mut bytes)
+                    .expect("one code");
+            }
+            Act::Say(bytes)
+        }
+        _ => Act::Honest,
+    });
+    let arguments =
+        "--clients 2 --keepalive 1s --connect-timeout 500ms --warmup 0 --duration 3s --drain 500ms";
+    let outcome = Bench::against(broker.address, arguments).run();
+    outcome.ends(4, &["no SUBACK within 500"]).is_partial().within(10 * SECOND);
+    let counts = outcome.record().counts;
+    assert_eq!((counts.subscribe_failures, counts.subscribed), (1, 0));
+}
+
+#[test]
+fn refuses_subscriptions_or_grants_less() {
+    for (code, words) in
+        [(SubAckCode::Failure, "--topic"), (SubAckCode::Granted(QoS::AtMostOnce), "--sub-qos")]
+    {
+        let broker = Broker::start(move |heard| match heard.packet {
+            Some(wire::Packet::Subscribe(subscribe)) => {
+                Act::Say(suback(subscribe.packet_id(), [code].into_iter()))
+            }
+            _ => Act::Honest,
+        });
+        let arguments = "--clients 4 --warmup 0 --duration 500ms --drain 500ms";
+        let outcome = Bench::against(broker.address, arguments).run();
+        outcome.ends(4, &["subscription at QoS 1", words, "subscriptions failed: 2"]).is_partial();
+        assert_eq!(outcome.record().counts.subscribe_failures, 2);
+    }
+}
+
+pub fn suback(id: PacketId, codes: impl ExactSizeIterator<Item = SubAckCode>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    wire::encode_suback(id, codes, &mut bytes).expect("a few codes");
+    bytes
+}
+
+#[test]
+fn never_answers_a_ping() {
+    let broker =
+        Broker::start(|heard: &Heard| if heard.is(PacketType::PingReq) { Act::Silent } else { Act::Honest });
+    let arguments = "--clients 3 --topology idle --keepalive 1s --warmup 0 --duration 3s --reconnect false";
+    let outcome = Bench::against(broker.address, arguments).run();
+    outcome.ends(4, &["PINGREQ was not answered", "MQTT-3.1.2-24"]).is_partial().within(8 * SECOND);
+    let counts = outcome.record().counts;
+    assert_eq!((counts.connections_lost, counts.pongs), (3, 0));
+}
