@@ -50,6 +50,8 @@ pub enum Act {
     Also(Vec<u8>),
     /// Closes the connection (FIN).
     Close,
+    /// Answers honestly, then closes the connection.
+    Leave,
     /// Closes the connection with a reset (RST).
     Reset,
     /// Closes all connections with a reset.
@@ -304,7 +306,7 @@ impl Server {
     fn act(&mut self, number: usize, act: Act, packet: Option<&Packet<'_>>) {
         let mut copies = 1;
         match act {
-            Act::Honest | Act::Also(_) => {}
+            Act::Honest | Act::Also(_) | Act::Leave => {}
             Act::Silent => return,
             Act::Say(bytes) => return self.say(number, &bytes),
             Act::Close => return self.close(number),
@@ -333,8 +335,10 @@ impl Server {
         if let Some(packet) = packet {
             self.answer(number, packet, copies);
         }
-        if let Act::Also(bytes) = act {
-            self.say(number, &bytes);
+        match act {
+            Act::Also(bytes) => self.say(number, &bytes),
+            Act::Leave => self.close(number),
+            _ => {}
         }
     }
 

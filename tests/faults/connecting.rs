@@ -1,5 +1,7 @@
 //! Brokers that do not let clients in, or not all of them.
 
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use malaria_bench::record::Phase;
@@ -73,19 +75,56 @@ fn accepts_and_closes_at_once() {
 
 #[test]
 fn welcomes_everybody_and_closes_at_once() {
-    let broker = Broker::start(|heard| match heard.is(PacketType::Connect) {
-        true => Act::Also(Vec::new()),
-        false if heard.packet.is_some() => Act::Close,
-        false => Act::Honest,
+    for arguments in ["--reconnect false", "--reconnect true"] {
+        let broker =
+            Broker::start(|heard| if heard.is(PacketType::Connect) { Act::Leave } else { Act::Honest });
+        let arguments = format!("--clients 4 -T 10 --warmup 0 --duration 1s --drain 500ms {arguments}");
+        let outcome = Bench::against(broker.address, &arguments).run();
+        outcome.ends(4, &["closed by the peer"]).is_partial().within(8 * SECOND);
+        let counts = outcome.record().counts;
+        assert_eq!(counts.connections_established, 4);
+        assert!(counts.connections_lost >= 4 && counts.closed_by_broker >= 4, "{counts:#?}");
+        assert!(!outcome.text().contains("no client could connect"), "they could: {}", outcome.text());
+    }
+}
+
+#[test]
+fn cuts_everybody_off_who_says_something() {
+    let broker = Broker::start(|heard| match heard.packet {
+        Some(packet) if packet.packet_type() != PacketType::Connect => Act::Close,
+        _ => Act::Honest,
     });
     // Subscribers are cut off when they subscribe, publishers when they publish.
-    let outcome = Bench::against(
-        broker.address,
-        "--clients 4 -T 10 --warmup 0 --duration 1s --drain 500ms --reconnect false",
-    )
-    .run();
-    outcome.ends(4, &["closed by the peer"]).is_partial().within(8 * SECOND);
-    assert_eq!(outcome.record().counts.connections_established, 4);
+    let arguments = "--clients 4 -T 10 --warmup 0 --duration 10s --drain 500ms --reconnect false";
+    let outcome = Bench::against(broker.address, arguments).run();
+    outcome.ends(4, &["every connection was lost", "closed by the peer"]).is_partial().within(6 * SECOND);
+    let counts = outcome.record().counts;
+    assert_eq!((counts.connections_established, counts.closed_by_broker, counts.subscribed), (4, 4, 0));
+}
+
+#[test]
+fn does_not_even_accept() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    // Room for one: the kernel drops every other SYN.
+    // SAFETY: a plain system call on a socket of ours.
+    assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
+    let address = listener.local_addr().expect("a bound socket");
+    let outcome = Bench::against(address, "--clients 4 --connect-timeout 1s").run();
+    outcome.ends(4, &[&address.to_string(), "no TCP connection within 1.00 s", "--connect-timeout"]);
+    outcome.is_partial().within(5 * SECOND);
+    assert_eq!(outcome.record().counts.connect_timeouts, 4);
+}
+
+#[test]
+fn one_of_two_brokers_is_away() {
+    let away = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("a bound socket");
+    let broker = Broker::honest();
+    let arguments = format!("-H {away} --clients 8 --topology publish -T 10 --warmup 0 --duration 500ms");
+    let outcome = Bench::against(broker.address, &arguments).run();
+    outcome.ends(4, &["clients never connected: 4", &away.to_string(), "Connection refused"]).is_partial();
+    let counts = outcome.record().counts;
+    assert_eq!((counts.connections_established, counts.refused_tcp), (4, 4));
+    assert_eq!(counts.sent, counts.acked);
 }
 
 #[test]

@@ -115,6 +115,10 @@ fn stalled(at: u64) -> Record {
         for (response, service) in percentiles(response).iter().zip(percentiles(service)) {
             assert!(*response >= service, "{response:?} {service:?}");
         }
+        // Message by message, the one is longer by how late it was sent.
+        let mean = |latency: &Latency| latency.mean_ns.expect("8,000 samples");
+        let (longer, late) = (mean(response) - mean(service), mean(&latencies.lateness));
+        assert!(late > 0 && longer.abs_diff(late) < late / 4 + MILLISECOND / 5, "{longer} {late}");
     }
     record
 }

@@ -114,3 +114,11 @@ fn more_cores_than_there_are() {
     assert!(record.plan.cores_used >= 1 && record.plan.cores_used < 999);
     assert!(record.warnings.iter().any(|warning| warning.contains("--cores 999")));
 }
+
+#[test]
+fn a_reflector_on_a_port_that_is_taken() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("a bound socket");
+    let outcome = Bench::bare(&format!("reflector --port {}", address.port())).run();
+    outcome.ends(3, &[&format!("cannot listen on {address}"), "Address already in use", "another port"]);
+}
