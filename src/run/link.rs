@@ -91,6 +91,8 @@ pub struct WorkerSummary {
 #[derive(Default)]
 pub struct Gauges {
     pub connected: AtomicU64,
+    /// Clients that have been connected at any time.
+    pub established: AtomicU64,
     pub due: AtomicU64,
     pub sent: AtomicU64,
     pub acked: AtomicU64,
@@ -107,6 +109,7 @@ pub struct Gauges {
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Levels {
     pub connected: u64,
+    pub established: u64,
     pub due: u64,
     pub sent: u64,
     pub acked: u64,
@@ -118,7 +121,7 @@ pub struct Levels {
 
 macro_rules! fields {
     ($apply:ident) => {
-        $apply!(connected, due, sent, acked, expected, delivered, outstanding, draining)
+        $apply!(connected, established, due, sent, acked, expected, delivered, outstanding, draining)
     };
 }
 

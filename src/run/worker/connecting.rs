@@ -187,6 +187,7 @@ impl Clients {
             counters.reconnects += 1;
         } else {
             counters.connections_established += 1;
+            self.levels.established += 1;
         }
         self.levels.connected += 1;
         self.connecting.pending -= 1;
