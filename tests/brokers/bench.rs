@@ -1,0 +1,160 @@
+//! Runs of the program, and what has to be true of each.
+
+use crate::process::{Collected, Process, piped};
+use malaria_bench::record::{Arrival, Counters, Exit, Latency, Record, Schedule, Second, Verdict};
+use std::net::SocketAddr;
+use std::process::Command;
+
+/// A run under way.
+pub struct Run {
+    process: Process,
+    record: Collected,
+    said: Collected,
+}
+
+/// A run that has ended.
+pub struct Finished {
+    /// The process's exit code.
+    pub code: i32,
+    pub stdout: String,
+    /// Summary and errors.
+    pub said: String,
+}
+
+/// The program, to be run against `broker` with the words of `arguments`.
+pub fn command(broker: SocketAddr, arguments: &str) -> Command {
+    let mut command = piped(env!("CARGO_BIN_EXE_malaria-bench"));
+    command.args(["--host", &broker.to_string(), "--json", "-"]);
+    command.args(arguments.split_whitespace()).env_remove("MALARIA_PASSWORD");
+    command
+}
+
+pub fn start(mut command: Command) -> Run {
+    let mut process = Process::spawn(&mut command);
+    let (record, said) = process.output();
+    Run { process, record, said }
+}
+
+/// A whole run.
+pub fn run(broker: SocketAddr, arguments: &str) -> Record {
+    start(command(broker, arguments)).record()
+}
+
+impl Run {
+    pub fn end(mut self) -> Finished {
+        let status = self.process.wait();
+        let code = status.code().unwrap_or_else(|| panic!("ended by a signal: {status}"));
+        Finished { code, stdout: self.record.text(), said: self.said.text() }
+    }
+
+    /// The record of a run that went well.
+    pub fn record(self) -> Record {
+        let finished = self.end();
+        let said = &finished.said;
+        let record = Record::from_json(&finished.stdout)
+            .unwrap_or_else(|error| panic!("exit {}: {error}\n{said}", finished.code));
+        eprintln!("{said}");
+        assert_eq!(finished.code, i32::from(record.exit_code), "the record knows the exit code");
+        // A machine shared with other work may be late with everything. That is for the verdict to say,
+        // and changes nothing about what was delivered.
+        let noisy = record.verdict == Verdict::GeneratorLimited
+            && Exit::from_code(record.exit_code) == Exit::GeneratorLimited;
+        assert!(record.exit_code == 0 || noisy, "exit {}: {}", record.exit_code, record.exit_reason);
+        assert!(!record.partial, "{:?}", record.partial_reason);
+        record
+    }
+}
+
+/// Totals of whole runs, warm-up and drain included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Totals {
+    pub sent: u64,
+    pub delivered: u64,
+    /// Packets that clients sent and received; `None` when not all clients were of the runs.
+    pub packets: Option<(u64, u64)>,
+}
+
+impl Totals {
+    pub fn of(records: &[Record]) -> Totals {
+        let series = |field: fn(&Second) -> u64| {
+            records.iter().flat_map(|record| &record.series).map(field).sum::<u64>()
+        };
+        let counts =
+            |field: fn(&Counters) -> u64| records.iter().map(|record| field(&record.counts)).sum::<u64>();
+        Totals {
+            sent: series(|second| second.sent),
+            delivered: series(|second| second.delivered),
+            packets: Some((counts(|counts| counts.packets_out), counts(|counts| counts.packets_in))),
+        }
+    }
+}
+
+/// Everything sent was delivered to `audience` subscribers, once and in order, and every count and
+/// histogram says so.
+pub fn assert_exact(record: &Record, audience: u64) {
+    assert_eq!(record.counts.foreign, 0);
+    assert_exact_among_foreign(record, audience);
+}
+
+/// The same where others publish to the same topics.
+pub fn assert_exact_among_foreign(record: &Record, audience: u64) {
+    let counts = &record.counts;
+    let plan = &record.plan;
+    let context = format!("{counts:?}");
+    let acked = if plan.qos > 0 { counts.sent } else { 0 };
+    assert!(counts.due > 0 || plan.publishers == 0, "{context}");
+    assert_eq!((counts.sent, counts.shed), (counts.due, 0), "{context}");
+    assert_eq!((counts.acked, counts.ack_timeouts, counts.unacked_at_end), (acked, 0, 0), "{context}");
+    assert_eq!(counts.expected, counts.sent * audience, "{context}");
+    assert_eq!((counts.delivered, counts.lost), (counts.expected, 0), "{context}");
+    assert_eq!((counts.duplicated, counts.reordered, counts.untold), (0, 0, 0), "{context}");
+    assert_connected(record);
+    assert_scheduled(record);
+    assert_counted(record);
+}
+
+/// Every client connected once and stayed; every subscription was granted.
+pub fn assert_connected(record: &Record) {
+    let counts = &record.counts;
+    let context = format!("{counts:?}");
+    let clients = u64::from(record.plan.clients);
+    assert_eq!((counts.connections_asked, counts.connections_established), (clients, clients), "{context}");
+    assert_eq!((counts.refused_tcp, counts.refused_by_connack(), counts.connect_timeouts), (0, 0, 0));
+    assert_eq!((counts.connections_lost, counts.reconnects, counts.protocol_errors), (0, 0, 0), "{context}");
+    assert_eq!(counts.subscribed, u64::from(record.plan.subscribers), "{context}");
+    assert_eq!(counts.subscribe_failures, 0, "{context}");
+}
+
+/// As many messages came due as the schedule says.
+fn assert_scheduled(record: &Record) {
+    let plan = &record.plan;
+    let due = record.counts.due;
+    if let Some(count) = plan.msg_count {
+        assert_eq!(due, count * u64::from(plan.publishers));
+    } else if let Schedule::Open { rate_per_s, arrival } = plan.schedule {
+        let mean = rate_per_s * plan.duration_ns.expect("no count") as f64 / 1e9;
+        // Constant arrivals are a grid; Poisson counts stay within six standard deviations.
+        let slack = if arrival == Arrival::Constant { 1.0 } else { 6.0 * mean.sqrt() };
+        assert!((due as f64 - mean).abs() <= slack, "{due} messages came due, {mean} were planned");
+    }
+}
+
+/// Every histogram holds as many samples as the count it belongs to.
+fn assert_counted(record: &Record) {
+    let counts = &record.counts;
+    let latencies = &record.latencies;
+    let check = |name: &str, latency: &Latency, count: u64| {
+        let histogram = latency.histogram().unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((latency.count, histogram.count(), latency.overflow), (count, count, 0), "{name}");
+    };
+    check("tcp_connect", &latencies.tcp_connect, counts.connections_established);
+    check("connack", &latencies.connack, counts.connections_established);
+    check("suback", &latencies.suback, counts.subscribed);
+    check("ack_response", &latencies.ack_response, counts.acked);
+    check("ack_service", &latencies.ack_service, counts.acked);
+    check("flight_response", &latencies.flight_response, counts.delivered);
+    check("flight_service", &latencies.flight_service, counts.delivered);
+    check("lateness", &latencies.lateness, counts.sent);
+    let woken = if matches!(record.plan.schedule, Schedule::Open { .. }) { counts.due } else { 0 };
+    check("wake_lag", &latencies.wake_lag, woken);
+}
