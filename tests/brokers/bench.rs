@@ -1,7 +1,7 @@
 //! Runs of the program, and what has to be true of each.
 
 use crate::process::{Collected, Process, piped};
-use malaria_bench::record::{Arrival, Counters, Exit, Latency, Record, Schedule, Second, Verdict};
+use malaria_bench::record::{Arrival, Exit, Latency, Record, Schedule, Second, Verdict};
 use std::net::SocketAddr;
 use std::process::Command;
 
@@ -68,7 +68,8 @@ impl Run {
 /// Totals of whole runs, warm-up and drain included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Totals {
-    pub sent: u64,
+    /// By QoS.
+    pub sent: [u64; 3],
     pub delivered: u64,
     /// Packets that clients sent and received; `None` when not all clients were of the runs.
     pub packets: Option<(u64, u64)>,
@@ -76,16 +77,20 @@ pub struct Totals {
 
 impl Totals {
     pub fn of(records: &[Record]) -> Totals {
-        let series = |field: fn(&Second) -> u64| {
-            records.iter().flat_map(|record| &record.series).map(field).sum::<u64>()
-        };
-        let counts =
-            |field: fn(&Counters) -> u64| records.iter().map(|record| field(&record.counts)).sum::<u64>();
-        Totals {
-            sent: series(|second| second.sent),
-            delivered: series(|second| second.delivered),
-            packets: Some((counts(|counts| counts.packets_out), counts(|counts| counts.packets_in))),
+        let mut totals = Totals { sent: [0; 3], delivered: 0, packets: Some((0, 0)) };
+        for record in records {
+            let series = |field: fn(&Second) -> u64| record.series.iter().map(field).sum::<u64>();
+            totals.sent[usize::from(record.plan.qos)] += series(|second| second.sent);
+            totals.delivered += series(|second| second.delivered);
+            totals.packets = totals.packets.map(|(sent, received)| {
+                (sent + record.counts.packets_out, received + record.counts.packets_in)
+            });
         }
+        totals
+    }
+
+    pub fn sent_in_all(&self) -> u64 {
+        self.sent.iter().sum()
     }
 }
 
@@ -131,7 +136,7 @@ fn assert_scheduled(record: &Record) {
     let due = record.counts.due;
     if let Some(count) = plan.msg_count {
         assert_eq!(due, count * u64::from(plan.publishers));
-    } else if let Schedule::Open { rate_per_s, arrival } = plan.schedule {
+    } else if let Schedule::Open { rate_per_s, arrival, .. } = plan.schedule {
         let mean = rate_per_s * plan.duration_ns.expect("no count") as f64 / 1e9;
         // Constant arrivals are a grid; Poisson counts stay within six standard deviations.
         let slack = if arrival == Arrival::Constant { 1.0 } else { 6.0 * mean.sqrt() };

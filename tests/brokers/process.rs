@@ -56,7 +56,7 @@ impl Process {
             if let Some(status) = self.child.try_wait().expect("it is a child of this process") {
                 return status;
             }
-            assert!(Instant::now() < deadline, "{} does not end", self.name);
+            assert!(Instant::now() < deadline, "{} does not end within {BOUND:?}", self.name);
             std::thread::sleep(Duration::from_millis(5));
         }
     }

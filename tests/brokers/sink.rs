@@ -67,6 +67,7 @@ fn serve(mut stream: TcpStream, streams: &Mutex<Streams>) {
                     stream.bytes.extend_from_slice(raw);
                     stream.topics.push(publish.topic.to_owned());
                 }
+                Packet::Disconnect => return,
                 _ => {}
             }
             answer(&packet, &mut answers);
