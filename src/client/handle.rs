@@ -42,7 +42,7 @@ impl<T: Copy> Client<T> {
             Packet::Publish(publish) => Ok(self.handle_publish(publish, now, out)),
             Packet::PubRec(id) => self.handle_pubrec(*id, resumed, now, out),
             Packet::PubComp(id) => self.handle_final_ack(*id, Stage::Completion),
-            Packet::PubRel(id) => self.handle_pubrel(*id, resumed, now, out),
+            Packet::PubRel(id) => Ok(self.handle_pubrel(*id, now, out)),
             Packet::SubAck(suback) => self.handle_suback(suback),
             Packet::UnsubAck(id) => self.handle_unsuback(*id),
             Packet::PingResp => self.handle_pingresp(),
@@ -149,21 +149,15 @@ impl<T: Copy> Client<T> {
         Ok(event)
     }
 
-    fn handle_pubrel<'a>(
-        &mut self,
-        id: PacketId,
-        resumed: bool,
-        now: Nanos,
-        out: &mut Vec<u8>,
-    ) -> Handled<'a, T> {
-        let known = self.aside.as_mut().is_some_and(|aside| aside.inbound.remove(id.get()));
-        // In a resumed session an unknown id is one whose PUBCOMP was lost: the server has to get it again.
-        if !known && !resumed {
-            return Err(ProtocolError::UnknownId { packet: PacketType::PubRel, id });
+    /// Every PUBREL is answered [MQTT-4.3.3-2], an unknown id too: it is one released before, whose PUBCOMP
+    /// was lost with the connection, or whose PUBREL came twice (aedes 1.2 does that in kept sessions).
+    fn handle_pubrel<'a>(&mut self, id: PacketId, now: Nanos, out: &mut Vec<u8>) -> Event<'a, T> {
+        if let Some(aside) = &mut self.aside {
+            aside.inbound.remove(id.get());
         }
         wire::encode_pubcomp(id, out);
         self.last_sent = now;
-        Ok(Event::None)
+        Event::None
     }
 
     fn handle_suback<'a>(&mut self, suback: &SubAck<'a>) -> Handled<'a, T> {
