@@ -99,10 +99,10 @@ impl Kind {
         let programs: &[&str] = match self {
             Kind::Mosquitto => &["mosquitto", "mosquitto_passwd", "mosquitto_pub", "mosquitto_sub", "stdbuf"],
             Kind::Reflector => &["mosquitto_pub", "mosquitto_sub", "stdbuf"],
-            Kind::Aedes => &["node", "mosquitto_pub", "mosquitto_sub", "stdbuf"],
+            Kind::Aedes => &["mosquitto_pub", "mosquitto_sub", "stdbuf"],
         };
         let program = programs.iter().find(|program| find(program).is_none());
-        let aedes = || (self == Kind::Aedes && !aedes().is_file()).then_some("aedes");
+        let aedes = || (self == Kind::Aedes && !(aedes().is_file() && node().is_some())).then_some("aedes");
         let missing = program.copied().or_else(aedes)?;
         Some(format!("the tests with {self:?} need {missing}"))
     }
@@ -123,7 +123,7 @@ impl Kind {
                 command
             }
             Kind::Aedes => {
-                let mut command = Command::new(find("node").expect("not missing"));
+                let mut command = Command::new(node().expect("not missing"));
                 command.arg(aedes()).args(["start", "--host", &ip.to_string(), "-p", &port.to_string()]);
                 command.args(["--stats", "--stats-interval", "250"]).current_dir(folder);
                 command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -134,8 +134,18 @@ impl Kind {
     }
 }
 
+/// Where tools/test puts packages of npm.
+fn npm(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("aedes/node_modules").join(file)
+}
+
 fn aedes() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("aedes/node_modules/aedes-cli/bin/aedes")
+    npm("aedes-cli/bin/aedes")
+}
+
+/// The Node.js that aedes runs on: one beside it where the system's is too old.
+fn node() -> Option<PathBuf> {
+    Some(npm(".bin/node")).filter(|path| path.is_file()).or_else(|| find("node"))
 }
 
 fn reflector(ip: IpAddr, folder: tempfile::TempDir) -> Broker {

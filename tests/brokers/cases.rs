@@ -145,16 +145,17 @@ pub fn payload_sizes(kind: Kind) {
 /// Subscriptions outlive their connections: what others publish between two runs reaches the second.
 pub fn persistent_sessions(kind: Kind) {
     let Some(broker) = Broker::start(kind) else { return };
-    let run = || {
-        let arguments = "--clean-session false --clientid keeper --clients 10 -n 20 -T 50 -q 2 --drain 20s";
-        bench::run(broker.address(), arguments)
+    let run = |qos: u8| {
+        let plan = "--clean-session false --clientid keeper --clients 10 -n 20 -T 50 --drain 20s";
+        bench::run(broker.address(), &format!("{plan} -q {qos}"))
     };
-    let first = run();
+    // At QoS 2 a client may leave before the broker has released its last message, which then comes again.
+    let first = run(1);
     assert_exact(&first, 1);
     for pair in 0..5 {
         mosquitto_pub(broker.address(), &format!("bench/{pair}"), b"in between");
     }
-    let second = run();
+    let second = run(2);
     assert_exact_among_foreign(&second, 1);
     assert_eq!(second.counts.foreign, 5);
     let mut totals = Totals::of(&[first, second]);
