@@ -3,6 +3,7 @@
 use crate::bench::Totals;
 use crate::process::{BOUND, Lines, Process, find, piped};
 use std::fs::File;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -47,7 +48,7 @@ impl Broker {
     pub fn start_with(kind: Kind, ip: IpAddr, access: &str) -> Option<Broker> {
         if let Some(missing) = kind.missing() {
             assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}: run tools/test");
-            eprintln!("\n*** SKIPPED: {missing}: run tools/test ***\n");
+            skip(&format!("{missing}: run tools/test"));
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder for temporary files");
@@ -157,6 +158,11 @@ fn reflector(ip: IpAddr, folder: tempfile::TempDir) -> Broker {
     let address = line.split(' ').find_map(|word| word.parse().ok()).unwrap_or_else(|| panic!("{line}"));
     let statistics = Statistics::Farewell(lines);
     Broker { kind: Kind::Reflector, address, process, statistics, _port: None, _folder: folder }
+}
+
+/// Says that a test is skipped, past cargo's test runner, which shows what eprintln! says of failures only.
+pub fn skip(why: &str) {
+    writeln!(std::io::stderr(), "\n*** SKIPPED: {why} ***").expect("standard error is open");
 }
 
 /// Whether `process` came to listen on `address`; false when it ended instead.

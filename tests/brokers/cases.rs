@@ -1,7 +1,7 @@
 //! What has to hold with every broker.
 
 use crate::bench::{self, Totals, assert_connected, assert_exact, assert_exact_among_foreign};
-use crate::broker::{Broker, Kind};
+use crate::broker::{Broker, Kind, skip};
 use crate::process::{BOUND, Process, find, piped};
 use malaria_bench::load::Stamp;
 use malaria_bench::record::Record;
@@ -110,8 +110,7 @@ pub fn several_hosts(kind: Kind) {
 
 pub fn ipv6(kind: Kind) {
     if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
-        eprintln!("\n*** SKIPPED: this machine has no IPv6 on loopback ***\n");
-        return;
+        return skip("this machine has no IPv6 on loopback");
     }
     let access = "allow_anonymous true";
     let Some(broker) = Broker::start_with(kind, Ipv6Addr::LOCALHOST.into(), access) else { return };
