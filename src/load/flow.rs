@@ -10,7 +10,7 @@ pub enum Receipt {
     /// Had come already.
     Duplicate,
     /// Older than everything the flow still remembers: new or not cannot be told. Happens only with
-    /// more than [`Flow::GAPS`] separate gaps.
+    /// more than [`Flow::GAPS`] separate gaps, or with sequence `u64::MAX`, which no publisher reaches.
     Unknown,
 }
 
@@ -37,6 +37,10 @@ impl Flow {
 
     /// Takes note of message `sequence`.
     pub fn receive(&mut self, sequence: u64) -> Receipt {
+        if sequence == u64::MAX {
+            // Nobody sends as many: a forged stamp, after which nothing could be told of this flow.
+            return Receipt::Unknown;
+        }
         if sequence == self.next {
             self.next += 1;
             return Receipt::InOrder;
@@ -47,7 +51,7 @@ impl Flow {
                 gaps.forgotten = gaps.ranges.remove(0).1;
             }
             gaps.ranges.push((self.next, sequence));
-            self.next = sequence.saturating_add(1);
+            self.next = sequence + 1;
             return Receipt::InOrder;
         }
         self.gaps.as_mut().map_or(Receipt::Duplicate, |gaps| gaps.fill(sequence))
@@ -88,6 +92,15 @@ mod tests {
     #[test]
     fn a_flow_is_small() {
         assert_eq!(std::mem::size_of::<Flow>(), 16);
+    }
+
+    #[test]
+    fn a_sequence_beyond_all_others_is_not_believed() {
+        let mut flow = Flow::default();
+        let sequences = [0, u64::MAX, u64::MAX, 1, u64::MAX - 1, u64::MAX, 2];
+        use Receipt::*;
+        let receipts = [InOrder, Unknown, Unknown, InOrder, InOrder, Unknown, Reordered];
+        assert_eq!(sequences.map(|sequence| flow.receive(sequence)), receipts);
     }
 
     #[test]
