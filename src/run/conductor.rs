@@ -236,6 +236,12 @@ impl<'a> Conductor<'a> {
         }
     }
 
+    /// The phase at this time since the start of the run.
+    fn phase_at(&self, time_ns: Nanos) -> Phase {
+        let begun = self.phases.iter().rfind(|times| times.start_ns <= time_ns);
+        begun.map_or(Phase::Connect, |times| times.phase)
+    }
+
     fn phase(&self) -> Phase {
         self.phases.last().map_or(Phase::Connect, |times| times.phase)
     }
@@ -388,13 +394,14 @@ impl<'a> Conductor<'a> {
     }
 
     fn end_second(&mut self) {
-        let time_ns = SECOND * (self.series.len() as u64 + 1);
+        // The last one ends with the run.
+        let time_ns = (SECOND * (self.series.len() as u64 + 1)).min(clock::now() - self.epoch);
         let OpenSecond { measured, .. } = self.seconds.pop_front().unwrap_or_default();
         let counters = measured.counters;
         let quantile = |histogram: &Histogram, q| histogram.supported_quantile(q);
         let histograms = &measured.histograms;
         let second = Second {
-            phase: self.phase(),
+            phase: self.phase_at(time_ns),
             time_ns,
             connected: self.levels().connected,
             offered: counters.due,

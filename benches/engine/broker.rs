@@ -1,0 +1,53 @@
+//! The reflector in a process of its own.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Child, Command, Stdio};
+
+use malaria_bench::reflector::{Config, Reflector, WorkerPlacement};
+
+/// First word of the child's command line.
+pub const CHILD: &str = "reflector";
+
+/// A running reflector; dropping it ends it.
+pub struct Broker {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+impl Broker {
+    /// Starts a new one, on a port of its own, so that nothing of an earlier run is left on either side.
+    pub fn start(cpu: usize, connections: u32) -> io::Result<Broker> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args([CHILD, &cpu.to_string(), &connections.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line)?;
+        let address = line.trim().parse().map_err(|_| io::Error::other("the reflector did not start"))?;
+        Ok(Broker { child, address })
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // Already gone, or going: either way it is waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The child's side: runs until the parent lets go of its standard input.
+pub fn serve(args: &[String]) {
+    let number = |at: usize| args[at].parse::<usize>().expect("written by Broker::start");
+    let config = Config {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        workers: vec![WorkerPlacement { cpu: Some(number(0)) }],
+        max_connections_per_worker: number(1) as u32,
+    };
+    let reflector = Reflector::start(config).unwrap_or_else(|error| panic!("{error}"));
+    println!("{}", reflector.addr());
+    // Whatever ends it: the parent is gone.
+    let _ = io::stdin().read_to_end(&mut Vec::new());
+}

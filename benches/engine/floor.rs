@@ -1,0 +1,322 @@
+//! The floor: a bare ring loop that sends ready PUBLISH bytes and counts the bytes of PUBACKs.
+//!
+//! It uses of the kernel what the engine uses, in the same way: direct descriptors, multishot receive
+//! from one ring of provided buffers, one send for each connection and pass, 256 completions a batch, and
+//! the same rule for how many completions to wait for. It does nothing else: no codec, no client
+//! state, no statistics, no closing and no errors.
+
+use std::alloc::{Layout, alloc_zeroed};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use io_uring::types::{BufRingEntry, Fixed, SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue, opcode, squeue};
+use malaria_bench::clock::{self, MILLISECOND, Nanos, SECOND};
+use malaria_bench::wire::{Packet, PacketId, Publish, QoS};
+
+use crate::load::{Edge, Load, PAYLOAD, Pace, Sample, topic};
+use crate::session;
+
+const BATCH: usize = 256;
+const GLANCE: Nanos = MILLISECOND;
+const BUFFERS: u16 = 1024;
+const BUFFER_SIZE: usize = 4096;
+/// Bytes of a PUBACK.
+const PUBACK: usize = 4;
+/// Messages that lie ready, one after the other: the most that leave in one send.
+const READY: usize = 64;
+
+/// Bit of `user_data` that tells sends from receives.
+const SEND: u64 = 1 << 32;
+
+pub fn run(load: &Load, broker: SocketAddr) -> Sample {
+    let sockets: Vec<TcpStream> = (0..load.clients).map(|client| connect(broker, client)).collect();
+    Floor::new(load, sockets).run()
+}
+
+fn connect(broker: SocketAddr, client: u32) -> TcpStream {
+    let mut socket = TcpStream::connect(broker).expect("the reflector listens");
+    socket.set_nodelay(true).expect("TCP");
+    let mut bytes = Vec::new();
+    session::connect(client, &mut bytes);
+    socket.write_all(&bytes).expect("CONNECT");
+    let mut answer = [0; session::CONNACK.len()];
+    socket.read_exact(&mut answer).expect("CONNACK");
+    assert_eq!(answer, session::CONNACK);
+    socket
+}
+
+#[derive(Clone, Default)]
+struct Client {
+    /// Messages to be sent.
+    owed: u32,
+    /// Bytes of an unfinished PUBACK.
+    odd: u8,
+    sending: bool,
+    dirty: bool,
+}
+
+struct Floor {
+    load: Load,
+    ring: IoUring,
+    /// The ring of provided buffers, as the kernel sees it, and the buffers. Never freed: the process
+    /// ends with the run.
+    entries: *mut BufRingEntry,
+    memory: *mut u8,
+    tail: u16,
+    clients: Vec<Client>,
+    dirty: Vec<u32>,
+    rearm: Vec<u32>,
+    /// [`READY`] messages, and the length of each.
+    ready: &'static [u8],
+    message: usize,
+    acked: u64,
+    enters: u64,
+    sends: usize,
+    now: Nanos,
+    /// Open loop: the next message, and when messages were last sent.
+    round: u64,
+    next: u32,
+    burst: Nanos,
+}
+
+impl Floor {
+    fn new(load: &Load, sockets: Vec<TcpStream>) -> Floor {
+        let ring = IoUring::builder()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_submit_all()
+            .setup_clamp()
+            .setup_no_sqarray()
+            .setup_cqsize(16 * 1024)
+            .build(1024)
+            .expect("io_uring");
+        let files: Vec<i32> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
+        ring.submitter().register_files(&files).expect("a table of files");
+        drop(sockets);
+        let (entries, memory) = provide(&ring);
+        let mut ready = Vec::new();
+        (1..=READY as u16).for_each(|id| publish(id, &mut ready));
+        let mut floor = Floor {
+            load: *load,
+            ring,
+            entries,
+            memory,
+            tail: 0,
+            clients: vec![Client::default(); files.len()],
+            dirty: Vec::with_capacity(files.len()),
+            rearm: (0..load.clients).collect(),
+            message: ready.len() / READY,
+            ready: ready.leak(),
+            acked: 0,
+            enters: 0,
+            sends: 0,
+            now: clock::now(),
+            round: 0,
+            next: 0,
+            burst: 0,
+        };
+        (0..BUFFERS).for_each(|id| floor.give_back(id));
+        floor
+    }
+
+    fn run(mut self) -> Sample {
+        let mut batch: Vec<cqueue::Entry> = Vec::with_capacity(BATCH);
+        let start = clock::now();
+        let (opens, closes) = (start + self.load.warmup, start + self.load.warmup + self.load.measure);
+        let mut opening = None;
+        if let Pace::Closed { inflight } = self.load.pace {
+            (0..self.load.clients).for_each(|client| self.owe(client, inflight.into()));
+        }
+        let (mut more, mut deadline) = (false, self.due(start));
+        loop {
+            self.publish_buffers();
+            self.flush();
+            self.wait(more, deadline.unwrap_or(closes).min(closes));
+            more = self.reap(&mut batch);
+            self.now = clock::now();
+            for completion in &batch {
+                self.dispatch(completion);
+            }
+            deadline = self.due(start);
+            if opening.is_none() && self.now >= opens {
+                opening = Some(self.edge());
+            } else if let Some(opening) = opening.filter(|_| self.now >= closes) {
+                return opening.to(self.edge());
+            }
+        }
+    }
+
+    fn edge(&self) -> Edge {
+        Edge::now(self.acked, Some(self.enters))
+    }
+
+    fn owe(&mut self, client: u32, messages: u32) {
+        let state = &mut self.clients[client as usize];
+        state.owed += messages;
+        if !state.dirty {
+            state.dirty = true;
+            self.dirty.push(client);
+        }
+    }
+
+    /// Open loop: owes what is due; answers when more will be.
+    fn due(&mut self, start: Nanos) -> Option<Nanos> {
+        let Pace::Open { tolerance, .. } = self.load.pace else { return None };
+        let burst_over = self.burst + tolerance;
+        if self.burst != 0 && self.now < burst_over {
+            return Some(burst_over);
+        }
+        loop {
+            let due = start + self.load.due(self.round, self.next);
+            if due > self.now {
+                return Some(due.max(self.burst + tolerance));
+            }
+            self.owe(self.next, 1);
+            self.burst = self.now;
+            self.next += 1;
+            if self.next == self.load.clients {
+                (self.next, self.round) = (0, self.round + 1);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for client in dirty.drain(..) {
+            let state = &mut self.clients[client as usize];
+            state.dirty = false;
+            if state.owed == 0 || state.sending {
+                continue;
+            }
+            state.sending = true;
+            let bytes = (state.owed as usize).min(READY) * self.message;
+            state.owed -= state.owed.min(READY as u32);
+            let entry = opcode::Send::new(Fixed(client), self.ready.as_ptr(), bytes as u32)
+                .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+                .build()
+                .user_data(SEND | u64::from(client));
+            self.sends += 1;
+            self.push(&entry);
+        }
+        self.dirty = dirty;
+        while let Some(client) = self.rearm.pop() {
+            let entry = opcode::RecvMulti::new(Fixed(client), 0).build().user_data(client.into());
+            self.push(&entry);
+        }
+    }
+
+    fn push(&mut self, entry: &squeue::Entry) {
+        // SAFETY: sends point to leaked memory, receives to none.
+        while unsafe { self.ring.submission().push(entry) }.is_err() {
+            self.enters += 1;
+            self.ring.submit().expect("io_uring_enter");
+        }
+    }
+
+    /// As the engine waits: for the sends, which complete at once, and one event more.
+    fn wait(&mut self, more: bool, deadline: Nanos) {
+        let sends = std::mem::take(&mut self.sends);
+        if more && self.ring.submission().is_empty() {
+            return;
+        }
+        self.enters += 1;
+        let until = deadline.saturating_sub(self.now);
+        let (want, until) = match sends {
+            _ if more => (0, 0),
+            0 => (1, until),
+            sends if until == 0 => (sends, 0),
+            sends => (sends + 1, until.min(GLANCE)),
+        };
+        let spec = Timespec::new().sec(until / SECOND).nsec((until % SECOND) as u32);
+        let result = match want {
+            0 => self.ring.submit(),
+            _ => self.ring.submitter().submit_with_args(want, &SubmitArgs::new().timespec(&spec)),
+        };
+        match result {
+            Ok(_) => {}
+            Err(error) if error.raw_os_error() == Some(libc::ETIME) => {}
+            Err(error) => panic!("io_uring_enter: {error}"),
+        }
+    }
+
+    fn reap(&mut self, batch: &mut Vec<cqueue::Entry>) -> bool {
+        batch.clear();
+        let mut queue = self.ring.completion();
+        batch.extend(queue.by_ref().take(BATCH));
+        !queue.is_empty()
+    }
+
+    fn dispatch(&mut self, completion: &cqueue::Entry) {
+        let client = completion.user_data() as u32;
+        let state = &mut self.clients[client as usize];
+        if completion.user_data() & SEND != 0 {
+            // At most READY messages: they always fit.
+            assert!(completion.result() > 0, "send: {}", completion.result());
+            state.sending = false;
+            if state.owed > 0 {
+                self.owe(client, 0);
+            }
+            return;
+        }
+        if let Some(id) = cqueue::buffer_select(completion.flags()) {
+            let bytes = completion.result() as usize + usize::from(state.odd);
+            state.odd = (bytes % PUBACK) as u8;
+            let acks = (bytes / PUBACK) as u32;
+            self.acked += u64::from(acks);
+            if matches!(self.load.pace, Pace::Closed { .. }) {
+                self.owe(client, acks);
+            }
+            self.give_back(id);
+        }
+        if !cqueue::more(completion.flags()) {
+            self.rearm.push(client);
+        }
+    }
+
+    fn give_back(&mut self, id: u16) {
+        let index = usize::from(self.tail % BUFFERS);
+        // SAFETY: inside the ring of BUFFERS entries; beyond the published tail it is ours.
+        let entry = unsafe { &mut *self.entries.add(index) };
+        entry.set_addr(self.memory as u64 + (usize::from(id) * BUFFER_SIZE) as u64);
+        entry.set_len(BUFFER_SIZE as u32);
+        entry.set_bid(id);
+        self.tail = self.tail.wrapping_add(1);
+    }
+
+    fn publish_buffers(&mut self) {
+        // SAFETY: the tail is an aligned u16 inside the first entry, written by this thread only.
+        let tail = unsafe { &*BufRingEntry::tail(self.entries).cast::<AtomicU16>() };
+        tail.store(self.tail, Ordering::Release);
+    }
+}
+
+/// Registers an empty ring of provided buffers; answers it and the memory for the buffers.
+fn provide(ring: &IoUring) -> (*mut BufRingEntry, *mut u8) {
+    let pages = |bytes| Layout::from_size_align(bytes, 4096).expect("a page is a power of two");
+    // SAFETY: neither layout is empty, and nobody frees the memory.
+    let (entries, memory) = unsafe {
+        let entries = alloc_zeroed(pages(usize::from(BUFFERS) * size_of::<BufRingEntry>()));
+        (entries.cast::<BufRingEntry>(), alloc_zeroed(pages(usize::from(BUFFERS) * BUFFER_SIZE)))
+    };
+    assert!(!entries.is_null() && !memory.is_null(), "out of memory");
+    // SAFETY: the entries live as long as the process.
+    unsafe { ring.submitter().register_buf_ring_with_flags(entries as u64, BUFFERS, 0, 0) }
+        .expect("a ring of buffers");
+    (entries, memory)
+}
+
+/// All clients send the same bytes: their topics would only differ in digits.
+fn publish(id: u16, out: &mut Vec<u8>) {
+    let packet = Packet::Publish(Publish {
+        dup: false,
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        topic: &topic(7654),
+        packet_id: PacketId::new(id),
+        payload: &[7; PAYLOAD],
+    });
+    packet.encode(out).expect("a valid packet");
+}

@@ -1,0 +1,175 @@
+//! CPU of the generator per acknowledged QoS 1 message: the engine beside a bare ring loop (the floor), a
+//! plain tokio-uring client with a task for each connection, and a tokio client of `rumqttc`.
+//!
+//! All run against the same reflector: a process of its own on the last CPU, a new one for each run. Each
+//! contender is a process too, on the first CPU, and takes its turn, round after round, so that
+//! whatever else the machine does hits all. CPU is `getrusage` of the whole process between the edges of
+//! the measure window: the sum of user and system is exact, the kernel counts it in nanoseconds. How it
+//! splits into the two is sampled on ticks (`CONFIG_TICK_CPU_ACCOUNTING`), so the user share comes from the
+//! sum over all rounds.
+//!
+//! `cargo bench --bench engine -- [--quick] [--rounds N] [WORD...]`: only the loads whose name has all
+//! words.
+
+mod broker;
+mod floor;
+mod load;
+mod ours;
+mod rumqttc_tasks;
+mod session;
+mod table;
+mod tasks;
+mod uring_tasks;
+
+use std::io::{self, Read};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use broker::Broker;
+use load::{Load, Pace, Sample};
+use malaria_bench::clock::{MICROSECOND, MILLISECOND};
+use malaria_bench::cpu;
+use table::Row;
+
+// As in the product; the contenders gain from it, too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Longest run of one contender, connecting included.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// First word of a contender's command line.
+const CHILD: &str = "contender";
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Contender {
+    Floor,
+    Engine,
+    TokioUring,
+    Rumqttc,
+}
+
+impl Contender {
+    const ALL: [Contender; 4] =
+        [Contender::Floor, Contender::Engine, Contender::TokioUring, Contender::Rumqttc];
+
+    fn name(self) -> &'static str {
+        match self {
+            Contender::Floor => "floor",
+            Contender::Engine => "engine",
+            Contender::TokioUring => "tokio-uring",
+            Contender::Rumqttc => "rumqttc",
+        }
+    }
+
+    fn run(self, load: &Load, broker: std::net::SocketAddr, cpu: usize) -> Sample {
+        match self {
+            Contender::Floor => floor::run(load, broker),
+            Contender::Engine => ours::run(load, broker, cpu),
+            Contender::TokioUring => uring_tasks::run(load, broker),
+            Contender::Rumqttc => rumqttc_tasks::run(load, broker),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    match args.first().map(String::as_str) {
+        Some(broker::CHILD) => broker::serve(&args[1..]),
+        Some(CHILD) => contend(&args[1..]),
+        _ => return bench(&args),
+    }
+    ExitCode::SUCCESS
+}
+
+/// The child's side of [`measure`].
+fn contend(args: &[String]) -> ! {
+    let cpu = args[1].parse().expect("written by measure()");
+    let broker = args[2].parse().expect("written by measure()");
+    let load = Load::from_args(&args[3..]).unwrap_or_else(|error| panic!("{error}"));
+    let contender = Contender::ALL.into_iter().find(|contender| contender.name() == args[0]);
+    cpu::pin(cpu).unwrap_or_else(|error| panic!("{error}"));
+    println!("{}", contender.expect("written by measure()").run(&load, broker, cpu));
+    // Without taking down what a contender has left running.
+    std::process::exit(0)
+}
+
+/// Runs one contender in a process of its own; `None` when it did not finish.
+fn measure(contender: Contender, load: &Load, cpus: (usize, usize)) -> io::Result<Option<Sample>> {
+    let broker = Broker::start(cpus.1, load.clients + 64)?;
+    let mut child = Command::new(std::env::current_exe()?)
+        .args([CHILD, contender.name(), &cpus.0.to_string(), &broker.address.to_string()])
+        .args(load.to_args())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let begin = Instant::now();
+    while child.try_wait()?.is_none() {
+        if begin.elapsed() > PATIENCE {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut output = String::new();
+    child.stdout.take().expect("piped").read_to_string(&mut output)?;
+    Ok(output.parse().ok())
+}
+
+/// The loads, with how many messages per second the paced ones are about.
+fn rows(quick: bool) -> Vec<Row> {
+    let (warmup, measure) = if quick { (200, 600) } else { (500, 2000) };
+    let row = |name: &str, clients, pace, saturated| {
+        let load = Load { clients, pace, warmup: warmup * MILLISECOND, measure: measure * MILLISECOND };
+        Row::new(name, load, saturated)
+    };
+    let open = |rate, tolerance| Pace::Open { rate, tolerance };
+    vec![
+        row("1,000 clients, 1 in flight", 1000, Pace::Closed { inflight: 1 }, true),
+        row("1,000 clients, 8 in flight", 1000, Pace::Closed { inflight: 8 }, true),
+        row("15,000 clients, 1 in flight", 15_000, Pace::Closed { inflight: 1 }, true),
+        row("15,000 clients, 8 in flight", 15_000, Pace::Closed { inflight: 8 }, true),
+        row("10,000/s over 50, tolerance 100 us", 50, open(10_000, 100 * MICROSECOND), false),
+        row("10,000/s over 50, tolerance 1 ms", 50, open(10_000, MILLISECOND), false),
+        row("5,000 x 1/s, tolerance 100 us", 5000, open(5000, 100 * MICROSECOND), false),
+        row("5,000 x 1/s, tolerance 1 ms", 5000, open(5000, MILLISECOND), false),
+    ]
+}
+
+fn bench(args: &[String]) -> ExitCode {
+    let quick = args.iter().any(|arg| arg == "--quick");
+    let mut rounds = if quick { 1 } else { 3 };
+    let mut words: Vec<&String> = args.iter().filter(|arg| *arg != "--quick").collect();
+    if let Some(at) = words.iter().position(|word| *word == "--rounds") {
+        rounds = words.get(at + 1).and_then(|count| count.parse().ok()).unwrap_or(rounds);
+        words.drain(at..words.len().min(at + 2));
+    }
+    let mut rows = rows(quick);
+    rows.retain(|row| words.iter().all(|word| row.name.contains(word.as_str())));
+    let allowed = cpu::allowed();
+    let cpus = (allowed[0], allowed[allowed.len() - 1]);
+    if cpus.0 == cpus.1 {
+        eprintln!("warning: generator and reflector share the only CPU");
+    }
+    for round in 0..rounds {
+        for row in &mut rows {
+            eprint!("\rround {} of {rounds}: {:<40}", round + 1, row.name);
+            if let Err(error) = play(row, round, cpus) {
+                eprintln!("error: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    eprintln!("\r{:60}", "");
+    table::print(&rows, rounds);
+    ExitCode::SUCCESS
+}
+
+/// One round of one load: everybody once, beginning with another one each time.
+fn play(row: &mut Row, round: usize, cpus: (usize, usize)) -> io::Result<()> {
+    for turn in 0..Contender::ALL.len() {
+        let contender = Contender::ALL[(turn + round) % Contender::ALL.len()];
+        let sample = measure(contender, &row.load, cpus)?;
+        row.note(contender, sample);
+    }
+    Ok(())
+}

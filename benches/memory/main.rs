@@ -1,0 +1,151 @@
+//! User-space memory of the generator for each idle client.
+//!
+//! A child process runs the product's own path (`malaria_bench::run`, workload `idle`) with 5,000 and with
+//! 15,000 clients, against a reflector in another process. Its resident memory (`Rss` of
+//! `/proc/self/smaps_rollup`, which counts page by page, unlike `statm`) is read while all are connected.
+//! What a client costs is the difference over 10,000 clients, so that what the process needs anyway
+//! (program, rings, receive buffers, histograms) does not count.
+//!
+//! `cargo bench --bench memory`
+
+#[path = "../engine/broker.rs"]
+mod broker;
+
+use std::net::SocketAddr;
+use std::process::{Command, ExitCode};
+use std::sync::atomic::AtomicBool;
+
+use broker::Broker;
+use malaria_bench::clock::{MILLISECOND, SECOND};
+use malaria_bench::cpu;
+use malaria_bench::record::{Plan, Schedule, Topology};
+use malaria_bench::run::{self, Progress, Spec};
+
+// As in the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const CHILD: &str = "generator";
+const FEW: u32 = 5_000;
+const MANY: u32 = 15_000;
+const ROUNDS: usize = 3;
+/// Bytes a client.
+const TARGET: f64 = 400.0;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    match args.first().map(String::as_str) {
+        Some(broker::CHILD) => broker::serve(&args[1..]),
+        Some(CHILD) => generate(&args[1..]),
+        _ => bench(),
+    }
+    ExitCode::SUCCESS
+}
+
+fn bench() {
+    let allowed = cpu::allowed();
+    let cpus = (allowed[0], allowed[allowed.len() - 1]);
+    let mut costs = Vec::new();
+    println!("Resident memory of the generator with idle clients connected:");
+    for _ in 0..ROUNDS {
+        let (few, many) = (measure(FEW, cpus), measure(MANY, cpus));
+        let cost = (many as f64 - few as f64) / f64::from(MANY - FEW);
+        println!(
+            "  {FEW} clients {} kiB, {MANY} clients {} kiB: {cost:.0} bytes a client",
+            few >> 10,
+            many >> 10
+        );
+        costs.push(cost);
+    }
+    costs.sort_by(f64::total_cmp);
+    let median = costs[ROUNDS / 2];
+    let verdict = if median <= TARGET { "reached" } else { "missed" };
+    println!("{median:.0} bytes a client between {FEW} and {MANY} (target: at most {TARGET:.0}, {verdict})");
+    println!(
+        "Not counted is what the kernel holds for each TCP socket, about 4.4 kB (socket 2,368, inode 832, file \
+         192, dentry 192, io_uring's request 256, poll and buffers 600)"
+    );
+}
+
+/// Resident bytes of a generator with `clients`.
+fn measure(clients: u32, cpus: (usize, usize)) -> u64 {
+    let broker = Broker::start(cpus.1, clients + 64).unwrap_or_else(|error| panic!("{error}"));
+    let output = Command::new(std::env::current_exe().expect("this program"))
+        .args([CHILD, &clients.to_string(), &cpus.0.to_string(), &broker.address.to_string()])
+        .output()
+        .expect("this program starts again");
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim().parse().unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// The child's side of [`measure`].
+fn generate(args: &[String]) {
+    let clients: u32 = args[0].parse().expect("written by measure()");
+    let cpu = args[1].parse().expect("written by measure()");
+    let broker = args[2].parse().expect("written by measure()");
+    cpu::pin(cpu).unwrap_or_else(|error| panic!("{error}"));
+    let mut resident = 0;
+    let mut observe = |progress: &Progress| {
+        if progress.second.connected == u64::from(clients) {
+            resident = resident_bytes();
+        }
+    };
+    let record = run::run(spec(clients, broker, cpu), &AtomicBool::new(false), &mut observe)
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(record.counts.connections_established, u64::from(clients), "{:?}", record.warnings);
+    assert!(resident > 0, "no second passed with all clients connected");
+    println!("{resident}");
+}
+
+fn resident_bytes() -> u64 {
+    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").expect("proc(5)");
+    let rss = rollup.lines().find_map(|line| line.strip_prefix("Rss:")).expect("proc(5)");
+    rss.trim().trim_end_matches("kB").trim().parse::<u64>().expect("proc(5)") * 1024
+}
+
+fn spec(clients: u32, broker: SocketAddr, cpu: usize) -> Spec {
+    let seed = 1;
+    let plan = Plan {
+        hosts: vec![broker.ip().to_string()],
+        port: broker.port(),
+        embedded: false,
+        cores_asked: 1,
+        cores_used: 1,
+        workers: 1,
+        clients,
+        publishers: 0,
+        subscribers: 0,
+        topology: Topology::Idle,
+        schedule: Schedule::None,
+        qos: 1,
+        sub_qos: 1,
+        size_bytes: 100,
+        msg_count: None,
+        warmup_ns: 200 * MILLISECOND,
+        duration_ns: Some(2500 * MILLISECOND),
+        drain_ns: SECOND,
+        connect_rate_per_s: None,
+        connect_timeout_ns: 10 * SECOND,
+        ack_timeout_ns: 30 * SECOND,
+        keepalive_ns: 60 * SECOND,
+        clean_session: true,
+        client_id_prefix: "idle".to_owned(),
+        topic_template: "bench/%p".to_owned(),
+        backlog_ns: SECOND,
+        tolerance_ns: 0,
+        reconnect: false,
+        seed,
+        run_id: format!("{:08x}", run::run_id(seed)),
+    };
+    Spec {
+        topic: plan.topic_template.parse().expect("a template"),
+        plan,
+        targets: vec![broker],
+        cpus: vec![cpu],
+        broker_cpus: Vec::new(),
+        username: None,
+        password: None,
+        command: Vec::new(),
+        warnings: Vec::new(),
+    }
+}

@@ -1,0 +1,168 @@
+//! The promise that no message costs an allocation, kept by a counting allocator.
+//!
+//! The product's own path runs against a reflector in the same process. Only threads of the generator
+//! (`worker-0`, ...) are counted, and only in whole seconds of the measure phase: in each of them a worker may
+//! allocate for its report, and for nothing else, however many messages pass.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use malaria_bench::clock::{MICROSECOND, MILLISECOND, Nanos, SECOND};
+use malaria_bench::record::{Arrival, Phase, Plan, Schedule, Topology};
+use malaria_bench::reflector::{Config, Reflector, WorkerPlacement};
+use malaria_bench::run::{self, Progress, Spec};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations and reallocations by worker threads while [`WATCHED`].
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+static WATCHED: AtomicBool = AtomicBool::new(false);
+
+struct Counting;
+
+impl Counting {
+    fn note(&self) {
+        if WATCHED.load(Ordering::Relaxed) && is_worker() {
+            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether the calling thread is the generator's. Asks the kernel: Rust's thread handle may allocate.
+fn is_worker() -> bool {
+    let mut name = [0u8; 16];
+    // SAFETY: PR_GET_NAME writes at most 16 bytes.
+    unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    name.starts_with(b"worker-")
+}
+
+// SAFETY: the system's allocator does it all.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        self.note();
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        self.note();
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        self.note();
+        unsafe { System.realloc(memory, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+/// What a worker may allocate in a second: its report (a channel allocates a block now and then).
+const PER_SECOND: u64 = 4;
+
+#[test]
+fn no_message_costs_an_allocation() {
+    let reflector = Reflector::start(Config {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        workers: vec![WorkerPlacement::default()],
+        max_connections_per_worker: 256,
+    })
+    .expect("a reflector");
+    let open = |rate| Schedule::Open { rate_per_s: rate, arrival: Arrival::Constant, inflight: 65_535 };
+    for qos in 0..3 {
+        for (schedule, messages) in [(open(5000.0), 5000), (Schedule::Closed { inflight: 8 }, 1000)] {
+            let seconds = watch(spec(reflector.addr(), qos, schedule));
+            println!("QoS {qos}, {schedule:?}: {seconds:?}");
+            // Where a second of stalled CPUs makes the longest queue so far, queues grow once; a message
+            // that costs an allocation does so in every second.
+            let least = seconds.iter().min_by_key(|second| second.allocations);
+            let least = least.expect("a whole second of the measure phase was seen");
+            assert!(least.allocations <= PER_SECOND, "QoS {qos}, {schedule:?}: {seconds:?}");
+            assert!(least.messages > messages, "QoS {qos}, {schedule:?}: {seconds:?}");
+        }
+    }
+}
+
+/// One second of the measure phase.
+#[derive(Debug)]
+struct Watched {
+    /// Sent and delivered.
+    messages: u64,
+    allocations: u64,
+}
+
+/// Runs `spec` and counts in its whole seconds of the measure phase.
+fn watch(spec: Spec) -> Vec<Watched> {
+    let mut seconds = Vec::with_capacity(16);
+    let mut before = None;
+    let mut observe = |progress: &Progress| {
+        WATCHED.store(progress.phase == Phase::Measure, Ordering::Relaxed);
+        let count = ALLOCATIONS.load(Ordering::Relaxed);
+        let second = &progress.second;
+        match before.replace(count) {
+            Some(before) if progress.phase == Phase::Measure => seconds
+                .push(Watched { messages: second.sent + second.delivered, allocations: count - before }),
+            _ => {}
+        }
+        if progress.phase != Phase::Measure {
+            before = None;
+        }
+    };
+    let record = run::run(spec, &AtomicBool::new(false), &mut observe).expect("it starts");
+    WATCHED.store(false, Ordering::Relaxed);
+    assert_eq!((record.counts.lost, record.counts.shed), (0, 0), "{:?}", record.warnings);
+    seconds
+}
+
+/// 50 pairs on one worker. Message latencies are not this test's business, so nothing is pinned apart.
+fn spec(broker: SocketAddr, qos: u8, schedule: Schedule) -> Spec {
+    const PAIRS: u32 = 50;
+    let seed = 1;
+    let plan = Plan {
+        hosts: vec![broker.ip().to_string()],
+        port: broker.port(),
+        embedded: false,
+        cores_asked: 1,
+        cores_used: 1,
+        workers: 1,
+        clients: 2 * PAIRS,
+        publishers: PAIRS,
+        subscribers: PAIRS,
+        topology: Topology::Pairs,
+        schedule,
+        qos,
+        sub_qos: qos,
+        size_bytes: 100,
+        msg_count: None,
+        warmup_ns: 500 * MILLISECOND,
+        duration_ns: Some(3500 * MILLISECOND),
+        drain_ns: 5 * SECOND,
+        connect_rate_per_s: None,
+        connect_timeout_ns: 10 * SECOND,
+        ack_timeout_ns: 30 * SECOND,
+        keepalive_ns: Nanos::from(60u32) * SECOND,
+        clean_session: true,
+        client_id_prefix: format!("allocations-{qos}"),
+        topic_template: "bench/%p".to_owned(),
+        backlog_ns: SECOND,
+        tolerance_ns: 100 * MICROSECOND,
+        reconnect: false,
+        seed,
+        run_id: format!("{:08x}", run::run_id(seed)),
+    };
+    let cpus = malaria_bench::cpu::allowed();
+    Spec {
+        topic: plan.topic_template.parse().expect("a template"),
+        plan,
+        targets: vec![broker],
+        cpus: vec![cpus[0]],
+        broker_cpus: Vec::new(),
+        username: None,
+        password: None,
+        command: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
