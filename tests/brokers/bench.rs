@@ -49,12 +49,17 @@ impl Run {
 
     /// The record of a run that went well.
     pub fn record(self) -> Record {
-        let finished = self.end();
-        let said = &finished.said;
-        let record = Record::from_json(&finished.stdout)
-            .unwrap_or_else(|error| panic!("exit {}: {error}\n{said}", finished.code));
+        self.end().record()
+    }
+}
+
+impl Finished {
+    /// The record of a run that went well.
+    pub fn record(&self) -> Record {
+        let Finished { code, stdout, said } = self;
+        let record = Record::from_json(stdout).unwrap_or_else(|error| panic!("exit {code}: {error}\n{said}"));
         eprintln!("{said}");
-        assert_eq!(finished.code, i32::from(record.exit_code), "the record knows the exit code");
+        assert_eq!(*code, i32::from(record.exit_code), "the record knows the exit code");
         // A machine shared with other work may be late with everything. That is for the verdict to say,
         // and changes nothing about what was delivered.
         let noisy = record.verdict == Verdict::GeneratorLimited
