@@ -36,17 +36,22 @@ fn verdict(record: &Record, page: &mut Page) {
         Verdict::GeneratorLimited => ("GENERATOR-LIMITED", Tint::Bad),
         Verdict::Unknown => ("UNKNOWN", Tint::Bad),
     };
-    let partial = if record.partial { ", PARTIAL" } else { "" };
-    let exit = match record.exit_code {
-        0 => String::new(),
-        code => format!(", exit code {code}"),
+    let fault = match Exit::from_code(record.exit_code) {
+        Exit::Clean | Exit::GeneratorLimited => None,
+        Exit::Broker => Some("BROKER FAULT"),
+        Exit::Delivery => Some("DELIVERY FAULT"),
+        Exit::Interrupted => Some("INTERRUPTED"),
+        Exit::Internal | Exit::Usage | Exit::Environment => Some("FAILED"),
     };
-    let tint = if record.partial || ![0, Exit::GeneratorLimited.code()].contains(&record.exit_code) {
-        Tint::Bad
-    } else {
-        tint
-    };
-    page.headline(&format!("{name}{partial}{exit}"), tint);
+    // A fault and "clean" in one line would not be understood.
+    let verdict = (fault.is_none() || record.verdict != Verdict::Clean).then_some(name);
+    let partial = record.partial.then_some("PARTIAL");
+    let mut headline: Vec<_> = [fault, verdict, partial].into_iter().flatten().map(str::to_owned).collect();
+    if record.exit_code != 0 {
+        headline.push(format!("exit code {}", record.exit_code));
+    }
+    let tint = if fault.is_some() || record.partial { Tint::Bad } else { tint };
+    page.headline(&headline.join(", "), tint);
     if let Some(reason) = record.partial_reason.as_ref().filter(|_| record.partial) {
         page.note(&format!("partial: {reason}"));
     }

@@ -184,7 +184,10 @@ fn colour_takes_no_columns_and_stands_out_only_where_told() {
         assert_eq!(rest.fold(first, |all, piece| all + piece), plain);
     }
     assert!(text(&clean(), 90, true).starts_with("\x1b[1;32mCLEAN\x1b[0m\n"));
-    assert!(text(&broken(), 90, true).starts_with("\x1b[1;31mBROKER-LIMITED, PARTIAL, exit code 4\x1b[0m\n"));
+    assert!(
+        text(&broken(), 90, true)
+            .starts_with("\x1b[1;31mBROKER FAULT, BROKER-LIMITED, PARTIAL, exit code 4\x1b[0m\n")
+    );
 }
 
 #[test]

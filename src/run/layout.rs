@@ -15,6 +15,7 @@ pub struct WorkerLayout {
 
 pub struct Layout {
     pub split: Split,
+    routes: Routes,
     pub workers: Vec<WorkerLayout>,
     targets: Vec<SocketAddr>,
     /// Clients that share a source address, where there are several.
@@ -48,13 +49,20 @@ impl Layout {
         };
         let (per_source, ports) = sources(&spec.targets, split.clients())?;
         let workers = place(split, routes, &spec.cpus, table);
-        Ok(Layout { split, workers, targets: spec.targets.clone(), per_source, ports })
+        Ok(Layout { split, routes: *routes, workers, targets: spec.targets.clone(), per_source, ports })
     }
 
-    /// The way of client `index`. Clients take turns over the brokers.
+    /// The way of client `index`. Groups take turns over the brokers, so that the two ends of a flow meet
+    /// also where the brokers do not know each other; with fewer groups than brokers, clients do.
     pub fn route(&self, index: u32) -> Route {
         let brokers = self.targets.len() as u32;
-        let remote = self.targets[(index % brokers) as usize];
+        let turn = match self.split.role(index) {
+            Role::Publisher(number) | Role::Subscriber(number) if self.routes.groups() >= brokers => {
+                self.routes.group(number)
+            }
+            _ => index,
+        };
+        let remote = self.targets[(turn % brokers) as usize];
         let source = self
             .per_source
             .and_then(|per_source| engine::loopback_source(remote, index / brokers / per_source));
@@ -180,5 +188,19 @@ mod tests {
         assert!(error.contains("70000") && error.contains("--host"), "{error}");
         let four: Vec<_> = (1..5).map(|i| SocketAddr::from(([192, 0, 2, i], 1883))).collect();
         assert!(sources(&four, 200_000).is_ok());
+    }
+
+    #[test]
+    fn both_ends_of_a_pair_go_to_the_same_broker() {
+        let split = Split { publishers: 500, subscribers: 500, idle: 5 };
+        let targets: Vec<_> = (1..4).map(|i| SocketAddr::from(([192, 0, 2, i], 1883))).collect();
+        let routes = Routes::new(split, &"bench/%p".parse().unwrap());
+        let layout = Layout { split, routes, workers: Vec::new(), targets, per_source: None, ports: None };
+        let broker = |index| layout.route(index).remote;
+        assert!((0..500).all(|pair| broker(pair) == broker(500 + pair)));
+        for target in &layout.targets {
+            let clients = (0..1005).filter(|&index| broker(index) == *target).count();
+            assert!((333..=337).contains(&clients), "{clients}");
+        }
     }
 }

@@ -123,6 +123,8 @@ pub struct Clients {
     leaving_until: Nanos,
 }
 
+/// Answers to a broker that sends and does not read, in bytes beyond a message: quarter of a million.
+const UNREAD: usize = 1 << 20;
 /// How long the broker has to close its side after DISCONNECT.
 const LEAVE: Nanos = 2 * SECOND;
 /// Clients that say DISCONNECT in one pass.
@@ -445,6 +447,10 @@ impl Clients {
         if !self.scratch.is_empty() {
             self.tally.measured.counters.packets_out += 1;
             self.write_scratch(io, conn);
+            if io.blocked(conn) && io.unsent(conn) > self.shared.max_packet + UNREAD {
+                self.flooded(io, conn);
+                return false;
+            }
         }
         match event {
             Event::Acked(token) => self.acked(io, conn, token),

@@ -306,6 +306,13 @@ impl Clients {
         self.give_up(io, conn, format!("{remote} broke the protocol towards a {part}: {error}"));
     }
 
+    /// The broker sends without reading the answers: there is no end to what it would have us keep.
+    pub(super) fn flooded(&mut self, io: &mut Io, conn: Conn) {
+        let remote = self.remote(conn);
+        let unread = crate::units::bytes(io.unsent(conn) as u64);
+        self.give_up(io, conn, format!("{remote} went on sending and left {unread} of answers unread"));
+    }
+
     /// Ends a connection that was not asked to end.
     pub(super) fn give_up(&mut self, io: &mut Io, conn: Conn, trouble: String) {
         self.tally.trouble(trouble);
