@@ -61,9 +61,10 @@ pub struct ReflectorArgs {
     /// Pinned workers [default: all CPUs this process may use].
     #[arg(long, value_name = "N")]
     pub cores: Option<NonZeroU32>,
-    /// Connections to have room for; more rings share a core where the descriptor limit caps one.
-    #[arg(long, default_value_t = NonZeroU32::new(100_000).expect("not 0"), value_name = "N")]
-    pub max_clients: NonZeroU32,
+    /// Connections to have room for: where the descriptor limit caps a ring, more rings share a core
+    /// [default: one ring per core, as many as the limit on open files lets it hold].
+    #[arg(long, value_name = "N")]
+    pub max_clients: Option<NonZeroU32>,
     /// Print nothing but errors.
     #[arg(long)]
     pub quiet: bool,

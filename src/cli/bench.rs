@@ -25,7 +25,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let reflector = match args.embedded {
         true => {
             let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            Some(embedded::start(loopback, &cores.reflector, args.clients)?)
+            Some(embedded::start(loopback, &cores.reflector, Some(args.clients))?)
         }
         false => None,
     };

@@ -1,19 +1,21 @@
-//! A reflector inside this process, sized for a run.
+//! A reflector inside this process, sized for who will come.
 
 use crate::engine;
 use crate::reflector::{Config, Error, Reflector, WorkerPlacement};
 use std::net::SocketAddr;
 
-/// Starts a reflector with room for `clients` on `cpus`. The kernel spreads connections over its rings
-/// by hash, so each ring has some room to spare.
-pub fn start(listen: SocketAddr, cpus: &[usize], clients: u32) -> Result<Reflector, Error> {
+/// Starts a reflector on `cpus` with room for `clients`, or for as many as one ring for each CPU holds.
+/// The kernel spreads connections over rings by hash, so each ring has some room to spare.
+pub fn start(listen: SocketAddr, cpus: &[usize], clients: Option<u32>) -> Result<Reflector, Error> {
     let table = engine::descriptor_limit().min(1 << 20) as u32;
-    let workers = rings(clients, cpus.len() as u32, table);
+    let cores = cpus.len() as u32;
+    let workers = clients.map_or(cores, |clients| rings(clients, cores, table));
     engine::reserve(workers)?;
     let workers = (0..workers as usize)
         .map(|worker| WorkerPlacement { cpu: Some(cpus[worker % cpus.len()]) })
         .collect::<Vec<_>>();
-    let share = spread(clients, workers.len() as u32).max(64).min(table);
+    let share = |clients| spread(clients, workers.len() as u32).max(64).min(table);
+    let share = clients.map_or(table, share);
     Reflector::start(Config { listen, workers, max_connections_per_worker: share })
 }
 

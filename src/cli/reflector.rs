@@ -14,7 +14,7 @@ pub fn run(args: &ReflectorArgs) -> anyhow::Result<Exit> {
     engine::probe()?;
     let interrupt = interruption()?;
     let listen = SocketAddr::new(args.bind, args.port);
-    let reflector = embedded::start(listen, &cores.generator, args.max_clients.into())?;
+    let reflector = embedded::start(listen, &cores.generator, args.max_clients.map(Into::into))?;
     if !args.quiet {
         cores.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
         println!("reflector listens on {} (CPUs {})", reflector.addr(), cpu::list(&cores.generator));
