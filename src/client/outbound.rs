@@ -37,7 +37,9 @@ pub(super) struct Entry<T> {
 }
 
 /// An entry's ack, or the reason why there is none.
+// The tag for the reason told at `Event`.
 #[derive(Debug, PartialEq)]
+#[repr(u64)]
 pub(super) enum Found<T> {
     OnTime(T),
     /// The owner had given it up by [`Outbound::expire_oldest`].
