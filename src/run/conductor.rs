@@ -544,6 +544,7 @@ fn share(spec: Spec) -> Result<Shared, RunError> {
     let layout = Layout::new(&spec, &routes, table)?;
     let size = plan.size_bytes as usize;
     Ok(Shared {
+        run_id: spec.run_id(),
         epoch: clock::now(),
         body: Body::new(size.max(crate::load::STAMP_LEN), plan.seed),
         limits: Limits {

@@ -23,6 +23,8 @@ pub struct Shared {
     /// When the run began, on the process clock: its seconds are counted from here.
     pub epoch: Nanos,
     pub spec: Spec,
+    /// What every stamp carries: [`Spec::run_id`], which costs some 100 ns to work out.
+    pub run_id: u32,
     pub layout: Layout,
     pub routes: Routes,
     pub body: Body,

@@ -124,7 +124,7 @@ impl Shared {
             prefix: &self.spec.plan.client_id_prefix,
             index: number,
             pair: self.routes.group(number),
-            run_id: self.spec.run_id(),
+            run_id: self.run_id,
         };
         self.spec.topic.render(&values, out).expect("writing to a string");
     }
@@ -280,7 +280,7 @@ impl Clients {
         let sequence = publisher.sequence;
         publisher.sequence += 1;
         let token = Token { sequence, intended, sent };
-        let stamp = stamp(spec.run_id(), publisher.number, &token);
+        let stamp = stamp(self.shared.run_id, publisher.number, &token);
         let topic = &self.topics[publisher.topic.0 as usize..publisher.topic.1 as usize];
         let payload = &[&stamp[..], self.shared.body.bytes()];
         let message = Outgoing { topic, qos: spec.qos(), retain: false, payload };
@@ -380,7 +380,7 @@ impl Clients {
             return;
         }
         let now = self.since_start(now);
-        let stamp = Stamp::decode(publish.payload, self.shared.spec.run_id());
+        let stamp = Stamp::decode(publish.payload, self.shared.run_id);
         let flow = stamp.and_then(|stamp| {
             let place = self.subscriber_place(conn)?;
             let subscriber = &mut self.subscribers[place];
@@ -429,7 +429,7 @@ impl Clients {
         let since_start = now.saturating_sub(self.start);
         self.members[place].client.redeliver(now, io.out(conn), |token, resend| {
             token.sent = since_start;
-            let stamp = stamp(shared.spec.run_id(), publisher.number, token);
+            let stamp = stamp(shared.run_id, publisher.number, token);
             let payload = &[&stamp[..], shared.body.bytes()];
             resend.publish(topic, false, payload)
         });
