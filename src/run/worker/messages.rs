@@ -178,6 +178,12 @@ impl Clients {
     }
 
     fn publish_scheduled(&mut self, io: &mut Io) -> Option<Nanos> {
+        // What comes due within the tolerance after a burst is sent together, also when acknowledgements
+        // arrive in between.
+        let next_burst = self.last_burst + self.shared.spec.plan.tolerance_ns;
+        if self.last_burst != 0 && io.now() < next_burst {
+            return Some(next_burst);
+        }
         let now = self.since_start(io.now());
         let mut burst = false;
         while let Some(due) = self.schedule.as_mut().and_then(|schedule| schedule.pop(now)) {
