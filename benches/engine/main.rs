@@ -115,7 +115,8 @@ fn measure(contender: Contender, load: &Load, cpus: (usize, usize)) -> io::Resul
     Ok(output.parse().ok())
 }
 
-/// The loads, with how many messages per second the paced ones are about.
+/// The loads. The paced ones come twice: with the product's default tolerance, and with that of tokio's
+/// timers, whose resolution is 1 ms, whatever is asked of them.
 fn rows(quick: bool) -> Vec<Row> {
     let (warmup, measure) = if quick { (200, 600) } else { (500, 2000) };
     let row = |name: &str, clients, pace, saturated| {

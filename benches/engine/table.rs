@@ -79,7 +79,7 @@ pub fn print(rows: &[Row], rounds: usize) {
     println!("{}", costs(rows));
     println!("The engine's CPU over that of the others in the same round; user code; io_uring_enter calls:");
     println!("{}", ratios(rows));
-    println!("`!` marks what misses its target.");
+    println!("`!` marks what misses its target. The timers of tokio have a tolerance of 1 ms in every row.");
 }
 
 fn table(header: &[&str]) -> Table {
