@@ -88,7 +88,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", requires = "username", help_heading = "Broker")]
     pub password_file: Option<PathBuf>,
 
-    /// Pinned workers [default: all CPUs this process may use].
+    /// Pinned workers [default: all CPUs this process may use, or half of them when the broker is on this
+    /// machine].
     #[arg(long, value_name = "N", help_heading = "Clients")]
     pub cores: Option<NonZeroU32>,
     /// Clients in all.

@@ -2,7 +2,7 @@
 
 use super::args::RunArgs;
 use super::output::{Output, print};
-use super::plan::{self, Cores};
+use super::plan::{self, Broker, Cores};
 use super::progress::Line;
 use super::{Usage, embedded};
 use crate::record::{Ended, Exit, Record};
@@ -15,24 +15,31 @@ use std::sync::atomic::AtomicBool;
 
 pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let allowed = cpu::allowed();
-    let cores = plan::cores(args.cores.map(Into::into), &allowed, args.embedded);
-    let plan = plan::plan(args, &cores, args.seed.unwrap_or_else(seed::fresh), &cpu::machine().host)?;
+    let cores = |broker| plan::cores(args.cores.map(Into::into), &allowed, broker);
+    let seed = args.seed.unwrap_or_else(seed::fresh);
+    let plan = |cores: &Cores| plan::plan(args, cores, seed, &cpu::machine().host);
+    // Senseless flags are told of before anything is resolved or opened.
+    plan(&cores(Broker::Away))?;
     let password = password(args)?;
     // Before the first packet: a run whose record cannot be kept is not begun.
     let output = args.json.as_deref().map(Output::open).transpose()?;
     engine::probe()?;
     let interrupt = interruption()?;
-    let reflector = match args.embedded {
+    let (cores, reflector, targets) = match args.embedded {
         true => {
+            let cores = cores(Broker::Embedded);
             let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            Some(embedded::start(loopback, &cores.reflector, Some(args.clients))?)
+            let reflector = embedded::start(loopback, &cores.reflector, Some(args.clients))?;
+            let targets = vec![reflector.addr()];
+            (cores, Some(reflector), targets)
         }
-        false => None,
+        false => {
+            let targets = resolve(args)?;
+            let here = targets.iter().any(|target| engine::is_local(target.ip()));
+            (cores(if here { Broker::Here } else { Broker::Away }), None, targets)
+        }
     };
-    let targets = match &reflector {
-        Some(reflector) => vec![reflector.addr()],
-        None => resolve(args)?,
-    };
+    let plan = plan(&cores)?;
     let Cores { generator, reflector: broker_cpus, warnings } = cores;
     let spec = Spec {
         plan,

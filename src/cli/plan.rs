@@ -8,6 +8,16 @@ use crate::record::{Arrival, Plan, Schedule, Topology};
 use crate::run;
 use crate::wire;
 
+/// Where the broker runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Broker {
+    /// In this process.
+    Embedded,
+    /// Elsewhere on this machine: it needs CPUs, too.
+    Here,
+    Away,
+}
+
 /// Where the load comes from, and for an embedded run goes to.
 pub struct Cores {
     /// For the generator.
@@ -17,12 +27,14 @@ pub struct Cores {
     pub warnings: Vec<String>,
 }
 
-/// Divides the CPUs `allowed`. The reflector gets CPUs of its own where there are two: what the
-/// generator was not asked to take, but at least half when it was not asked anything.
-pub fn cores(asked: Option<u32>, allowed: &[usize], embedded: bool) -> Cores {
+/// Divides the CPUs `allowed`. A broker on this machine is left half of them when nothing was asked for:
+/// pinned workers on all of them would measure how the broker fares without one. The reflector gets
+/// at least one of its own wherever there are two.
+pub fn cores(asked: Option<u32>, allowed: &[usize], broker: Broker) -> Cores {
     let all = allowed.len();
+    let embedded = broker == Broker::Embedded;
     let most = if embedded && all > 1 { all - 1 } else { all };
-    let default = if embedded { all.div_ceil(2).min(most) } else { all };
+    let default = if broker == Broker::Away { all } else { all.div_ceil(2).min(most) };
     let wanted = asked.map_or(default, |asked| asked as usize);
     let used = wanted.min(most);
     let mut warnings = Vec::new();
@@ -191,7 +203,7 @@ mod tests {
     fn planned(line: &str) -> Result<Plan, String> {
         let words = std::iter::once("malaria-bench").chain(line.split_whitespace());
         let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
-        let cores = cores(cli.run.cores.map(Into::into), &[0, 1, 2, 3], cli.run.embedded);
+        let cores = cores(cli.run.cores.map(Into::into), &[0, 1, 2, 3], Broker::Away);
         plan(&cli.run, &cores, 7, "lab").map_err(|error| error.to_string())
     }
 
@@ -265,9 +277,9 @@ mod tests {
     }
 
     #[test]
-    fn the_reflector_gets_cpus_of_its_own() {
+    fn a_broker_on_this_machine_gets_cpus_of_its_own() {
         let divided = |asked, allowed: &[usize]| {
-            let cores = cores(asked, allowed, true);
+            let cores = cores(asked, allowed, Broker::Embedded);
             (cores.generator, cores.reflector, cores.warnings.len())
         };
         assert_eq!(divided(None, &[0, 1]), (vec![0], vec![1], 0));
@@ -275,7 +287,9 @@ mod tests {
         assert_eq!(divided(Some(1), &[0, 1, 2]), (vec![0], vec![1, 2], 0));
         assert_eq!(divided(Some(16), &[0, 1]), (vec![0], vec![1], 1));
         assert_eq!(divided(None, &[5]), (vec![5], vec![5], 1));
-        let plain = cores(Some(16), &[0, 1], false);
+        let here = |asked| cores(asked, &[0, 1, 2, 3], Broker::Here).generator;
+        assert_eq!((here(None), here(Some(4))), (vec![0, 1], vec![0, 1, 2, 3]));
+        let plain = cores(Some(16), &[0, 1], Broker::Away);
         assert_eq!((plain.generator, plain.reflector), (vec![0, 1], vec![]));
         assert!(plain.warnings[0].contains("--cores 16") && plain.warnings[0].contains("using 2"));
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub fn run(args: &ReflectorArgs) -> anyhow::Result<Exit> {
-    let cores = plan::cores(args.cores.map(Into::into), &cpu::allowed(), false);
+    let cores = plan::cores(args.cores.map(Into::into), &cpu::allowed(), plan::Broker::Away);
     engine::probe()?;
     let interrupt = interruption()?;
     let listen = SocketAddr::new(args.bind, args.port);

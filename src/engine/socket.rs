@@ -1,7 +1,7 @@
 //! TCP sockets as the engine wants them.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// The range `connect` takes local ports from, both ends included.
@@ -131,6 +131,11 @@ fn set(socket: RawFd, level: libc::c_int, option: libc::c_int, value: libc::c_in
 
 fn check(result: libc::c_int) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Whether `address` is one of this machine's: only those can be bound.
+pub fn is_local(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
 }
 
 /// Source addresses for `remote` when one does not have enough ports: on loopback all of 127/8 is this

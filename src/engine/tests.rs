@@ -351,6 +351,12 @@ fn a_table_beyond_the_limit_says_so() {
 }
 
 #[test]
+fn local_addresses_are_told_from_others() {
+    assert!(is_local("127.0.0.1".parse().unwrap()) && is_local("127.1.2.3".parse().unwrap()));
+    assert!(!is_local("192.0.2.1".parse().unwrap()) && !is_local("2001:db8::1".parse().unwrap()));
+}
+
+#[test]
 fn loopback_sources_are_distinct_and_local() {
     let remote = "127.0.0.1:1883".parse().unwrap();
     let sources: Vec<_> = (0..1000).map(|i| loopback_source(remote, i).unwrap()).collect();
