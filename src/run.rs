@@ -37,6 +37,9 @@ pub struct Spec {
     pub command: Vec<String>,
     /// What the reader of the record has to know.
     pub warnings: Vec<String>,
+    /// Whether the plan's tolerance is to be multiplied by the rings of a core: they take turns, and each
+    /// wakes up for its own messages.
+    pub tolerance_is_per_ring: bool,
 }
 
 /// What keeps a run from starting. Nothing was sent yet.

@@ -164,5 +164,6 @@ fn spec(broker: SocketAddr, qos: u8, schedule: Schedule) -> Spec {
         password: None,
         command: Vec::new(),
         warnings: Vec::new(),
+        tolerance_is_per_ring: false,
     }
 }

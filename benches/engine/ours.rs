@@ -83,5 +83,6 @@ fn spec(load: &Load, broker: SocketAddr, cpu: usize) -> Spec {
         password: None,
         command: Vec::new(),
         warnings: Vec::new(),
+        tolerance_is_per_ring: false,
     }
 }

@@ -154,5 +154,6 @@ fn spec(clients: u32, broker: SocketAddr, cpu: usize) -> Spec {
         password: None,
         command: Vec::new(),
         warnings: Vec::new(),
+        tolerance_is_per_ring: false,
     }
 }

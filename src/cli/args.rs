@@ -152,10 +152,10 @@ pub struct RunArgs {
     /// Schedule that a publisher may be behind before it sheds messages.
     #[arg(long, default_value = "1s", value_name = "TIME", help_heading = "Messages")]
     pub backlog: Span,
-    /// Messages that come due within this time after others were sent are sent together, and are late
-    /// by it.
-    #[arg(long, default_value = "100us", value_name = "TIME", help_heading = "Messages")]
-    pub tolerance: Span,
+    /// Messages that come due within this time after others were sent are sent together, and are late by
+    /// it [default: 100us; times the rings of a core, where several share one].
+    #[arg(long, value_name = "TIME", help_heading = "Messages")]
+    pub tolerance: Option<Span>,
     /// Longest wait for an acknowledgement.
     #[arg(long, default_value = "30s", value_name = "TIME", help_heading = "Messages")]
     pub ack_timeout: Span,

@@ -51,6 +51,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         password,
         command: std::env::args().collect(),
         warnings,
+        tolerance_is_per_ring: args.tolerance.is_none(),
     };
     let mut line = Line::new(args.progress, args.quiet);
     let record = run::run(spec, &interrupt, &mut |progress| line.show(progress))?;

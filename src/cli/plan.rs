@@ -2,11 +2,16 @@
 
 use super::Usage;
 use super::args::{ArrivalArg, RateArg, RunArgs, TopologyArg};
-use crate::clock::{Nanos, SECOND};
+use crate::clock::{MICROSECOND, Nanos, SECOND};
 use crate::load::{STAMP_LEN, Split, Values};
 use crate::record::{Arrival, Plan, Schedule, Topology};
 use crate::run;
+use crate::units::Span;
 use crate::wire;
+
+/// Waking up for each message costs more than sending it; this much lateness is below what most
+/// brokers' answers take.
+const TOLERANCE: Nanos = 100 * MICROSECOND;
 
 /// Where the broker runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,7 +108,7 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
             .unwrap_or_else(|| format!("malaria-{host}-{}", std::process::id())),
         topic_template: args.topic.to_string(),
         backlog_ns: args.backlog.nanos(),
-        tolerance_ns: args.tolerance.nanos(),
+        tolerance_ns: args.tolerance.map_or(TOLERANCE, Span::nanos),
         reconnect: args.reconnect,
         seed,
         run_id: format!("{:08x}", run::run_id(seed)),

@@ -532,7 +532,7 @@ impl<'a> Conductor<'a> {
     }
 }
 
-fn share(spec: Spec) -> Result<Shared, RunError> {
+fn share(mut spec: Spec) -> Result<Shared, RunError> {
     let plan = &spec.plan;
     let split = crate::load::Split {
         publishers: plan.publishers,
@@ -542,6 +542,10 @@ fn share(spec: Spec) -> Result<Shared, RunError> {
     let routes = Routes::new(split, &spec.topic);
     let table = engine::descriptor_limit().min(1 << 20) as u32;
     let layout = Layout::new(&spec, &routes, table)?;
+    if spec.tolerance_is_per_ring {
+        spec.plan.tolerance_ns *= layout.rings_per_core();
+    }
+    let plan = &spec.plan;
     let size = plan.size_bytes as usize;
     Ok(Shared {
         run_id: spec.run_id(),

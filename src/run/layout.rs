@@ -52,6 +52,12 @@ impl Layout {
         Ok(Layout { split, routes: *routes, workers, targets: spec.targets.clone(), per_source, ports })
     }
 
+    /// Rings that share a core, where they share one.
+    pub fn rings_per_core(&self) -> u64 {
+        let first = self.workers[0].cpu;
+        self.workers.iter().filter(|worker| worker.cpu == first).count() as u64
+    }
+
     /// The way of client `index`. Groups take turns over the brokers, so that the two ends of a flow meet
     /// also where the brokers do not know each other; with fewer groups than brokers, clients do.
     pub fn route(&self, index: u32) -> Route {
@@ -155,6 +161,9 @@ mod tests {
         assert!(workers.iter().all(|worker| worker.clients.len() <= 20_000));
         assert_eq!(workers.len(), 10);
         assert_eq!(workers.iter().filter(|worker| worker.cpu == 0).count(), 5);
+        let routes = Routes::new(split, &"bench/%p".parse().unwrap());
+        let layout = Layout { split, routes, workers, targets: Vec::new(), per_source: None, ports: None };
+        assert_eq!(layout.rings_per_core(), 5);
     }
 
     #[test]
