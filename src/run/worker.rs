@@ -12,7 +12,7 @@ use crate::engine::{self, App, CloseCause, Conn, Io, Usage};
 use crate::load::{Body, Flow, HandOver, Role, Routes, Schedule};
 use crate::wire;
 use connecting::Connecting;
-use messages::{Backlog, Publisher, Token};
+use messages::{Backlog, Publisher, Streaks, Token};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use timers::Timers;
@@ -113,6 +113,7 @@ pub struct Clients {
     /// What a client writes before it is certain that there is anything to write.
     scratch: Vec<u8>,
     tally: Box<Tally>,
+    streaks: Streaks,
     spare: Option<Box<Tally>>,
     tally_due: Nanos,
     /// Bytes in and out that are in tallies already.
@@ -181,6 +182,7 @@ impl Clients {
             topics,
             scratch: Vec::new(),
             tally: Box::default(),
+            streaks: Streaks::default(),
             counted: (0, 0),
             spare: None,
             tally_due,
@@ -333,8 +335,14 @@ impl Clients {
     /// The tally for messages with this intended time.
     #[inline]
     fn tally_of(&mut self, intended: Nanos) -> &mut crate::stats::Interval {
+        if self.is_measured(intended) { &mut self.tally.measured } else { &mut self.tally.unmeasured }
+    }
+
+    /// Whether the intended time lies in the measure phase.
+    #[inline]
+    fn is_measured(&self, intended: Nanos) -> bool {
         let (from, to) = self.shared.window;
-        if (from..to).contains(&intended) { &mut self.tally.measured } else { &mut self.tally.unmeasured }
+        (from..to).contains(&intended)
     }
 
     fn count_bytes(&mut self, stats: engine::Stats) {
@@ -345,6 +353,7 @@ impl Clients {
     }
 
     fn ship_tally(&mut self, now: Nanos) {
+        self.streaks.settle(&mut self.tally);
         let mut fresh = self.spare.take().unwrap_or_default();
         fresh.restart((now - self.shared.epoch) / SECOND, now);
         let mut full = std::mem::replace(&mut self.tally, fresh);

@@ -6,6 +6,8 @@ use crate::clock::Nanos;
 use crate::engine::{Conn, Io};
 use crate::load::{Receipt, Role, STAMP_LEN, Stamp, Values};
 use crate::record::Schedule as Pace;
+use crate::run::link::Tally;
+use crate::stats::{Histogram, Latencies};
 use crate::wire::{Publish, QoS};
 use std::sync::atomic::Ordering;
 
@@ -102,6 +104,55 @@ impl Backlog {
         self.free = at;
         queue.len -= 1;
         self.len -= 1;
+    }
+}
+
+/// Equal values in a row, recorded as one: messages that leave in one pass or whose acknowledgements
+/// arrive in one batch have their times in common.
+#[derive(Default)]
+struct Streak {
+    value: Nanos,
+    measured: bool,
+    times: u64,
+}
+
+impl Streak {
+    #[inline]
+    fn add(&mut self, value: Nanos, measured: bool, tally: &mut Tally, which: impl Which) {
+        if self.value != value || self.measured != measured {
+            self.settle(tally, which);
+            (self.value, self.measured) = (value, measured);
+        }
+        self.times += 1;
+    }
+
+    fn settle(&mut self, tally: &mut Tally, which: impl Which) {
+        if self.times > 0 {
+            let interval = if self.measured { &mut tally.measured } else { &mut tally.unmeasured };
+            which(&mut interval.histograms).record_n(self.value, self.times);
+            self.times = 0;
+        }
+    }
+}
+
+/// Picks a histogram.
+trait Which: Fn(&mut Latencies) -> &mut Histogram {}
+impl<F: Fn(&mut Latencies) -> &mut Histogram> Which for F {}
+
+/// The times of messages that are not in a tally yet.
+#[derive(Default)]
+pub struct Streaks {
+    ack_response: Streak,
+    ack_service: Streak,
+    lateness: Streak,
+}
+
+impl Streaks {
+    /// Puts everything into `tally`.
+    pub fn settle(&mut self, tally: &mut Tally) {
+        self.ack_response.settle(tally, |all| &mut all.ack_response);
+        self.ack_service.settle(tally, |all| &mut all.ack_service);
+        self.lateness.settle(tally, |all| &mut all.lateness);
     }
 }
 
@@ -308,7 +359,9 @@ impl Clients {
         let tally = self.tally_of(intended);
         tally.counters.sent += 1;
         tally.counters.expected += audience;
-        tally.histograms.lateness.record(sent - intended.min(sent));
+        let measured = self.is_measured(intended);
+        let lateness = sent - intended.min(sent);
+        self.streaks.lateness.add(lateness, measured, &mut self.tally, |all| &mut all.lateness);
         // Of the whole run, unlike messages.
         self.tally.measured.counters.packets_out += 1;
         true
@@ -361,10 +414,12 @@ impl Clients {
     fn count_ack(&mut self, now: Nanos, token: Token) {
         let now = self.since_start(now);
         self.levels.acked += 1;
-        let tally = self.tally_of(token.intended);
-        tally.counters.acked += 1;
-        tally.histograms.ack_response.record(now.saturating_sub(token.intended));
-        tally.histograms.ack_service.record(now.saturating_sub(token.sent));
+        self.tally_of(token.intended).counters.acked += 1;
+        let measured = self.is_measured(token.intended);
+        let (response, service) = (now.saturating_sub(token.intended), now.saturating_sub(token.sent));
+        let Streaks { ack_response, ack_service, .. } = &mut self.streaks;
+        ack_response.add(response, measured, &mut self.tally, |all| &mut all.ack_response);
+        ack_service.add(service, measured, &mut self.tally, |all| &mut all.ack_service);
     }
 
     /// Messages whose acknowledgement can never come, because the session is gone.
@@ -488,5 +543,25 @@ mod tests {
         assert!(backlog.push(&mut one, 6));
         assert_eq!(backlog.front(&one), Some(6));
         assert_eq!(backlog.entries.len(), 3, "entries are used again");
+    }
+
+    #[test]
+    fn a_streak_records_what_each_value_would_have() {
+        let (mut streak, mut tally) = (Streak::default(), Tally::default());
+        fn which(all: &mut Latencies) -> &mut Histogram {
+            &mut all.lateness
+        }
+        for (value, measured) in [(0, false), (0, true), (7, true), (7, true), (9, false), (7, true)] {
+            streak.add(value, measured, &mut tally, which);
+        }
+        streak.settle(&mut tally, which);
+        streak.settle(&mut tally, which);
+        let of = |values: &[Nanos]| {
+            let mut histogram = Histogram::default();
+            values.iter().for_each(|value| histogram.record(*value));
+            histogram
+        };
+        assert_eq!(tally.measured.histograms.lateness, of(&[0, 7, 7, 7]));
+        assert_eq!(tally.unmeasured.histograms.lateness, of(&[0, 9]));
     }
 }
