@@ -23,7 +23,7 @@ mod verdict;
 pub use exit::{Exit, Outcome};
 pub use latency::{Latencies, Latency};
 pub use plan::{Arrival, Plan, Schedule, Topology};
-pub use verdict::{Evidence, Judgement, Pace, Tail, Verdict};
+pub use verdict::{Behind, Evidence, Judgement, Pace, Tail, Verdict};
 
 /// Name and version of the record's format.
 pub const SCHEMA: &str = "malaria-bench/1";
@@ -66,12 +66,28 @@ pub struct Record {
     /// Counts. Messages: those whose intended time lies in the measure phase, until the end of the drain.
     /// Connections, subscriptions, pings, bytes and packets: of the whole run.
     pub counts: Counters,
+    /// What happened within the measure phase, whatever it was intended for.
+    #[serde(default)]
+    pub throughput: Throughput,
     /// Latencies. Messages: those whose intended time lies in the measure phase.
     pub latencies: Latencies,
     /// The generator's own health.
     pub generator: Generator,
     /// One entry for each second of the run, in order.
     pub series: Vec<Second>,
+}
+
+/// Messages by when they were sent, acknowledged and delivered, not by when they were intended: of the measure
+/// phase, in all. Per second of it, this is what was achieved, and no drain adds to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Throughput {
+    /// Messages handed to the kernel.
+    pub sent: u64,
+    /// Messages acknowledged.
+    pub acked: u64,
+    /// Deliveries.
+    pub delivered: u64,
 }
 
 /// Versions of what made a record.

@@ -24,6 +24,8 @@ Examples:
   malaria-bench -H broker.lab --rate max --inflight 8      as fast as the broker acknowledges
   malaria-bench reflector --port 1883 --cores 4            the built-in broker on its own
 
+Times: 250ms, 1.5s, 2m; a bare number is seconds.
+
 Exit codes:
   0 clean   1 internal fault   2 usage   3 environment (kernel, limits, unwritable output)
   4 broker (unreachable, refused, not all clients connected)

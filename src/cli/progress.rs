@@ -37,7 +37,6 @@ impl Line {
             Line::Plain => eprintln!("{}", line(progress)),
             Line::Terminal(bar) => {
                 bar.set_message(line(progress));
-                bar.tick();
             }
         }
     }
@@ -56,20 +55,25 @@ fn line(progress: &Progress) -> String {
         (Some(p50), None) => format!("  {name} p50 {}", units::latency(p50)),
         _ => String::new(),
     };
+    // A narrow terminal cuts the end off, so what matters most comes first.
     let mut line = format!(
-        "{:>3}s {:<10} {}/{} connected  {} offered {} sent {} acked {} delivered",
+        "{:>3}s {:<10} {}/{} connected  {} lost  {} errors",
         progress.elapsed / SECOND,
         second.phase.name(),
         units::grouped(second.connected),
         units::grouped(progress.clients.into()),
+        progress.lost,
+        progress.errors,
+    );
+    line += &latency("flight", second.flight_p50_ns, second.flight_p99_ns);
+    line += &latency("ack", second.ack_p50_ns, second.ack_p99_ns);
+    line += &format!(
+        "  {} offered {} sent {} acked {} delivered",
         units::rate(second.offered as f64),
         units::rate(second.sent as f64),
         units::rate(second.acked as f64),
         units::rate(second.delivered as f64),
     );
-    line += &latency("flight", second.flight_p50_ns, second.flight_p99_ns);
-    line += &latency("ack", second.ack_p50_ns, second.ack_p99_ns);
-    line += &format!("  {} lost  {} errors", progress.lost, progress.errors);
     line
 }
 
@@ -105,8 +109,8 @@ mod tests {
         };
         assert_eq!(
             line(&progress),
-            "  7s measure    1,998/2,000 connected  20.0 k/s offered 20.0 k/s sent 19.0 k/s acked 18.0 k/s \
-             delivered  flight p50 301 us p99 1.24 ms  ack p50 218 us  3 lost  2 errors"
+            "  7s measure    1,998/2,000 connected  3 lost  2 errors  flight p50 301 us p99 1.24 ms  ack p50 218 us  \
+             20.0 k/s offered 20.0 k/s sent 19.0 k/s acked 18.0 k/s delivered"
         );
     }
 }

@@ -85,7 +85,8 @@ pub struct Latencies {
     pub connack: Latency,
     /// From SUBSCRIBE to SUBACK.
     pub suback: Latency,
-    /// Response time of acknowledgements: PUBACK (QoS 1) or PUBCOMP (QoS 2).
+    /// Response time of acknowledgements: PUBACK (QoS 1) or PUBCOMP (QoS 2). A message that was given up
+    /// without one counts with the time it had waited by then.
     pub ack_response: Latency,
     /// Service time of acknowledgements.
     pub ack_service: Latency,

@@ -40,6 +40,7 @@ fn make_clean() -> Record {
         warnings: vec![],
         phases: phases(),
         counts: counts(),
+        throughput: Throughput { sent: 200_000, acked: 200_000, delivered: 200_000 },
         latencies: (&latencies()).into(),
         generator: Generator {
             workers: vec![Worker { cpu: 0, busy_share: 0.413 }],
@@ -183,6 +184,7 @@ pub(crate) fn broken() -> Record {
     let counts = &mut record.counts;
     (counts.due, counts.sent, counts.acked, counts.unacked_at_end) = (64_500, 64_500, 64_000, 500);
     (counts.expected, counts.delivered, counts.lost, counts.duplicated) = (64_500, 63_990, 510, 3);
+    record.throughput = Throughput { sent: 64_500, acked: 64_000, delivered: 63_990 };
     (counts.connections_established, counts.connections_lost, counts.reconnects) = (1_995, 1_995, 0);
     (counts.refused, counts.refused_tcp) = ([0, 0, 0, 0, 2, 3], 0);
     record.latencies.suback = Latency::default();

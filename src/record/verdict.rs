@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Record, Schedule};
+use super::{Ended, Phase, Record, Schedule};
 use crate::clock::{MILLISECOND, Nanos};
 use crate::units;
 
@@ -50,6 +50,30 @@ pub struct Tail {
     pub ns: Nanos,
 }
 
+/// A broker that took messages and left them lying.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Behind {
+    /// What there was too little of: `acknowledged` or `delivered`.
+    pub what: &'static str,
+    pub achieved_per_s: f64,
+    pub offered_per_s: f64,
+}
+
+impl Behind {
+    /// Of `achieved` messages within `span` where `offered` came due. What is merely on its way at the end is
+    /// no backlog: half a per cent, or a quarter of a second of the schedule, is allowed.
+    fn of(what: &'static str, achieved: u64, offered: u64, span: Nanos) -> Option<Behind> {
+        let seconds = span as f64 / 1e9;
+        let (achieved, offered) = (achieved as f64, offered as f64);
+        let allowed = (offered * 0.005).max(offered * 0.25 / seconds);
+        (offered - achieved > allowed).then_some(Behind {
+            what,
+            achieved_per_s: achieved / seconds,
+            offered_per_s: offered / seconds,
+        })
+    }
+}
+
 /// The numbers a verdict rests on, all of the measure phase.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Evidence {
@@ -67,6 +91,8 @@ pub struct Evidence {
     pub lateness: Option<Tail>,
     /// The shorter of ack and flight response times: what wake-up lag distorts first.
     pub response: Option<Tail>,
+    /// What the broker answered in the measure phase, when it fell behind the schedule.
+    pub behind: Option<Behind>,
     /// Span within which messages are sent together on purpose, in nanoseconds.
     pub tolerance_ns: Nanos,
     /// The generator's busiest CPU and its share (0 to 1).
@@ -79,6 +105,20 @@ const LAG_ACCEPTED: Nanos = MILLISECOND;
 const BUSY: f64 = 0.9;
 /// Per mille of the messages due that have to be sent.
 const SENT_PER_MILLE: u128 = 995;
+
+/// Whether less was answered in the measure phase than came due in it. A count of messages has no end to be
+/// behind at, and a run that was cut short did not reach it.
+fn behind(record: &Record) -> Option<Behind> {
+    let timed = record.plan.duration_ns.is_some() && record.ended == Ended::Completed;
+    let open = matches!(record.plan.schedule, Schedule::Open { .. });
+    let span = record.span_of(Phase::Measure).filter(|span| timed && open && *span > 0)?;
+    let (counts, throughput) = (&record.counts, &record.throughput);
+    let due = if record.plan.qos > 0 { counts.due } else { 0 };
+    // Deliveries that were lost for good are a fault of their own.
+    let expected = counts.expected.saturating_sub(counts.lost);
+    Behind::of("acknowledged", throughput.acked, due, span)
+        .or_else(|| Behind::of("delivered", throughput.delivered, expected, span))
+}
 
 impl Evidence {
     /// Of a record whose plan, counts, latencies and generator are filled in.
@@ -97,6 +137,7 @@ impl Evidence {
             wake_lag: latencies.wake_lag.tail(),
             lateness: latencies.lateness.tail(),
             response: responses.into_iter().flatten().min_by_key(|tail| tail.ns),
+            behind: behind(record),
             tolerance_ns: record.plan.tolerance_ns,
             busiest_cpu: record.generator.busiest_cpu(),
         }
@@ -108,7 +149,8 @@ impl Evidence {
     /// 2. Wake-up lag above 1 ms plus the tolerance and above 10 % of the response time: *generator-limited*.
     /// 3. A generator CPU above 90 % busy in a closed loop, with no messages asked for, with messages shed,
     ///    or with less than 99.5 % of what was due sent: *generator-limited*.
-    /// 4. Less than 99.5 % of what was due sent, messages shed, or a closed loop: *broker-limited*.
+    /// 4. Less than 99.5 % of what was due sent, messages shed, less acknowledged or delivered within the measure
+    ///    phase than came due in it (see [`Behind`]), or a closed loop: *broker-limited*.
     /// 5. *Clean*.
     pub fn judge(&self) -> Judgement {
         if self.pace != Pace::None && self.sent == 0 {
@@ -144,6 +186,11 @@ impl Evidence {
             let share = percent(self.sent as f64 / self.due as f64);
             shortfalls
                 .push(format!("only {share} of the messages due were sent{}", late.unwrap_or_default()));
+        }
+        // Who was sent too little has nothing to answer.
+        if let Some(behind) = self.behind.filter(|_| shortfalls.is_empty()) {
+            let (achieved, offered) = (units::rate(behind.achieved_per_s), units::rate(behind.offered_per_s));
+            shortfalls.push(format!("the broker fell behind: {achieved} {} of {offered}", behind.what));
         }
         if self.shed > 0 {
             shortfalls.push(format!("{} messages were shed from full backlogs", units::grouped(self.shed)));

@@ -3,7 +3,7 @@
 use super::page::{Column, Page, Tint};
 use crate::clock::Nanos;
 use crate::cpu;
-use crate::record::{Exit, Latency, Phase, Plan, Record, Schedule, Topology, Verdict};
+use crate::record::{Exit, Latency, Phase, Plan, Record, Schedule, Throughput, Topology, Verdict};
 use crate::units::{self, Rate, Size, Span};
 
 /// Most warnings shown; the rest is in the record.
@@ -135,22 +135,32 @@ fn durations(plan: &Plan) -> String {
 fn rates(record: &Record, page: &mut Page) {
     let counts = &record.counts;
     let open = matches!(record.plan.schedule, Schedule::Open { .. });
-    let mut rows = vec![("sent", open.then_some(counts.due), counts.sent)];
+    // A count of messages is over when the last is due, so what follows belongs to it.
+    let done = match record.plan.msg_count {
+        Some(_) => Throughput { sent: counts.sent, acked: counts.acked, delivered: counts.delivered },
+        None => record.throughput,
+    };
+    let due = open.then_some(counts.due);
+    let mut rows = vec![("sent", due, counts.sent, done.sent)];
     if record.plan.qos > 0 {
-        rows.push(("acked", open.then_some(counts.due), counts.acked));
+        rows.push(("acked", due, counts.acked, done.acked));
     }
     if record.plan.subscribers > 0 {
-        rows.push(("delivered", Some(counts.expected), counts.delivered));
+        rows.push(("delivered", Some(counts.expected), counts.delivered, done.delivered));
     }
     let rate = |messages| record.rate_per_s(messages).map_or(NOTHING.to_owned(), units::rate);
     let offered = rows.iter().map(|row| row.1.map_or("max".to_owned(), rate));
-    let share = |row: &(&str, Option<u64>, u64)| match row.1 {
-        Some(offered) if offered > 0 => format!("{:.2} %", floor_percent(row.2, offered)),
+    let share = |&(_, offered, count, done): &(&str, Option<u64>, u64, u64)| match offered {
+        // What is merely on its way when the phase ends is not missing.
+        Some(offered) if offered > 0 && u128::from(done) * 1000 >= u128::from(offered) * 995 => {
+            format!("{:.2} %", floor_percent(count, offered))
+        }
+        Some(offered) if offered > 0 => format!("{:.2} %", floor_percent(done.min(count), offered)),
         _ => NOTHING.to_owned(),
     };
     let columns = vec![
         Column { header: "offered", rank: 0, cells: offered.collect() },
-        Column { header: "achieved", rank: 1, cells: rows.iter().map(|row| rate(row.2)).collect() },
+        Column { header: "achieved", rank: 1, cells: rows.iter().map(|row| rate(row.3)).collect() },
         Column { header: "share", rank: 2, cells: rows.iter().map(share).collect() },
     ];
     let span = units::latency(record.span_of(Phase::Measure).unwrap_or(0));

@@ -1,6 +1,6 @@
 use super::*;
 use crate::record::samples::{broken, clean, idle};
-use crate::record::{Ended, Schedule, Worker};
+use crate::record::{Ended, Schedule, Throughput, Worker};
 
 /// Everything that can go wrong at once.
 fn worst() -> Record {
@@ -116,6 +116,7 @@ fn rates_stand_beside_what_was_due_and_expected() {
     // one message in ten shed, and three subscribers to each message
     (counts.sent, counts.shed, counts.acked) = (180_000, 20_000, 170_000);
     (counts.expected, counts.delivered, counts.lost) = (540_000, 270_000, 270_000);
+    record.throughput = Throughput { sent: 180_000, acked: 170_000, delivered: 270_000 };
     let text = text(&record, 100, false);
     let table: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("over")).take(4).collect();
     let expected = [
@@ -125,6 +126,15 @@ fn rates_stand_beside_what_was_due_and_expected() {
         "delivered        54.0 k/s  27.0 k/s  50.00 %",
     ];
     assert_eq!(table, expected);
+}
+
+#[test]
+fn what_came_in_the_drain_was_not_achieved() {
+    let mut record = clean();
+    record.throughput.acked = 80_000;
+    let text = text(&record, 100, false);
+    let acked = text.lines().find(|line| line.starts_with("acked")).expect("a row");
+    assert_eq!(acked, "acked            20.0 k/s  8.00 k/s   40.00 %");
 }
 
 #[test]

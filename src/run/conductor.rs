@@ -517,6 +517,11 @@ impl<'a> Conductor<'a> {
             warnings,
             phases: self.phases.clone(),
             counts,
+            throughput: summaries().fold(record::Throughput::default(), |sum, summary| record::Throughput {
+                sent: sum.sent + summary.throughput.sent,
+                acked: sum.acked + summary.throughput.acked,
+                delivered: sum.delivered + summary.throughput.delivered,
+            }),
             latencies: (&self.measured.histograms).into(),
             generator: record::Generator {
                 workers: workers.collect(),

@@ -2,6 +2,7 @@
 
 use crate::clock::Nanos;
 use crate::engine::{Stats, Usage, Waker};
+use crate::record::Throughput;
 use crate::stats::Interval;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
@@ -81,6 +82,8 @@ pub struct WorkerSummary {
     pub span: Nanos,
     /// Enters within the measure phase.
     pub enters: u64,
+    /// Messages sent, acknowledged and delivered within the measure phase.
+    pub throughput: Throughput,
     pub stats: Stats,
     /// Why it could not start or go on.
     pub failure: Option<crate::engine::Error>,

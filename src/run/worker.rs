@@ -10,6 +10,7 @@ use crate::client::{self, Client, Event, State};
 use crate::clock::{Nanos, SECOND};
 use crate::engine::{self, App, CloseCause, Conn, Io, Usage};
 use crate::load::{Body, Flow, HandOver, Role, Routes, Schedule};
+use crate::record::Throughput;
 use crate::wire;
 use connecting::Connecting;
 use messages::{Backlog, Publisher, Streaks, Token};
@@ -84,6 +85,13 @@ enum Phase {
     Leaving,
 }
 
+struct Opening {
+    time: Nanos,
+    usage: Usage,
+    enters: u64,
+    levels: Levels,
+}
+
 /// One worker's clients. A client's place here is its slot in the engine: publishers first, then
 /// subscribers, then the idle.
 pub struct Clients {
@@ -119,8 +127,8 @@ pub struct Clients {
     /// Bytes in and out that are in tallies already.
     counted: (u64, u64),
     levels: Levels,
-    /// Usage and enters at the beginning of the measure phase.
-    opening: Option<(Nanos, Usage, u64)>,
+    /// Where everything stood at the beginning of the measure phase.
+    opening: Option<Opening>,
     summary: WorkerSummary,
     leaving_next: usize,
     leaving_until: Nanos,
@@ -281,7 +289,7 @@ impl Clients {
             }
             if place < self.publishers.len() {
                 let unacked: Vec<_> = member.client.abandon().collect();
-                unacked.into_iter().for_each(|token| self.abandoned(token));
+                unacked.into_iter().for_each(|token| self.abandoned(io.now(), token));
             }
         }
         self.leaving_next = until;
@@ -312,7 +320,12 @@ impl Clients {
         match &self.opening {
             None if io.now() < opens => Some(opens),
             None if self.summary.span == 0 => {
-                self.opening = Some((io.now(), engine::thread_usage(), io.stats().enters));
+                self.opening = Some(Opening {
+                    time: io.now(),
+                    usage: engine::thread_usage(),
+                    enters: io.stats().enters,
+                    levels: self.levels,
+                });
                 Some(closes)
             }
             Some(_) if io.now() >= closes => {
@@ -325,10 +338,15 @@ impl Clients {
     }
 
     fn close_window(&mut self, io: &Io) {
-        if let Some((since, usage, enters)) = self.opening.take() {
-            self.summary.usage = engine::thread_usage().since(usage);
-            self.summary.span = (io.now() - since).max(1);
-            self.summary.enters = io.stats().enters - enters;
+        if let Some(opening) = self.opening.take() {
+            self.summary.usage = engine::thread_usage().since(opening.usage);
+            self.summary.span = (io.now() - opening.time).max(1);
+            self.summary.enters = io.stats().enters - opening.enters;
+            self.summary.throughput = Throughput {
+                sent: self.levels.sent - opening.levels.sent,
+                acked: self.levels.acked - opening.levels.acked,
+                delivered: self.levels.delivered - opening.levels.delivered,
+            };
         }
     }
 
@@ -467,7 +485,7 @@ impl Clients {
         match event {
             Event::Acked(token) => self.acked(io, conn, token),
             Event::Message { publish, first } => self.delivered(now, conn, &publish, first),
-            Event::AckedLate(token) => self.acked_late(now, token),
+            Event::AckedLate(token) => self.acked_late(token),
             Event::None | Event::Received(_) | Event::Unsubscribed(_) => {}
             Event::Pong => self.tally.measured.counters.pongs += 1,
             Event::Connected { session_present } => self.established(io, conn, session_present),

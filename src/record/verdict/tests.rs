@@ -1,4 +1,5 @@
 use super::super::samples;
+use super::Verdict::{BrokerLimited, Clean};
 use super::*;
 
 fn tail(ns: Nanos) -> Option<Tail> {
@@ -12,6 +13,7 @@ fn well() -> Evidence {
         due: 100_000,
         sent: 100_000,
         shed: 0,
+        behind: None,
         wake_lag: tail(100_000),
         lateness: tail(150_000),
         response: tail(2_000_000),
@@ -135,4 +137,35 @@ fn the_evidence_is_that_of_the_record() {
     assert_eq!(Evidence::of(&samples::broken()).pace, Pace::Answers);
     assert_eq!(Evidence::of(&samples::idle()).pace, Pace::None);
     assert_eq!(Evidence::of(&samples::idle()).busiest_cpu, Some((0, 0.95)));
+}
+
+#[test]
+fn a_broker_that_leaves_messages_lying_is_the_limit() {
+    let judged = |change: fn(&mut Record)| {
+        let mut record = crate::record::samples::clean();
+        change(&mut record);
+        record.conclude();
+        (record.verdict, record.verdict_reasons[0].clone())
+    };
+    // 200,000 messages in 10 s: 5,000, a quarter of a second, may be on their way at the end.
+    assert_eq!(judged(|record| record.throughput.acked = 195_000).0, Clean);
+    let (verdict, reason) = judged(|record| record.throughput.acked = 194_999);
+    assert_eq!(
+        (verdict, reason.as_str()),
+        (BrokerLimited, "the broker fell behind: 19.5 k/s acknowledged of 20.0 k/s")
+    );
+    let (verdict, reason) = judged(|record| record.throughput.delivered = 100_000);
+    assert_eq!(
+        (verdict, reason.as_str()),
+        (BrokerLimited, "the broker fell behind: 10.0 k/s delivered of 20.0 k/s")
+    );
+    // At QoS 0 nothing is acknowledged; a count has no end to be behind at; what is lost is no backlog.
+    let qos0 = |record: &mut Record| (record.plan.qos, record.throughput.acked) = (0, 0);
+    assert_eq!(judged(qos0).0, Clean);
+    let count = |record: &mut Record| (record.plan.duration_ns, record.throughput.acked) = (None, 0);
+    assert_eq!(judged(count).0, Clean);
+    let lost = |record: &mut Record| {
+        (record.counts.lost, record.throughput.delivered) = (100_000, 100_000);
+    };
+    assert_eq!(judged(lost).0, Clean);
 }

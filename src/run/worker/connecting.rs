@@ -97,8 +97,9 @@ impl Connecting {
     }
 
     /// Nobody answers: trying the rest would only wait for more timeouts.
-    fn give_up(&mut self) {
-        self.next = self.members;
+    /// Answers how many were left.
+    fn give_up(&mut self) -> u32 {
+        self.members - std::mem::replace(&mut self.next, self.members)
     }
 
     fn wait(&mut self, failures: u8) -> Nanos {
@@ -197,7 +198,7 @@ impl Clients {
             self.redeliver(io, conn);
         } else {
             let lost: Vec<_> = self.members[conn.0 as usize].client.abandon().collect();
-            lost.into_iter().for_each(|token| self.abandoned(token));
+            lost.into_iter().for_each(|token| self.abandoned(now, token));
         }
         match self.subscriber_place(conn) {
             // Whose turn is still to come will subscribe then.
@@ -387,7 +388,13 @@ impl Clients {
         if member.was_established {
             self.wait_to_reconnect(io, conn);
         } else if self.connecting.failures >= self.connecting.at_once.max(8) {
-            self.connecting.give_up();
+            let untried = self.connecting.give_up();
+            if untried > 0 {
+                let failures = self.connecting.failures;
+                let given_up =
+                    format!("after {failures} failures in a row {untried} clients were not tried any more");
+                self.tally.trouble(given_up);
+            }
         }
     }
 

@@ -407,14 +407,21 @@ impl Clients {
     }
 
     /// An ack after its timeout: the message was counted as timed out, and still is.
-    pub(super) fn acked_late(&mut self, now: Nanos, token: Token) {
-        self.count_ack(now, token);
+    pub(super) fn acked_late(&mut self, token: Token) {
+        self.levels.acked += 1;
+        self.tally_of(token.intended).counters.acked += 1;
     }
 
     fn count_ack(&mut self, now: Nanos, token: Token) {
-        let now = self.since_start(now);
         self.levels.acked += 1;
         self.tally_of(token.intended).counters.acked += 1;
+        self.time_ack(now, token);
+    }
+
+    /// The times of an acknowledgement, or of the wait for one that was given up: leaving those out would
+    /// make a broker that has stopped look fast.
+    fn time_ack(&mut self, now: Nanos, token: Token) {
+        let now = self.since_start(now);
         let measured = self.is_measured(token.intended);
         let (response, service) = (now.saturating_sub(token.intended), now.saturating_sub(token.sent));
         let Streaks { ack_response, ack_service, .. } = &mut self.streaks;
@@ -423,13 +430,15 @@ impl Clients {
     }
 
     /// Messages whose acknowledgement can never come, because the session is gone.
-    pub(super) fn abandoned(&mut self, token: Token) {
+    pub(super) fn abandoned(&mut self, now: Nanos, token: Token) {
         self.levels.outstanding -= 1;
+        self.time_ack(now, token);
         self.tally_of(token.intended).counters.unacked_at_end += 1;
     }
 
-    pub(super) fn ack_timed_out(&mut self, token: Token) {
+    pub(super) fn ack_timed_out(&mut self, now: Nanos, token: Token) {
         self.levels.outstanding -= 1;
+        self.time_ack(now, token);
         self.tally_of(token.intended).counters.ack_timeouts += 1;
     }
 

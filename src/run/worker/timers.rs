@@ -174,7 +174,7 @@ impl Clients {
                 break;
             }
             let token = self.members[place].client.expire_oldest().expect("there is an oldest");
-            self.ack_timed_out(token);
+            self.ack_timed_out(io.now(), token);
         }
         let waiting = self.members[place].client.inflight() > 0;
         self.timers.watched[place] = waiting;
