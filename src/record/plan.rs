@@ -66,7 +66,7 @@ pub struct Plan {
     /// Seed of all random streams. A decimal string, because many JSON readers round integers above 2^53.
     #[serde(with = "decimal")]
     pub seed: u64,
-    /// Number of the run that every payload carries, as 16 hexadecimal digits.
+    /// Number of the run that every payload carries, as 8 hexadecimal digits.
     pub run_id: String,
 }
 
