@@ -82,7 +82,7 @@ fn too_few_files_for_anything() {
     for arguments in [
         format!("-H {} --clients 200 -n 1 -T 5", broker.address),
         "--embedded --clients 20 -n 1 -T 5".to_owned(),
-        "reflector --port 0".to_owned(),
+        "reflector --port 0 --max-clients 1000".to_owned(),
     ] {
         for limit in [5, 8, 12, 24] {
             let outcome = Bench::bare(&arguments).prepared(move || limit_files(limit)).run();
