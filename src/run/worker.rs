@@ -404,6 +404,7 @@ impl App for Clients {
 
     fn data(&mut self, io: &mut Io, conn: Conn, bytes: &[u8]) -> usize {
         let mut used = 0;
+        let acked = self.levels.acked;
         while used < bytes.len() {
             match wire::decode(&bytes[used..], self.shared.max_packet) {
                 // By reference: a packet is 100 bytes, and moving it costs more than decoding most.
@@ -419,6 +420,10 @@ impl App for Clients {
                     return bytes.len();
                 }
             }
+        }
+        if self.levels.acked != acked {
+            // Once for all acknowledgements of a read: the window has room again.
+            self.catch_up(io, conn.0 as usize);
         }
         used
     }
@@ -483,7 +488,7 @@ impl Clients {
             }
         }
         match event {
-            Event::Acked(token) => self.acked(io, conn, token),
+            Event::Acked(token) => self.acked(now, token),
             Event::Message { publish, first } => self.delivered(now, conn, &publish, first),
             Event::AckedLate(token) => self.acked_late(token),
             Event::None | Event::Received(_) | Event::Unsubscribed(_) => {}

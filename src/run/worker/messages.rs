@@ -310,17 +310,19 @@ impl Clients {
     fn fill_window(&mut self, io: &mut Io, place: usize) {
         let Pace::Closed { inflight } = self.shared.spec.plan.schedule else { return };
         let now = self.since_start(io.now());
-        let last = self.shared.spec.plan.msg_count.unwrap_or(u64::MAX);
-        for _ in 0..inflight {
-            let over = self.phase != Phase::Publishing
-                || now >= self.shared.window.1
-                || self.publishers[place].sequence >= last;
-            if over || !self.try_send(io, place, now) {
-                return;
-            }
-            self.levels.due += 1;
-            self.tally_of(now).counters.due += 1;
+        if self.phase != Phase::Publishing || now >= self.shared.window.1 {
+            return;
         }
+        let last = self.shared.spec.plan.msg_count.unwrap_or(u64::MAX);
+        let mut sent = 0;
+        while sent < u64::from(inflight)
+            && self.publishers[place].sequence < last
+            && self.try_send(io, place, now)
+        {
+            sent += 1;
+        }
+        self.levels.due += sent;
+        self.tally_of(now).counters.due += sent;
     }
 
     /// Sends the publisher's next message, unless its connection or window has no room.
@@ -356,10 +358,10 @@ impl Clients {
         }
         self.levels.sent += 1;
         self.levels.expected += audience;
-        let tally = self.tally_of(intended);
+        let measured = self.is_measured(intended);
+        let tally = if measured { &mut self.tally.measured } else { &mut self.tally.unmeasured };
         tally.counters.sent += 1;
         tally.counters.expected += audience;
-        let measured = self.is_measured(intended);
         let lateness = sent - intended.min(sent);
         self.streaks.lateness.add(lateness, measured, &mut self.tally, |all| &mut all.lateness);
         // Of the whole run, unlike messages.
@@ -395,27 +397,18 @@ impl Clients {
         }
     }
 
-    pub(super) fn acked(&mut self, io: &mut Io, conn: Conn, token: Token) {
+    #[inline]
+    pub(super) fn acked(&mut self, now: Nanos, token: Token) {
         self.levels.outstanding -= 1;
-        self.count_ack(io.now(), token);
-        let place = conn.0 as usize;
-        if self.publishers[place].waiting.len > 0 {
-            self.catch_up(io, place);
-        } else if matches!(self.shared.spec.plan.schedule, Pace::Closed { .. }) {
-            self.fill_window(io, place);
-        }
+        self.levels.acked += 1;
+        self.tally_of(token.intended).counters.acked += 1;
+        self.time_ack(now, token);
     }
 
     /// An ack after its timeout: the message was counted as timed out, and still is.
     pub(super) fn acked_late(&mut self, token: Token) {
         self.levels.acked += 1;
         self.tally_of(token.intended).counters.acked += 1;
-    }
-
-    fn count_ack(&mut self, now: Nanos, token: Token) {
-        self.levels.acked += 1;
-        self.tally_of(token.intended).counters.acked += 1;
-        self.time_ack(now, token);
     }
 
     /// The times of an acknowledgement, or of the wait for one that was given up: leaving those out would
