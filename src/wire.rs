@@ -1,4 +1,5 @@
-//! MQTT 3.1.1 packets to and from bytes, both directions, without I/O.
+//! MQTT 3.1.1 packets to and from bytes, both directions, without I/O. Sessions of MQTT 3.1, whose packets
+//! are the same after CONNECT, and of bridges can be asked for and are taken.
 //!
 //! [`decode()`] borrows everything from the bytes it is given; the encoders append to a `Vec` that the caller
 //! reuses. Neither allocates for a packet. The format is that of the OASIS standard *MQTT Version 3.1.1*
@@ -150,10 +151,74 @@ impl Packet<'_> {
     }
 }
 
+/// Version of the protocol that CONNECT asks for (3.1.2.1, 3.1.2.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+pub enum Protocol {
+    /// MQTT 3.1, `MQIsdp` at level 3 (*MQTT V3.1 Protocol Specification*, IBM and Eurotech, 2010), as old
+    /// clients speak it. After CONNECT it differs in what a server says: SUBACK has no refusal, and CONNACK
+    /// never has a session present. Its limit of 23 characters for client identifiers is not kept here, as
+    /// no broker keeps it.
+    V31,
+    /// MQTT 3.1.1, `MQTT` at level 4.
+    #[default]
+    V311,
+}
+
+impl Protocol {
+    /// Name in CONNECT.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Protocol::V31 => "MQIsdp",
+            Protocol::V311 => "MQTT",
+        }
+    }
+
+    /// Level in CONNECT.
+    pub const fn level(self) -> u8 {
+        match self {
+            Protocol::V31 => 3,
+            Protocol::V311 => 4,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    /// The version, as [`FromStr`](std::str::FromStr) reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Protocol::V31 => "3.1",
+            Protocol::V311 => "3.1.1",
+        })
+    }
+}
+
+/// Text that is no version of the protocol that there is here.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the protocol is 3.1 or 3.1.1, not {0:?}")]
+pub struct UnknownProtocol(pub String);
+
+impl std::str::FromStr for Protocol {
+    type Err = UnknownProtocol;
+
+    fn from_str(text: &str) -> Result<Protocol, UnknownProtocol> {
+        match text {
+            "3.1" => Ok(Protocol::V31),
+            "3.1.1" => Ok(Protocol::V311),
+            _ => Err(UnknownProtocol(text.to_owned())),
+        }
+    }
+}
+
 /// A client's request for a session (3.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Connect<'a> {
-    /// Empty asks the server for a name of its own choice, allowed with `clean_session` only [MQTT-3.1.3-7].
+    pub protocol: Protocol,
+    /// Bit 7 of the level says that the client is a bridge between brokers. It is in no standard: mosquitto's
+    /// bridges set it (option `try_private`, on by default; `version |= 0x80` in its `lib/send_connect.c`),
+    /// and a server that knows it leaves a bridge the retain flag and does not send it its own messages.
+    pub bridge: bool,
+    /// Empty asks the server for a name of its own choice, allowed with `clean_session` only [MQTT-3.1.3-7],
+    /// and never in 3.1.
     pub client_id: &'a str,
     /// Longest silence that the client promises, in seconds; 0 turns the watch off.
     pub keep_alive: u16,

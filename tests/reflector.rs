@@ -8,10 +8,21 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use malaria_bench::reflector::{Config, Error, Reflector, WorkerPlacement};
-use malaria_bench::wire::{self, Connect, Packet, PacketId, Publish, QoS};
+use malaria_bench::wire::{self, Connect, Packet, PacketId, Protocol, Publish, QoS};
 
 /// Nothing here takes this long on a machine that works.
 const BOUND: Duration = Duration::from_secs(30);
+
+const CONNECT: Connect<'_> = Connect {
+    protocol: Protocol::V311,
+    bridge: false,
+    client_id: "",
+    keep_alive: 60,
+    clean_session: true,
+    will: None,
+    username: None,
+    password: None,
+};
 
 fn start(workers: usize) -> Reflector {
     Reflector::start(config(workers, 1000)).expect("the reflector starts")
@@ -213,6 +224,24 @@ fn a_persistent_mosquitto_session_gets_what_it_missed() {
     assert_eq!(reflector.counters().dropped, [0; 3]);
 }
 
+/// Checklist 34.
+#[test]
+fn mosquitto_clients_of_the_old_protocol_talk_to_those_of_the_new() {
+    if !have_mosquitto() {
+        return;
+    }
+    let reflector = start(2);
+    let versions = ["mqttv31", "mqttv311"];
+    let subscribers =
+        versions.map(|version| Subscriber::subscribed(&reflector, &["-V", version, "-t", "t", "-q", "2"]));
+    for version in versions {
+        publish(&reflector, &["-V", version, "-t", "t", "-m", version, "-q", "2"], "");
+        for subscriber in &subscribers {
+            assert_eq!(subscriber.message(), format!("t|{version}|2|0|{}", version.len()));
+        }
+    }
+}
+
 #[test]
 fn mosquitto_of_another_protocol_version_is_told_so() {
     if !have_mosquitto() {
@@ -240,8 +269,7 @@ impl Client {
         stream.set_read_timeout(Some(BOUND)).unwrap();
         stream.set_nodelay(true).unwrap();
         let mut client = Client { stream, bytes: Vec::new() };
-        let connect =
-            Connect { client_id, keep_alive: 60, clean_session, will: None, username: None, password: None };
+        let connect = Connect { client_id, clean_session, ..CONNECT };
         client.send(Packet::Connect(connect));
         let present = client.next(|packet| match packet {
             Packet::ConnAck(connack) => connack.session_present,
@@ -343,14 +371,7 @@ fn connections_come_and_go_quickly_without_harm() {
                 let mut stream = TcpStream::connect(address).expect("it listens");
                 stream.set_read_timeout(Some(BOUND)).unwrap();
                 let client_id = format!("{thread}-{}", round % 7);
-                let connect = Connect {
-                    client_id: &client_id,
-                    keep_alive: 60,
-                    clean_session: round % 3 > 0,
-                    will: None,
-                    username: None,
-                    password: None,
-                };
+                let connect = Connect { client_id: &client_id, clean_session: round % 3 > 0, ..CONNECT };
                 let mut bytes = Vec::new();
                 Packet::Connect(connect).encode(&mut bytes).unwrap();
                 wire::encode_subscribe(PacketId::MIN, [("a/#", QoS::AtMostOnce)], &mut bytes).unwrap();
@@ -382,11 +403,8 @@ fn clients_that_fight_over_a_name_harm_nobody_else() {
                 stream.set_read_timeout(Some(BOUND)).unwrap();
                 let connect = Connect {
                     client_id: ["a", "b", "c"][round % 3],
-                    keep_alive: 60,
                     clean_session: (round + thread) % 5 == 0,
-                    will: None,
-                    username: None,
-                    password: None,
+                    ..CONNECT
                 };
                 let mut bytes = Vec::new();
                 Packet::Connect(connect).encode(&mut bytes).unwrap();

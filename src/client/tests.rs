@@ -31,6 +31,8 @@ pub const ACCEPTED: ConnAck = ConnAck { session_present: false, code: ConnectCod
 
 fn plain_connect() -> wire::Connect<'static> {
     wire::Connect {
+        protocol: wire::Protocol::V311,
+        bridge: false,
         client_id: "c-1",
         keep_alive: 60,
         clean_session: true,

@@ -1,8 +1,8 @@
 //! Bytes to packets.
 
 use super::{
-    ConnAck, Connect, ConnectCode, DecodeError, Field, Packet, PacketId, PacketType, Publish, QoS, SubAck,
-    SubAckCode, Subscribe, Unsubscribe, Will, topic,
+    ConnAck, Connect, ConnectCode, DecodeError, Field, Packet, PacketId, PacketType, Protocol, Publish, QoS,
+    SubAck, SubAckCode, Subscribe, Unsubscribe, Will, topic,
 };
 
 /// Takes the packet at the front of `bytes`, which may end anywhere: `None` asks for more of them.
@@ -184,19 +184,12 @@ fn rare(first: u8, body: &[u8]) -> Result<Packet<'_>, DecodeError> {
 fn connect(body: &[u8]) -> Result<Connect<'_>, DecodeError> {
     const PACKET: PacketType = PacketType::Connect;
     let mut rest = body;
-    if binary(&mut rest, PACKET, Field::ProtocolName)? != b"MQTT" {
-        return Err(DecodeError::ProtocolName);
-    }
-    let [level] = array(&mut rest, PACKET, Field::ProtocolLevel)?;
-    // Other levels lay out the rest in other ways, so nothing after this byte may be looked at first.
-    if level != 4 {
-        return Err(DecodeError::ProtocolLevel(level));
-    }
+    let (protocol, bridge) = protocol(&mut rest)?;
     let [flags] = array(&mut rest, PACKET, Field::ConnectFlags)?;
     let flags = ConnectFlags::parse(flags)?;
     let keep_alive = u16::from_be_bytes(array(&mut rest, PACKET, Field::KeepAlive)?);
     let client_id = plain_text(&mut rest, PACKET, Field::ClientId)?;
-    if client_id.is_empty() && !flags.clean_session {
+    if client_id.is_empty() && !(flags.clean_session && protocol == Protocol::V311) {
         return Err(DecodeError::EmptyClientId);
     }
     let will = match flags.will {
@@ -219,7 +212,24 @@ fn connect(body: &[u8]) -> Result<Connect<'_>, DecodeError> {
     if !rest.is_empty() {
         return Err(DecodeError::Trailing { absent: flags.first_absent() });
     }
-    Ok(Connect { client_id, keep_alive, clean_session: flags.clean_session, will, username, password })
+    let clean_session = flags.clean_session;
+    Ok(Connect { protocol, bridge, client_id, keep_alive, clean_session, will, username, password })
+}
+
+/// Name and level of CONNECT's protocol (3.1.2.1, 3.1.2.2), and whether a bridge asks.
+fn protocol(rest: &mut &[u8]) -> Result<(Protocol, bool), DecodeError> {
+    const PACKET: PacketType = PacketType::Connect;
+    let protocol = match binary(rest, PACKET, Field::ProtocolName)? {
+        b"MQTT" => Protocol::V311,
+        b"MQIsdp" => Protocol::V31,
+        _ => return Err(DecodeError::ProtocolName),
+    };
+    let [level] = array(rest, PACKET, Field::ProtocolLevel)?;
+    // Other levels lay out the rest in other ways, so nothing after this byte may be looked at first.
+    if level & 0x7F != protocol.level() {
+        return Err(DecodeError::ProtocolLevel { protocol, level });
+    }
+    Ok((protocol, level & 0x80 != 0))
 }
 
 /// The connect flags byte (3.1.2.3).

@@ -1,8 +1,8 @@
 //! Packets to bytes. Everything appends to the caller's buffer, in one growth of it at most.
 
 use super::{
-    ConnAck, Connect, ConnectCode, EncodeError, Field, MAX_REMAINING_LENGTH, Packet, PacketId, Publish, QoS,
-    SubAckCode, Will, topic,
+    ConnAck, Connect, ConnectCode, EncodeError, Field, MAX_REMAINING_LENGTH, Packet, PacketId, Protocol,
+    Publish, QoS, SubAckCode, Will, topic,
 };
 
 impl Packet<'_> {
@@ -136,13 +136,15 @@ impl Connect<'_> {
         let username_len = self.username.map_or(0, |name| 2 + name.len());
         let password_len = self.password.map_or(0, |password| 2 + password.len());
         // Five fields of at most 65,535 bytes: always within the remaining length.
-        let remaining = 10 + 2 + self.client_id.len() + will_len + username_len + password_len;
+        let Connect { protocol, bridge, client_id, .. } = *self;
+        let header_len = 2 + protocol.name().len() + 4;
+        let remaining = header_len + 2 + client_id.len() + will_len + username_len + password_len;
         out.reserve(5 + remaining);
         fixed_header(0x10, remaining, out);
-        out.extend_from_slice(b"\0\x04MQTT\x04");
-        out.push(self.flags());
+        field(protocol.name().as_bytes(), out);
+        out.extend_from_slice(&[protocol.level() | u8::from(bridge) << 7, self.flags()]);
         out.extend_from_slice(&self.keep_alive.to_be_bytes());
-        field(self.client_id.as_bytes(), out);
+        field(client_id.as_bytes(), out);
         if let Some(will) = &self.will {
             field(will.topic.as_bytes(), out);
             field(will.payload, out);
@@ -165,7 +167,7 @@ impl Connect<'_> {
     }
 
     fn check(&self) -> Result<(), EncodeError> {
-        if self.client_id.is_empty() && !self.clean_session {
+        if self.client_id.is_empty() && !(self.clean_session && self.protocol == Protocol::V311) {
             return Err(EncodeError::EmptyClientId);
         }
         check_text(self.client_id, Field::ClientId)?;

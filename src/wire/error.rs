@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ConnectCode, PacketType, TopicError};
+use super::{ConnectCode, PacketType, Protocol, TopicError};
 
 /// A part of a packet, named in errors.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -42,7 +42,7 @@ impl fmt::Display for Field {
     }
 }
 
-/// Why bytes are no MQTT 3.1.1 packet. Each one is the end of the connection [MQTT-4.8.0-1].
+/// Why bytes are no packet of MQTT 3.1.1, or 3.1. Each one is the end of the connection [MQTT-4.8.0-1].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DecodeError {
     /// Packet type 0 or 15.
@@ -94,10 +94,13 @@ pub enum DecodeError {
     },
     /// Packet identifier 0.
     ZeroPacketId(PacketType),
-    /// CONNECT of a protocol that does not call itself `MQTT`. 3.1 called itself `MQIsdp`.
+    /// CONNECT of a protocol that calls itself neither `MQTT` nor, as 3.1 did, `MQIsdp`.
     ProtocolName,
-    /// CONNECT at a level other than 4, which is 3.1.1. See [`DecodeError::connect_code`].
-    ProtocolLevel(u8),
+    /// CONNECT at another level than that of the protocol so named. See [`DecodeError::connect_code`].
+    ProtocolLevel {
+        protocol: Protocol,
+        level: u8,
+    },
     /// Bit 0 of the connect flags is set.
     ConnectReservedFlag,
     WillQoSWithoutWill,
@@ -105,7 +108,7 @@ pub enum DecodeError {
     /// Both will QoS bits are set.
     WillQoS,
     PasswordWithoutUserName,
-    /// An empty client identifier without clean session. See [`DecodeError::connect_code`].
+    /// An empty client identifier without clean session, or in 3.1. See [`DecodeError::connect_code`].
     EmptyClientId,
     /// A bit other than session present in CONNACK's flags.
     ConnAckFlags(u8),
@@ -146,7 +149,7 @@ impl DecodeError {
             DecodeError::Topic { error, .. } => error.statements(),
             DecodeError::ZeroPacketId(packet) => packet_id_statements(*packet),
             DecodeError::ProtocolName => &["MQTT-3.1.2-1"],
-            DecodeError::ProtocolLevel(_) => &["MQTT-3.1.2-2"],
+            DecodeError::ProtocolLevel { .. } => &["MQTT-3.1.2-2"],
             DecodeError::ConnectReservedFlag => &["MQTT-3.1.2-3"],
             DecodeError::WillQoSWithoutWill => &["MQTT-3.1.2-13", "MQTT-3.1.2-11"],
             DecodeError::WillRetainWithoutWill => &["MQTT-3.1.2-15", "MQTT-3.1.2-11"],
@@ -171,7 +174,7 @@ impl DecodeError {
     /// [MQTT-3.1.4-1].
     pub const fn connect_code(&self) -> Option<ConnectCode> {
         match self {
-            DecodeError::ProtocolLevel(_) => Some(ConnectCode::UnacceptableProtocolVersion),
+            DecodeError::ProtocolLevel { .. } => Some(ConnectCode::UnacceptableProtocolVersion),
             DecodeError::EmptyClientId => Some(ConnectCode::IdentifierRejected),
             _ => None,
         }
@@ -203,15 +206,20 @@ impl DecodeError {
             }
             DecodeError::Topic { packet, error } => write!(f, "in {packet}, {}", error.reason()),
             DecodeError::ZeroPacketId(packet) => write!(f, "{packet} with packet identifier 0"),
-            DecodeError::ProtocolName => f.write_str("CONNECT whose protocol name is not MQTT"),
-            DecodeError::ProtocolLevel(level) => write!(f, "CONNECT at protocol level {level}, not 4"),
+            DecodeError::ProtocolName => {
+                f.write_str("CONNECT whose protocol name is neither MQTT nor MQIsdp")
+            }
+            DecodeError::ProtocolLevel { protocol, level } => {
+                let (name, right) = (protocol.name(), protocol.level());
+                write!(f, "CONNECT of {name} at protocol level {level}, not {right}")
+            }
             DecodeError::ConnectReservedFlag => f.write_str("CONNECT with the reserved connect flag set"),
             DecodeError::WillQoSWithoutWill => f.write_str("CONNECT with a will QoS but no will"),
             DecodeError::WillRetainWithoutWill => f.write_str("CONNECT with will retain but no will"),
             DecodeError::WillQoS => f.write_str("CONNECT with will QoS 3"),
             DecodeError::PasswordWithoutUserName => f.write_str("CONNECT with a password but no user name"),
             DecodeError::EmptyClientId => {
-                f.write_str("CONNECT without a client identifier needs clean session")
+                f.write_str("CONNECT without a client identifier needs clean session and MQTT 3.1.1")
             }
             DecodeError::ConnAckFlags(flags) => write!(f, "CONNACK with acknowledge flags {flags:#04x}"),
             DecodeError::SessionPresentOnRefusal => f.write_str("CONNACK refuses but has a session present"),
@@ -316,7 +324,7 @@ pub enum EncodeError {
     DupAtMostOnce,
     #[error("a password needs a user name [MQTT-3.1.2-22]")]
     PasswordWithoutUserName,
-    #[error("an empty client identifier needs clean session [MQTT-3.1.3-7]")]
+    #[error("an empty client identifier needs clean session and MQTT 3.1.1 [MQTT-3.1.3-7]")]
     EmptyClientId,
     #[error("a refusal has no session present [MQTT-3.2.2-4]")]
     SessionPresentOnRefusal,

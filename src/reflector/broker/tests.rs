@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::*;
-use crate::wire::{Connect, ConnectCode, MAX_PACKET, PacketId, Publish, QoS, Will, decode};
+use crate::wire::{Connect, ConnectCode, MAX_PACKET, PacketId, Protocol, Publish, QoS, Will, decode};
 
 mod connections;
 mod malformed;
@@ -225,7 +225,16 @@ fn id(number: u16) -> PacketId {
 }
 
 fn clean(client_id: &str) -> Connect<'_> {
-    Connect { client_id, keep_alive: 0, clean_session: true, will: None, username: None, password: None }
+    Connect {
+        protocol: Protocol::V311,
+        bridge: false,
+        client_id,
+        keep_alive: 0,
+        clean_session: true,
+        will: None,
+        username: None,
+        password: None,
+    }
 }
 
 fn will<'a>(topic: &'a str, payload: &'a str) -> Option<Will<'a>> {

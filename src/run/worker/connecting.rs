@@ -165,6 +165,8 @@ impl Clients {
         let spec = &self.shared.spec;
         let id = format!("{}-{}", spec.plan.client_id_prefix, member.index);
         let connect = wire::Connect {
+            protocol: wire::Protocol::V311,
+            bridge: false,
             client_id: &id,
             keep_alive: spec.keep_alive_s(),
             clean_session: spec.plan.clean_session,

@@ -12,8 +12,16 @@ fn is(bytes: &[u8], packet: Packet<'_>) {
     assert_eq!((out[0], &out[1..]), (0xAA, bytes));
 }
 
-const BARE: Connect<'_> =
-    Connect { client_id: "", keep_alive: 0, clean_session: true, will: None, username: None, password: None };
+const BARE: Connect<'_> = Connect {
+    protocol: Protocol::V311,
+    bridge: false,
+    client_id: "",
+    keep_alive: 0,
+    clean_session: true,
+    will: None,
+    username: None,
+    password: None,
+};
 
 #[test]
 fn connect() {
@@ -29,13 +37,41 @@ fn connect_with_everything() {
     let connect = Connect {
         client_id: "c",
         keep_alive: 60,
-        clean_session: true,
         will: Some(Will { topic: "w/t", payload: b"\0gone", qos: QoS::ExactlyOnce, retain: true }),
         username: Some("user"),
         password: Some(b"\xFF\0"),
+        ..BARE
     };
     let bytes = b"\x10\x23\0\x04MQTT\x04\xF6\0\x3C\0\x01c\0\x03w/t\0\x05\0gone\0\x04user\0\x02\xFF\0";
     is(bytes, Packet::Connect(connect));
+    let bytes = b"\x10\x25\0\x06MQIsdp\x83\xF6\0\x3C\0\x01c\0\x03w/t\0\x05\0gone\0\x04user\0\x02\xFF\0";
+    is(bytes, Packet::Connect(Connect { protocol: Protocol::V31, bridge: true, ..connect }));
+}
+
+/// Checklist 34 and 41: both versions, each for clients and for bridges.
+#[test]
+fn connect_at_each_level() {
+    // Twenty-four characters are one more than 3.1 allows.
+    for (protocol, bridge, bytes) in [
+        (Protocol::V311, false, b"\x10\x24\0\x04MQTT\x04\x02\0\x3C\0\x18beem.loadr-somewhere-8-1".as_slice()),
+        (Protocol::V311, true, b"\x10\x24\0\x04MQTT\x84\x02\0\x3C\0\x18beem.loadr-somewhere-8-1"),
+        (Protocol::V31, false, b"\x10\x26\0\x06MQIsdp\x03\x02\0\x3C\0\x18beem.loadr-somewhere-8-1"),
+        (Protocol::V31, true, b"\x10\x26\0\x06MQIsdp\x83\x02\0\x3C\0\x18beem.loadr-somewhere-8-1"),
+    ] {
+        let client_id = "beem.loadr-somewhere-8-1";
+        is(bytes, Packet::Connect(Connect { protocol, bridge, client_id, keep_alive: 60, ..BARE }));
+    }
+}
+
+#[test]
+fn protocols_read_back_as_written() {
+    for (protocol, text) in [(Protocol::V31, "3.1"), (Protocol::V311, "3.1.1")] {
+        assert_eq!((protocol.to_string().as_str(), text.parse()), (text, Ok(protocol)));
+    }
+    for bad in ["", "3", "4", "3.1.2", "5", "5.0", "MQTT"] {
+        let error = bad.parse::<Protocol>().unwrap_err();
+        assert_eq!(error.to_string(), format!("the protocol is 3.1 or 3.1.1, not {bad:?}"));
+    }
 }
 
 #[test]

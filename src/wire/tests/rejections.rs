@@ -81,6 +81,10 @@ const fn utf8(packet: PacketType, field: Field) -> DecodeError {
     DecodeError::Utf8 { packet, field }
 }
 
+const fn level(protocol: Protocol, level: u8) -> DecodeError {
+    DecodeError::ProtocolLevel { protocol, level }
+}
+
 const fn topic(packet: PacketType, error: TopicError) -> DecodeError {
     DecodeError::Topic { packet, error }
 }
@@ -123,10 +127,13 @@ const CONNECT_HEADER: &[Row] = &[
     (b"\x10\x07\0\x04MQTT\x04", truncated(CONNECT, Field::ConnectFlags), "MQTT-3.1.4-1"),
     (b"\x10\x09\0\x04MQTT\x04\x02\0", truncated(CONNECT, Field::KeepAlive), "MQTT-3.1.4-1"),
     (b"\x10\x0C\0\x04mqtt\x04\x02\0\0\0\0", DecodeError::ProtocolName, "MQTT-3.1.2-1"),
-    (b"\x10\x0E\0\x06MQIsdp\x03\x02\0\0\0\0", DecodeError::ProtocolName, "MQTT-3.1.2-1"),
-    (b"\x10\x0C\0\x04MQTT\x03\x02\0\0\0\0", DecodeError::ProtocolLevel(3), "MQTT-3.1.2-2"),
-    (b"\x10\x0D\0\x04MQTT\x05\x03\0\0\0\0\0", DecodeError::ProtocolLevel(5), "MQTT-3.1.2-2"),
-    (b"\x10\x07\0\x04MQTT\x84", DecodeError::ProtocolLevel(0x84), "MQTT-3.1.2-2"),
+    (b"\x10\x0E\0\x06MQISDP\x03\x02\0\0\0\0", DecodeError::ProtocolName, "MQTT-3.1.2-1"),
+    (b"\x10\x0C\0\x04MQTT\x03\x02\0\0\0\0", level(Protocol::V311, 3), "MQTT-3.1.2-2"),
+    (b"\x10\x0D\0\x04MQTT\x05\x03\0\0\0\0\0", level(Protocol::V311, 5), "MQTT-3.1.2-2"),
+    (b"\x10\x07\0\x04MQTT\x85", level(Protocol::V311, 0x85), "MQTT-3.1.2-2"),
+    (b"\x10\x07\0\x04MQTT\x83", level(Protocol::V311, 0x83), "MQTT-3.1.2-2"),
+    (b"\x10\x09\0\x06MQIsdp\x04", level(Protocol::V31, 4), "MQTT-3.1.2-2"),
+    (b"\x10\x09\0\x06MQIsdp\x84", level(Protocol::V31, 0x84), "MQTT-3.1.2-2"),
     (b"\x10\x0C\0\x04MQTT\x04\x03\0\0\0\0", DecodeError::ConnectReservedFlag, "MQTT-3.1.2-3"),
     (b"\x10\x0C\0\x04MQTT\x04\x0A\0\0\0\0", DecodeError::WillQoSWithoutWill, "MQTT-3.1.2-13"),
     (b"\x10\x0C\0\x04MQTT\x04\x12\0\0\0\0", DecodeError::WillQoSWithoutWill, "MQTT-3.1.2-11"),
@@ -306,6 +313,8 @@ fn server_answers_two_faults_of_connect() {
     let unacceptable = Some(ConnectCode::UnacceptableProtocolVersion);
     assert_eq!(code(b"\x10\x0D\0\x04MQTT\x05\x02\0\0\0\0\0"), unacceptable);
     assert_eq!(code(b"\x10\x0C\0\x04MQTT\x04\x00\0\0\0\0"), Some(ConnectCode::IdentifierRejected));
+    assert_eq!(code(b"\x10\x0E\0\x06MQIsdp\x05\x02\0\0\0\0"), unacceptable);
+    assert_eq!(code(b"\x10\x0E\0\x06MQIsdp\x03\x02\0\0\0\0"), Some(ConnectCode::IdentifierRejected));
     assert_eq!(code(b"\x10\x0C\0\x04mqtt\x04\x02\0\0\0\0"), None);
     assert_eq!(code(b"\x10\x0C\0\x04MQTT\x04\x03\0\0\0\0"), None);
 }
@@ -313,6 +322,8 @@ fn server_answers_two_faults_of_connect() {
 #[test]
 fn encoder_refuses_what_the_decoder_would() {
     let connect = Connect {
+        protocol: Protocol::V311,
+        bridge: false,
         client_id: "c",
         keep_alive: 0,
         clean_session: true,
@@ -334,6 +345,7 @@ fn encoder_refuses_what_the_decoder_would() {
     let mut out = Vec::new();
     for (bad, error) in [
         (Connect { client_id: "", clean_session: false, ..connect }, EncodeError::EmptyClientId),
+        (Connect { client_id: "", protocol: Protocol::V31, ..connect }, EncodeError::EmptyClientId),
         (Connect { client_id: "a\0", ..connect }, EncodeError::NullCharacter(Field::ClientId)),
         (Connect { client_id: &long, ..connect }, too_long(Field::ClientId)),
         (Connect { username: Some("\0"), ..connect }, EncodeError::NullCharacter(Field::UserName)),
@@ -365,7 +377,7 @@ fn encoder_refuses_what_the_decoder_would() {
 fn errors_read_well() {
     let text = |bytes: &[u8]| decode(bytes, 1000).unwrap_err().to_string();
     assert_eq!(text(b"\x30\x02\0\0"), "in PUBLISH, the topic is empty [MQTT-4.7.3-1]");
-    assert_eq!(text(b"\x10\x07\0\x04MQTT\x05"), "CONNECT at protocol level 5, not 4 [MQTT-3.1.2-2]");
+    assert_eq!(text(b"\x10\x07\0\x04MQTT\x05"), "CONNECT of MQTT at protocol level 5, not 4 [MQTT-3.1.2-2]");
     let length = "packet of 268435460 bytes, the limit is 1000 [MQTT-4.8.0-2]";
     assert_eq!(text(&[0x30, 0xFF, 0xFF, 0xFF, 0x7F]), length);
 }

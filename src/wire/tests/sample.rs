@@ -11,6 +11,8 @@ use super::id;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Sample {
     Connect {
+        protocol: Protocol,
+        bridge: bool,
         client_id: String,
         keep_alive: u16,
         clean_session: bool,
@@ -45,7 +47,16 @@ impl Sample {
 
     fn encode_onto(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self {
-            Sample::Connect { client_id, keep_alive, clean_session, will, username, password } => {
+            Sample::Connect {
+                protocol,
+                bridge,
+                client_id,
+                keep_alive,
+                clean_session,
+                will,
+                username,
+                password,
+            } => {
                 let will = will.as_ref().map(|(topic, payload, qos, retain)| Will {
                     topic,
                     payload,
@@ -53,8 +64,10 @@ impl Sample {
                     retain: *retain,
                 });
                 let (username, password) = (username.as_deref(), password.as_deref());
+                let (protocol, bridge) = (*protocol, *bridge);
                 let (keep_alive, clean_session) = (*keep_alive, *clean_session);
-                Connect { client_id, keep_alive, clean_session, will, username, password }.encode(out)
+                Connect { protocol, bridge, client_id, keep_alive, clean_session, will, username, password }
+                    .encode(out)
             }
             Sample::ConnAck(session_present, code) => {
                 let code = ConnectCode::from_byte(*code).unwrap();
@@ -97,6 +110,8 @@ impl From<Packet<'_>> for Sample {
     fn from(packet: Packet<'_>) -> Sample {
         match packet {
             Packet::Connect(connect) => Sample::Connect {
+                protocol: connect.protocol,
+                bridge: connect.bridge,
                 client_id: connect.client_id.into(),
                 keep_alive: connect.keep_alive,
                 clean_session: connect.clean_session,
@@ -155,11 +170,22 @@ fn qos() -> impl Strategy<Value = QoS> {
 fn connects() -> impl Strategy<Value = Sample> {
     let will = (name(), vec(any::<u8>(), 0..40), qos(), any::<bool>());
     let login = option::of((text(), option::of(vec(any::<u8>(), 0..20))));
-    (text(), any::<u16>(), any::<bool>(), option::of(will), login).prop_map(
-        |(client_id, keep_alive, clean, will, login)| {
+    let protocol = prop_oneof![Just(Protocol::V311), Just(Protocol::V31)];
+    (protocol, any::<bool>(), text(), any::<u16>(), any::<bool>(), option::of(will), login).prop_map(
+        |(protocol, bridge, client_id, keep_alive, clean, will, login)| {
             let (username, password) = login.map_or((None, None), |(name, password)| (Some(name), password));
             let clean_session = clean || client_id.is_empty();
-            Sample::Connect { client_id, keep_alive, clean_session, will, username, password }
+            let protocol = if client_id.is_empty() { Protocol::V311 } else { protocol };
+            Sample::Connect {
+                protocol,
+                bridge,
+                client_id,
+                keep_alive,
+                clean_session,
+                will,
+                username,
+                password,
+            }
         },
     )
 }

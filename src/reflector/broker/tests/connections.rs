@@ -28,6 +28,28 @@ fn another_protocol_level_is_refused_by_name() {
     assert!(net.is_closed(client));
 }
 
+/// Checklist 34 and 41.
+#[test]
+fn old_clients_and_bridges_are_clients_like_others() {
+    let mut net = Net::new(2);
+    let listener = net.connect(1, "listener");
+    net.subscribed(listener, &[("#", 2)]);
+    let all = [(Protocol::V31, false), (Protocol::V31, true), (Protocol::V311, true)];
+    for (number, (protocol, bridge)) in all.into_iter().enumerate() {
+        let client = net.open(0);
+        // Longer than 3.1 allows, as malaria's were.
+        let name = format!("beem.loadr-some-machine-{number}");
+        net.packet(client, Packet::Connect(Connect { protocol, bridge, ..clean(&name) }));
+        assert_eq!(net.got(client), ["CONNACK new"]);
+        net.subscribed(client, &[("own", 1)]);
+        net.packet(client, Packet::Publish(message("own", "x", 1)));
+        assert_eq!(net.got(client), ["own=x q1 #1", "PUBACK #7"], "{protocol} {bridge}");
+        assert_eq!(net.got(listener), [format!("own=x q1 #{}", number + 1)]);
+        net.packet(client, Packet::Disconnect);
+        assert!(net.is_closed(client));
+    }
+}
+
 #[test]
 fn connect_comes_first_and_once() {
     let mut net = Net::new(1);
