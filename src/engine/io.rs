@@ -150,6 +150,30 @@ impl Io {
         self.tear_down(conn, CloseCause::Local);
     }
 
+    /// Stops receiving on `conn` until [`Io::resume`]: the socket's buffer fills, and TCP slows the peer
+    /// down. What the kernel has received by then still arrives.
+    pub fn hold(&mut self, conn: Conn) {
+        let slot = self.slots.get_mut(conn);
+        if slot.state != State::Open || std::mem::replace(&mut slot.held, true) || !slot.receiving {
+            return;
+        }
+        slot.outstanding += 1;
+        let tag = |op| Tag { op, generation: slot.generation, slot: conn.0 }.bits();
+        let cancel = opcode::AsyncCancel::new(tag(Op::Receive)).build().user_data(tag(Op::Cancel));
+        // SAFETY: points to no memory.
+        unsafe { self.push(&cancel) };
+        self.urgent = true;
+    }
+
+    /// Receives again after [`Io::hold`].
+    pub fn resume(&mut self, conn: Conn) {
+        let slot = self.slots.get_mut(conn);
+        // A receive that is still being cancelled is armed again when it ends.
+        if std::mem::take(&mut slot.held) && slot.state == State::Open && !slot.receiving {
+            self.receive(conn);
+        }
+    }
+
     /// Ends the worker's loop after this pass. Open connections are closed by the kernel.
     pub fn stop(&mut self) {
         self.stopping = true;

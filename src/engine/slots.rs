@@ -28,6 +28,8 @@ pub struct Slot {
     pub connecting: bool,
     /// A receive is armed. When it ends without an error it is armed again.
     pub receiving: bool,
+    /// The app does not want to receive for now.
+    pub held: bool,
     /// The slot's file is closed, or about to be.
     pub file_closed: bool,
     /// Completions that are still to come, the armed receive included. The slot's file and buffers are
@@ -53,6 +55,7 @@ impl Slot {
         dirty: false,
         connecting: false,
         receiving: false,
+        held: false,
         file_closed: false,
         outstanding: 0,
         cause: CloseCause::Local,

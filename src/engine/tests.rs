@@ -34,6 +34,8 @@ struct Echo {
 enum Order {
     Connect(Conn, SocketAddr),
     Write(Conn, Vec<u8>),
+    Hold(Conn),
+    Resume(Conn),
     Close(Conn),
     Stop,
 }
@@ -65,6 +67,8 @@ impl App for Echo {
             match order {
                 Order::Connect(conn, remote) => io.connect(conn, remote, None, None).unwrap(),
                 Order::Write(conn, bytes) => io.out(conn).extend_from_slice(&bytes),
+                Order::Hold(conn) => io.hold(conn),
+                Order::Resume(conn) => io.resume(conn),
                 Order::Close(conn) => io.close(conn),
                 Order::Stop => io.stop(),
             }
@@ -364,4 +368,39 @@ fn loopback_sources_are_distinct_and_local() {
     assert_eq!(distinct.len(), 1000);
     assert!(sources.iter().all(|source| source.is_loopback()));
     assert_eq!(loopback_source("192.0.2.1:1883".parse().unwrap(), 1), None);
+}
+
+#[test]
+fn a_held_connection_receives_only_after_resume() {
+    let running = Running::start(1, |_| ());
+    let mut held = TcpStream::connect(running.address).unwrap();
+    assert_eq!(running.next(), Seen::Accepted(Conn(0)));
+    let mut other = TcpStream::connect(running.address).unwrap();
+    assert_eq!(running.next(), Seen::Accepted(Conn(1)));
+    let mut ping = |byte: u8| {
+        other.write_all(&[byte]).unwrap();
+        let mut answer = [0];
+        other.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, [byte]);
+    };
+    // Twice, and resumed in between while the cancellation is under way.
+    for order in [Order::Hold(Conn(0)), Order::Resume(Conn(0)), Order::Hold(Conn(0)), Order::Hold(Conn(0))] {
+        running.order(order);
+    }
+    // The orders are carried out, and the passes after them are over.
+    (1..=4).for_each(&mut ping);
+    held.write_all(b"later").unwrap();
+    (5..=8).for_each(&mut ping);
+    held.set_nonblocking(true).unwrap();
+    let mut answer = [0; 5];
+    assert_eq!(held.read(&mut answer).unwrap_err().kind(), ErrorKind::WouldBlock);
+    running.order(Order::Resume(Conn(0)));
+    held.set_nonblocking(false).unwrap();
+    held.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"later");
+    // A held connection can be closed.
+    running.order(Order::Hold(Conn(0)));
+    running.order(Order::Close(Conn(0)));
+    assert_eq!(running.next(), Seen::Closed(Conn(0), CloseCause::Local));
+    running.stop();
 }

@@ -287,7 +287,7 @@ impl Worker {
     fn rearm(&mut self) {
         while let Some(conn) = self.rearm.pop() {
             let slot = self.io.slots.get(conn);
-            if matches!(slot.state, State::Open | State::Draining) && !slot.receiving {
+            if matches!(slot.state, State::Open | State::Draining) && !slot.receiving && !slot.held {
                 self.io.receive(conn);
             }
         }
@@ -314,5 +314,6 @@ impl Worker {
 
 /// Errors after which the receive is simply armed again.
 fn transient(result: i32) -> bool {
-    matches!(-result, libc::ENOBUFS | libc::EAGAIN | libc::EINTR)
+    // ECANCELED: `Io::hold`; a connection that is torn down is live no more when it comes.
+    matches!(-result, libc::ENOBUFS | libc::EAGAIN | libc::EINTR | libc::ECANCELED)
 }
