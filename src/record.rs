@@ -12,6 +12,7 @@ pub use crate::cpu::Machine;
 pub use crate::stats::Counters;
 
 mod exit;
+mod fleet;
 mod latency;
 mod plan;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod tests;
 mod verdict;
 
 pub use exit::{Exit, Outcome};
+pub use fleet::{FLEET_SCHEMA, FleetRecord, FleetSecond, Heard, ListenEnd, Listener, Publisher, Spread};
 pub use latency::{Latencies, Latency};
 pub use plan::{Arrival, Plan, Schedule, Topology};
 pub use verdict::{Behind, Evidence, Judgement, Pace, Tail, Verdict};

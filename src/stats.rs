@@ -7,9 +7,11 @@ use crate::clock::Nanos;
 
 mod counters;
 mod histogram;
+mod moments;
 
 pub use counters::Counters;
 pub use histogram::{HIGHEST, Histogram, HistogramError, supported};
+pub use moments::Moments;
 
 /// Defines [`Latencies`], so that a new histogram joins `merge`, `clear` and `iter` by being declared.
 macro_rules! latencies {

@@ -1,0 +1,206 @@
+//! What came of clients that each follow a script of their own: the commands `publish` and `subscribe`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Broker, Counters, Ended, Generator, Latencies, Latency, Machine, Versions};
+use crate::clock::Nanos;
+use crate::stats::Moments;
+
+/// Name and version of the format.
+pub const FLEET_SCHEMA: &str = "malaria-bench/fleet/1";
+
+/// The result of a fleet: what every client did, and the same merged. Times are nanoseconds; those of a run
+/// count from its start on one monotonic clock.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct FleetRecord {
+    /// Always [`FLEET_SCHEMA`].
+    pub schema: String,
+    /// Wall-clock time of the start, RFC 3339 in UTC.
+    pub started_at: String,
+    /// The command line as typed. Never holds a password.
+    pub command: Vec<String>,
+    /// Seed of everything random, as a decimal string.
+    pub seed: String,
+    /// What made the record.
+    pub versions: Versions,
+    /// The machine of the generator.
+    pub machine: Machine,
+    /// What was measured.
+    pub broker: Broker,
+    /// QoS of publishing (0, 1 or 2).
+    pub qos: u8,
+    /// How the run came to its end.
+    pub ended: Ended,
+    /// What cut it short; null unless something did.
+    pub partial_reason: Option<String>,
+    /// The process's exit code: see [`Exit`](super::Exit).
+    pub exit_code: u8,
+    /// Why, in words with the numbers.
+    pub exit_reason: String,
+    /// Things that the reader of the numbers has to know, in words.
+    pub warnings: Vec<String>,
+    /// From the first connect to the end of the last connection.
+    pub elapsed_ns: Nanos,
+    /// Counts of the whole run.
+    pub counts: Counters,
+    /// Latencies of the whole run.
+    pub latencies: Latencies,
+    /// Round trips of requests: from just before the request was sent to the arrival of its answer. Empty
+    /// unless they were asked for.
+    #[serde(default)]
+    pub round_trip: Latency,
+    /// The generator's own health.
+    pub generator: Generator,
+    /// Clients that publish, by index.
+    pub publishers: Vec<Publisher>,
+    /// Clients that subscribe, by index.
+    pub listeners: Vec<Listener>,
+    /// One entry for each second of the run.
+    pub series: Vec<FleetSecond>,
+}
+
+/// What one publishing client did.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Publisher {
+    pub client_id: String,
+    /// Messages it was to send; null when time or a signal was to end it.
+    pub planned: Option<u64>,
+    /// Messages that were made and came due.
+    pub generated: u64,
+    /// Messages handed to the kernel.
+    pub sent: u64,
+    /// Messages seen through: PUBACK or PUBCOMP, and at QoS 0 handed to the kernel.
+    pub acked: u64,
+    /// From just before a message was sent to its acknowledgement; empty at QoS 0, which has none.
+    pub ack_time: Spread,
+    /// From the first message to the last acknowledgement (at QoS 0, to the last message), in nanoseconds.
+    pub active_ns: Nanos,
+    /// Connections established after the first one.
+    pub reconnects: u64,
+    /// What ended this client before it was done; null when nothing did.
+    pub failure: Option<String>,
+}
+
+/// What one subscribing client heard.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Listener {
+    pub client_id: String,
+    /// Filters it subscribed to.
+    pub filters: Vec<String>,
+    /// Messages that clients were to send, each; null without an expectation.
+    pub expected_per_client: Option<u64>,
+    /// Publishing clients that were expected; null without an expectation.
+    pub expected_clients: Option<u64>,
+    /// Messages that arrived, duplicates and foreign ones included, `$SYS` not.
+    pub received: u64,
+    /// Of those, messages whose topic or payload could not be read.
+    pub foreign: u64,
+    /// Arrivals before everything beneath them: 1 for each message that had come before.
+    pub duplicated: u64,
+    /// From the first message to the last, in nanoseconds.
+    pub active_ns: Nanos,
+    /// Bytes of payload received.
+    pub payload_bytes: u64,
+    /// Flight times, by the clocks of the publisher (in the payload) and of this machine. Negative ones,
+    /// which mean that the clocks disagree, count as 0 and in `flight_negative`.
+    pub flight: Spread,
+    /// The same as percentiles and histogram.
+    pub flight_time: Latency,
+    /// Messages whose flight time came out negative.
+    pub flight_negative: u64,
+    /// Every publishing client that was heard, in the order of their ids.
+    pub clients: Vec<Heard>,
+    /// Clients that were expected and never heard: their ids where they follow from those that were.
+    pub never_seen: Vec<String>,
+    /// How many clients were expected and never heard.
+    pub never_seen_count: u64,
+    /// Messages the broker says it dropped since the first report of it.
+    pub dropped: Option<u64>,
+    /// Messages the broker says it keeps (`$SYS/broker/messages/stored`), as last heard.
+    pub stored: Option<u64>,
+    /// What ended it.
+    pub ended_by: ListenEnd,
+    /// What ended this client before it was done; null when nothing did.
+    pub failure: Option<String>,
+}
+
+/// What a listener has of one publishing client.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Heard {
+    pub client_id: String,
+    /// Messages it was to send; null without an expectation.
+    pub expected: Option<u64>,
+    /// Different messages that arrived.
+    pub actual: u64,
+    /// Arrivals of messages that had come before.
+    pub duplicate: u64,
+    /// Numbers of the messages that came more than once, ascending, at most 1,000 of them.
+    pub duplicate_ids: Vec<u64>,
+    /// Numbers of the messages that are missing, ascending, complete.
+    pub missing: Vec<u64>,
+}
+
+/// Why a listener ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ListenEnd {
+    /// Every message that was expected has arrived.
+    Complete,
+    /// Nothing arrived for as long as was allowed.
+    Quiet,
+    /// The broker reported that it dropped messages.
+    Drops,
+    /// Its time was up.
+    Duration,
+    /// Somebody interrupted it.
+    #[default]
+    Interrupted,
+    /// The connection could not be kept.
+    Failed,
+}
+
+/// Mean, deviation and bounds of a whole population, in nanoseconds; null when nothing was counted.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Spread {
+    pub count: u64,
+    pub mean_ns: Option<f64>,
+    /// Of the population: divided by its size.
+    pub stddev_ns: Option<f64>,
+    pub min_ns: Option<Nanos>,
+    pub max_ns: Option<Nanos>,
+}
+
+impl From<&Moments> for Spread {
+    fn from(moments: &Moments) -> Spread {
+        Spread {
+            count: moments.count(),
+            mean_ns: moments.mean(),
+            stddev_ns: moments.stddev(),
+            min_ns: moments.min(),
+            max_ns: moments.max(),
+        }
+    }
+}
+
+/// One second of a fleet.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct FleetSecond {
+    /// Its end, since the start of the run.
+    pub time_ns: Nanos,
+    /// Clients connected at its end.
+    pub connected: u64,
+    /// Clients that are done, at its end.
+    pub done: u64,
+    /// Messages handed to the kernel in this second.
+    pub sent: u64,
+    /// Messages acknowledged in this second.
+    pub acked: u64,
+    /// Messages received in this second.
+    pub received: u64,
+    /// Connections lost and attempts failed in this second.
+    pub errors: u64,
+    /// Median of this second's acknowledgement times; null with fewer than 12.
+    pub ack_p50_ns: Option<Nanos>,
+    /// 99th percentile of the same; null with fewer than 600.
+    pub ack_p99_ns: Option<Nanos>,
+}
