@@ -6,6 +6,7 @@ mod arrival;
 mod body;
 mod flow;
 mod handover;
+mod payload;
 mod stamp;
 mod template;
 mod topology;
@@ -14,6 +15,10 @@ pub use arrival::{Due, End, Schedule};
 pub use body::Body;
 pub use flow::{Flow, Receipt};
 pub use handover::HandOver;
+pub use payload::{
+    BodyPlan, Encoding, FieldTemplate, FileKind, LARGEST_PAYLOAD, NumberKind, NumberRange, PayloadError,
+    PayloadOf, PayloadPlan, PayloadStamp, Payloads, SizePlan,
+};
 pub use stamp::{STAMP_LEN, Stamp};
 pub use template::{Template, TemplateError, Values};
 pub use topology::{Role, Routes, Split, SplitError};
