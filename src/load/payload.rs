@@ -134,9 +134,8 @@ impl Payloads {
     /// read ([`BodyPlan::resolve`]).
     pub fn prepare(plan: PayloadPlan, seed: u64) -> Result<Payloads, PayloadError> {
         let PayloadPlan { size, body, stamp, encoding } = plan;
-        if let Some(path) = body.file() {
-            return Err(PayloadError::Unread(path.into()));
-        }
+        size.check()?;
+        body.check()?;
         if encoding.is_charset() && !body.is_text() {
             return Err(PayloadError::NotText { encoding: encoding.to_string(), body: body.to_string() });
         }

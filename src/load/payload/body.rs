@@ -121,14 +121,15 @@ impl BodyPlan {
             FileKind::Json | FileKind::Template => {
                 let text = String::from_utf8(contents).map_err(|error| {
                     let at = error.utf8_error().valid_up_to();
-                    PayloadError::FileNotText { path, at }
+                    PayloadError::FileNotText { path: path.clone(), at }
                 })?;
                 let text = text.strip_suffix('\n').unwrap_or(&text);
                 let text = text.strip_suffix('\r').unwrap_or(text);
-                match kind {
-                    FileKind::Json => FieldTemplate::json(text).map(BodyPlan::Template),
-                    _ => FieldTemplate::text(text).map(BodyPlan::Template),
-                }
+                let template = match kind {
+                    FileKind::Json => FieldTemplate::json(text),
+                    _ => FieldTemplate::text(text),
+                };
+                template.map(BodyPlan::Template).map_err(|error| error.in_file(path, text))
             }
         }
     }
@@ -144,6 +145,17 @@ impl BodyPlan {
                 | BodyPlan::Pattern(_)
                 | BodyPlan::MessageFrom
         )
+    }
+
+    /// An error for lists and patterns without an entry, which text cannot describe.
+    pub(super) fn check(&self) -> Result<(), PayloadError> {
+        match self {
+            BodyPlan::Pattern(pattern) if pattern.is_empty() => Err(PayloadError::Empty("pattern")),
+            BodyPlan::Pick(items) if items.is_empty() => Err(PayloadError::Empty("list of payloads")),
+            BodyPlan::Lines(lines) if lines.is_empty() => Err(PayloadError::Empty("list of lines")),
+            BodyPlan::FromFile { path, .. } => Err(PayloadError::Unread(path.clone())),
+            _ => Ok(()),
+        }
     }
 
     /// Whether every body is UTF-8.
@@ -344,6 +356,13 @@ mod tests {
         assert_eq!(resolve("file:f", b""), Ok(BodyPlan::Fixed(vec![])));
         assert_eq!(resolve("json:@f", b"[%{seq}]\r\n"), Ok("json:[%{seq}]".parse().unwrap()));
         assert_eq!(resolve("template:@f", b"%{seq}\n\n"), Ok("template:%{seq}\n".parse().unwrap()));
+        let broken = |text: &str, contents: &[u8], start: &str| {
+            let error = resolve(text, contents).unwrap_err();
+            assert!(error.starts_with(start) && !error.contains('\n'), "{error}");
+        };
+        broken("json:@f", b"{\n\"a\":\n1,}", "payload file f, line 3: gives no valid JSON");
+        broken("json:@f", b"[\n%{seq},\n%{se}]", "payload file f, line 3: unknown template field `%{se}`");
+        broken("template:@f", b"\n%{int:5", "payload file f, line 2: template field `%{int:5` is not closed");
         let error = resolve("json:@f", b"\"\xff\"").unwrap_err();
         assert!(error.contains("byte 1") && error.contains('f'), "{error}");
         assert_eq!(resolve("hex", b"x"), Ok(BodyPlan::MalariaHex));

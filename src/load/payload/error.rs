@@ -31,29 +31,36 @@ pub enum PayloadError {
     UnknownBody(String),
     #[error("payload `{0}`: nothing stands behind the colon")]
     Nothing(String),
-    #[error("payload `{text}`: not hexadecimal: {why}")]
+    #[error("a {0} of nothing: give it at least one entry")]
+    Empty(&'static str),
+    #[error("payload `{}`: not hexadecimal: {why}", brief(.text))]
     Hex { text: String, why: String },
-    #[error("payload `{text}`: not base64: {why}")]
+    #[error("payload `{}`: not base64: {why}", brief(.text))]
     Base64 { text: String, why: String },
     #[error("payload file {0} is empty: there is no line to send")]
     EmptyFile(String),
     #[error("payload file {path}: byte {at} is not UTF-8 text, which a template is")]
     FileNotText { path: String, at: usize },
+    #[error("payload file {path}, line {line}: {error}")]
+    InFile { path: String, line: usize, error: Box<PayloadError> },
     #[error("payload file {0} has not been read")]
     Unread(String),
     #[error("`{text}` is not a range of {kind}: {why}")]
     Range { text: String, kind: &'static str, why: String },
-    #[error("template field `%{{{0}` is not closed: expected `}}`")]
+    #[error("template field `%{{{}` is not closed: expected `}}`", brief(.0))]
     OpenField(String),
     #[error(
-        "unknown template field `%{{{0}}}`; there are uuid, int:A..B, float:A..B, bool, seq, total, client, \
-         index, ms, s, ns, time, hex:N, text:N and pick:A,B"
+        "unknown template field `%{{{}}}`; there are uuid, int:A..B, float:A..B, bool, seq, total, client, \
+         index, ms, s, ns, time, hex:N, text:N and pick:A,B",
+        brief(.0)
     )]
     UnknownField(String),
-    #[error("template field `%{{{field}}}`: {why}")]
+    #[error("template field `%{{{}}}`: {why}", brief(.field))]
     Field { field: String, why: String },
-    #[error("payload `{template}` gives no valid JSON: {why} (use template: for other text)")]
-    NotJson { template: String, why: String },
+    #[error("payload `{}` gives no valid JSON: {why} (use template: for other text)", brief(.template))]
+    NotJson { template: String, line: usize, why: String },
+    #[error("payload file {path}, line {line}: gives no valid JSON: {why}")]
+    JsonFile { path: String, line: usize, why: String },
     #[error(
         "`{0}` is not a stamp: expected none, malaria, ms, ms:SEPARATOR, seq, seq:SEPARATOR, binary:ms, \
          binary:seq, binary:ms+seq, flags, flags:ms, flags:seq, flags:ms+seq or own"
@@ -66,6 +73,44 @@ pub enum PayloadError {
          iso-8859-1"
     )]
     UnknownEncoding(String),
-    #[error("encoding {encoding} is for text, and payload `{body}` is not: use none, base64, hex or bits")]
+    #[error(
+        "encoding {encoding} is for text, and payload `{}` is not: use none, base64, hex or bits",
+        brief(.body)
+    )]
     NotText { encoding: String, body: String },
+}
+
+/// One line of what may be a whole file.
+fn brief(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut brief: String = text.chars().take(LONGEST).flat_map(one_line).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        brief.push_str("...");
+    }
+    brief
+}
+
+fn one_line(char: char) -> impl Iterator<Item = char> {
+    let (plain, escaped) = match char.is_control() {
+        true => (None, Some(char.escape_default())),
+        false => (Some(char), None),
+    };
+    plain.into_iter().chain(escaped.into_iter().flatten())
+}
+
+impl PayloadError {
+    /// The same, said of the file with this `text`, and of the line where it is wrong.
+    pub(super) fn in_file(self, path: String, text: &str) -> PayloadError {
+        let place = match &self {
+            PayloadError::UnknownField(field) | PayloadError::Field { field, .. } => format!("%{{{field}}}"),
+            PayloadError::OpenField(rest) => format!("%{{{rest}"),
+            _ => String::new(),
+        };
+        let before = &text[..text.find(&place).unwrap_or(0)];
+        let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count();
+        match self {
+            PayloadError::NotJson { line, why, .. } => PayloadError::JsonFile { path, line, why },
+            error => PayloadError::InFile { path, line, error: Box::new(error) },
+        }
+    }
 }

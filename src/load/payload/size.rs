@@ -51,6 +51,20 @@ impl SizePlan {
         SizePlan::Gaussian { mean, sd: mean as f64 / 20.0 }
     }
 
+    /// An error for what text cannot describe.
+    pub(super) fn check(&self) -> Result<(), PayloadError> {
+        match self {
+            SizePlan::List(sizes) if sizes.is_empty() => Err(PayloadError::Empty("list of sizes")),
+            SizePlan::Uniform { min, max } if min > max => Err(PayloadError::EmptySizes(self.to_string())),
+            SizePlan::Gaussian { sd: spread, .. } | SizePlan::LogNormal { sigma: spread, .. }
+                if !(spread.is_finite() && *spread >= 0.0) =>
+            {
+                Err(PayloadError::Spread { size: self.to_string(), spread: spread.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The length that has to fit: the largest one asked for, of a distribution its middle.
     pub(super) fn asked(&self) -> u64 {
         match self {

@@ -157,7 +157,7 @@ fn checklist_25_every_size_from_nothing_to_above_256_kib() {
 }
 
 #[test]
-fn checklist_25_what_fits_no_packet_is_an_error() {
+fn checklist_25_what_fits_no_packet_or_makes_no_sense_is_an_error() {
     let largest = LARGEST_PAYLOAD.to_string();
     let error = |plan| Payloads::prepare(plan, 1).err().map(|error| error.to_string()).unwrap_or_default();
     assert_eq!(error(plan("zeros", &largest, "none", "none")), "");
@@ -165,6 +165,17 @@ fn checklist_25_what_fits_no_packet_is_an_error() {
     assert!(error(plan("zeros", "200MB", "none", "hex")).contains("at most 134184958"));
     assert!(error(plan("zeros", "gauss:260MB", "none", "base64")).contains("260000000"));
     assert_eq!(error(plan("lines:f", "1", "none", "none")), "payload file f has not been read");
+    for (size, body) in [
+        (SizePlan::List(vec![]), BodyPlan::Zeros),
+        (SizePlan::Uniform { min: 2, max: 1 }, BodyPlan::Zeros),
+        (SizePlan::Gaussian { mean: 2, sd: f64::NAN }, BodyPlan::Zeros),
+        (SizePlan::LogNormal { median: 2, sigma: -1.0 }, BodyPlan::Zeros),
+        (SizePlan::Fixed(1), BodyPlan::Pattern(vec![])),
+        (SizePlan::Fixed(1), BodyPlan::Pick(vec![])),
+        (SizePlan::Fixed(1), BodyPlan::Lines(vec![])),
+    ] {
+        assert!(!error(PayloadPlan { size, body, ..PayloadPlan::default() }).is_empty());
+    }
     // The far end of a distribution is cut.
     assert_eq!(prepared("hex", "lognormal:1MB,3", "none", "none").largest() as u64, LARGEST_PAYLOAD);
 }
