@@ -4,8 +4,12 @@
 
 mod arrival;
 mod body;
+mod draw;
+mod drops;
 mod flow;
 mod handover;
+mod ledger;
+mod pacing;
 mod payload;
 mod stamp;
 mod template;
@@ -13,12 +17,15 @@ mod topology;
 
 pub use arrival::{Due, End, Schedule};
 pub use body::Body;
+pub use drops::{DropReport, Drops};
 pub use flow::{Flow, Receipt};
 pub use handover::HandOver;
+pub use ledger::{Expectation, Ledger, Seen, TopicLayout};
+pub use pacing::{Pace, Pacer, Pacing, PacingError};
 pub use payload::{
     BodyPlan, Encoding, FieldTemplate, FileKind, LARGEST_PAYLOAD, NumberKind, NumberRange, PayloadError,
     PayloadOf, PayloadPlan, PayloadStamp, Payloads, SizePlan,
 };
 pub use stamp::{STAMP_LEN, Stamp};
-pub use template::{Template, TemplateError, Values};
+pub use template::{Name, Template, TemplateError, Values};
 pub use topology::{Role, Routes, Split, SplitError};

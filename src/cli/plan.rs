@@ -3,7 +3,7 @@
 use super::Usage;
 use super::args::{ArrivalArg, RateArg, RunArgs, TopologyArg};
 use crate::clock::{MICROSECOND, Nanos, SECOND};
-use crate::load::{STAMP_LEN, Split, Values};
+use crate::load::{Name, STAMP_LEN, Split, Values};
 use crate::record::{Arrival, Plan, Schedule, Topology};
 use crate::run;
 use crate::units::Span;
@@ -192,8 +192,17 @@ fn check(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
 }
 
 fn check_topic(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
-    let values =
-        Values { prefix: &plan.client_id_prefix, index: plan.clients, pair: plan.clients, run_id: u32::MAX };
+    let template = &args.topic;
+    if template.is_per_message() || template.is_modular() {
+        return Err(Usage(format!(
+            "--topic {template}: a topic of this command is the same for all messages of a client and not \
+             shared by index; %n, [..], <..> and %i{{m}} are for `publish`"
+        )));
+    }
+    let client = Name::Numbered { prefix: &plan.client_id_prefix, index: plan.clients };
+    let total = plan.msg_count.unwrap_or(0);
+    let (index, pair) = (plan.clients, plan.clients);
+    let values = Values { client, index, pair, run_id: u32::MAX, sequence: 0, total, seed: 0 };
     let mut topic = String::new();
     args.topic.render(&values, &mut topic).expect("writing to a string");
     wire::topic::valid_name(&topic).map_err(|error| Usage(format!("--topic {}: {error}", args.topic)))
@@ -270,6 +279,10 @@ mod tests {
             ("--clean-session false", &["--clientid"]),
             ("-t a/#", &["plain topics"]),
             ("-t %x", &["`%x`"]),
+            ("-t a/%n", &["a/%n", "`publish`"]),
+            ("-t a/[b,c]", &["a/[b,c]", "`publish`"]),
+            ("-t a/<b,c>", &["a/<b,c>", "`publish`"]),
+            ("-t a/%i{4}", &["a/%i{4}", "`publish`"]),
             ("--embedded -H x", &["cannot be used with"]),
             ("--password-file x", &["--username"]),
             ("--topology idle -n 5", &["idle"]),

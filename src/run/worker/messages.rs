@@ -4,7 +4,7 @@ use super::{Clients, Phase, Shared, Step};
 use crate::client::Outgoing;
 use crate::clock::Nanos;
 use crate::engine::{Conn, Io};
-use crate::load::{Receipt, Role, STAMP_LEN, Stamp, Values};
+use crate::load::{Name, Receipt, Role, STAMP_LEN, Stamp, Values};
 use crate::record::Schedule as Pace;
 use crate::run::link::Tally;
 use crate::stats::{Histogram, Latencies};
@@ -172,10 +172,14 @@ impl Shared {
     /// Appends the topic of publisher `number`.
     pub fn render_topic(&self, number: u32, out: &mut String) {
         let values = Values {
-            prefix: &self.spec.plan.client_id_prefix,
+            client: Name::Numbered { prefix: &self.spec.plan.client_id_prefix, index: number },
             index: number,
             pair: self.routes.group(number),
             run_id: self.run_id,
+            // Templates with fields that differ from message to message are turned away by the command line.
+            sequence: 0,
+            total: self.spec.plan.msg_count.unwrap_or(0),
+            seed: 0,
         };
         self.spec.topic.render(&values, out).expect("writing to a string");
     }
