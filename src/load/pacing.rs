@@ -141,8 +141,10 @@ impl Pacing {
                 let seconds = |nanos: Nanos| nanos as f64 / SECOND as f64;
                 let fast = fast_per_s * seconds(length);
                 let each = fast + slow_per_s * seconds(period - length);
-                let periods = (number as f64 / each).floor();
-                let rest = number as f64 - periods * each;
+                // A message at a boundary belongs to the period that begins there, rounding or not.
+                let periods = number as f64 / each;
+                let periods = (periods * (1.0 + 4.0 * f64::EPSILON) + 1e-9).floor();
+                let rest = (number as f64 - periods * each).max(0.0);
                 let within = if rest < fast || slow_per_s == 0.0 {
                     rest / fast_per_s
                 } else {

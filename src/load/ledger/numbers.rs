@@ -24,6 +24,8 @@ impl Bits {
     fn insert(&mut self, number: u64) -> bool {
         let (word, bit) = ((number / 64) as usize, 1 << (number % 64));
         if word >= self.0.len() {
+            // Doubles, but to no more than a page.
+            self.0.reserve_exact((word + 1).next_power_of_two() - self.0.len());
             self.0.resize(word + 1, 0);
         }
         let new = self.0[word] & bit == 0;
@@ -33,6 +35,12 @@ impl Bits {
 
     fn contains(&self, number: u64) -> bool {
         self.0.get((number / 64) as usize).is_some_and(|word| word & (1 << (number % 64)) != 0)
+    }
+
+    /// The last number that is in. There is one: pages begin with a number.
+    fn highest(&self) -> u64 {
+        let (last, words) = self.0.split_last().expect("a page has a number");
+        words.len() as u64 * 64 + u64::from(last.ilog2())
     }
 
     /// How many numbers in a row from `first` on are in.
@@ -92,7 +100,7 @@ impl Numbers {
     pub fn missing(&self, last: u64) -> impl Iterator<Item = u64> {
         let is_in =
             |number: u64| self.beyond.get(&(number / PAGE)).is_some_and(|bits| bits.contains(number % PAGE));
-        (self.through.saturating_add(1)..=last).filter(move |&number| !is_in(number))
+        (self.through..=last).skip(1).filter(move |&number| !is_in(number))
     }
 
     /// Moves `through` over what is in without a gap, and lets go of the pages beneath it.
@@ -100,19 +108,22 @@ impl Numbers {
         while let Some(first) = self.beyond.first_entry() {
             // In u128: the last number of all has a successor, too.
             let next = u128::from(self.through) + 1;
-            let page = u128::from(*first.key()) * u128::from(PAGE);
-            if page + u128::from(PAGE) <= next {
+            let start = u128::from(*first.key()) * u128::from(PAGE);
+            if start + u128::from(first.get().highest()) < next {
                 first.remove();
                 continue;
             }
-            if page > next {
-                return;
-            }
-            let run = first.get().run_from((next - page) as u64);
+            let run = if start <= next { first.get().run_from((next - start) as u64) } else { 0 };
             if run == 0 {
                 return;
             }
             self.through += run;
         }
+    }
+
+    /// Pages, and bytes of bits in them.
+    #[cfg(test)]
+    pub fn memory(&self) -> (usize, usize) {
+        (self.beyond.len(), self.beyond.values().map(|bits| bits.0.capacity() * 8).sum())
     }
 }
