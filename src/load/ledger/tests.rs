@@ -154,6 +154,19 @@ fn without_an_expectation_memory_has_a_bound_and_low_gaps_are_given_up() {
 }
 
 #[test]
+fn clients_beyond_all_reason_are_foreign() {
+    let mut ledger = Ledger::new(None);
+    let mut id = String::new();
+    for index in 0..Ledger::CLIENTS {
+        id.clear();
+        id.push_str(&index.to_string());
+        ledger.receive(&id, 1);
+    }
+    assert_eq!([ledger.receive("one more", 1), ledger.receive("0", 2)], [Seen::Foreign, Seen::New]);
+    assert_eq!(ledger.clients(), Ledger::CLIENTS);
+}
+
+#[test]
 fn in_order_no_number_costs_memory() {
     let mut ledger = Ledger::new(None);
     receive_all(&mut ledger, "c-0", 1..=1_000_000);
