@@ -50,6 +50,8 @@ pub enum Seen {
 #[derive(Debug)]
 pub struct Ledger {
     expect: Option<Expectation>,
+    /// Messages of clients beyond these are foreign.
+    most_clients: u64,
     clients: HashMap<String, Client>,
     received_new: u64,
     duplicated: u64,
@@ -69,7 +71,7 @@ impl Ledger {
     /// The most pages of 4096 numbers that a client has without an expectation: 128 KiB of bits.
     pub const PAGES: usize = 256;
 
-    /// The most clients, unless more are expected; messages of further ones are foreign.
+    /// The most clients, or twice those expected where that is more; messages of further ones are foreign.
     pub const CLIENTS: u64 = 1 << 20;
 
     /// The most numbers of duplicates kept for a client.
@@ -80,7 +82,11 @@ impl Ledger {
     pub const MISSING: usize = 1 << 24;
 
     pub fn new(expect: Option<Expectation>) -> Ledger {
-        Ledger { expect, clients: HashMap::new(), received_new: 0, duplicated: 0, complete: 0 }
+        // Twice as many: foreign clients must not keep out those expected.
+        let expected = expect.map_or(0, |expect| expect.clients);
+        let most_clients = Ledger::CLIENTS.max(expected.saturating_mul(2));
+        let clients = HashMap::new();
+        Ledger { expect, most_clients, clients, received_new: 0, duplicated: 0, complete: 0 }
     }
 
     /// Takes note of message `number` (from 1) of `client`.
@@ -92,7 +98,7 @@ impl Ledger {
         let entry = match self.clients.get_mut(client) {
             Some(entry) => entry,
             None => {
-                if self.clients() >= self.most_clients() {
+                if self.clients() >= self.most_clients {
                     return Seen::Foreign;
                 }
                 self.clients.entry(client.to_owned()).or_default()
@@ -109,12 +115,6 @@ impl Ledger {
             self.complete += 1;
         }
         Seen::New
-    }
-
-    fn most_clients(&self) -> u64 {
-        // Twice as many: foreign clients must not keep out those expected.
-        let expected = self.expect.map_or(0, |expect| expect.clients);
-        Ledger::CLIENTS.max(expected.saturating_mul(2))
     }
 
     /// Different messages that came.

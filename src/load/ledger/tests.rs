@@ -155,15 +155,14 @@ fn without_an_expectation_memory_has_a_bound_and_low_gaps_are_given_up() {
 
 #[test]
 fn clients_beyond_all_reason_are_foreign() {
-    let mut ledger = Ledger::new(None);
-    let mut id = String::new();
-    for index in 0..Ledger::CLIENTS {
-        id.clear();
-        id.push_str(&index.to_string());
-        ledger.receive(&id, 1);
-    }
-    assert_eq!([ledger.receive("one more", 1), ledger.receive("0", 2)], [Seen::Foreign, Seen::New]);
-    assert_eq!(ledger.clients(), Ledger::CLIENTS);
+    let mut ledger = Ledger { most_clients: 2, ..Ledger::new(None) };
+    receive_all(&mut ledger, "c-0", [1]);
+    receive_all(&mut ledger, "c-1", [1]);
+    assert_eq!([ledger.receive("c-2", 1), ledger.receive("c-0", 2)], [Seen::Foreign, Seen::New]);
+    assert_eq!(ledger.clients(), 2);
+    // Strangers do not keep out those expected.
+    let most = |clients| expecting(1, clients).most_clients;
+    assert_eq!((most(500), most(3 << 20), most(u64::MAX)), (Ledger::CLIENTS, 6 << 20, u64::MAX));
 }
 
 #[test]
