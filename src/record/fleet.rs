@@ -2,9 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Broker, Counters, Ended, Generator, Latencies, Latency, Machine, Versions};
+use super::{Broker, Counters, Ended, Generator, Latencies, Latency, Machine, Outcome, Versions};
 use crate::clock::Nanos;
 use crate::stats::Moments;
+
+mod outcome;
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
 
 /// Name and version of the format.
 pub const FLEET_SCHEMA: &str = "malaria-bench/fleet/1";
@@ -59,6 +65,33 @@ pub struct FleetRecord {
     pub series: Vec<FleetSecond>,
 }
 
+impl FleetRecord {
+    /// Fills in exit code and reason from everything else.
+    pub fn conclude(&mut self) {
+        let Outcome { exit, reason } = Outcome::of_fleet(self);
+        self.exit_code = exit.code();
+        self.exit_reason = reason;
+    }
+
+    /// From the first message of all publishers to the last acknowledgement of all, in nanoseconds: what a
+    /// rate of the whole fleet is to be taken over. `None` when nothing was sent.
+    pub fn publishing_ns(&self) -> Option<Nanos> {
+        span(self.publishers.iter().map(|publisher| (publisher.first_ns, publisher.active_ns)))
+    }
+
+    /// From the first message of all listeners to the last of all, in nanoseconds; `None` when nothing arrived.
+    pub fn listening_ns(&self) -> Option<Nanos> {
+        span(self.listeners.iter().map(|listener| (listener.first_ns, listener.active_ns)))
+    }
+}
+
+/// What the spans from `first` on, as long as `active`, cover from end to end.
+fn span(spans: impl Iterator<Item = (Option<Nanos>, Nanos)>) -> Option<Nanos> {
+    let ends = spans.filter_map(|(first, active)| Some((first?, first?.saturating_add(active))));
+    let (first, last) = ends.reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))?;
+    Some(last - first)
+}
+
 /// What one publishing client did.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Publisher {
@@ -73,12 +106,22 @@ pub struct Publisher {
     pub acked: u64,
     /// From just before a message was sent to its acknowledgement; empty at QoS 0, which has none.
     pub ack_time: Spread,
+    /// Time of the first message, since the start of the run; null when none was sent.
+    #[serde(default)]
+    pub first_ns: Option<Nanos>,
     /// From the first message to the last acknowledgement (at QoS 0, to the last message), in nanoseconds.
     pub active_ns: Nanos,
     /// Connections established after the first one.
     pub reconnects: u64,
     /// What ended this client before it was done; null when nothing did.
     pub failure: Option<String>,
+}
+
+impl Publisher {
+    /// Messages that were to be seen through: those planned, and without a plan those that came due.
+    pub fn total(&self) -> u64 {
+        self.planned.unwrap_or(self.generated.max(self.sent))
+    }
 }
 
 /// What one subscribing client heard.
@@ -97,6 +140,9 @@ pub struct Listener {
     pub foreign: u64,
     /// Arrivals before everything beneath them: 1 for each message that had come before.
     pub duplicated: u64,
+    /// Time of the first message, since the start of the run; null when none arrived.
+    #[serde(default)]
+    pub first_ns: Option<Nanos>,
     /// From the first message to the last, in nanoseconds.
     pub active_ns: Nanos,
     /// Bytes of payload received.
@@ -122,6 +168,22 @@ pub struct Listener {
     pub ended_by: ListenEnd,
     /// What ended this client before it was done; null when nothing did.
     pub failure: Option<String>,
+}
+
+impl Listener {
+    /// Messages that could be read, those that came again included.
+    pub fn readable(&self) -> u64 {
+        self.received.saturating_sub(self.foreign)
+    }
+
+    /// Whether it has all it was to have: everything expected, or all of its time without an expectation.
+    pub fn is_complete(&self) -> bool {
+        match self.ended_by {
+            ListenEnd::Complete => true,
+            ListenEnd::Quiet | ListenEnd::Duration => self.expected_per_client.is_none(),
+            ListenEnd::Drops | ListenEnd::Interrupted | ListenEnd::Failed => false,
+        }
+    }
 }
 
 /// What a listener has of one publishing client.
@@ -168,6 +230,30 @@ pub struct Spread {
     pub stddev_ns: Option<f64>,
     pub min_ns: Option<Nanos>,
     pub max_ns: Option<Nanos>,
+}
+
+impl Spread {
+    /// Adds the population of `other`, as if both had been counted together, by the method of Chan, Golub and
+    /// LeVeque (1983).
+    pub fn merge(&mut self, other: &Spread) {
+        let (Some(mean), Some(other_mean)) = (self.mean_ns, other.mean_ns) else {
+            if self.mean_ns.is_none() {
+                *self = *other;
+            }
+            return;
+        };
+        let (mine, theirs) = (self.count as f64, other.count as f64);
+        let (all, apart) = ((mine + theirs).max(1.0), other_mean - mean);
+        let squares = |spread: &Spread| spread.stddev_ns.unwrap_or(0.0).powi(2) * spread.count as f64;
+        let squares = squares(self) + squares(other) + apart * apart * mine * theirs / all;
+        *self = Spread {
+            count: self.count + other.count,
+            mean_ns: Some(mean + apart * theirs / all),
+            stddev_ns: Some((squares / all).sqrt()),
+            min_ns: self.min_ns.into_iter().chain(other.min_ns).min(),
+            max_ns: self.max_ns.into_iter().chain(other.max_ns).max(),
+        };
+    }
 }
 
 impl From<&Moments> for Spread {
