@@ -22,6 +22,8 @@ mod tests;
 mod verdict;
 
 pub use exit::{Exit, Outcome};
+#[cfg(test)]
+pub(crate) use fleet::samples as fleet_samples;
 pub use fleet::{FLEET_SCHEMA, FleetRecord, FleetSecond, Heard, ListenEnd, Listener, Publisher, Spread};
 pub use latency::{Latencies, Latency};
 pub use plan::{Arrival, Plan, Schedule, Topology};

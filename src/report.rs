@@ -1,7 +1,10 @@
 //! A finished [`Record`] for people and for machines: the summary on one screen, and JSON.
 
 use crate::record::Record;
+use crate::stats::HistogramError;
 
+mod distribution;
+pub mod fleet;
 mod page;
 mod summary;
 #[cfg(test)]
@@ -29,4 +32,15 @@ pub fn json(record: &Record) -> String {
     let mut text = serde_json::to_string_pretty(record).expect("a record is plain data with string keys");
     text.push('\n');
     text
+}
+
+/// The distribution of every latency of the record as CSV with a header: `latency,quantile,value_ns,count`.
+///
+/// One line for each value that was counted (3 significant digits), ascending: how many samples had it, and the
+/// share (0 to 1) of samples that were not above it. Latencies without samples have no lines.
+///
+/// # Errors
+/// When a histogram of the record is not what it should be.
+pub fn latency_csv(record: &Record) -> Result<String, HistogramError> {
+    distribution::csv(record.latencies.iter())
 }

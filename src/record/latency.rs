@@ -100,6 +100,24 @@ pub struct Latencies {
     pub wake_lag: Latency,
 }
 
+impl Latencies {
+    /// Every latency by its name in the record, in its order.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Latency)> {
+        [
+            ("tcp_connect", &self.tcp_connect),
+            ("connack", &self.connack),
+            ("suback", &self.suback),
+            ("ack_response", &self.ack_response),
+            ("ack_service", &self.ack_service),
+            ("flight_response", &self.flight_response),
+            ("flight_service", &self.flight_service),
+            ("lateness", &self.lateness),
+            ("wake_lag", &self.wake_lag),
+        ]
+        .into_iter()
+    }
+}
+
 impl From<&stats::Latencies> for Latencies {
     fn from(measured: &stats::Latencies) -> Latencies {
         Latencies {

@@ -168,7 +168,7 @@ fn rates(record: &Record, page: &mut Page) {
 }
 
 /// Per cent with two decimals, rounded down: one message short of all is never 100.
-fn floor_percent(part: u64, whole: u64) -> f64 {
+pub(super) fn floor_percent(part: u64, whole: u64) -> f64 {
     (u128::from(part) * 10_000 / u128::from(whole.max(1))) as f64 / 100.0
 }
 
@@ -250,7 +250,7 @@ fn delivery(record: &Record, page: &mut Page) {
 }
 
 /// CONNACK return codes in words (section 3.2.2.3 of MQTT 3.1.1).
-const REFUSALS: [&str; 6] = [
+pub(super) const REFUSALS: [&str; 6] = [
     "with code 0",
     "unacceptable protocol version",
     "identifier rejected",

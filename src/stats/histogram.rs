@@ -112,6 +112,14 @@ impl Histogram {
         self.count() == 0
     }
 
+    /// Every value that was counted, ascending, with how often; right to 3 digits.
+    pub fn values(&self) -> impl Iterator<Item = (Nanos, u64)> {
+        let counted = self.counts.iter().filter(|counts| !counts.is_empty());
+        counted
+            .flat_map(|counts| counts.iter_recorded())
+            .map(|at| (at.value_iterated_to(), at.count_at_value()))
+    }
+
     /// Forgets all counts and keeps the memory.
     pub fn clear(&mut self) {
         self.overflow = 0;

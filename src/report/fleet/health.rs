@@ -1,0 +1,104 @@
+//! What is ours, below malaria's figures: times from the schedule, connections, the generator, the result.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use super::lines::{Lines, counted};
+use super::publish::self_check;
+use super::{LISTED, NOTHING, PERCENTILES};
+use crate::record::{Exit, FleetRecord, Latency};
+use crate::report::summary::REFUSALS;
+use crate::units;
+
+pub fn write(record: &FleetRecord, lines: &mut Lines) {
+    if !record.publishers.is_empty() {
+        times(record, lines);
+        if !record.listeners.is_empty() {
+            self_check(record, lines);
+        }
+    }
+    connections(record, lines);
+    failures(record, lines);
+    generator(record, lines);
+    for warning in record.warnings.iter().take(LISTED) {
+        lines.line(&format!("Warning: {warning}"));
+    }
+    lines.more_of(record.warnings.len(), "warnings");
+    let exit = Exit::from_code(record.exit_code).name();
+    lines.line(&format!("Result: {exit}, exit code {}: {}", record.exit_code, record.exit_reason));
+}
+
+fn times(record: &FleetRecord, lines: &mut Lines) {
+    let rows = [
+        ("Response time from the intended send time", &record.latencies.ack_response),
+        ("Lateness of sending", &record.latencies.lateness),
+        ("Round trips of requests", &record.round_trip),
+    ];
+    for (name, latency) in rows.into_iter().filter(|(_, latency)| latency.count > 0) {
+        lines.line(&format!("{name}: {}", quantiles(latency)));
+    }
+}
+
+/// `p50 1.20 ms, p90 3.10 ms, p99 -, p99.9 -, max 4.00 ms`
+fn quantiles(latency: &Latency) -> String {
+    let all = PERCENTILES.iter().map(|(name, of, _)| (*name, of(latency))).chain([("max", latency.max_ns)]);
+    let cells = all.map(|(name, ns)| format!("{name} {}", ns.map_or(NOTHING.to_owned(), units::latency)));
+    cells.collect::<Vec<_>>().join(", ")
+}
+
+fn connections(record: &FleetRecord, lines: &mut Lines) {
+    let counts = &record.counts;
+    let grouped = units::grouped;
+    lines.line(&format!(
+        "Connections: {} of {} established, {} lost, {} reconnects",
+        grouped(counts.connections_established),
+        grouped(counts.connections_asked),
+        grouped(counts.connections_lost),
+        grouped(counts.reconnects)
+    ));
+    let others = [("by TCP", counts.refused_tcp), ("timed out", counts.connect_timeouts)];
+    let attempts: Vec<String> = REFUSALS
+        .into_iter()
+        .zip(counts.refused)
+        .chain(others)
+        .filter(|(_, count)| *count > 0)
+        .map(|(why, count)| format!("{why} {}", grouped(count)))
+        .collect();
+    if !attempts.is_empty() {
+        lines.line(&format!("Attempts refused: {}", attempts.join(", ")));
+    }
+}
+
+/// Each failure once, with how many clients had it; the most frequent ones first.
+fn failures(record: &FleetRecord, lines: &mut Lines) {
+    let publishers = record.publishers.iter().filter_map(|publisher| publisher.failure.as_deref());
+    let listeners = record.listeners.iter().filter_map(|listener| listener.failure.as_deref());
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for failure in publishers.chain(listeners) {
+        *counts.entry(failure).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(failure, count)| (Reverse(*count), *failure));
+    for (failure, count) in counts.iter().take(LISTED) {
+        lines.line(&format!("Failure of {}: {failure}", counted(*count, "client")));
+    }
+    lines.more_of(counts.len(), "failures");
+}
+
+fn generator(record: &FleetRecord, lines: &mut Lines) {
+    let health = &record.generator;
+    let cpu = (health.user_cpu_ns + health.system_cpu_ns) as f64;
+    let share = (record.elapsed_ns > 0).then(|| cpu * 100.0 / record.elapsed_ns as f64);
+    let busiest = health.busiest_cpu();
+    let lag = record.latencies.wake_lag.tail();
+    let items: Vec<String> = [
+        share.map(|share| format!("{share:.1} % of one core")),
+        busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {:.1} %", share * 100.0)),
+        lag.map(|tail| format!("wake-up lag {} {}", tail.name, units::latency(tail.ns))),
+        Some(format!("{:.2} secs in all", record.elapsed_ns as f64 / 1e9)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    lines.line(&format!("Generator: {}", items.join(", ")));
+}
