@@ -19,9 +19,11 @@ pub mod load;
 // Floor 4
 pub mod engine;
 // Floor 5
+pub mod fleet;
 pub mod reflector;
 pub mod run;
 // Floor 6
+pub mod gate;
 pub mod report;
 // Floor 7
 pub mod cli;

@@ -26,6 +26,6 @@ pub use payload::{
     BodyPlan, Encoding, FieldTemplate, FileKind, LARGEST_PAYLOAD, NumberKind, NumberRange, PayloadError,
     PayloadOf, PayloadPlan, PayloadStamp, Payloads, SizePlan,
 };
-pub use stamp::{STAMP_LEN, Stamp};
+pub use stamp::{STAMP_LEN, Stamp, run_id};
 pub use template::{Name, Template, TemplateError, Values};
 pub use topology::{Role, Routes, Split, SplitError};

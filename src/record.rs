@@ -11,7 +11,9 @@ use crate::clock::Nanos;
 pub use crate::cpu::Machine;
 pub use crate::stats::Counters;
 
+mod bounds;
 mod exit;
+mod finished;
 mod fleet;
 mod latency;
 mod plan;
@@ -21,7 +23,9 @@ pub(crate) mod samples;
 mod tests;
 mod verdict;
 
+pub use bounds::{Amount, BoundResult, BoundState};
 pub use exit::{Exit, Outcome};
+pub use finished::Finished;
 #[cfg(test)]
 pub(crate) use fleet::samples as fleet_samples;
 pub use fleet::{FLEET_SCHEMA, FleetRecord, FleetSecond, Heard, ListenEnd, Listener, Publisher, Spread};
@@ -79,6 +83,9 @@ pub struct Record {
     pub generator: Generator,
     /// One entry for each second of the run, in order.
     pub series: Vec<Second>,
+    /// The bounds it had to keep, as asked; empty where none was.
+    #[serde(default)]
+    pub bounds: Vec<BoundResult>,
 }
 
 /// Messages by when they were sent, acknowledged and delivered, not by when they were intended: of the measure
@@ -252,8 +259,10 @@ impl Generator {
 pub enum RecordError {
     #[error("not a record: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("the record's schema is `{found}`; this version reads `{SCHEMA}`")]
-    Schema { found: String },
+    #[error("not a record: it has neither `schema` nor `malaria_bench`")]
+    Absent,
+    #[error("the record's schema is `{found}`; this version reads `{reads}`")]
+    Schema { found: String, reads: &'static str },
 }
 
 impl Record {
@@ -269,7 +278,7 @@ impl Record {
         // another schema may have any shape, so its name is looked at first
         let Header { schema } = serde_json::from_str(text)?;
         if schema != SCHEMA {
-            return Err(RecordError::Schema { found: schema });
+            return Err(RecordError::Schema { found: schema, reads: SCHEMA });
         }
         Ok(serde_json::from_str(text)?)
     }

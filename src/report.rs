@@ -1,10 +1,15 @@
-//! A finished [`Record`] for people and for machines: the summary on one screen, and JSON.
+//! A finished [`Record`] for people and for machines: the summary on one screen, and JSON; and several
+//! finished runs beside each other.
 
-use crate::record::Record;
+use crate::record::{Finished, Record};
 use crate::stats::HistogramError;
+use digest::Digest;
 
+mod compare;
+mod digest;
 mod distribution;
 pub mod fleet;
+mod html;
 mod page;
 mod summary;
 #[cfg(test)]
@@ -14,6 +19,24 @@ mod tests;
 const WIDEST: usize = 100;
 /// Narrowest summary, in columns.
 const NARROWEST: usize = 32;
+/// Widest comparison, in columns: a table of that many figures is read along its rows.
+const WIDEST_TABLE: usize = 160;
+
+/// A finished run and what it is called in a report.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Run {
+    pub label: String,
+    pub record: Finished,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+#[error("{label}: {source}")]
+pub struct ReportError {
+    /// Of the run that is to blame.
+    label: String,
+    source: HistogramError,
+}
 
 /// The summary: the verdict first, then what was asked, rates, latencies, delivery, connections, the
 /// generator's health and warnings.
@@ -43,4 +66,40 @@ pub fn json(record: &Record) -> String {
 /// When a histogram of the record is not what it should be.
 pub fn latency_csv(record: &Record) -> Result<String, HistogramError> {
     distribution::csv(record.latencies.iter())
+}
+
+/// The distributions of several runs as CSV with a header: `run,latency,quantile,value_ns,count`, the lines of
+/// each run as those of [`latency_csv`] behind its label, and at last those of all runs together, their
+/// histograms merged, as the run `total`.
+///
+/// # Errors
+/// When a histogram of a record is not what it should be.
+pub fn runs_csv(runs: &[Run]) -> Result<String, ReportError> {
+    distribution::csv_of_runs(runs)
+}
+
+/// Several runs as a table with one row for each: what was achieved in messages per second, latencies, losses,
+/// verdict. Lines have at most `width` columns (taken as 32 to 160), unless labels are longer; what does not
+/// fit is left out, the least telling columns first.
+///
+/// # Errors
+/// When a histogram of a record is not what it should be.
+pub fn comparison(runs: &[Run], width: usize, color: bool) -> Result<String, ReportError> {
+    let mut page = page::Page::new(width.clamp(NARROWEST, WIDEST_TABLE), color);
+    compare::write(&digests(runs)?, &mut page);
+    Ok(page.into_text())
+}
+
+/// Several runs as a page of HTML that needs nothing else: no script, no font, no image from anywhere. Charts
+/// are SVG within it. It has light and dark colours, and prints.
+///
+/// # Errors
+/// When a histogram of a record is not what it should be.
+pub fn html(runs: &[Run]) -> Result<String, ReportError> {
+    html::page(&digests(runs)?)
+}
+
+fn digests(runs: &[Run]) -> Result<Vec<Digest<'_>>, ReportError> {
+    let blame = |run: &Run, source| ReportError { label: run.label.clone(), source };
+    runs.iter().map(|run| Digest::of(run).map_err(|error| blame(run, error))).collect()
 }

@@ -10,6 +10,7 @@ mod link;
 mod target;
 mod worker;
 
+pub use crate::load::run_id;
 pub use conductor::{Progress, run};
 pub use layout::Layout;
 pub use target::{Target, TargetError, resolve};
@@ -111,12 +112,6 @@ impl Spec {
         };
         Some(Schedule::new(arrival, numbers, self.plan.publishers, rate_per_s, end, self.plan.seed))
     }
-}
-
-/// The run id that follows from a seed, so that equal plans give equal bytes.
-pub fn run_id(seed: u64) -> u32 {
-    use rand::RngExt;
-    crate::seed::stream(seed, "run id", 0).random()
 }
 
 fn qos(level: u8) -> QoS {

@@ -48,6 +48,10 @@ latencies! {
     connack,
     /// From the hand-over of SUBSCRIBE to its SUBACK.
     suback,
+    /// From the hand-over of UNSUBSCRIBE to its UNSUBACK.
+    unsuback,
+    /// From the hand-over of DISCONNECT to the end of the connection by the broker [MQTT-3.14.4-3].
+    disconnect,
     /// Response time of acknowledgements: from the intended send time to PUBACK (QoS 1) or PUBCOMP (QoS 2).
     ack_response,
     /// Service time of acknowledgements: from the hand-over to the kernel to PUBACK or PUBCOMP.
@@ -137,6 +141,8 @@ mod tests {
             &mut one.tcp_connect,
             &mut one.connack,
             &mut one.suback,
+            &mut one.unsuback,
+            &mut one.disconnect,
             &mut one.ack_response,
             &mut one.ack_service,
             &mut one.flight_response,
@@ -152,7 +158,7 @@ mod tests {
         let mut two = one.clone();
         two.merge(&one);
         let counts: Vec<_> = two.iter().map(|(_, h)| (h.count(), h.max())).collect();
-        assert_eq!(counts, (1..=9).map(|max| (2, max)).collect::<Vec<_>>());
+        assert_eq!(counts, (1..=11).map(|max| (2, max)).collect::<Vec<_>>());
         assert_eq!(two.iter().next().map(|(name, _)| name), Some("tcp_connect"));
         two.clear();
         assert!(two.iter().all(|(_, h)| h.is_empty()));

@@ -6,9 +6,11 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use malaria_bench::clock::{MICROSECOND, MILLISECOND, Nanos, SECOND};
+use malaria_bench::load::{Name, PayloadOf, PayloadPlan, Payloads, Template, Values};
 use malaria_bench::record::{Arrival, Phase, Plan, Schedule, Topology};
 use malaria_bench::reflector::{Config, Reflector, WorkerPlacement};
 use malaria_bench::run::{self, Progress, Spec};
@@ -63,8 +65,61 @@ unsafe impl GlobalAlloc for Counting {
 /// What a worker may allocate in a second: its report (a channel allocates a block now and then).
 const PER_SECOND: u64 = 4;
 
+/// The tests share the counter.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Topics and payloads of the malaria commands: writing a message, stamp and number and all.
+#[test]
+fn no_topic_or_payload_costs_an_allocation() {
+    let _turn = TURN.lock().unwrap();
+    let kinds = [
+        ("hex", "malaria"),
+        ("zeros", "none"),
+        ("random", "own"),
+        ("text", "ms:;"),
+        ("pick:one,two,three", "seq"),
+        ("pattern:0123456789", "binary:ms+seq"),
+        ("message-from", "none"),
+        ("int:0..100", "malaria"),
+        ("binary-double:0..1", "flags"),
+        (r#"json:{"id":"%{uuid}","n":%{seq},"x":%{float:-1..1},"w":%{ms}}"#, "none"),
+    ];
+    for (body, stamp) in kinds {
+        let plan = PayloadPlan {
+            body: body.parse().unwrap(),
+            stamp: stamp.parse().unwrap(),
+            ..PayloadPlan::default()
+        };
+        let payloads = Payloads::prepare(plan, 1).unwrap_or_else(|error| panic!("{body}: {error}"));
+        let topic: Template = "load/%c/%i{4}/[a,b]/<x,y>/%n/%N".parse().unwrap();
+        let render = move || {
+            let (mut payload, mut name) = (Vec::with_capacity(payloads.room()), String::with_capacity(1000));
+            WATCHED.store(true, Ordering::Relaxed);
+            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            for sequence in 1..=10_000 {
+                payload.clear();
+                name.clear();
+                let of =
+                    PayloadOf { client: 7, client_id: "c-7", sequence, total: 10_000, unix_ns: sequence };
+                payloads.write(&of, &mut payload);
+                let client = Name::Given("c-7");
+                let values =
+                    Values { client, index: 7, pair: 0, run_id: 0, sequence, total: 10_000, seed: 1 };
+                topic.render(&values, &mut name).unwrap();
+            }
+            let count = ALLOCATIONS.load(Ordering::Relaxed) - before;
+            WATCHED.store(false, Ordering::Relaxed);
+            assert!(name.len() > 20);
+            count
+        };
+        let thread = std::thread::Builder::new().name("worker-text".into()).spawn(render).unwrap();
+        assert_eq!(thread.join().unwrap(), 0, "{body} after {stamp}");
+    }
+}
+
 #[test]
 fn no_message_costs_an_allocation() {
+    let _turn = TURN.lock().unwrap();
     let reflector = Reflector::start(Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         workers: vec![WorkerPlacement::default()],

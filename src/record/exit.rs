@@ -1,4 +1,4 @@
-use super::{Ended, Record, Verdict};
+use super::{Ended, Record, Verdict, bounds};
 use crate::units;
 
 #[cfg(test)]
@@ -22,12 +22,14 @@ pub enum Exit {
     Delivery = 5,
     /// The generator did not keep up with itself.
     GeneratorLimited = 6,
+    /// A bound of `--require` did not hold.
+    Bounds = 7,
     /// Interrupted by a signal.
     Interrupted = 130,
 }
 
 impl Exit {
-    const ALL: [Exit; 8] = [
+    const ALL: [Exit; 9] = [
         Exit::Clean,
         Exit::Internal,
         Exit::Usage,
@@ -35,6 +37,7 @@ impl Exit {
         Exit::Broker,
         Exit::Delivery,
         Exit::GeneratorLimited,
+        Exit::Bounds,
         Exit::Interrupted,
     ];
 
@@ -47,6 +50,17 @@ impl Exit {
         self as u8
     }
 
+    /// The one that counts of two: an internal fault or an interrupt, then the lowest code, and clean last.
+    pub fn graver(self, other: Exit) -> Exit {
+        let rank = |exit: Exit| match exit {
+            Exit::Internal => (0, 0),
+            Exit::Interrupted => (1, 0),
+            Exit::Clean => (3, 0),
+            fault => (2, fault.code()),
+        };
+        if rank(other) < rank(self) { other } else { self }
+    }
+
     /// One or two words: `generator-limited`.
     pub fn name(self) -> &'static str {
         match self {
@@ -57,6 +71,7 @@ impl Exit {
             Exit::Broker => "broker",
             Exit::Delivery => "delivery",
             Exit::GeneratorLimited => "generator-limited",
+            Exit::Bounds => "bounds",
             Exit::Interrupted => "interrupted",
         }
     }
@@ -73,7 +88,8 @@ pub struct Outcome {
 
 impl Outcome {
     /// Of a record whose verdict and everything before is filled in. An internal fault and an interrupt go
-    /// before everything; of the others the lowest code that applies wins.
+    /// before everything; of the others the lowest code that applies wins. So a bound is looked at last: the
+    /// figures of a generator that did not keep up neither keep nor break one.
     pub fn of(record: &Record) -> Outcome {
         let ended = |exit| {
             let reason = record.partial_reason.clone().unwrap_or_else(|| Exit::name(exit).to_owned());
@@ -98,6 +114,9 @@ impl Outcome {
         if record.verdict == Verdict::GeneratorLimited {
             let reason = "the generator was the bottleneck".to_owned();
             return Outcome { exit: Exit::GeneratorLimited, reason };
+        }
+        if let Some(reason) = bounds::broken(&record.bounds) {
+            return Outcome { exit: Exit::Bounds, reason };
         }
         Outcome { exit: Exit::Clean, reason: "everything asked was done and delivered".to_owned() }
     }

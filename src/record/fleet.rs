@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Broker, Counters, Ended, Generator, Latencies, Latency, Machine, Outcome, Versions};
+use super::{
+    BoundResult, Broker, Counters, Ended, Generator, Latencies, Latency, Machine, Outcome, Versions,
+};
 use crate::clock::Nanos;
 use crate::stats::Moments;
 
@@ -63,6 +65,9 @@ pub struct FleetRecord {
     pub listeners: Vec<Listener>,
     /// One entry for each second of the run.
     pub series: Vec<FleetSecond>,
+    /// The bounds it had to keep, as asked; empty where none was.
+    #[serde(default)]
+    pub bounds: Vec<BoundResult>,
 }
 
 impl FleetRecord {
@@ -134,6 +139,10 @@ pub struct Listener {
     pub expected_per_client: Option<u64>,
     /// Publishing clients that were expected; null without an expectation.
     pub expected_clients: Option<u64>,
+    /// Messages that were expected in all: from a count, or because the publishers of the same run sent them.
+    /// Null without an expectation.
+    #[serde(default)]
+    pub expected_messages: Option<u64>,
     /// Messages that arrived, duplicates and foreign ones included, `$SYS` not.
     pub received: u64,
     /// Of those, messages whose topic or payload could not be read.
@@ -180,7 +189,7 @@ impl Listener {
     pub fn is_complete(&self) -> bool {
         match self.ended_by {
             ListenEnd::Complete => true,
-            ListenEnd::Quiet | ListenEnd::Duration => self.expected_per_client.is_none(),
+            ListenEnd::Quiet | ListenEnd::Duration => self.expected_messages.is_none(),
             ListenEnd::Drops | ListenEnd::Interrupted | ListenEnd::Failed => false,
         }
     }
@@ -198,7 +207,8 @@ pub struct Heard {
     pub duplicate: u64,
     /// Numbers of the messages that came more than once, ascending, at most 1,000 of them.
     pub duplicate_ids: Vec<u64>,
-    /// Numbers of the messages that are missing, ascending, complete.
+    /// Numbers of the messages that are missing, ascending: all of them, up to 16,777,216 over all clients of a
+    /// listener. `expected` less `actual` is how many there are.
     pub missing: Vec<u64>,
 }
 

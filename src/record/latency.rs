@@ -85,6 +85,10 @@ pub struct Latencies {
     pub connack: Latency,
     /// From SUBSCRIBE to SUBACK.
     pub suback: Latency,
+    /// From UNSUBSCRIBE to UNSUBACK; empty where nobody unsubscribes.
+    pub unsuback: Latency,
+    /// From DISCONNECT to the broker's end of the connection; empty where that is not waited for.
+    pub disconnect: Latency,
     /// Response time of acknowledgements: PUBACK (QoS 1) or PUBCOMP (QoS 2). A message that was given up
     /// without one counts with the time it had waited by then.
     pub ack_response: Latency,
@@ -124,6 +128,8 @@ impl From<&stats::Latencies> for Latencies {
             tcp_connect: (&measured.tcp_connect).into(),
             connack: (&measured.connack).into(),
             suback: (&measured.suback).into(),
+            unsuback: (&measured.unsuback).into(),
+            disconnect: (&measured.disconnect).into(),
             ack_response: (&measured.ack_response).into(),
             ack_service: (&measured.ack_service).into(),
             flight_response: (&measured.flight_response).into(),

@@ -50,6 +50,7 @@ fn make_clean() -> Record {
             enters: 61_234,
         },
         series: (1..=3).map(second).collect(),
+        bounds: vec![],
     };
     record.conclude();
     record
@@ -139,6 +140,8 @@ fn latencies() -> stats::Latencies {
         tcp_connect: ramp(2_000, 20 * MICROSECOND, 900 * MICROSECOND),
         connack: ramp(2_000, 30 * MICROSECOND, 1_200 * MICROSECOND),
         suback: ramp(1_000, 25 * MICROSECOND, 800 * MICROSECOND),
+        unsuback: ramp(1_000, 24 * MICROSECOND, 700 * MICROSECOND),
+        disconnect: ramp(2_000, 26 * MICROSECOND, 950 * MICROSECOND),
         ack_response: ramp(200_000, 15 * MICROSECOND, 420 * MICROSECOND),
         ack_service: ramp(200_000, 12 * MICROSECOND, 350 * MICROSECOND),
         flight_response: ramp(200_000, 18 * MICROSECOND, 2 * MILLISECOND),

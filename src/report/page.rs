@@ -127,7 +127,7 @@ impl Page {
         let labels = rows.iter().chain([&title]).map(|label| label.chars().count()).max().unwrap_or(0);
         let beside = self.width >= BESIDE;
         let gap = if beside { GAP } else { 1 };
-        let labels = if beside { LABELS - GAP } else { labels };
+        let labels = if beside { labels.max(LABELS - GAP) } else { labels };
         let columns = fitting(columns, self.width.saturating_sub(labels), gap);
         let mut table = Table::new();
         table

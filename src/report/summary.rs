@@ -3,7 +3,7 @@
 use super::page::{Column, Page, Tint};
 use crate::clock::Nanos;
 use crate::cpu;
-use crate::record::{Exit, Latency, Phase, Plan, Record, Schedule, Throughput, Topology, Verdict};
+use crate::record::{Counters, Exit, Latency, Phase, Plan, Record, Schedule, Throughput, Topology, Verdict};
 use crate::units::{self, Rate, Size, Span};
 
 /// Most warnings shown; the rest is in the record.
@@ -29,7 +29,8 @@ pub fn write(record: &Record, page: &mut Page) {
     warnings(record, page);
 }
 
-fn verdict(record: &Record, page: &mut Page) {
+/// The verdict in a line, and how it is to be taken.
+pub(super) fn headline(record: &Record) -> (String, Tint) {
     let (name, tint) = match record.verdict {
         Verdict::Clean => ("CLEAN", Tint::Good),
         Verdict::BrokerLimited => ("BROKER-LIMITED", Tint::Warning),
@@ -40,6 +41,7 @@ fn verdict(record: &Record, page: &mut Page) {
         Exit::Clean | Exit::GeneratorLimited => None,
         Exit::Broker => Some("BROKER FAULT"),
         Exit::Delivery => Some("DELIVERY FAULT"),
+        Exit::Bounds => Some("BOUNDS BROKEN"),
         Exit::Interrupted => Some("INTERRUPTED"),
         Exit::Internal | Exit::Usage | Exit::Environment => Some("FAILED"),
     };
@@ -51,22 +53,42 @@ fn verdict(record: &Record, page: &mut Page) {
         headline.push(format!("exit code {}", record.exit_code));
     }
     let tint = if fault.is_some() || record.partial { Tint::Bad } else { tint };
-    page.headline(&headline.join(", "), tint);
+    (headline.join(", "), tint)
+}
+
+/// Why the verdict is what it is, in sentences.
+pub(super) fn reasons(record: &Record) -> Vec<String> {
+    let mut reasons = Vec::new();
     if let Some(reason) = record.partial_reason.as_ref().filter(|_| record.partial) {
-        page.note(&format!("partial: {reason}"));
+        reasons.push(format!("partial: {reason}"));
     }
     // an exit that the verdict or the partial reason explains is not explained twice
     let explained = record.partial_reason.as_ref() == Some(&record.exit_reason)
         || record.exit_code == Exit::GeneratorLimited.code();
     if record.exit_code != 0 && !explained {
-        page.note(&record.exit_reason);
+        reasons.push(record.exit_reason.clone());
     }
-    for reason in &record.verdict_reasons {
-        page.note(reason);
+    reasons.extend(record.verdict_reasons.iter().cloned());
+    reasons
+}
+
+fn verdict(record: &Record, page: &mut Page) {
+    let (headline, tint) = headline(record);
+    page.headline(&headline, tint);
+    for reason in reasons(record) {
+        page.note(&reason);
     }
 }
 
 fn asked(record: &Record, page: &mut Page) {
+    for (at, line) in plan(record).iter().enumerate() {
+        page.paragraph(if at == 0 { "asked" } else { "" }, line);
+    }
+    page.paragraph("broker", &broker(record));
+}
+
+/// What was asked: who, what, for how long.
+pub(super) fn plan(record: &Record) -> Vec<String> {
     let plan = &record.plan;
     let clients = units::grouped(plan.clients.into());
     let roles = match plan.topology {
@@ -77,23 +99,27 @@ fn asked(record: &Record, page: &mut Page) {
             units::grouped(plan.subscribers.into())
         ),
     };
-    page.paragraph("asked", &format!("{clients} clients, {roles}"));
+    let mut lines = vec![format!("{clients} clients, {roles}")];
     if plan.schedule != Schedule::None {
-        page.paragraph("", &messages(plan));
+        lines.push(messages(plan));
     }
-    page.paragraph("", &durations(plan));
+    lines.push(durations(plan));
+    lines
+}
+
+/// What was measured.
+pub(super) fn broker(record: &Record) -> String {
     let addresses = some_of(&record.broker.addresses);
-    let broker = match (record.broker.embedded, record.broker.cpus.as_slice()) {
+    match (record.broker.embedded, record.broker.cpus.as_slice()) {
         (true, []) => format!("embedded reflector at {addresses}, on the generator's CPUs"),
         (true, cpus) => format!("embedded reflector at {addresses}, on CPU {}", cpu::list(cpus)),
-        (false, _) if addresses.is_empty() => some_of(&plan.hosts),
+        (false, _) if addresses.is_empty() => some_of(&record.plan.hosts),
         (false, _) => addresses,
-    };
-    page.paragraph("broker", &broker);
+    }
 }
 
 /// The first three, and how many more there are.
-fn some_of(names: &[String]) -> String {
+pub(super) fn some_of(names: &[String]) -> String {
     let (shown, more) = names.split_at(names.len().min(3));
     match more.len() {
         0 => shown.join(", "),
@@ -131,8 +157,17 @@ fn durations(plan: &Plan) -> String {
     format!("warm-up {}, {measure}, drain {}", span(plan.warmup_ns), span(plan.drain_ns))
 }
 
-/// What was asked beside what was done, in messages per second of the measure phase.
-fn rates(record: &Record, page: &mut Page) {
+/// Messages that were to be done, those that were in the end, and those that were within the measure phase.
+pub(super) struct Done {
+    pub what: &'static str,
+    /// `None` in a closed loop, where as many are offered as are done.
+    pub offered: Option<u64>,
+    pub counted: u64,
+    pub achieved: u64,
+}
+
+/// What was asked beside what was done.
+pub(super) fn done(record: &Record) -> Vec<Done> {
     let counts = &record.counts;
     let open = matches!(record.plan.schedule, Schedule::Open { .. });
     // A count of messages is over when the last is due, so what follows belongs to it.
@@ -141,30 +176,43 @@ fn rates(record: &Record, page: &mut Page) {
         None => record.throughput,
     };
     let due = open.then_some(counts.due);
-    let mut rows = vec![("sent", due, counts.sent, done.sent)];
+    let mut rows = vec![Done { what: "sent", offered: due, counted: counts.sent, achieved: done.sent }];
     if record.plan.qos > 0 {
-        rows.push(("acked", due, counts.acked, done.acked));
+        rows.push(Done { what: "acked", offered: due, counted: counts.acked, achieved: done.acked });
     }
     if record.plan.subscribers > 0 {
-        rows.push(("delivered", Some(counts.expected), counts.delivered, done.delivered));
+        rows.push(Done {
+            what: "delivered",
+            offered: Some(counts.expected),
+            counted: counts.delivered,
+            achieved: done.delivered,
+        });
     }
+    rows
+}
+
+/// What was asked beside what was done, in messages per second of the measure phase.
+fn rates(record: &Record, page: &mut Page) {
+    let rows = done(record);
     let rate = |messages| record.rate_per_s(messages).map_or(NOTHING.to_owned(), units::rate);
-    let offered = rows.iter().map(|row| row.1.map_or("max".to_owned(), rate));
-    let share = |&(_, offered, count, done): &(&str, Option<u64>, u64, u64)| match offered {
+    let offered = rows.iter().map(|row| row.offered.map_or("max".to_owned(), rate));
+    let share = |row: &Done| match row.offered {
         // What is merely on its way when the phase ends is not missing.
-        Some(offered) if offered > 0 && u128::from(done) * 1000 >= u128::from(offered) * 995 => {
-            format!("{:.2} %", floor_percent(count, offered))
+        Some(offered) if offered > 0 && u128::from(row.achieved) * 1000 >= u128::from(offered) * 995 => {
+            format!("{:.2} %", floor_percent(row.counted, offered))
         }
-        Some(offered) if offered > 0 => format!("{:.2} %", floor_percent(done.min(count), offered)),
+        Some(offered) if offered > 0 => {
+            format!("{:.2} %", floor_percent(row.achieved.min(row.counted), offered))
+        }
         _ => NOTHING.to_owned(),
     };
     let columns = vec![
         Column { header: "offered", rank: 0, cells: offered.collect() },
-        Column { header: "achieved", rank: 1, cells: rows.iter().map(|row| rate(row.3)).collect() },
+        Column { header: "achieved", rank: 1, cells: rows.iter().map(|row| rate(row.achieved)).collect() },
         Column { header: "share", rank: 2, cells: rows.iter().map(share).collect() },
     ];
     let span = units::latency(record.span_of(Phase::Measure).unwrap_or(0));
-    page.table(&format!("over {span}"), &rows.iter().map(|row| row.0).collect::<Vec<_>>(), columns);
+    page.table(&format!("over {span}"), &rows.iter().map(|row| row.what).collect::<Vec<_>>(), columns);
 }
 
 /// Per cent with two decimals, rounded down: one message short of all is never 100.
@@ -173,7 +221,7 @@ pub(super) fn floor_percent(part: u64, whole: u64) -> f64 {
 }
 
 /// Each row: its name, its latency, and whether the plan asked for it.
-fn latency_rows(record: &Record) -> Vec<(&'static str, &Latency)> {
+pub(super) fn latency_rows(record: &Record) -> Vec<(&'static str, &Latency)> {
     let (plan, measured) = (&record.plan, &record.latencies);
     let publishing = plan.publishers > 0;
     let rows = [
@@ -188,10 +236,10 @@ fn latency_rows(record: &Record) -> Vec<(&'static str, &Latency)> {
     rows.into_iter().filter(|row| row.2 || row.1.count > 0).map(|row| (row.0, row.1)).collect()
 }
 
-type LatencyOf = fn(&Latency) -> Option<Nanos>;
+pub(super) type LatencyOf = fn(&Latency) -> Option<Nanos>;
 
 /// Columns in their order, with the rank by which they stay on a narrow page.
-const QUANTILES: [(&str, u8, LatencyOf); 8] = [
+pub(super) const QUANTILES: [(&str, u8, LatencyOf); 8] = [
     ("min", 6, |latency| latency.min_ns),
     ("mean", 5, |latency| latency.mean_ns),
     ("p50", 1, |latency| latency.p50_ns),
@@ -218,20 +266,32 @@ fn latencies(record: &Record, page: &mut Page) {
     page.table("latency", &names, columns);
 }
 
-/// `name count`, for each count that is not 0 or always shown.
-fn counted<'a>(counts: &'a [(&'a str, u64, bool)]) -> impl Iterator<Item = String> + 'a {
+/// A count by its name.
+pub(super) type Count = (&'static str, u64);
+
+/// The counts that are not 0 or always shown.
+fn shown(counts: &[(&'static str, u64, bool)]) -> Vec<Count> {
     let shown = counts.iter().filter(|(_, count, always)| *always || *count > 0);
-    shown.map(|(name, count, _)| format!("{name} {}", units::grouped(*count)))
+    shown.map(|(name, count, _)| (*name, *count)).collect()
+}
+
+/// `name count` for each.
+fn items(counts: &[Count]) -> Vec<String> {
+    counts.iter().map(|(name, count)| format!("{name} {}", units::grouped(*count))).collect()
 }
 
 fn delivery(record: &Record, page: &mut Page) {
-    let (plan, counts) = (&record.plan, &record.counts);
-    if plan.publishers == 0 {
-        return;
+    if record.plan.publishers > 0 {
+        page.items("delivery", &items(&delivery_counts(record)));
     }
+}
+
+/// What became of the messages.
+pub(super) fn delivery_counts(record: &Record) -> Vec<Count> {
+    let (plan, counts) = (&record.plan, &record.counts);
     let subscribed = plan.subscribers > 0;
     let open = matches!(plan.schedule, Schedule::Open { .. });
-    let items = counted(&[
+    shown(&[
         ("sent", counts.sent, true),
         ("acked", counts.acked, plan.qos > 0),
         ("expected", counts.expected, subscribed),
@@ -245,8 +305,6 @@ fn delivery(record: &Record, page: &mut Page) {
         ("unacked at end", counts.unacked_at_end, false),
         ("foreign", counts.foreign, false),
     ])
-    .collect::<Vec<_>>();
-    page.items("delivery", &items);
 }
 
 /// CONNACK return codes in words (section 3.2.2.3 of MQTT 3.1.1).
@@ -259,10 +317,10 @@ pub(super) const REFUSALS: [&str; 6] = [
     "not authorized",
 ];
 
-fn connections(record: &Record, page: &mut Page) {
-    let counts = &record.counts;
+/// What became of the connections of a run or of a fleet.
+pub(super) fn connection_counts(counts: &Counters, subscribes: bool) -> Vec<Count> {
     let refused = counts.refused_by_connack() + counts.refused_tcp;
-    let items = counted(&[
+    shown(&[
         ("asked", counts.connections_asked, true),
         ("established", counts.connections_established, true),
         ("refused", refused, true),
@@ -271,18 +329,25 @@ fn connections(record: &Record, page: &mut Page) {
         ("timed out", counts.connect_timeouts, false),
         ("closed by broker", counts.closed_by_broker, false),
         ("protocol errors", counts.protocol_errors, false),
-        ("subscribed", counts.subscribed, record.plan.subscribers > 0),
+        ("subscribed", counts.subscribed, subscribes),
         ("not subscribed", counts.subscribe_failures, false),
         ("pings", counts.pings, false),
         ("pongs", counts.pongs, counts.pings > 0),
     ])
-    .collect::<Vec<_>>();
-    page.items("connections", &items);
+}
+
+/// Why connections were refused, the reasons that occurred.
+pub(super) fn refusals(counts: &Counters) -> Vec<Count> {
     let reasons = REFUSALS.into_iter().zip(counts.refused).chain([("by TCP", counts.refused_tcp)]);
-    let reasons: Vec<_> = reasons.filter(|(_, count)| *count > 0).collect();
+    reasons.filter(|(_, count)| *count > 0).collect()
+}
+
+fn connections(record: &Record, page: &mut Page) {
+    let counts = connection_counts(&record.counts, record.plan.subscribers > 0);
+    page.items("connections", &items(&counts));
+    let reasons = refusals(&record.counts);
     if !reasons.is_empty() {
-        let words = reasons.iter().map(|(reason, count)| format!("{reason} {}", units::grouped(*count)));
-        page.paragraph("", &format!("refused: {}", words.collect::<Vec<_>>().join(", ")));
+        page.paragraph("", &format!("refused: {}", items(&reasons).join(", ")));
     }
 }
 

@@ -531,6 +531,7 @@ impl<'a> Conductor<'a> {
                 enters: summaries().map(|summary| summary.enters).sum(),
             },
             series: self.series.clone(),
+            bounds: Vec::new(),
         };
         record.conclude();
         record

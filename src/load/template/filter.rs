@@ -1,6 +1,6 @@
 //! The filter that hears every topic of a template.
 
-use super::{Piece, Template};
+use super::{Piece, Template, Values};
 
 /// The levels of a filter as far as they are known.
 struct Levels {
@@ -39,6 +39,23 @@ impl Template {
     /// Two things it cannot cover: client ids with a slash in them, and, when the first level differs, topics
     /// that begin with `$` [MQTT-4.7.2-1].
     pub fn filter(&self) -> String {
+        self.cover(|_| None)
+    }
+
+    /// The same for the topics of the one client that `values` is about: only what differs from message to
+    /// message becomes `+`.
+    pub fn filter_of(&self, values: &Values<'_>) -> String {
+        self.cover(|piece| match piece {
+            Piece::ClientId => Some(values.client.to_string()),
+            Piece::Index(modulus) => Some(modulus.map_or(values.index, |m| values.index % m).to_string()),
+            Piece::Pair => Some(values.pair.to_string()),
+            Piece::RunId => Some(format!("{:08x}", values.run_id)),
+            Piece::Total => Some(values.total.to_string()),
+            Piece::Text(_) | Piece::Sequence | Piece::Pick(_) => None,
+        })
+    }
+
+    fn cover(&self, known: impl Fn(&Piece) -> Option<String>) -> String {
         let mut found = Levels { levels: vec![Some(String::new())] };
         let mut open = false;
         for piece in &self.0 {
@@ -57,7 +74,10 @@ impl Template {
                         _ => found.any(count),
                     }
                 }
-                _ => found.any(0),
+                field => match known(field) {
+                    Some(text) => found.text(&text),
+                    None => found.any(0),
+                },
             }
         }
         let last = found.levels.len() - 1;
@@ -66,5 +86,20 @@ impl Template {
         let levels: Vec<_> =
             levels.map(|(place, level)| level.as_deref().unwrap_or_else(|| wildcard(place))).collect();
         levels.join("/")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Name;
+    use super::*;
+
+    #[test]
+    fn the_filter_of_one_client_has_its_name() {
+        let client = Name::Given("c-7");
+        let values = Values { client, index: 7, pair: 1, run_id: 2, sequence: 0, total: 9, seed: 0 };
+        let filter = |text: &str| text.parse::<Template>().unwrap().filter_of(&values);
+        assert_eq!(filter("mqtt-malaria/%c/data/%n/%N"), "mqtt-malaria/c-7/data/+/9");
+        assert_eq!(filter("a/%i{4}/%p-%r/<x,y>"), "a/3/1-00000002/+");
     }
 }

@@ -15,8 +15,8 @@ fn exit_counting(change: impl FnOnce(&mut Counters)) -> (Exit, String) {
 #[test]
 fn codes_are_the_published_ones() {
     use Exit::*;
-    let all = [Clean, Internal, Usage, Environment, Broker, Delivery, GeneratorLimited, Interrupted];
-    assert_eq!(all.map(Exit::code), [0, 1, 2, 3, 4, 5, 6, 130]);
+    let all = [Clean, Internal, Usage, Environment, Broker, Delivery, GeneratorLimited, Bounds, Interrupted];
+    assert_eq!(all.map(Exit::code), [0, 1, 2, 3, 4, 5, 6, 7, 130]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{FleetRecord, ListenEnd, Listener};
 use crate::clock::{MILLISECOND, Nanos};
-use crate::record::{Ended, Exit, Outcome};
+use crate::record::{Ended, Exit, Outcome, bounds};
 use crate::units;
 
 /// A fleet whose workers notice what is due later than this (99th percentile) measures itself. Publishers
@@ -21,6 +21,7 @@ impl Outcome {
     /// - *delivery*: a message was not acknowledged (at QoS 0: not sent); a listener misses messages or clients,
     ///   has duplicates at QoS 2, or ended before everything it expected was in; the broker dropped messages.
     /// - *generator-limited*: wake-up lag above 100 ms (p99, or the highest percentile the samples support).
+    /// - *bounds*: a bound of `--require` did not hold.
     /// - *clean*.
     pub fn of_fleet(record: &FleetRecord) -> Outcome {
         let ended = |exit: Exit| Outcome {
@@ -43,6 +44,9 @@ impl Outcome {
             let reason =
                 format!("the generator was the bottleneck: wake-up lag {} {lag}, above {limit}", tail.name);
             return Outcome { exit: Exit::GeneratorLimited, reason };
+        }
+        if let Some(reason) = bounds::broken(&record.bounds) {
+            return Outcome { exit: Exit::Bounds, reason };
         }
         Outcome { exit: Exit::Clean, reason: "everything asked was done and delivered".to_owned() }
     }
@@ -127,7 +131,7 @@ fn incomplete(listeners: &[Listener]) -> Vec<String> {
     let mut faults = Vec::new();
     for (end, why) in ends {
         let expecting = |listener: &&Listener| {
-            listener.ended_by == end && (listener.expected_per_client.is_some() || end == ListenEnd::Drops)
+            listener.ended_by == end && (listener.expected_messages.is_some() || end == ListenEnd::Drops)
         };
         let count = listeners.iter().filter(expecting).count() as u64;
         if count > 0 {

@@ -48,6 +48,7 @@ fn nobody() -> FleetRecord {
         publishers: vec![],
         listeners: vec![],
         series: vec![],
+        bounds: vec![],
     }
 }
 
@@ -103,6 +104,7 @@ pub(crate) fn subscribed() -> FleetRecord {
         filters: vec!["mqtt-malaria/+/data/#".to_owned()],
         expected_per_client: Some(1_000),
         expected_clients: Some(2),
+        expected_messages: Some(2000),
         received: 2_000,
         first_ns: Some(SECOND),
         active_ns: 800 * MILLISECOND,
@@ -141,6 +143,7 @@ pub(crate) fn self_check() -> FleetRecord {
     let mut record = published();
     let mut listener = subscribed().listeners.remove(0);
     (listener.expected_per_client, listener.expected_clients) = (Some(100), Some(4));
+    listener.expected_messages = Some(400);
     listener.received = 400;
     listener.clients = (0..4)
         .map(|index| Heard {

@@ -38,7 +38,7 @@ fn what_went_well_is_clean() {
     let came_back = |r: &mut FleetRecord| (r.counts.connections_lost, r.counts.reconnects) = (7, 7);
     assert_eq!(publishing(came_back).0, Exit::Clean);
     let unasked = |ended_by| {
-        listening(|l| (l.expected_per_client, l.expected_clients, l.ended_by) = (None, None, ended_by)).0
+        listening(|l| (l.expected_per_client, l.expected_messages, l.ended_by) = (None, None, ended_by)).0
     };
     assert_eq!([unasked(ListenEnd::Quiet), unasked(ListenEnd::Duration)], [Exit::Clean; 2]);
 }

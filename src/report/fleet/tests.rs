@@ -6,7 +6,7 @@ use super::*;
 use crate::clock::{MILLISECOND, SECOND};
 use crate::record::fleet_samples::{lossy, published, self_check, subscribed};
 use crate::record::samples::ramp;
-use crate::record::{Heard, ListenEnd, Publisher, Spread};
+use crate::record::{Amount, BoundResult, BoundState, Heard, ListenEnd, Publisher, Spread};
 
 #[track_caller]
 fn assert_text(found: &str, expected: &str) {
@@ -408,6 +408,13 @@ fn the_schemas_know_every_field() {
     let mut record = lossy();
     record.publishers.push(Publisher::default());
     record.series.push(Default::default());
+    record.bounds.push(BoundResult {
+        bound: "lost == 0".to_owned(),
+        result: BoundState::Held,
+        found: Some(Amount::Count(0)),
+        limit: Amount::Count(0),
+        reason: None,
+    });
     let record = serde_json::to_value(&record).expect("plain data");
     let parts = [
         ("record", record.clone()),
@@ -417,6 +424,7 @@ fn the_schemas_know_every_field() {
         ("spread", record["listeners"][0]["flight"].clone()),
         ("latency", record["round_trip"].clone()),
         ("second", record["series"][0].clone()),
+        ("bound", record["bounds"][0].clone()),
     ];
     for (name, part) in parts {
         assert_eq!(keys(&publish["$defs"][name]["properties"]), keys(&part), "{name}");

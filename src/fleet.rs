@@ -1,0 +1,326 @@
+//! Clients that each follow a script of their own: connect, wait a moment, publish on their own schedule,
+//! wait for the acknowledgements, disconnect; or subscribe, check what arrives, and end when it is in. The
+//! commands `publish`, `subscribe` and `watch`.
+//!
+//! Where [`run`](crate::run) takes all clients through common phases and keeps nothing per client, a fleet
+//! has no phases and keeps the figures of every client.
+//!
+//! ```
+//! use malaria_bench::fleet::{self, Expect, Listening, Publishing, Spec};
+//! use malaria_bench::load::{Expectation, PayloadStamp};
+//! use malaria_bench::reflector::{Config, Reflector, WorkerPlacement};
+//! use std::sync::atomic::AtomicBool;
+//!
+//! // Any broker will do; this one needs no set-up.
+//! let listen = "127.0.0.1:0".parse()?;
+//! let workers = vec![WorkerPlacement::default()];
+//! let broker = Reflector::start(Config { listen, workers, max_connections_per_worker: 100 })?;
+//!
+//! // Three clients with ten messages each, and one that waits for all of them.
+//! let mut publishing = Publishing::new("loadr", 3);
+//! publishing.pacing.count = Some(10);
+//! let mut listening = Listening::new("listr", "mqtt-malaria/+/data/#");
+//! listening.stamp = PayloadStamp::None;
+//! listening.expect = Expect::Messages(Expectation { messages: 10, clients: 3 });
+//! let spec = Spec {
+//!     publishing: Some(publishing),
+//!     listening: vec![listening],
+//!     ..Spec::new(vec![broker.addr()])
+//! };
+//!
+//! let record = fleet::run(spec, &AtomicBool::new(false), &mut |_| ())?;
+//! assert_eq!((record.counts.acked, record.listeners[0].received), (30, 30));
+//! assert_eq!(record.exit_code, 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod conductor;
+mod crew;
+mod feed;
+mod listener;
+mod print;
+mod publisher;
+mod shared;
+
+pub use conductor::run;
+pub use feed::{Feed, FeedError, Framing};
+pub use print::Print;
+
+use std::net::SocketAddr;
+
+use crate::clock::{MILLISECOND, Nanos, SECOND};
+use crate::load::{Expectation, Pace, Pacing, PayloadPlan, PayloadStamp, Payloads, Template, TopicLayout};
+use crate::record::FleetSecond;
+use crate::wire::{Protocol, QoS};
+
+/// Everything a fleet needs.
+pub struct Spec {
+    /// Where the brokers are; clients spread evenly.
+    pub targets: Vec<SocketAddr>,
+    /// CPUs for the workers, at least one.
+    pub cpus: Vec<usize>,
+    pub seed: u64,
+    /// The command line as typed.
+    pub command: Vec<String>,
+    /// What the reader of the record has to know.
+    pub warnings: Vec<String>,
+    pub connection: Connection,
+    pub publishing: Option<Publishing>,
+    pub listening: Vec<Listening>,
+}
+
+impl Spec {
+    /// No clients yet, on one worker, with a random seed.
+    pub fn new(targets: Vec<SocketAddr>) -> Spec {
+        Spec {
+            targets,
+            cpus: crate::cpu::allowed().into_iter().take(1).collect(),
+            seed: crate::seed::fresh(),
+            command: Vec::new(),
+            warnings: Vec::new(),
+            connection: Connection::default(),
+            publishing: None,
+            listening: Vec::new(),
+        }
+    }
+}
+
+/// What every client does to get and stay connected.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub protocol: Protocol,
+    /// In seconds, as CONNECT says it; 0 turns it off.
+    pub keep_alive_s: u16,
+    pub clean_session: bool,
+    /// Longest wait for TCP, for CONNACK and for SUBACK.
+    pub timeout: Nanos,
+    /// Connections a second over all workers; `None` is unlimited.
+    pub rate_per_s: Option<f64>,
+    /// Attempts at the first connection before a client fails; 0 is unlimited.
+    pub attempts: u32,
+    /// Attempts in a row at each later one; 0 is unlimited.
+    pub reconnect_attempts: u32,
+    pub credentials: Credentials,
+}
+
+impl Default for Connection {
+    /// MQTT 3.1.1, clean sessions, a keepalive of 60 s; one attempt at the first connection, ten at later ones.
+    fn default() -> Connection {
+        Connection {
+            protocol: Protocol::V311,
+            keep_alive_s: 60,
+            clean_session: true,
+            timeout: 10 * SECOND,
+            rate_per_s: None,
+            attempts: 1,
+            reconnect_attempts: 10,
+            credentials: Credentials::None,
+        }
+    }
+}
+
+/// User names and passwords.
+#[derive(Clone)]
+pub enum Credentials {
+    None,
+    Same {
+        username: String,
+        password: Option<Vec<u8>>,
+    },
+    /// One pair for each client by index: publishers, then listeners.
+    Each(Vec<(String, Vec<u8>)>),
+}
+
+impl std::fmt::Debug for Credentials {
+    /// Without the passwords.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Credentials::None => "None",
+            Credentials::Same { .. } => "Same",
+            Credentials::Each(_) => "Each",
+        })
+    }
+}
+
+/// The clients that publish.
+pub struct Publishing {
+    /// By index.
+    pub clients: Vec<PublisherName>,
+    pub topic: Template,
+    pub content: Content,
+    pub qos: QoS,
+    pub retain: bool,
+    /// Most unacknowledged messages of a client.
+    pub inflight: u16,
+    /// When messages are due, from the start of each client.
+    pub pacing: Pacing,
+    /// Each client waits a random time within these bounds between CONNACK and its start.
+    pub stagger: (Nanos, Nanos),
+    pub ack_timeout: Nanos,
+    /// Messages due within this time after others are sent with them.
+    pub tolerance: Nanos,
+    /// Each client disconnects and connects again after this many messages.
+    pub reconnect_every: Option<u64>,
+    /// Clients connect as bridges do.
+    pub bridge: bool,
+    /// Clients of this fleet that answer every message on `<topic>/reply`: publishers become requesters,
+    /// whose next message waits for the answer. 0: none.
+    pub responders: u32,
+}
+
+impl Publishing {
+    /// `clients` publishers with the ids `<prefix>-<i>` and malaria's topics and payloads, at QoS 1, as fast as a
+    /// window of 200 lets them, without an end, and without a wait before they start.
+    pub fn new(prefix: &str, clients: u32) -> Publishing {
+        let names = (0..clients).map(|index| {
+            let id = format!("{prefix}-{index}");
+            PublisherName { client_id: id.clone(), topic_id: id, joins: 0, leaves: None }
+        });
+        let payloads = Payloads::prepare(PayloadPlan::default(), 0).expect("the default plan");
+        Publishing {
+            clients: names.collect(),
+            topic: MALARIA_TOPIC.parse().expect("a template"),
+            content: Content::Prepared(payloads),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            inflight: 200,
+            pacing: Pacing { pace: Pace::Unlimited, jitter: 0.0, count: None, duration: None, seed: 0 },
+            stagger: (0, 0),
+            ack_timeout: 30 * SECOND,
+            tolerance: MILLISECOND,
+            reconnect_every: None,
+            bridge: false,
+            responders: 0,
+        }
+    }
+}
+
+/// The topics of malaria: client, number of the message, how many there are.
+pub const MALARIA_TOPIC: &str = "mqtt-malaria/%c/data/%n/%N";
+
+/// A publishing client.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PublisherName {
+    /// Its id in CONNECT.
+    pub client_id: String,
+    /// What `%c` stands for in topics; the same but for bridges.
+    pub topic_id: String,
+    /// It joins the run at this time since its start,
+    pub joins: Nanos,
+    /// and leaves it at this.
+    pub leaves: Option<Nanos>,
+}
+
+/// What messages hold.
+pub enum Content {
+    Prepared(Payloads),
+    /// Records read ahead from the standard output of a command.
+    Feed(Feed),
+}
+
+impl Content {
+    /// Bytes of the largest payload, as far as that is known.
+    fn largest(&self) -> usize {
+        match self {
+            Content::Prepared(payloads) => payloads.largest(),
+            Content::Feed(_) => 0,
+        }
+    }
+}
+
+/// A client that subscribes.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    pub client_id: String,
+    pub filters: Vec<String>,
+    pub qos: QoS,
+    /// How a topic tells the publishing client and the number of the message; `None`: messages are only
+    /// counted.
+    pub layout: Option<TopicLayout>,
+    /// What payloads begin with: where the flight time comes from.
+    pub stamp: PayloadStamp,
+    pub expect: Expect,
+    /// Ends after as long without a message; counts from the first one on, or from SUBACK when
+    /// `quiet_from_start`.
+    pub quiet_after: Option<Nanos>,
+    pub quiet_from_start: bool,
+    pub duration: Option<Nanos>,
+    /// Subscribes to the broker's `$SYS` counters, too,
+    pub sys: bool,
+    /// and ends when they tell of dropped messages.
+    pub abort_on_drop: bool,
+    pub slow: Option<Slow>,
+    /// Where payloads are printed.
+    pub print: Option<Print>,
+    /// Subscribes with a persistent session, leaves, and comes back for what was kept when all publishers
+    /// are done.
+    pub backlog: bool,
+}
+
+impl Listening {
+    /// Listens at QoS 1 to payloads with malaria's stamp, without an expectation or an end.
+    pub fn new(client_id: &str, filter: &str) -> Listening {
+        Listening {
+            client_id: client_id.into(),
+            filters: vec![filter.into()],
+            qos: QoS::AtLeastOnce,
+            layout: Some(TopicLayout::of(filter)),
+            stamp: PayloadStamp::Malaria,
+            expect: Expect::Nothing,
+            quiet_after: None,
+            quiet_from_start: false,
+            duration: None,
+            sys: false,
+            abort_on_drop: false,
+            slow: None,
+            print: None,
+            backlog: false,
+        }
+    }
+}
+
+/// When a listener has everything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expect {
+    Nothing,
+    /// This many messages of this many clients.
+    Messages(Expectation),
+    /// What the publishers of this fleet have sent.
+    Published,
+}
+
+/// A consumer that stops reading for a while after every so many messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Slow {
+    pub every: u64,
+    pub pause: Nanos,
+}
+
+/// What keeps a fleet from starting. Nothing was sent yet.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    #[error(transparent)]
+    Engine(#[from] crate::engine::Error),
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// The state of a fleet, about once a second.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    pub elapsed: Nanos,
+    pub clients: u64,
+    pub second: FleetSecond,
+    /// Listeners and responders that have not subscribed yet, nor failed.
+    pub pending: u64,
+    /// Messages sent, acknowledged and received so far.
+    pub sent: u64,
+    pub acked: u64,
+    pub received: u64,
+    /// Messages that are still expected; `None` without an expectation.
+    pub missing: Option<u64>,
+    /// Messages the broker dropped since the first report of it; `None` without one.
+    pub dropped: Option<u64>,
+    /// Messages the broker keeps; `None` without a report.
+    pub stored: Option<u64>,
+}

@@ -1,0 +1,181 @@
+//! Bounds as text.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::figure::{Count, Share, Statistic, Timing};
+use super::{Bound, Claim, Percent, Relation};
+use crate::stats::HIGHEST;
+use crate::units::{Rate, Span, UnitError};
+
+/// Text that is not a bound. Each message names the value and what there is.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum BoundError {
+    #[error(
+        "`{0}` is not a bound: expected a name, one of < <= > >= ==, and a value, such as `ack p99 < 5ms`, \
+         `acked >= 10k/s` or `lost == 0`"
+    )]
+    Shape(String),
+    #[error("`{name}` is not measured; there are {known}")]
+    Name { name: String, known: String },
+    #[error("`{name}` is a latency: say which figure of it, such as `{name} p99` or `{name} max`")]
+    NoStatistic { name: &'static str },
+    #[error(
+        "`{found}` is no figure of the latency `{name}`: expected min, mean, max or a percentile such as p50, \
+         p99 or p99.9"
+    )]
+    Statistic { name: &'static str, found: String },
+    #[error(transparent)]
+    Unit(UnitError),
+    #[error("`{0}` is too long for a bound: latencies are told apart up to 1h")]
+    Span(String),
+    #[error("`{found}` is no value for `{name}`: expected {expected}")]
+    Value { name: &'static str, found: String, expected: String },
+    #[error("`{0}` never is exactly a value: use <, <=, > or >= instead of ==")]
+    Exactly(&'static str),
+}
+
+fn known() -> String {
+    let latencies: Vec<_> = Timing::all().map(Timing::name).collect();
+    let counts: Vec<_> = Count::all().map(Count::name).collect();
+    let shares = Share::ALL.map(Share::name);
+    format!(
+        "the latencies {}; the counts {}; the shares {}",
+        latencies.join(", "),
+        counts.join(", "),
+        shares.join(", ")
+    )
+}
+
+impl FromStr for Bound {
+    type Err = BoundError;
+
+    /// `NAME RELATION VALUE`, spaces as one likes. Names are those of the summary and of the record in any
+    /// case, with spaces, `-` or `_`; behind a latency stands `min`, `mean`, `max` or a percentile.
+    fn from_str(text: &str) -> Result<Bound, BoundError> {
+        let shape = || BoundError::Shape(text.trim().to_owned());
+        let at = text.find(['<', '>', '=']).ok_or_else(shape)?;
+        let (name, rest) = text.split_at(at);
+        let (relation, value) = relation(rest).ok_or_else(shape)?;
+        let (name, value) = (name.trim(), value.trim());
+        if name.is_empty() || value.is_empty() || value.contains(['<', '>', '=']) {
+            return Err(shape());
+        }
+        Ok(Bound { claim: claim(name, relation, value)?, relation })
+    }
+}
+
+/// The relation that `text` begins with, and what follows.
+fn relation(text: &str) -> Option<(Relation, &str)> {
+    // what is longer stands before what it begins with
+    let all = [
+        ("<=", Relation::AtMost),
+        (">=", Relation::AtLeast),
+        ("==", Relation::Exactly),
+        ("<", Relation::Below),
+        (">", Relation::Above),
+        ("=", Relation::Exactly),
+    ];
+    all.into_iter().find_map(|(sign, relation)| Some((relation, text.strip_prefix(sign)?)))
+}
+
+fn claim(name: &str, relation: Relation, value: &str) -> Result<Claim, BoundError> {
+    let lower = name.to_ascii_lowercase().replace('_', "-");
+    let words: Vec<&str> = lower.split_whitespace().collect();
+    let whole = words.join("-");
+    if let Some(count) = Count::named(&whole) {
+        return count_claim(count, relation, value);
+    }
+    if let Some(share) = Share::named(&whole) {
+        let percent = percent(value).ok_or_else(|| expected(share.name(), value, "a share such as 99.9%"))?;
+        return Ok(Claim::Share { of: share, limit: percent });
+    }
+    if let Some(timing) = Timing::named(&whole) {
+        return Err(BoundError::NoStatistic { name: timing.name() });
+    }
+    let unknown = || BoundError::Name { name: name.to_owned(), known: known() };
+    let (last, before) = words.split_last().ok_or_else(unknown)?;
+    let of = Timing::named(&before.join("-")).ok_or_else(unknown)?;
+    let statistic = Statistic::named(last);
+    let at = statistic.ok_or_else(|| BoundError::Statistic { name: of.name(), found: (*last).to_owned() })?;
+    let limit = value.parse::<Span>().map_err(BoundError::Unit)?;
+    if limit.nanos() > HIGHEST {
+        return Err(BoundError::Span(value.to_owned()));
+    }
+    inexact(relation, of.name())?;
+    Ok(Claim::Latency { of, at, limit })
+}
+
+/// The unit of the value says what is meant: so many, so many a second, or such a share.
+fn count_claim(of: Count, relation: Relation, value: &str) -> Result<Claim, BoundError> {
+    let wrong = || {
+        let rate = if of.0.has_rate { ", a rate such as 10k/s" } else { "" };
+        let share = if of.0.whole.is_some() { ", a share such as 0.1%" } else { "" };
+        expected(of.name(), value, &format!("a count such as 0 or 10k{rate}{share}"))
+    };
+    if value.ends_with('%') {
+        let limit = percent(value).filter(|_| of.0.whole.is_some()).ok_or_else(wrong)?;
+        return Ok(Claim::Part { of, limit });
+    }
+    if value.ends_with("/s") {
+        let limit = value.parse::<Rate>().ok().filter(|_| of.0.has_rate).ok_or_else(wrong)?;
+        inexact(relation, "a rate")?;
+        return Ok(Claim::Rate { of, limit });
+    }
+    Ok(Claim::Count { of, limit: whole_number(value).ok_or_else(wrong)? })
+}
+
+fn inexact(relation: Relation, what: &'static str) -> Result<(), BoundError> {
+    if relation == Relation::Exactly { Err(BoundError::Exactly(what)) } else { Ok(()) }
+}
+
+fn expected(name: &'static str, found: &str, expected: &str) -> BoundError {
+    BoundError::Value { name, found: found.to_owned(), expected: expected.to_owned() }
+}
+
+/// `0`, `1000`, `10k`, `2M`
+fn whole_number(text: &str) -> Option<u64> {
+    let scales = [("k", 1_000), ("K", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)];
+    let scaled = scales.into_iter().find_map(|(suffix, scale)| Some((text.strip_suffix(suffix)?, scale)));
+    let (digits, scale) = scaled.unwrap_or((text, 1));
+    // from_str of integers takes a sign
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse::<u64>().ok()?.checked_mul(scale)
+}
+
+/// `0%` to `100%`
+fn percent(text: &str) -> Option<Percent> {
+    let number = text.strip_suffix('%')?.trim_end();
+    if !number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return None;
+    }
+    number.parse().ok().and_then(Percent::new)
+}
+
+impl fmt::Display for Relation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Relation::Below => "<",
+            Relation::AtMost => "<=",
+            Relation::Above => ">",
+            Relation::AtLeast => ">=",
+            Relation::Exactly => "==",
+        })
+    }
+}
+
+impl fmt::Display for Bound {
+    /// As it is typed, with one space between the parts.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let relation = self.relation;
+        match &self.claim {
+            Claim::Latency { of, at, limit } => write!(f, "{} {at} {relation} {limit}", of.name()),
+            Claim::Count { of, limit } => write!(f, "{} {relation} {limit}", of.name()),
+            Claim::Rate { of, limit } => write!(f, "{} {relation} {limit}/s", of.name()),
+            Claim::Part { of, limit } => write!(f, "{} {relation} {}%", of.name(), limit.get()),
+            Claim::Share { of, limit } => write!(f, "{} {relation} {}%", of.name(), limit.get()),
+        }
+    }
+}

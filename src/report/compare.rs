@@ -1,0 +1,93 @@
+//! Several runs side by side, as text.
+
+use super::digest::{ACK, Digest, FLIGHT};
+use super::page::{Column, Page};
+use crate::clock::Nanos;
+use crate::record::Latency;
+use crate::units;
+
+/// What stands where there is nothing to say.
+const NOTHING: &str = "-";
+
+type CellOf = fn(&Digest) -> Option<String>;
+
+/// Columns in their order, with the rank by which they stay on a narrow page.
+const COLUMNS: [(&str, u8, CellOf); 9] = [
+    ("sent", 8, |run| run.achieved("sent").map(units::rate)),
+    ("acked", 3, |run| run.achieved("acked").map(units::rate)),
+    ("delivered", 1, |run| run.achieved("delivered").map(units::rate)),
+    ("ack p50", 6, |run| latency(run, &ACK, |latency| latency.p50_ns)),
+    ("ack p99", 4, |run| latency(run, &ACK, |latency| latency.p99_ns)),
+    ("flight p50", 7, |run| latency(run, &FLIGHT, |latency| latency.p50_ns)),
+    ("flight p99", 2, |run| latency(run, &FLIGHT, |latency| latency.p99_ns)),
+    ("lost", 5, |run| run.lost.map(units::count)),
+    ("verdict", 0, |run| Some(run.verdict.clone())),
+];
+
+fn latency(run: &Digest, names: &[&str], of: fn(&Latency) -> Option<Nanos>) -> Option<String> {
+    run.latency(names).and_then(of).map(units::latency)
+}
+
+/// A header, and a row for each run. Columns that the page has no room for are left out.
+pub fn write(runs: &[Digest], page: &mut Page) {
+    // file names may hold anything
+    let plain = |label: &str| label.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    let labels: Vec<String> = runs.iter().map(|run| plain(run.label)).collect();
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+    let columns = COLUMNS.map(|(header, rank, of)| Column {
+        header,
+        rank,
+        cells: runs.iter().map(|run| of(run).unwrap_or(NOTHING.to_owned())).collect(),
+    });
+    page.table("run", &labels, columns.into());
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::record::fleet_samples::{lossy, published};
+    use crate::record::samples::{broken, clean, idle};
+    use crate::record::{Finished, FleetRecord, Record};
+    use crate::report::{Run, comparison};
+
+    fn runs() -> Vec<Run> {
+        let run = |label: &str, record: Record| (label.to_owned(), Finished::Run(Box::new(record)));
+        let fleet = |label: &str, record: FleetRecord| (label.to_owned(), Finished::Fleet(Box::new(record)));
+        let all = [
+            run("reflector", clean()),
+            run("broker\x1b[2J", broken()),
+            run("idle", idle()),
+            fleet("publish", published()),
+            fleet("subscribe", lossy()),
+        ];
+        all.map(|(label, record)| Run { label, record }).into()
+    }
+
+    /// checklist 77
+    #[test]
+    fn a_row_for_each_run() {
+        let expected = "\
+run                  sent     acked  delivered  ack p50  ack p99  flight p50  flight p99   lost                verdict
+reflector        20.0 k/s  20.0 k/s   20.0 k/s   218 us   416 us     1.01 ms     1.98 ms      0                  clean
+broker?[2J       20.2 k/s  20.0 k/s   20.0 k/s   218 us   416 us      959 us           -    510  broker fault, partial
+idle                    -         -          -        -        -           -           -      -      generator-limited
+publish            114 /s    114 /s          -  4.49 ms        -           -           -      -                  clean
+subscribe               -         -   1.25 k/s        -        -     2.00 ms     8.00 ms  1,002         delivery fault
+";
+        let found = comparison(&runs(), 160, false).expect("ours");
+        assert!(found == expected, "{found}");
+    }
+
+    #[test]
+    fn a_narrow_page_keeps_the_verdict() {
+        for width in 40..=160 {
+            let found = comparison(&runs(), width, false).expect("ours");
+            assert!(found.lines().all(|line| line.chars().count() <= width), "{width}:\n{found}");
+            assert!(
+                found.lines().next().is_some_and(|header| header.ends_with("verdict")),
+                "{width}:\n{found}"
+            );
+        }
+        let found = comparison(&runs(), 80, false).expect("ours");
+        assert!(found.contains("delivered") && found.contains("flight p99"), "{found}");
+    }
+}

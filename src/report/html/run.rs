@@ -1,0 +1,181 @@
+//! One run by itself.
+
+use super::chart::{overlapping, swatch};
+use super::markup::Markup;
+use super::seconds::{self, Measure, Stage};
+use super::{NOTHING, class, quantile, table};
+use crate::cpu;
+use crate::report::digest::Digest;
+use crate::report::summary::{Count, QUANTILES};
+use crate::units;
+
+pub fn write(run: &Digest, style: usize, page: &mut Markup) {
+    page.element("article", &[], |article| {
+        article.element("h2", &[], |heading| {
+            swatch(style, heading);
+            heading.text(run.label);
+        });
+        article.leaf("p", &[("class", class(run.tint))], &run.headline);
+        run.reasons.iter().for_each(|reason| article.leaf("p", &[], reason));
+        facts(run, article);
+        warnings(run, article);
+        latencies(run, article);
+        counts(run, article);
+        over_time(run, article);
+    });
+}
+
+fn facts(run: &Digest, page: &mut Markup) {
+    page.element("dl", &[], |list| {
+        list.leaf("dt", &[], "command");
+        list.element("dd", &[], |command| command.leaf("code", &[], &as_typed(run.command)));
+        let facts = [
+            ("asked", run.asked.join("; ")),
+            ("broker", run.broker.clone()),
+            ("started", run.started_at.to_owned()),
+            ("machine", machine(run)),
+            ("limits", limits(run)),
+            ("generator", generator(run)),
+            ("version", format!("malaria-bench {}, seed {}", run.version, run.seed)),
+        ];
+        for (name, fact) in facts {
+            list.leaf("dt", &[], name);
+            list.leaf("dd", &[], if fact.is_empty() { NOTHING } else { &fact });
+        }
+    });
+}
+
+/// A command line that a shell would read as these words.
+fn as_typed(command: &[String]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    let word = |word: &String| match !word.is_empty() && word.chars().all(plain) {
+        true => word.clone(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    };
+    command.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn machine(run: &Digest) -> String {
+    let machine = run.machine;
+    let cpus = match machine.cpus {
+        1 => "1 core".to_owned(),
+        cpus => format!("{cpus} cores"),
+    };
+    let kernel = format!("Linux {}", machine.kernel);
+    let parts =
+        [machine.host.clone(), machine.cpu_model.clone(), cpus, units::bytes(machine.memory_bytes), kernel];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+fn limits(run: &Digest) -> String {
+    let limit = |limit: Option<u64>| limit.map_or("unlimited or unknown".to_owned(), units::grouped);
+    let machine = run.machine;
+    format!(
+        "open files {} (soft), {} (hard); allowed CPUs {}",
+        limit(machine.nofile_soft),
+        limit(machine.nofile_hard),
+        cpu::list(&machine.cpus_allowed)
+    )
+}
+
+fn generator(run: &Digest) -> String {
+    let generator = run.generator;
+    let cpus: Vec<usize> = generator.workers.iter().map(|worker| worker.cpu).collect();
+    let workers = match cpus.len() {
+        1 => "1 worker".to_owned(),
+        workers => format!("{workers} workers"),
+    };
+    let mut parts =
+        vec![if cpus.is_empty() { workers } else { format!("{workers} on CPU {}", cpu::list(&cpus)) }];
+    let busiest = generator.busiest_cpu();
+    parts.extend(busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {:.1} %", share * 100.0)));
+    let times = [("user", generator.user_cpu_ns), ("system", generator.system_cpu_ns)];
+    parts.extend(times.map(|(name, nanos)| format!("{} {name}", units::latency(nanos))));
+    parts.join(", ")
+}
+
+fn warnings(run: &Digest, page: &mut Markup) {
+    if !run.warnings.is_empty() {
+        page.leaf("h3", &[("class", "warning")], "Warnings");
+        page.element("ul", &[], |list| {
+            run.warnings.iter().for_each(|warning| list.leaf("li", &[], warning));
+        });
+    }
+}
+
+fn latencies(run: &Digest, page: &mut Markup) {
+    if run.latencies.is_empty() {
+        return;
+    }
+    page.leaf("h3", &[], "Latency");
+    let headers: Vec<&str> =
+        ["latency", "count"].into_iter().chain(QUANTILES.iter().map(|(header, ..)| *header)).collect();
+    table(&headers, page, |rows| {
+        for (name, latency) in &run.latencies {
+            rows.element("tr", &[], |row| {
+                row.leaf("th", &[("scope", "row")], name);
+                row.leaf("td", &[], &units::grouped(latency.count));
+                for (_, _, of) in QUANTILES {
+                    row.leaf("td", &[], &quantile(Some(latency), of));
+                }
+            });
+        }
+    });
+    for (name, latency) in run.latencies.iter().filter(|(_, latency)| latency.overflow > 0) {
+        let count = units::grouped(latency.overflow);
+        let text = format!("{name}: {count} samples above one hour are counted as one hour");
+        page.leaf("p", &[("class", "warning")], &text);
+    }
+}
+
+fn counts(run: &Digest, page: &mut Markup) {
+    let sections = [
+        ("Delivery", &run.delivery),
+        ("Connections", &run.connections),
+        ("Connections refused, by reason", &run.refusals),
+        ("Traffic", &run.traffic),
+    ];
+    for (title, counts) in sections {
+        if !counts.is_empty() {
+            page.leaf("h3", &[], title);
+            page.element("ul", &[("class", "counts")], |list| counts.iter().for_each(|it| count(*it, list)));
+        }
+    }
+}
+
+fn count((name, count): Count, list: &mut Markup) {
+    list.element("li", &[], |item| {
+        item.leaf("span", &[("class", "quiet")], name);
+        item.text(" ");
+        item.leaf("b", &[], &units::grouped(count));
+    });
+}
+
+fn over_time(run: &Digest, page: &mut Markup) {
+    let lines = |measures: &[Measure]| {
+        let with = measures.iter().enumerate().filter(|(_, measure)| measure.is_in(run));
+        with.map(|(style, measure)| measure.line(run, measure.name, overlapping(style))).collect::<Vec<_>>()
+    };
+    let rates = lines(&[seconds::SENT, seconds::ACKED, seconds::DELIVERED]);
+    let latencies = lines(&[seconds::ACK_P99, seconds::FLIGHT_P99]);
+    let errors = lines(&[seconds::ERRORS]);
+    if rates.is_empty() && latencies.is_empty() && errors.is_empty() {
+        return;
+    }
+    let stage = Stage::of(run);
+    page.leaf("h3", &[], "Over time");
+    page.element("div", &[("class", "charts")], |charts| {
+        if !rates.is_empty() {
+            seconds::rates("Messages", rates, stage, charts);
+        }
+        if !latencies.is_empty() {
+            seconds::latencies("99th percentile of latency", latencies, stage, charts);
+        }
+        if !errors.is_empty() {
+            seconds::rates("Connections", errors, stage, charts);
+        }
+    });
+    if run.measured_s.is_some() {
+        page.leaf("p", &[("class", "quiet")], "Shaded: the measure phase.");
+    }
+}

@@ -1,0 +1,339 @@
+//! Fleets on real sockets, against the reflector in this process: what each script does, end to end.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use malaria_bench::clock::{MILLISECOND, Nanos, SECOND};
+use malaria_bench::fleet::{
+    self, Connection, Content, Expect, Feed, Framing, Listening, Publishing, Slow, Spec,
+};
+use malaria_bench::load::{Expectation, Pace, PayloadPlan, PayloadStamp, Payloads};
+use malaria_bench::record::{Ended, FleetRecord, ListenEnd};
+use malaria_bench::reflector::{Config, Reflector, WorkerPlacement};
+use malaria_bench::wire::QoS;
+
+const FILTER: &str = "mqtt-malaria/+/data/#";
+
+fn reflector() -> Reflector {
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let workers = vec![WorkerPlacement::default(); 2];
+    Reflector::start(Config { listen, workers, max_connections_per_worker: 1000 })
+        .expect("the reflector starts")
+}
+
+fn spec(reflector: &Reflector) -> Spec {
+    Spec { cpus: vec![0, 0], seed: 7, ..Spec::new(vec![reflector.addr()]) }
+}
+
+/// `clients` publishers of `count` messages each, as fast as the window of 20 lets them.
+fn publishing(clients: u32, count: u64) -> Publishing {
+    let plan = PayloadPlan { stamp: PayloadStamp::Malaria, ..PayloadPlan::default() };
+    let mut publishing = Publishing::new("pub", clients);
+    publishing.content = Content::Prepared(Payloads::prepare(plan, 7).unwrap());
+    (publishing.inflight, publishing.ack_timeout) = (20, 10 * SECOND);
+    publishing.pacing.count = Some(count);
+    publishing
+}
+
+fn listening(expect: Expect) -> Listening {
+    Listening {
+        expect,
+        qos: QoS::ExactlyOnce,
+        quiet_after: Some(5 * SECOND),
+        sys: true,
+        abort_on_drop: true,
+        ..Listening::new("listener", FILTER)
+    }
+}
+
+fn messages(messages: u64, clients: u64) -> Expect {
+    Expect::Messages(Expectation { messages, clients })
+}
+
+/// Runs `spec`; interrupts it after `BOUND`, so that no test hangs.
+fn run(spec: Spec) -> FleetRecord {
+    const BOUND: Nanos = 60 * SECOND;
+    let interrupt = AtomicBool::new(false);
+    let record = fleet::run(spec, &interrupt, &mut |progress| {
+        interrupt.fetch_or(progress.elapsed > BOUND, Ordering::Relaxed);
+    })
+    .unwrap();
+    assert!(!interrupt.load(Ordering::Relaxed), "took longer than a minute: {record:#?}");
+    record
+}
+
+fn ack_times(record: &FleetRecord) -> u64 {
+    record.publishers.iter().map(|publisher| publisher.ack_time.count).sum()
+}
+
+#[track_caller]
+fn assert_exact(record: &FleetRecord, clients: usize, count: u64) {
+    assert_eq!(
+        (record.ended, record.exit_code),
+        (Ended::Completed, 0),
+        "{}: {record:#?}",
+        record.exit_reason
+    );
+    assert_eq!(record.publishers.len(), clients);
+    for publisher in &record.publishers {
+        assert_eq!((publisher.generated, publisher.sent, publisher.acked), (count, count, count));
+        assert_eq!(publisher.failure, None);
+    }
+    for listener in &record.listeners {
+        assert_eq!(listener.ended_by, ListenEnd::Complete);
+        assert_eq!((listener.received, listener.foreign), (count * clients as u64, 0));
+        assert_eq!(listener.clients.len(), clients);
+        for heard in &listener.clients {
+            assert_eq!((heard.actual, heard.duplicate, heard.missing.len()), (count, 0, 0));
+        }
+    }
+}
+
+/// checklist 8, 42, 43, 48.
+#[test]
+fn everything_published_is_heard_at_every_qos() {
+    let reflector = reflector();
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        let record = run(Spec {
+            publishing: Some(Publishing { qos, ..publishing(5, 300) }),
+            listening: vec![listening(messages(300, 5))],
+            ..spec(&reflector)
+        });
+        assert_exact(&record, 5, 300);
+        let acks = if qos == QoS::AtMostOnce { 0 } else { 1500 };
+        assert_eq!((ack_times(&record), record.latencies.ack_service.count), (acks, acks));
+        assert_eq!(record.listeners[0].flight.count, 1500);
+        // checklist 38: every step of a connection is measured.
+        let latencies = &record.latencies;
+        let steps =
+            [&latencies.tcp_connect, &latencies.connack, &latencies.disconnect].map(|step| step.count);
+        assert_eq!((steps, latencies.suback.count, latencies.unsuback.count), ([6, 6, 6], 1, 1));
+        assert!(record.series.iter().map(|second| second.sent).sum::<u64>() == 1500, "{:?}", record.series);
+    }
+}
+
+/// checklist 43: right past the 65,535 packet ids.
+#[test]
+fn seventy_thousand_messages_of_one_client_are_all_counted() {
+    let reflector = reflector();
+    let record = run(Spec {
+        publishing: Some(publishing(1, 70_000)),
+        listening: vec![listening(messages(70_000, 1))],
+        ..spec(&reflector)
+    });
+    assert_exact(&record, 1, 70_000);
+    assert_eq!(ack_times(&record), 70_000);
+}
+
+/// checklist 26.
+#[test]
+fn clients_reconnect_every_so_many_messages() {
+    let reflector = reflector();
+    let record = run(Spec {
+        publishing: Some(Publishing { reconnect_every: Some(10), ..publishing(3, 35) }),
+        listening: vec![listening(messages(35, 3))],
+        ..spec(&reflector)
+    });
+    assert_exact(&record, 3, 35);
+    assert!(record.publishers.iter().all(|publisher| publisher.reconnects == 3));
+    assert_eq!((record.counts.reconnects, record.counts.connections_lost), (9, 0));
+}
+
+/// checklist 50.
+#[test]
+fn requests_are_answered_one_at_a_time() {
+    let reflector = reflector();
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
+        let record = run(Spec {
+            publishing: Some(Publishing { qos, responders: 2, ..publishing(4, 50) }),
+            ..spec(&reflector)
+        });
+        assert_eq!((record.exit_code, record.round_trip.count), (0, 200), "{record:#?}");
+        assert_eq!(record.counts.foreign, 0);
+    }
+}
+
+/// checklist 52.
+#[test]
+fn a_backlog_is_loaded_and_unloaded() {
+    let reflector = reflector();
+    let backlog = Listening { backlog: true, ..listening(messages(40, 3)) };
+    let record =
+        run(Spec { publishing: Some(publishing(3, 40)), listening: vec![backlog], ..spec(&reflector) });
+    assert_exact(&record, 3, 40);
+    // Nothing was heard while it was loaded: the first message came after the last acknowledgement.
+    let loaded = record.publishers.iter().map(|publisher| publisher.first_ns.unwrap() + publisher.active_ns);
+    let shortest = record.elapsed_ns - record.listeners[0].active_ns;
+    assert!(loaded.max().unwrap() <= shortest, "{record:#?}");
+    // The session is gone: a new one of the same id has nothing.
+    let again = Listening { quiet_from_start: true, quiet_after: Some(SECOND), ..listening(Expect::Nothing) };
+    let record = run(Spec {
+        connection: Connection { clean_session: false, ..Connection::default() },
+        listening: vec![again],
+        ..spec(&reflector)
+    });
+    assert_eq!((record.listeners[0].received, record.listeners[0].ended_by), (0, ListenEnd::Quiet));
+}
+
+/// checklist 51: the pauses of a slow consumer cannot be shorter than they were asked for.
+#[test]
+fn a_slow_consumer_pauses() {
+    let reflector = reflector();
+    let slow = Slow { every: 10, pause: 50 * MILLISECOND };
+    let record = run(Spec {
+        // One message at a time, so that each arrives alone.
+        publishing: Some(Publishing { inflight: 1, qos: QoS::ExactlyOnce, ..publishing(1, 100) }),
+        listening: vec![Listening { slow: Some(slow), ..listening(messages(100, 1)) }],
+        ..spec(&reflector)
+    });
+    assert_exact(&record, 1, 100);
+    assert!(record.latencies.flight_service.max_ns.unwrap() > 10 * MILLISECOND, "{record:#?}");
+}
+
+/// checklist 18.
+#[test]
+fn clients_join_and_leave_while_others_publish() {
+    let reflector = reflector();
+    let mut publishing = publishing(3, 1_000_000);
+    publishing.pacing.pace = Pace::Rate { per_s: 100.0 };
+    publishing.clients[0].leaves = Some(600 * MILLISECOND);
+    publishing.clients[1].joins = 300 * MILLISECOND;
+    publishing.clients[1].leaves = Some(600 * MILLISECOND);
+    publishing.clients[2].leaves = Some(600 * MILLISECOND);
+    publishing.pacing.count = None;
+    let listener = Listening { expect: Expect::Published, ..listening(Expect::Nothing) };
+    let record = run(Spec { publishing: Some(publishing), listening: vec![listener], ..spec(&reflector) });
+    assert_eq!((record.ended, record.exit_code), (Ended::Completed, 0), "{record:#?}");
+    let sent: Vec<u64> = record.publishers.iter().map(|publisher| publisher.sent).collect();
+    assert!(sent.iter().all(|sent| *sent > 0), "{sent:?}");
+    assert!(record.publishers[1].first_ns.unwrap() >= 300 * MILLISECOND);
+    let received = record.listeners[0].received;
+    assert_eq!((received, record.listeners[0].ended_by), (sent.iter().sum(), ListenEnd::Complete));
+}
+
+/// checklist 17.
+#[test]
+fn the_stagger_is_waited_for() {
+    let reflector = reflector();
+    let stagger = (200 * MILLISECOND, 400 * MILLISECOND);
+    let record =
+        run(Spec { publishing: Some(Publishing { stagger, ..publishing(20, 1) }), ..spec(&reflector) });
+    let firsts: Vec<Nanos> = record.publishers.iter().map(|publisher| publisher.first_ns.unwrap()).collect();
+    assert!(firsts.iter().all(|first| *first >= stagger.0), "{firsts:?}");
+    let (earliest, latest) = (firsts.iter().min().unwrap(), firsts.iter().max().unwrap());
+    assert!(latest - earliest > 20 * MILLISECOND, "they all started at once: {firsts:?}");
+}
+
+/// checklist 27.
+#[test]
+fn a_command_feeds_payloads_and_its_early_end_is_an_error() {
+    let reflector = reflector();
+    let fed = |command: &str| {
+        let content = Content::Feed(Feed::start(command, Framing::Lines).unwrap());
+        let listener = Listening { stamp: PayloadStamp::None, ..listening(Expect::Published) };
+        run(Spec {
+            publishing: Some(Publishing { content, ..publishing(2, 50) }),
+            listening: vec![listener],
+            ..spec(&reflector)
+        })
+    };
+    let record = fed("yes payload");
+    assert_exact(&record, 2, 50);
+    assert_eq!(record.listeners[0].payload_bytes, 100 * "payload".len() as u64);
+    let record = fed("seq 30");
+    assert_eq!((record.ended, record.exit_code), (Ended::Environment, 3));
+    assert!(
+        record.exit_reason.contains("`seq 30`") && record.exit_reason.contains("after 30"),
+        "{record:#?}"
+    );
+}
+
+/// checklist 43: clients that were never heard, and what is missing of the others.
+#[test]
+fn what_does_not_come_is_told() {
+    let reflector = reflector();
+    let listener = Listening { quiet_after: Some(SECOND), ..listening(messages(12, 4)) };
+    let record =
+        run(Spec { publishing: Some(publishing(3, 10)), listening: vec![listener], ..spec(&reflector) });
+    let listener = &record.listeners[0];
+    assert_eq!((record.exit_code, listener.ended_by), (5, ListenEnd::Quiet), "{record:#?}");
+    assert_eq!((listener.never_seen_count, listener.never_seen.as_slice()), (1, &["pub-3".to_owned()][..]));
+    assert!(listener.clients.iter().all(|heard| heard.missing == [11, 12]), "{listener:#?}");
+}
+
+/// checklist 81: one client that cannot connect does not take the others along.
+#[test]
+fn a_client_that_is_taken_over_fails_alone() {
+    let reflector = reflector();
+    let mut publishing = publishing(3, 200);
+    // Two clients of one id throw each other out again and again [MQTT-3.1.4-2].
+    publishing.clients[2].client_id = publishing.clients[1].client_id.clone();
+    publishing.pacing.pace = Pace::Rate { per_s: 200.0 };
+    let record = run(Spec { publishing: Some(publishing), ..spec(&reflector) });
+    assert_eq!((record.publishers[0].acked, record.publishers[0].failure.is_none()), (200, true));
+    assert!(record.counts.connections_lost > 0, "{record:#?}");
+}
+
+/// checklist 80.
+#[test]
+fn an_interrupt_ends_it_with_what_was_measured() {
+    let reflector = reflector();
+    let mut publishing = publishing(2, 1_000_000);
+    publishing.pacing.pace = Pace::Rate { per_s: 100.0 };
+    let interrupt = Arc::new(AtomicBool::new(false));
+    let seen = Mutex::new(0);
+    let record = fleet::run(
+        Spec {
+            publishing: Some(publishing),
+            listening: vec![listening(messages(1_000_000, 2))],
+            ..spec(&reflector)
+        },
+        &interrupt,
+        &mut |progress| {
+            *seen.lock().unwrap() = progress.sent;
+            interrupt.fetch_or(progress.sent > 0, Ordering::Relaxed);
+        },
+    )
+    .unwrap();
+    assert_eq!((record.ended, record.exit_code), (Ended::Interrupted, 130));
+    assert!(record.counts.sent >= *seen.lock().unwrap() && record.counts.sent > 0);
+    assert_eq!(record.counts.acked, record.counts.sent, "what was under way is waited for: {record:#?}");
+    assert_eq!(record.listeners[0].ended_by, ListenEnd::Interrupted);
+}
+
+/// checklist 39: nobody listens.
+#[test]
+fn a_dead_broker_is_told_at_once() {
+    let nobody = {
+        let reflector = reflector();
+        reflector.addr()
+    };
+    let spec = Spec { targets: vec![nobody], ..spec(&self::reflector()) };
+    let record = run(Spec { publishing: Some(publishing(3, 10)), ..spec });
+    assert_eq!(record.exit_code, 4);
+    assert!(record.publishers.iter().all(|publisher| publisher.failure.is_some()), "{record:#?}");
+    assert!(record.elapsed_ns < Duration::from_secs(30).as_nanos() as Nanos);
+}
+
+/// checklist 48: messages of another run on the same topics are not taken for its own.
+#[test]
+fn a_self_check_hears_its_own_messages_only() {
+    let reflector = reflector();
+    let mut others = Publishing { retain: true, ..publishing(2, 30) };
+    for (index, name) in others.clients.iter_mut().enumerate() {
+        (name.client_id, name.topic_id) = (format!("other-{index}"), format!("other-{index}"));
+    }
+    assert_eq!(run(Spec { publishing: Some(others), ..spec(&reflector) }).exit_code, 0);
+    // A retained message for each topic is heard before the first of its own.
+    let record = run(Spec {
+        publishing: Some(publishing(3, 50)),
+        listening: vec![listening(Expect::Published)],
+        ..spec(&reflector)
+    });
+    let listener = &record.listeners[0];
+    assert_eq!((record.exit_code, listener.ended_by), (0, ListenEnd::Complete), "{record:#?}");
+    assert_eq!((listener.received, listener.foreign, listener.clients.len()), (60 + 150, 60, 3));
+    assert!(listener.clients.iter().all(|heard| heard.actual == 50 && heard.expected == Some(50)));
+}
