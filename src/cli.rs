@@ -1,37 +1,82 @@
 //! The command line: what was typed, what it means, and how the process ends.
 
 mod args;
+mod attack;
 mod bench;
+mod check;
+mod config;
+mod connection;
 mod embedded;
+mod fleet;
+mod keygen;
+mod keys;
 mod output;
 mod plan;
 mod progress;
+mod publish;
 mod reflector;
+mod report;
+mod scenario;
+mod subscribe;
+mod watch;
 
 use crate::engine;
 use crate::record::Exit;
 use crate::run::{RunError, TargetError};
-use args::{Cli, Command};
-use clap::Parser;
+use args::{Cli, Command, Malaria, MalariaCommand};
+use clap::{CommandFactory, FromArgMatches};
 use std::process::ExitCode;
 
-/// Runs the program; the exit codes are those of [`Exit`].
+/// The program `malaria-bench`; the exit codes are those of [`Exit`].
 pub fn main() -> ExitCode {
-    // Usage errors, --help and --version end here, with clap's 2 and 0.
-    let cli = Cli::parse();
-    let result = match cli.command {
+    finish(read::<Cli>().and_then(|cli| match cli.command {
         None => bench::run(&cli.run),
         Some(Command::Reflector(args)) => reflector::run(&args),
-    };
-    match result {
-        Ok(exit) => ExitCode::from(exit.code()),
-        Err(error) => {
-            let exit = exit_of(&error);
-            eprintln!("error: {}", chain(&error));
-            ExitCode::from(exit.code())
-        }
+        Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Scenario(args)) => scenario::run(&args),
+        Some(Command::Matrix(args)) => scenario::matrix::run(&args),
+        Some(Command::Malaria(command)) => malaria(&command),
+    }))
+}
+
+/// The program `malaria`; the exit codes are those of [`Exit`].
+pub fn malaria_main() -> ExitCode {
+    finish(read::<Malaria>().and_then(|cli| malaria(&cli.command)))
+}
+
+fn malaria(command: &MalariaCommand) -> anyhow::Result<Exit> {
+    match command {
+        MalariaCommand::Publish(args) => publish::run(args),
+        MalariaCommand::Subscribe(args) => subscribe::run(args),
+        MalariaCommand::Watch(args) => watch::run(args),
+        MalariaCommand::Keygen(args) => keygen::run(args),
+        MalariaCommand::Attack(args) => attack::run(args),
     }
 }
+
+/// What was typed.
+fn read<C: CommandFactory + FromArgMatches>() -> anyhow::Result<C> {
+    let matches = config::parse(C::command(), std::env::args_os().collect())?;
+    Ok(C::from_arg_matches(&matches)?)
+}
+
+/// Says what went wrong, in one line, and ends.
+fn finish(result: anyhow::Result<Exit>) -> ExitCode {
+    let error = match result {
+        Ok(exit) => return ExitCode::from(exit.code()),
+        Err(error) => error,
+    };
+    match error.downcast_ref::<clap::Error>() {
+        // --help and --version are no errors, and a missing command is answered with the help.
+        Some(error) if !error.use_stderr() || error.kind() == HELP => error.exit(),
+        Some(error) => eprintln!("error: {}; try --help", config::one_line(error)),
+        None => eprintln!("error: {}", chain(&error)),
+    }
+    ExitCode::from(exit_of(&error).code())
+}
+
+const HELP: clap::error::ErrorKind = clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 
 /// `error` and its causes, but for those that its text has in it.
 fn chain(error: &anyhow::Error) -> String {
@@ -54,7 +99,7 @@ struct Environment(String);
 
 /// The exit code for what ended the program before there was a record.
 fn exit_of(error: &anyhow::Error) -> Exit {
-    if error.is::<Usage>() {
+    if error.is::<Usage>() || error.is::<clap::Error>() {
         return Exit::Usage;
     }
     if let Some(error) = error.downcast_ref::<TargetError>() {
@@ -70,8 +115,43 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         };
     }
     let environment = error.is::<Environment>()
+        || error.is::<crate::fleet::FleetError>()
+        || error.is::<crate::fleet::FeedError>()
         || error.is::<engine::Error>()
         || error.is::<crate::reflector::Error>()
         || error.is::<std::io::Error>();
     if environment { Exit::Environment } else { Exit::Internal }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(line: &str) -> anyhow::Error {
+        let words = line.split_whitespace().map(Into::into).collect();
+        config::parse(Malaria::command(), words).err().unwrap_or_else(|| panic!("{line} is accepted"))
+    }
+
+    /// Issue section 4: bad input is one line and exit code 2, whoever finds it.
+    #[test]
+    fn bad_input_ends_with_code_2() {
+        for line in
+            ["malaria publish -q 3", "malaria publish --sped 5", "malaria subscribe -N 0", "malaria fly"]
+        {
+            let error = refused(line);
+            assert_eq!(exit_of(&error), Exit::Usage, "{line}");
+            let text = config::one_line(error.downcast_ref().expect("clap has found it"));
+            assert!(text.lines().count() == 1 && !text.contains("Usage:"), "{text}");
+        }
+        assert_eq!(exit_of(&refused("malaria watch --config /nowhere/at/all")), Exit::Usage);
+        assert_eq!(exit_of(&anyhow::Error::from(Usage("senseless".into()))), Exit::Usage);
+        assert_eq!(exit_of(&anyhow::Error::from(Environment("full".into()))), Exit::Environment);
+    }
+
+    #[test]
+    fn a_typing_error_is_told_with_the_flag_that_was_meant() {
+        let error = refused("malaria publish --porcesses 5");
+        let text = config::one_line(error.downcast_ref().expect("clap has found it"));
+        assert!(text.contains("'--porcesses'") && text.contains("'--processes'"), "{text}");
+    }
 }

@@ -1,5 +1,25 @@
 //! What can be typed.
 
+mod connection;
+mod gate;
+mod keygen;
+mod publish;
+mod report;
+mod scenario;
+mod subscribe;
+mod values;
+mod watch;
+
+pub use connection::ConnectionArgs;
+pub use gate::{JudgeArgs, RequireArgs};
+pub use keygen::KeygenArgs;
+pub use publish::{FramingArg, OutputArgs, PayloadArgs, PublishArgs};
+pub use report::ReportArgs;
+pub use scenario::{AttackArgs, ExperimentArgs, MatrixArgs, ScenarioArgs};
+pub use subscribe::SubscribeArgs;
+pub use values::Step;
+pub use watch::WatchArgs;
+
 use crate::load::Template;
 use crate::run::Target;
 use crate::units::{Rate, Size, Span};
@@ -22,7 +42,10 @@ Examples:
   malaria-bench -H broker.lab --cores 16 --clients 200000  the main job
   malaria-bench -H broker.lab --rate 50k -q 2 -s 1KiB      50,000 messages a second at QoS 2
   malaria-bench -H broker.lab --rate max --inflight 8      as fast as the broker acknowledges
+  malaria-bench -H broker.lab --require 'ack p99 < 5ms'    exit code 7 when that does not hold
   malaria-bench reflector --port 1883 --cores 4            the built-in broker on its own
+  malaria-bench publish -P 500 -T 5 -t -n 1000             a command of mqtt-malaria: see its own -h
+  malaria-bench report a.json b.json --html both.html      two finished runs beside each other
 
 Times: 250ms, 1.5s, 2m; a bare number is seconds.
 
@@ -30,9 +53,10 @@ Exit codes:
   0 clean   1 internal fault   2 usage   3 environment (kernel, limits, unwritable output)
   4 broker (unreachable, refused, not all clients connected)
   5 delivery (loss, duplicates at QoS 2, reordering, missing acknowledgements)
-  6 the generator was the bottleneck   130 interrupted";
+  6 the generator was the bottleneck   7 a bound of --require did not hold
+  130 interrupted; of 3 to 7 the lowest that applies";
 
-/// A load generator and benchmarker for MQTT 3.1.1 brokers.
+/// A load generator and benchmarker for MQTT brokers.
 ///
 /// Without a subcommand: half the clients publish to the other half, one topic per pair, on a schedule
 /// that does not wait for the broker. Latency counts from the intended time of each message.
@@ -48,8 +72,51 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Run the built-in MQTT 3.1.1 broker on its own.
+    /// Run the built-in MQTT broker on its own.
     Reflector(ReflectorArgs),
+    /// Read finished records again, and compare them: as text, HTML or CSV.
+    Report(ReportArgs),
+    /// Judge results that were written with --json by bounds.
+    Check(JudgeArgs),
+    /// Run several commands as one experiment: every combination of variables, against every broker.
+    Scenario(ScenarioArgs),
+    /// Run the built-in matrix: fan-in, fan-out, partitioned x 1, 5, 10 clients x QoS x size x session.
+    Matrix(MatrixArgs),
+    #[command(flatten)]
+    Malaria(MalariaCommand),
+}
+
+const MALARIA_EXIT_CODES: &str = "\
+Each command has its own help: malaria publish -h.
+
+Exit codes:
+  0 clean   1 internal fault   2 usage   3 environment (kernel, limits, unwritable output)
+  4 broker (unreachable, refused, not all clients connected)
+  5 delivery (loss, duplicates, drops, missing acknowledgements)
+  6 the generator was the bottleneck   7 a bound of --require did not hold
+  130 interrupted; of 3 to 7 the lowest that applies";
+
+/// Load for MQTT brokers, and what came of it: the commands of mqtt-malaria, on the engine of malaria-bench.
+#[derive(Parser)]
+#[command(name = "malaria", version, styles = STYLES, after_help = MALARIA_EXIT_CODES)]
+#[command(subcommand_required = true, arg_required_else_help = true, max_term_width = 110)]
+pub struct Malaria {
+    #[command(subcommand)]
+    pub command: MalariaCommand,
+}
+
+#[derive(Subcommand)]
+pub enum MalariaCommand {
+    /// Publish a stream of messages, and capture statistics on their timing.
+    Publish(Box<PublishArgs>),
+    /// Listen to a stream of messages, and capture statistics on their timing.
+    Subscribe(Box<SubscribeArgs>),
+    /// Count messages as they go by, in a directory of small files.
+    Watch(Box<WatchArgs>),
+    /// Make keys for mosquitto's psk_file, or split a file of them.
+    Keygen(KeygenArgs),
+    /// Run a warhead: a file of shell commands, one after the other, most of them `malaria` commands.
+    Attack(AttackArgs),
 }
 
 #[derive(Args)]
@@ -70,6 +137,9 @@ pub struct ReflectorArgs {
     /// Print nothing but errors.
     #[arg(long)]
     pub quiet: bool,
+    /// File (TOML) with flags by their names; the command line wins [default: none].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -87,7 +157,7 @@ pub struct RunArgs {
     #[arg(short, long, value_name = "NAME", help_heading = "Broker")]
     pub username: Option<String>,
     /// File with the password; without it the environment variable MALARIA_PASSWORD counts [default: none].
-    #[arg(long, value_name = "FILE", requires = "username", help_heading = "Broker")]
+    #[arg(long, value_name = "FILE", help_heading = "Broker")]
     pub password_file: Option<PathBuf>,
 
     /// Pinned workers [default: all CPUs this process may use, or half of them when the broker is on this
@@ -187,6 +257,11 @@ pub struct RunArgs {
     /// The status line on standard error, each second.
     #[arg(long, value_enum, default_value_t = ProgressArg::Auto, value_name = "WHEN", help_heading = "Output")]
     pub progress: ProgressArg,
+    #[command(flatten)]
+    pub require: RequireArgs,
+    /// File (TOML) with flags by their names; the command line wins [default: none].
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub config: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -231,5 +306,61 @@ impl FromStr for RateArg {
 
     fn from_str(text: &str) -> Result<RateArg, Self::Err> {
         if text == "max" { Ok(RateArg::Max) } else { text.parse().map(RateArg::Open) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::error::ErrorKind;
+
+    /// checklist 1: the four commands, in both programs.
+    #[test]
+    fn malarias_commands_exist() {
+        for name in ["publish", "subscribe", "watch", "keygen"] {
+            assert!(Malaria::try_parse_from(["malaria", name]).is_ok(), "{name}");
+            let cli = Cli::try_parse_from(["malaria-bench", name]).unwrap_or_else(|error| panic!("{error}"));
+            assert!(matches!(cli.command, Some(Command::Malaria(_))), "{name}");
+        }
+    }
+
+    /// checklist 1: no command is answered with the usage on standard error, and exit code 2.
+    #[test]
+    fn no_command_is_a_usage_error() {
+        let error = Malaria::try_parse_from(["malaria"]).err().expect("a command is required");
+        assert_eq!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+        assert_eq!((error.exit_code(), error.use_stderr()), (2, true));
+        let text = error.to_string();
+        assert!(text.contains("Usage: malaria <COMMAND>") && text.contains("publish"), "{text}");
+        assert!(Malaria::try_parse_from(["malaria", "fly"]).is_err());
+    }
+
+    /// checklist 3
+    #[test]
+    fn keygens_flags_are_malarias() {
+        let keygen = |line: &str| {
+            let words = ["malaria", "keygen"].into_iter().chain(line.split_whitespace());
+            match Malaria::try_parse_from(words).expect("malaria takes it").command {
+                MalariaCommand::Keygen(args) => args,
+                _ => panic!("keygen was asked for"),
+            }
+        };
+        let args = keygen("");
+        assert_eq!((args.template.as_str(), args.count.get(), args.split), ("malaria-tlspsk-%d", 10, false));
+        assert_eq!((args.file, args.infile), ("-".into(), PathBuf::from("-")));
+        for line in ["-t a%d -n 3 -f out -F in -s", "--template a%d --count 3 --file out --infile in --split"]
+        {
+            let args = keygen(line);
+            assert_eq!((args.template.as_str(), args.count.get(), args.split), ("a%d", 3, true));
+            assert_eq!((args.file, args.infile), ("out".into(), PathBuf::from("in")));
+        }
+    }
+
+    /// No flag is there twice, and every default is one that its flag takes.
+    #[test]
+    fn the_commands_are_consistent() {
+        use clap::CommandFactory;
+        super::super::config::either_spelling(Cli::command()).debug_assert();
+        super::super::config::either_spelling(Malaria::command()).debug_assert();
     }
 }

@@ -1,13 +1,13 @@
 //! The main job: one run, its summary and its record.
 
 use super::args::RunArgs;
-use super::output::{Output, print};
+use super::output::{Output, print, print_text};
 use super::plan::{self, Broker, Cores};
 use super::progress::Line;
-use super::{Usage, embedded};
+use super::{connection, embedded};
 use crate::record::{Ended, Exit, Record};
 use crate::run::{self, Spec};
-use crate::{cpu, engine, report, seed};
+use crate::{cpu, engine, gate, report, seed};
 use anyhow::Context;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let plan = |cores: &Cores| plan::plan(args, cores, seed, &cpu::machine().host);
     // Senseless flags are told of before anything is resolved or opened.
     plan(&cores(Broker::Away))?;
-    let password = password(args)?;
+    let password = connection::password(args.password_file.as_deref(), args.username.is_some())?;
     // Before the first packet: a run whose record cannot be kept is not begun.
     let output = args.json.as_deref().map(Output::open).transpose()?;
     engine::probe()?;
@@ -34,7 +34,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
             (cores, Some(reflector), targets)
         }
         false => {
-            let targets = resolve(args)?;
+            let targets = connection::resolve(&args.host, args.port, args.connect_timeout.nanos())?;
             let here = targets.iter().any(|target| engine::is_local(target.ip()));
             (cores(if here { Broker::Here } else { Broker::Away }), None, targets)
         }
@@ -54,9 +54,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         tolerance_is_per_ring: args.tolerance.is_none(),
     };
     let mut line = Line::new(args.progress, args.quiet);
-    let record = run::run(spec, &interrupt, &mut |progress| line.show(progress))?;
+    let mut record = run::run(spec, &interrupt, &mut |progress| line.show(progress))?;
     line.clear();
     drop(reflector);
+    gate::judge(&args.require.bounds, &mut record);
     conclude(args, record, output)
 }
 
@@ -67,6 +68,7 @@ fn conclude(args: &RunArgs, record: Record, output: Option<Output>) -> anyhow::R
     let connected = record.counts.connections_established > 0;
     if !args.quiet && connected {
         print(&record, to_stdout)?;
+        print_text(&gate::text(&record.bounds), to_stdout)?;
     }
     if (!connected || args.quiet) && record.exit_code != 0 {
         eprintln!("error: {}", record.exit_reason);
@@ -99,35 +101,6 @@ fn advice(record: &Record) -> Option<String> {
              `malaria-bench --embedded`"
         )
     })
-}
-
-fn resolve(args: &RunArgs) -> anyhow::Result<Vec<SocketAddr>> {
-    let patience = std::time::Duration::from_nanos(args.connect_timeout.nanos());
-    let address = |target| run::resolve(target, args.port, patience);
-    Ok(args.host.iter().map(address).collect::<Result<_, _>>()?)
-}
-
-fn password(args: &RunArgs) -> anyhow::Result<Option<Vec<u8>>> {
-    use std::os::unix::ffi::OsStringExt;
-    let password = match (&args.password_file, std::env::var_os("MALARIA_PASSWORD")) {
-        (Some(file), _) => {
-            let mut text = std::fs::read(file)
-                .map_err(|error| Usage(format!("--password-file {}: {error}", file.display())))?;
-            // The newline that editors end files with is not part of it.
-            if text.last() == Some(&b'\n') {
-                text.pop();
-            }
-            Some(text)
-        }
-        (None, Some(variable)) if args.username.is_some() => Some(variable.into_vec()),
-        (None, _) => None,
-    };
-    match password {
-        Some(password) if password.len() > 65_535 => {
-            Err(Usage("the password is longer than the 65,535 bytes MQTT allows".into()).into())
-        }
-        password => Ok(password),
-    }
 }
 
 /// A flag that the first SIGINT or SIGTERM sets; the second ends the process at once.

@@ -7,47 +7,55 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-/// The place of the record.
+/// Widest summary, in columns.
+pub const WIDEST: usize = 100;
+
+/// The place of a result, and the flag that named it.
 pub enum Output {
-    Stdout,
-    File { file: File, path: PathBuf },
+    Stdout { flag: &'static str },
+    File { flag: &'static str, file: File, path: PathBuf },
 }
 
 impl Output {
-    /// Opens `path`, or standard output for `-`. What is in the file stays until [`Output::write`].
+    /// The place of the record: see [`Output::open_for`].
     pub fn open(path: &Path) -> Result<Output, Environment> {
+        Output::open_for("--json", path)
+    }
+
+    /// Opens `path`, or standard output for `-`. What is in the file stays until [`Output::write`].
+    pub fn open_for(flag: &'static str, path: &Path) -> Result<Output, Environment> {
         if path == Path::new("-") {
-            return Ok(Output::Stdout);
+            return Ok(Output::Stdout { flag });
         }
         let file = OpenOptions::new().create(true).append(true).open(path);
         let file = file.map_err(|error| {
-            Environment(format!("--json {}: {error}; choose a path that can be written", path.display()))
+            Environment(format!("{flag} {}: {error}; choose a path that can be written", path.display()))
         })?;
-        Ok(Output::File { file, path: path.into() })
+        Ok(Output::File { flag, file, path: path.into() })
     }
 
     pub fn is_stdout(&self) -> bool {
-        matches!(self, Output::Stdout)
+        matches!(self, Output::Stdout { .. })
     }
 
-    /// Writes the record in place of what was there.
-    pub fn write(self, json: &str) -> Result<(), Environment> {
+    /// Writes `text` and a newline in place of what was there.
+    pub fn write(self, text: &str) -> Result<(), Environment> {
         match self {
-            Output::Stdout => tolerate_closed(writeln!(io::stdout().lock(), "{json}"))
-                .map_err(|error| Environment(format!("--json -: {error}"))),
-            Output::File { mut file, path } => replace(&mut file, json).map_err(|error| {
-                Environment(format!("--json {}: the record is not complete: {error}", path.display()))
+            Output::Stdout { flag } => tolerate_closed(writeln!(io::stdout().lock(), "{text}"))
+                .map_err(|error| Environment(format!("{flag} -: {error}"))),
+            Output::File { flag, mut file, path } => replace(&mut file, text).map_err(|error| {
+                Environment(format!("{flag} {}: the file is not complete: {error}", path.display()))
             }),
         }
     }
 }
 
-fn replace(file: &mut File, json: &str) -> io::Result<()> {
+fn replace(file: &mut File, text: &str) -> io::Result<()> {
     // Devices such as /dev/full and pipes have no length to set.
     if file.metadata()?.is_file() {
         file.set_len(0)?;
     }
-    writeln!(file, "{json}")?;
+    writeln!(file, "{text}")?;
     match file.sync_all() {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
         result => result,
@@ -58,16 +66,26 @@ fn replace(file: &mut File, json: &str) -> io::Result<()> {
 pub fn print(record: &Record, to_stderr: bool) -> anyhow::Result<()> {
     let terminal = if to_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
     let colour = terminal && std::env::var_os("NO_COLOR").is_none();
-    let text = report::text(record, width(terminal), colour);
+    print_text(&report::text(record, width(terminal), colour), to_stderr)
+}
+
+/// Prints a finished text: to standard output, or to standard error when the record has that.
+pub fn print_text(text: &str, to_stderr: bool) -> anyhow::Result<()> {
     let written =
         if to_stderr { write!(io::stderr().lock(), "{text}") } else { write!(io::stdout().lock(), "{text}") };
     tolerate_closed(written).map_err(|error| Environment(format!("cannot write the summary: {error}")).into())
 }
 
-/// Columns of the terminal, or 100.
+/// Says something on standard output that nobody has to hear: a reader that has gone must not keep the
+/// process from ending well.
+pub fn tell(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+/// Columns of the terminal, or [`WIDEST`].
 fn width(terminal: bool) -> usize {
     let columns = || Some(usize::from(console::Term::stdout().size_checked()?.1));
-    if terminal { columns().unwrap_or(100).clamp(20, 100) } else { 100 }
+    if terminal { columns().unwrap_or(WIDEST).clamp(20, WIDEST) } else { WIDEST }
 }
 
 /// A reader that has seen enough (`| head`) is no error.

@@ -153,6 +153,9 @@ fn schedule(args: &RunArgs, split: Split) -> Result<Schedule, Usage> {
 /// What no single flag's parser can see.
 fn check(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
     let error = |message: String| Err(Usage(message));
+    if args.password_file.is_some() && args.username.is_none() {
+        return error("--password-file: a password needs a user name; give it with --username".into());
+    }
     if plan.size_bytes < STAMP_LEN as u64 {
         return error(format!(
             "--size {}: a payload is at least {STAMP_LEN} bytes, the stamp from which delivery and time are \

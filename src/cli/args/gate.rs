@@ -1,0 +1,38 @@
+//! Bounds that a run has to keep.
+
+use crate::gate::Bound;
+use clap::Args;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Bounds: a name, one of < <= > >= ==, and a value.
+  ack p99 < 5ms, flight p99.9 <= 20ms, ack-service mean < 1ms, connack max < 1s
+  round-trip p99 < 10ms
+  acked >= 10k/s, sent >= 50k/s, delivered >= 10k/s
+  lost == 0, duplicated == 0, shed <= 0.1%, connected == 1000, success >= 99.9%, cpu <= 50%
+
+Examples:
+  malaria-bench check result.json --require 'ack p99 < 5ms'
+  malaria-bench check runs/*.json --require 'lost == 0' --require 'acked >= 10k/s'
+
+What was not measured does not hold. The exit code is that of a run with these
+bounds (7 when nothing else went wrong); of several files, the gravest.";
+
+#[derive(Args)]
+pub struct RequireArgs {
+    /// Exit with 7 unless this holds, such as 'ack p99 < 5ms', 'acked >= 10k/s', 'lost == 0' or
+    /// 'success >= 99.9%'; repeat it for several (see malaria-bench check --help) [default: none].
+    #[arg(long = "require", value_name = "BOUND", help_heading = "Output")]
+    pub bounds: Vec<Bound>,
+}
+
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct JudgeArgs {
+    /// Results of the main job, of publish or of subscribe, written with --json.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// What has to hold in each of them; repeat it for several.
+    #[arg(long = "require", required = true, value_name = "BOUND")]
+    pub bounds: Vec<Bound>,
+}

@@ -1,0 +1,33 @@
+//! Flags of `keygen`.
+
+use clap::Args;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  malaria keygen -n 500 -f keys          500 `identity:key` lines, as mosquitto's psk_file takes them
+  malaria keygen -s -n 4 -F keys         the lines of `keys` in keys.chunked.1 to keys.chunked.4";
+
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct KeygenArgs {
+    /// Identities; %d is a number from 1 on.
+    #[arg(short, long, default_value = "malaria-tlspsk-%d", value_name = "TEMPLATE")]
+    pub template: String,
+    /// Keys to make; with --split, files to split into.
+    #[arg(short = 'n', long, default_value = "10", value_name = "N")]
+    pub count: NonZeroU32,
+    /// File to write, or - for standard output.
+    #[arg(short, long, default_value = "-", value_name = "FILE")]
+    pub file: PathBuf,
+    /// File to split, or - for standard input.
+    #[arg(short = 'F', long, default_value = "-", value_name = "FILE")]
+    pub infile: PathBuf,
+    /// Split the lines of a file over FILE.chunked.1 and so on, instead of making keys [default: off].
+    #[arg(short, long)]
+    pub split: bool,
+    /// File (TOML) with flags by their names; the command line wins [default: none].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}

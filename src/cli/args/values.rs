@@ -1,0 +1,237 @@
+//! Values of single flags.
+
+use crate::clock::Nanos;
+use crate::units::{Rate, Span, UnitError};
+use std::str::FromStr;
+
+/// Text that is none of the values here. Each message names the value and what is expected.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ValueError {
+    #[error("`{0}` is not a rate: expected messages per second, such as 0.066, 5 or 20k, or 0 for no limit")]
+    PerSecond(String),
+    #[error("`{0}` is not a fraction: expected a number up to 1, such as 0.1 for 10 %; 0 turns it off")]
+    Fraction(String),
+    #[error("`{0}` is not a range of time: expected min..max, such as 0.5..1.5s, or one time, such as 2s")]
+    Between(String),
+    #[error("`{0}`: the range ends before it begins")]
+    Backwards(String),
+    #[error(
+        "`{0}` is not a burst: expected slow,fast,length,period, such as 10,500,1s,30s: 500 messages a second \
+         for 1 second of every 30, and 10 a second in between; the period is the longest"
+    )]
+    Burst(String),
+    #[error("`{0}` is not a step: expected +clients@time or -clients@time, such as +100@10s,-50@30s")]
+    Step(String),
+    #[error(
+        "`{0}` is not a pause: expected messages,time, such as 100,50ms: 50 ms after every 100th message"
+    )]
+    Slow(String),
+    #[error(transparent)]
+    Unit(#[from] UnitError),
+}
+
+/// Messages a second of one client; `None` is as fast as possible.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct PerSecond(pub Option<Rate>);
+
+impl FromStr for PerSecond {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<PerSecond, ValueError> {
+        if text.parse::<f64>() == Ok(0.0) {
+            return Ok(PerSecond(None));
+        }
+        text.parse().map(|rate| PerSecond(Some(rate))).map_err(|_| ValueError::PerSecond(text.into()))
+    }
+}
+
+/// A part of a whole, 0 to 1. What is below 0 counts as 0, as it always has.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Fraction(pub f64);
+
+impl FromStr for Fraction {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Fraction, ValueError> {
+        let value = text.parse::<f64>().ok().filter(|value| *value <= 1.0);
+        value.map(|value| Fraction(value.max(0.0))).ok_or_else(|| ValueError::Fraction(text.into()))
+    }
+}
+
+/// A time within bounds, both included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Between {
+    pub min: Nanos,
+    pub max: Nanos,
+}
+
+impl FromStr for Between {
+    type Err = ValueError;
+
+    /// `0.5..1.5s`, `500ms..2s`, or one time for both bounds. A lower bound without a unit has that of the
+    /// upper one.
+    fn from_str(text: &str) -> Result<Between, ValueError> {
+        let time = |text: &str| text.parse::<Span>().map(Span::nanos);
+        let error = |_| ValueError::Between(text.into());
+        let Some((min, max)) = text.split_once("..") else {
+            let both = time(text).map_err(error)?;
+            return Ok(Between { min: both, max: both });
+        };
+        let unit = max.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let min = match min.ends_with(char::is_alphabetic) {
+            true => time(min),
+            false => time(&format!("{min}{unit}")),
+        };
+        let (min, max) = (min.map_err(error)?, time(max).map_err(error)?);
+        if min > max { Err(ValueError::Backwards(text.into())) } else { Ok(Between { min, max }) }
+    }
+}
+
+/// Fast for `length` of every `period`, slow in between.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Bursts {
+    pub slow: PerSecond,
+    pub fast: Rate,
+    pub length: Nanos,
+    pub period: Nanos,
+}
+
+impl FromStr for Bursts {
+    type Err = ValueError;
+
+    /// `slow,fast,length,period`; slow may be 0, nothing in between.
+    fn from_str(text: &str) -> Result<Bursts, ValueError> {
+        let error = || ValueError::Burst(text.into());
+        let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+        let [slow, fast, length, period] = parts[..] else { return Err(error()) };
+        let time = |text: &str| text.parse::<Span>().map(Span::nanos).map_err(|_| error());
+        let (length, period) = (time(length)?, time(period)?);
+        if length == 0 || length >= period {
+            return Err(error());
+        }
+        let slow = slow.parse().map_err(|_| error())?;
+        Ok(Bursts { slow, fast: fast.parse().map_err(|_| error())?, length, period })
+    }
+}
+
+/// Clients that join or leave a run together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// Below 0: they leave.
+    pub clients: i64,
+    /// Since the start of the run.
+    pub at: Nanos,
+}
+
+impl FromStr for Step {
+    type Err = ValueError;
+
+    /// `+100@10s` or `-50@30s`.
+    fn from_str(text: &str) -> Result<Step, ValueError> {
+        let error = || ValueError::Step(text.into());
+        let (clients, at) = text.trim().split_once('@').ok_or_else(error)?;
+        let sign = match clients.as_bytes().first() {
+            Some(b'+') => 1,
+            Some(b'-') => -1,
+            _ => return Err(error()),
+        };
+        let count = clients[1..].parse::<u32>().ok().filter(|count| *count > 0).ok_or_else(error)?;
+        let at = at.parse::<Span>().map_err(|_| error())?.nanos();
+        Ok(Step { clients: sign * i64::from(count), at })
+    }
+}
+
+/// A pause after every so many messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pauses {
+    pub every: u64,
+    pub pause: Nanos,
+}
+
+impl FromStr for Pauses {
+    type Err = ValueError;
+
+    /// `100,50ms`.
+    fn from_str(text: &str) -> Result<Pauses, ValueError> {
+        let error = || ValueError::Slow(text.into());
+        let (every, pause) = text.split_once(',').ok_or_else(error)?;
+        let every = every.trim().parse().ok().filter(|every| *every > 0).ok_or_else(error)?;
+        let pause = pause.parse::<Span>().map_err(|_| error())?.nanos();
+        if pause == 0 { Err(error()) } else { Ok(Pauses { every, pause }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{MILLISECOND, SECOND};
+
+    #[test]
+    fn a_rate_of_0_is_no_limit() {
+        let rate = |text: &str| text.parse::<PerSecond>().map(|rate| rate.0.map(Rate::per_second));
+        assert_eq!(rate("0"), Ok(None));
+        assert_eq!(rate("0.0"), Ok(None));
+        assert_eq!(rate("0.066"), Ok(Some(0.066)));
+        assert_eq!(rate("20k"), Ok(Some(20_000.0)));
+        for text in ["-1", "", "fast", "NaN", "inf"] {
+            assert_eq!(rate(text), Err(ValueError::PerSecond(text.into())));
+        }
+    }
+
+    #[test]
+    fn jitter_is_a_fraction_and_0_or_below_turns_it_off() {
+        for (text, value) in [("0.1", 0.1), ("0", 0.0), ("-3", 0.0), ("1", 1.0)] {
+            assert_eq!(text.parse(), Ok(Fraction(value)));
+        }
+        for text in ["1.5", "10%", "NaN", ""] {
+            assert!(text.parse::<Fraction>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_range_of_time_shares_its_unit() {
+        for (text, min, max) in [
+            ("0.5..1.5s", SECOND / 2, 3 * SECOND / 2),
+            ("1..10s", SECOND, 10 * SECOND),
+            ("1..10", SECOND, 10 * SECOND),
+            ("500..1500ms", SECOND / 2, 3 * SECOND / 2),
+            ("500ms..2s", SECOND / 2, 2 * SECOND),
+            ("0", 0, 0),
+            ("2s", 2 * SECOND, 2 * SECOND),
+        ] {
+            assert_eq!(text.parse(), Ok(Between { min, max }), "{text}");
+        }
+        for text in ["", "..", "1..", "..2", "-1..2s", "a..b", "5..1s"] {
+            let error = text.parse::<Between>().unwrap_err().to_string();
+            assert!(error.contains(&format!("`{text}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn bursts_are_shorter_than_their_period() {
+        let bursts: Bursts = "0, 500, 250ms, 30".parse().unwrap();
+        assert_eq!(bursts.slow, PerSecond(None));
+        assert_eq!(bursts.fast.per_second(), 500.0);
+        assert_eq!((bursts.length, bursts.period), (250 * MILLISECOND, 30 * SECOND));
+        for text in ["", "1,2,3", "1,2,3s,3s", "1,0,1s,3s", "1,2,0,3s", "1,2,1s,3s,4s", "x,2,1s,3s"] {
+            assert_eq!(text.parse::<Bursts>(), Err(ValueError::Burst(text.into())));
+        }
+    }
+
+    #[test]
+    fn steps_add_and_remove_clients() {
+        assert_eq!("+100@10s".parse(), Ok(Step { clients: 100, at: 10 * SECOND }));
+        assert_eq!("-50@0.5".parse(), Ok(Step { clients: -50, at: SECOND / 2 }));
+        for text in ["", "100@10s", "+@1s", "+1", "+0@1s", "--1@2s", "+1@x"] {
+            assert_eq!(text.parse::<Step>(), Err(ValueError::Step(text.into())));
+        }
+    }
+
+    #[test]
+    fn a_slow_consumer_pauses_after_every_so_many() {
+        assert_eq!("100,50ms".parse(), Ok(Pauses { every: 100, pause: 50 * MILLISECOND }));
+        for text in ["", "100", "0,50ms", "100,0", "-1,1s", "1,x"] {
+            assert_eq!(text.parse::<Pauses>(), Err(ValueError::Slow(text.into())));
+        }
+    }
+}

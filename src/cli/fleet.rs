@@ -1,0 +1,139 @@
+//! What the commands that run a fleet have in common: its progress, and what is said at its end.
+
+use super::args::{OutputArgs, ProgressArg};
+use super::output::{self, Output};
+use crate::clock::{Nanos, SECOND};
+use crate::fleet::{self, Progress, Spec};
+use crate::gate;
+use crate::record::{Exit, FleetRecord};
+use std::collections::VecDeque;
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::AtomicBool;
+
+/// The texts of a command's results.
+pub struct Texts {
+    /// The line of each second.
+    pub progress: fn(&Progress, &Windows) -> String,
+    pub summary: fn(&FleetRecord) -> String,
+    pub json: fn(&FleetRecord) -> String,
+}
+
+/// Totals at one moment.
+#[derive(Clone, Copy, Default)]
+pub struct Totals {
+    at: Nanos,
+    pub sent: u64,
+    pub received: u64,
+}
+
+/// Rates over the last 30 and 90 seconds, 5 and 10 minutes, for runs that are long enough to have them.
+#[derive(Default)]
+pub struct Windows(VecDeque<Totals>);
+
+impl Windows {
+    const SPANS: [(Nanos, &'static str); 4] =
+        [(30 * SECOND, "30s"), (90 * SECOND, "90s"), (300 * SECOND, "5min"), (600 * SECOND, "10min")];
+
+    fn note(&mut self, progress: &Progress) {
+        let Progress { elapsed, sent, received, .. } = *progress;
+        self.0.push_back(Totals { at: elapsed, sent, received });
+        let longest = Windows::SPANS[Windows::SPANS.len() - 1].0;
+        // The last that is old enough stays.
+        while self.0.get(1).is_some_and(|second| second.at + longest <= elapsed) {
+            self.0.pop_front();
+        }
+    }
+
+    /// In words, such as `, 2500/s (30s 2499/s, 90s 2501/s)`; nothing until there is a second to take it from.
+    pub fn rates(&self, figure: fn(&Totals) -> u64) -> String {
+        let Some(now) = self.0.back() else { return String::new() };
+        let rate = |span: Nanos| {
+            let then = self.0.iter().rev().find(|then| then.at + span <= now.at)?;
+            let seconds = (now.at - then.at) as f64 / SECOND as f64;
+            Some(((figure(now) - figure(then)) as f64 / seconds).round())
+        };
+        let Some(last) = rate(SECOND) else { return String::new() };
+        let windows: Vec<String> = Windows::SPANS
+            .iter()
+            .filter_map(|(span, name)| Some(format!("{name} {}/s", rate(*span)?)))
+            .collect();
+        match windows.is_empty() {
+            true => format!(", {last}/s"),
+            false => format!(", {last}/s ({})", windows.join(", ")),
+        }
+    }
+}
+
+/// Whether there is a line each second.
+pub fn shows_progress(args: &OutputArgs) -> bool {
+    match args.progress {
+        _ if args.quiet => false,
+        ProgressArg::Always => true,
+        ProgressArg::Auto => std::io::stderr().is_terminal(),
+        ProgressArg::Never => false,
+    }
+}
+
+/// Runs `spec`, with a line each second on standard error, and judges it by the bounds of `args`.
+pub fn run(
+    spec: Spec,
+    interrupt: &AtomicBool,
+    args: &OutputArgs,
+    texts: &Texts,
+) -> anyhow::Result<FleetRecord> {
+    let shown = shows_progress(args);
+    let mut windows = Windows::default();
+    let mut observe = |progress: &Progress| {
+        windows.note(progress);
+        if shown {
+            // Nobody may be reading any more.
+            let _ = writeln!(std::io::stderr(), "{}", (texts.progress)(progress, &windows));
+        }
+    };
+    let mut record = fleet::run(spec, interrupt, &mut observe)?;
+    gate::judge_fleet(&args.require.bounds, &mut record);
+    Ok(record)
+}
+
+/// Writes what there is to say about a fleet that has run.
+pub fn conclude(
+    record: &FleetRecord,
+    output: Option<Output>,
+    args: &OutputArgs,
+    texts: &Texts,
+) -> anyhow::Result<Exit> {
+    let to_stderr = output.as_ref().is_some_and(Output::is_stdout);
+    // Before the summary: whatever comes of the terminal, the result is kept.
+    let written = output.map_or(Ok(()), |output| output.write(&(texts.json)(record)));
+    if !args.quiet {
+        output::print_text(&(texts.summary)(record), to_stderr)?;
+        output::print_text(&gate::text(&record.bounds), to_stderr)?;
+    } else if record.exit_code != Exit::Clean.code() {
+        eprintln!("error: {}", record.exit_reason);
+    }
+    written?;
+    Ok(Exit::from_code(record.exit_code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// checklist 61
+    #[test]
+    fn rolling_windows_appear_as_the_run_grows_into_them() {
+        let mut windows = Windows::default();
+        let mut lines = Vec::new();
+        // 10 a second, and 20 from second 600 on.
+        for second in 1..=700u64 {
+            let sent = second * 10 + second.saturating_sub(600) * 10;
+            windows.note(&Progress { elapsed: second * SECOND, sent, ..Progress::default() });
+            lines.push(windows.rates(|total| total.sent));
+        }
+        assert_eq!((lines[0].as_str(), lines[1].as_str()), ("", ", 10/s"));
+        assert_eq!(lines[30], ", 10/s (30s 10/s)");
+        assert_eq!(lines[600], ", 20/s (30s 10/s, 90s 10/s, 5min 10/s, 10min 10/s)");
+        assert_eq!(lines[699], ", 20/s (30s 20/s, 90s 20/s, 5min 13/s, 10min 12/s)");
+        assert!(windows.0.len() <= 601, "{} seconds are kept", windows.0.len());
+    }
+}

@@ -1,0 +1,104 @@
+//! Files of keys and of passwords: lines of `name:secret`. Empty lines and those that begin with `#` are
+//! passed over, as mosquitto does.
+
+use super::Usage;
+use std::path::Path;
+
+/// An identity for TLS-PSK and its key.
+#[derive(PartialEq, Eq, Debug)]
+pub struct PskKey {
+    pub identity: String,
+    /// Hexadecimal.
+    pub key: String,
+}
+
+/// The keys of mosquitto's `psk_file` format, `identity:hexkey`.
+pub fn read_psk(file: &Path) -> Result<Vec<PskKey>, Usage> {
+    lines("--psk_file", file, |identity, key| {
+        if !key.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err("the key is not hexadecimal".into());
+        }
+        Ok(PskKey { identity: identity.into(), key: key.into() })
+    })
+}
+
+/// User names and passwords; a password may contain `:`.
+pub fn read_credentials(file: &Path) -> Result<Vec<(String, Vec<u8>)>, Usage> {
+    lines("--credentials", file, |user, password| {
+        if user.len().max(password.len()) > usize::from(u16::MAX) {
+            return Err("MQTT allows at most 65,535 bytes for a user name or password".into());
+        }
+        Ok((user.into(), password.into()))
+    })
+}
+
+fn lines<T>(
+    flag: &str,
+    file: &Path,
+    read: impl Fn(&str, &str) -> Result<T, String>,
+) -> Result<Vec<T>, Usage> {
+    let bytes = std::fs::read(file).map_err(|error| Usage(format!("{flag} {}: {error}", file.display())))?;
+    let mut entries = Vec::new();
+    for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() || line.starts_with(b"#") {
+            continue;
+        }
+        let entry = match std::str::from_utf8(line).map(|line| line.split_once(':')) {
+            Err(_) => Err("not UTF-8".into()),
+            Ok(Some((name, secret))) if !name.is_empty() && !secret.is_empty() => read(name, secret),
+            Ok(_) => Err("expected `name:secret`".into()),
+        };
+        // Never with the line itself: it holds a secret.
+        entries.push(
+            entry.map_err(|what| Usage(format!("{flag} {}, line {}: {what}", file.display(), number + 1)))?,
+        );
+    }
+    match entries.is_empty() {
+        true => Err(Usage(format!("{flag} {}: there is no line `name:secret` in it", file.display()))),
+        false => Ok(entries),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &[u8]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    /// checklist 32, the part without TLS: a file in mosquitto's format.
+    #[test]
+    fn keys_are_read_as_mosquitto_reads_them() {
+        let keys = read_psk(file(b"# made by keygen\n\nbee-1:0aF9\r\nbee-2:00\n").path()).unwrap();
+        assert_eq!(keys[0], PskKey { identity: "bee-1".into(), key: "0aF9".into() });
+        assert_eq!(keys.len(), 2);
+    }
+
+    #[test]
+    fn a_password_may_contain_a_colon() {
+        let pairs = read_credentials(file(b"user:a:b\nother:c").path()).unwrap();
+        assert_eq!(pairs, [("user".into(), b"a:b".to_vec()), ("other".into(), b"c".to_vec())]);
+    }
+
+    /// The number of the line is named, its secret is not.
+    #[test]
+    fn malformed_lines_are_named_by_number() {
+        for (text, part) in [
+            (&b"a:00\nb:secret\n"[..], "line 2: the key is not hexadecimal"),
+            (b"a:00\n\n# c\nsecret\n", "line 4: expected `name:secret`"),
+            (b":00\n", "line 1"),
+            (b"a:\n", "line 1"),
+            (b"a:00\n\xff:00\n", "line 2: not UTF-8"),
+            (b"\n# nothing\n", "no line"),
+        ] {
+            let error = read_psk(file(text).path()).unwrap_err().to_string();
+            assert!(error.contains(part) && !error.contains(":secret\n"), "{error}");
+        }
+        let error = read_credentials(Path::new("/nowhere/at/all")).unwrap_err().to_string();
+        assert!(error.contains("--credentials /nowhere/at/all"), "{error}");
+    }
+}

@@ -1,0 +1,229 @@
+//! `publish`: what its flags mean.
+
+mod content;
+mod names;
+#[cfg(test)]
+mod tests;
+
+use super::args::PublishArgs;
+use super::bench::interruption;
+use super::connection::{self, positive};
+use super::fleet::{Texts, Windows};
+use super::output::Output;
+use super::{Usage, fleet, keys};
+use crate::fleet::{Content, Expect, Listening, Progress, PublisherName, Publishing, Slow, Spec};
+use crate::load::{Name, Pace, Pacing, Template, TopicLayout, Values};
+use crate::record::Exit;
+use crate::units::Rate;
+use crate::wire::{self, QoS};
+use crate::{cpu, engine, report, seed};
+
+const TEXTS: Texts = Texts {
+    progress: progress_line,
+    summary: report::fleet::publish_text,
+    json: report::fleet::publish_json,
+};
+
+/// Messages of each client when nothing else ends it.
+const COUNT: u64 = 10;
+
+/// Clients that a worker can serve beside its other work, when they are paced.
+const CLIENTS_PER_CPU: usize = 1000;
+
+/// What the command line says, before anything is opened or resolved.
+struct Plan {
+    clients: Vec<PublisherName>,
+    pacing: Pacing,
+    listening: Vec<Listening>,
+    seed: u64,
+}
+
+pub fn run(args: &PublishArgs) -> anyhow::Result<Exit> {
+    let plan = plan(args, &cpu::machine().host, args.payload.seed.unwrap_or_else(seed::fresh))?;
+    check_keys(args, plan.clients.len())?;
+    let everybody = plan.clients.len() + responders(args) as usize + plan.listening.len();
+    let connection = connection::connection(&args.connection, args.connect_rate, everybody)?;
+    let content = content::content(&args.payload, plan.seed)?;
+    // Before the first packet: a run whose result cannot be kept is not begun.
+    let output = args.output.json.as_deref().map(Output::open).transpose()?;
+    engine::probe()?;
+    let interrupt = interruption()?;
+    let targets = connection::resolve(&args.connection.host, args.connection.port, connection.timeout)?;
+    let busy = match plan.pacing.pace {
+        Pace::Unlimited => everybody,
+        _ => everybody.div_ceil(CLIENTS_PER_CPU),
+    };
+    let (cpus, warnings) = connection::cpus(&args.connection, busy, &targets, &cpu::allowed());
+    let Plan { clients, pacing, listening, seed } = plan;
+    let spec = Spec {
+        targets,
+        cpus,
+        seed,
+        command: std::env::args().collect(),
+        warnings,
+        connection,
+        publishing: Some(publishing(args, clients, pacing, content)),
+        listening,
+    };
+    let record = fleet::run(spec, &interrupt, &args.output, &TEXTS)?;
+    fleet::conclude(&record, output, &args.output, &TEXTS)
+}
+
+fn publishing(
+    args: &PublishArgs,
+    clients: Vec<PublisherName>,
+    pacing: Pacing,
+    content: Content,
+) -> Publishing {
+    Publishing {
+        clients,
+        topic: args.topic.clone(),
+        content,
+        qos: qos(args.qos),
+        retain: args.retain,
+        inflight: args.inflight,
+        pacing,
+        stagger: (args.stagger.min, args.stagger.max),
+        ack_timeout: args.ack_timeout.nanos(),
+        tolerance: args.tolerance.nanos(),
+        reconnect_every: args.reconnect_every.map(Into::into),
+        bridge: names::is_bridge(args),
+        responders: responders(args),
+    }
+}
+
+pub fn qos(level: u8) -> QoS {
+    QoS::try_from(level).expect("the flag's parser has checked it")
+}
+
+fn responders(args: &PublishArgs) -> u32 {
+    if args.check.round_trip { args.check.responders.get() } else { 0 }
+}
+
+fn plan(args: &PublishArgs, host: &str, seed: u64) -> Result<Plan, Usage> {
+    check(args)?;
+    let prefix = args.clientid.clone().unwrap_or_else(|| format!("beem.loadr-{host}-{}", std::process::id()));
+    let clients = names::names(args, &prefix, seed)?;
+    let pacing = pacing(args, clients.len() as u32, seed);
+    pacing.check().map_err(|error| Usage(error.to_string()))?;
+    for client in [clients.first(), clients.last()].into_iter().flatten() {
+        connection::check_client_id(&client.client_id)?;
+        check_topic(&args.topic, client)?;
+    }
+    let listening = if args.check.self_check { vec![own_listener(args, &prefix)] } else { Vec::new() };
+    Ok(Plan { clients, pacing, listening, seed })
+}
+
+/// What no single flag's parser can see.
+fn check(args: &PublishArgs) -> Result<(), Usage> {
+    let error = |message: &str| Err(Usage(message.into()));
+    connection::check_session(&args.connection, args.clientid.as_deref())?;
+    positive("--ack-timeout", args.ack_timeout.nanos())?;
+    if let Some(duration) = args.duration {
+        positive("--duration", duration.nanos())?;
+    }
+    if !args.check.self_check && (args.check.backlog || args.check.slow.is_some()) {
+        return error("--backlog and --slow are about the listener of --self-check: add --self-check");
+    }
+    if args.check.backlog && args.qos == 0 {
+        return error("--backlog: brokers keep no messages of QoS 0 for who is away; use --qos 1 or 2");
+    }
+    Ok(())
+}
+
+/// A file of keys is as it has to be; what it is for comes later.
+fn check_keys(args: &PublishArgs, clients: usize) -> Result<(), Usage> {
+    let Some(file) = &args.psk_file else { return Ok(()) };
+    if !names::is_bridge(args) {
+        return Err(Usage("--psk_file: keys are for bridges; add --bridge".into()));
+    }
+    let keys = keys::read_psk(file)?.len();
+    if keys < clients {
+        return Err(Usage(format!(
+            "--psk_file {}: it has {keys} keys, but there are {clients} clients; every client needs one",
+            file.display()
+        )));
+    }
+    Err(Usage(format!(
+        "--psk_file {}: its {keys} keys are fine, but TLS-PSK is not there yet; leave --psk_file out to connect \
+         without TLS",
+        file.display()
+    )))
+}
+
+/// The topic of a client's longest message.
+fn topic_of(template: &Template, client: &str, sequence: u64) -> String {
+    let values = Values {
+        client: Name::Given(client),
+        index: u32::MAX,
+        pair: u32::MAX,
+        run_id: u32::MAX,
+        sequence,
+        total: u64::MAX,
+        seed: 0,
+    };
+    let mut topic = String::new();
+    template.render(&values, &mut topic).expect("writing to a string");
+    topic
+}
+
+fn check_topic(template: &Template, client: &PublisherName) -> Result<(), Usage> {
+    wire::topic::valid_name(&topic_of(template, &client.topic_id, u64::MAX))
+        .map_err(|error| Usage(format!("--topic {template}, client {}: {error}", client.topic_id)))
+}
+
+fn pacing(args: &PublishArgs, clients: u32, seed: u64) -> Pacing {
+    let share = args.rate.map(|rate| rate.per_second() / f64::from(clients.max(1)));
+    let own = args.msgs_per_second.0.map(Rate::per_second);
+    let pace = match (args.burst, args.delay, own, share) {
+        (Some(burst), ..) => Pace::Burst {
+            slow_per_s: burst.slow.0.map_or(0.0, Rate::per_second),
+            fast_per_s: burst.fast.per_second(),
+            length: burst.length,
+            period: burst.period,
+        },
+        (_, Some(delay), ..) => Pace::Delay { min: delay.min, max: delay.max },
+        (.., Some(own), Some(share)) => Pace::Rate { per_s: own.min(share) },
+        (.., None, None) => Pace::Unlimited,
+        (.., own, share) => Pace::Rate { per_s: own.or(share).expect("one of them is there") },
+    };
+    let count = match args.duration {
+        _ if args.endless => None,
+        Some(_) => args.msg_count,
+        None => Some(args.msg_count.unwrap_or(COUNT)),
+    };
+    Pacing { pace, jitter: args.jitter.0, count, duration: args.duration.map(|span| span.nanos()), seed }
+}
+
+/// The client that hears what this run publishes.
+fn own_listener(args: &PublishArgs, prefix: &str) -> Listening {
+    let filter = args.topic.filter();
+    Listening {
+        client_id: format!("{prefix}-listener"),
+        layout: layout(&args.topic, &filter),
+        filters: vec![filter],
+        qos: qos(args.qos),
+        stamp: content::stamp(&args.payload),
+        expect: Expect::Published,
+        quiet_after: Some(args.check.grace.nanos()),
+        quiet_from_start: false,
+        duration: None,
+        sys: false,
+        abort_on_drop: false,
+        slow: args.check.slow.map(|slow| Slow { every: slow.every, pause: slow.pause }),
+        print: None,
+        backlog: args.check.backlog,
+    }
+}
+
+/// How to tell client and number from the topics of `template`; `None` when they do not say.
+fn layout(template: &Template, filter: &str) -> Option<TopicLayout> {
+    let layout = TopicLayout::of(filter);
+    let says = |client, number| layout.read(&topic_of(template, client, number)) == Some((client, number));
+    (says("some-0", 1) && says("other-7", 12)).then_some(layout)
+}
+
+fn progress_line(progress: &Progress, windows: &Windows) -> String {
+    let rates = windows.rates(|total| total.sent);
+    format!("Completed workers: {}/{}{rates}", progress.second.done, progress.clients)
+}

@@ -1,0 +1,318 @@
+//! What came of a scenario: summary.json, summary.csv and the table.
+
+use super::figures::Figures;
+use crate::record::Exit;
+use crate::units;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use serde::{Serialize, Serializer};
+
+/// Name and version of the format of summary.json.
+pub const SCHEMA: &str = "malaria-bench/scenario/1";
+
+/// Everything that was done.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Summary {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// The file, or the name of a built-in scenario.
+    pub scenario: String,
+    /// Wall-clock time of the start, RFC 3339 in UTC.
+    pub started_at: String,
+    /// Version of malaria-bench.
+    pub version: String,
+    pub exit_code: u8,
+    /// Combinations that were asked for; fewer were run when somebody interrupted.
+    pub planned: usize,
+    pub combinations: Vec<Done>,
+}
+
+/// One combination.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Done {
+    pub broker: Option<String>,
+    pub group: Option<String>,
+    #[serde(serialize_with = "in_order")]
+    pub variables: Vec<(String, String)>,
+    /// Beneath that of the summary.
+    pub directory: String,
+    pub exit_code: u8,
+    /// What kept steps from running, or records from being read.
+    pub problems: Vec<String>,
+    pub steps: Vec<DoneStep>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct DoneStep {
+    pub name: String,
+    pub exit_code: u8,
+    pub elapsed_ns: u64,
+    /// Null without a record.
+    pub figures: Option<Figures>,
+    pub sections: Vec<DoneSection>,
+}
+
+/// A process. Its output is in `<name>.stdout` and `<name>.stderr`, its record in `<name>.json`.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct DoneSection {
+    pub name: String,
+    /// As it would be typed.
+    pub command: String,
+    pub exit_code: u8,
+    /// Whether it left a record.
+    pub has_record: bool,
+}
+
+fn in_order<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
+
+/// One line of the table and of the CSV.
+struct Row<'s> {
+    done: &'s Done,
+    step: Option<&'s DoneStep>,
+}
+
+impl Row<'_> {
+    fn figure<F>(&self, of: impl FnOnce(&Figures) -> Option<F>) -> Option<F> {
+        self.step.and_then(|step| step.figures.as_ref()).and_then(of)
+    }
+
+    fn variable(&self, name: &str) -> &str {
+        self.done.variables.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+}
+
+impl Summary {
+    /// One row for each combination, or for each of its steps that measured something.
+    fn rows(&self) -> Vec<Row<'_>> {
+        let mut rows = Vec::new();
+        for done in &self.combinations {
+            let before = rows.len();
+            let measured = done.steps.iter().filter(|step| step.figures.is_some());
+            rows.extend(measured.map(|step| Row { done, step: Some(step) }));
+            if rows.len() == before {
+                rows.push(Row { done, step: None });
+            }
+        }
+        rows
+    }
+
+    /// Columns that say which combination a row is: those that any of them has.
+    fn identity(&self, rows: &[Row]) -> Vec<(String, Vec<String>)> {
+        let cells = |of: &dyn Fn(&Row) -> String| rows.iter().map(of).collect::<Vec<_>>();
+        let mut columns = Vec::new();
+        if self.combinations.iter().any(|done| done.broker.is_some()) {
+            columns.push(("broker".to_owned(), cells(&|row| row.done.broker.clone().unwrap_or_default())));
+        }
+        if self.combinations.iter().any(|done| done.group.is_some()) {
+            columns.push(("group".to_owned(), cells(&|row| row.done.group.clone().unwrap_or_default())));
+        }
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in self.combinations.iter().flat_map(|done| &done.variables) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        for name in names {
+            columns.push((name.to_owned(), cells(&|row| row.variable(name).to_owned())));
+        }
+        if rows.len() > self.combinations.len() {
+            let name = |row: &Row| row.step.map_or(String::new(), |step| step.name.clone());
+            columns.push(("step".to_owned(), cells(&name)));
+        }
+        columns
+    }
+
+    /// The table for people.
+    pub fn table(&self) -> String {
+        let rows = self.rows();
+        let identity = self.identity(&rows);
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        let measured = ["exit", "sent", "acked", "delivered", "ack p50", "p99", "flight p50", "p99", "lost"];
+        table.set_header(identity.iter().map(|(name, _)| name.as_str()).chain(measured));
+        for (at, row) in rows.iter().enumerate() {
+            let rate = |of: fn(&Figures) -> Option<f64>| row.figure(of).map_or_else(dash, units::rate);
+            let latency = |of: fn(&Figures) -> Option<u64>| row.figure(of).map_or_else(dash, units::latency);
+            let cells = [
+                row.done.exit_code.to_string(),
+                rate(|figures| figures.sent_per_s),
+                rate(|figures| figures.acked_per_s),
+                rate(|figures| figures.delivered_per_s),
+                latency(|figures| figures.ack_p50_ns),
+                latency(|figures| figures.ack_p99_ns),
+                latency(|figures| figures.flight_p50_ns),
+                latency(|figures| figures.flight_p99_ns),
+                row.figure(|figures| figures.lost).map_or_else(dash, units::grouped),
+            ];
+            let identity = identity.iter().map(|(_, cells)| cells[at].clone());
+            table.add_row(identity.chain(cells).map(Cell::new));
+        }
+        let named = identity.len();
+        for (at, column) in table.column_iter_mut().enumerate() {
+            column.set_padding(if at == 0 { (0, 0) } else { (2, 0) });
+            let alignment = if at < named { CellAlignment::Left } else { CellAlignment::Right };
+            column.set_cell_alignment(alignment);
+        }
+        let lines = table.lines().map(|line| line.trim_end().to_owned() + "\n");
+        let mut text: String = lines.collect();
+        for done in &self.combinations {
+            for problem in &done.problems {
+                text += &format!("{}: {problem}\n", done.directory);
+            }
+        }
+        let missing = self.planned - self.combinations.len();
+        if missing > 0 {
+            text += &format!("{missing} of {} combinations were not run\n", self.planned);
+        }
+        text
+    }
+
+    /// The same for machines: latencies in nanoseconds, rates per second, nothing where nothing was measured.
+    pub fn csv(&self) -> String {
+        let rows = self.rows();
+        let identity = self.identity(&rows);
+        let measured = [
+            "exit_code",
+            "sent_per_s",
+            "acked_per_s",
+            "delivered_per_s",
+            "ack_p50_ns",
+            "ack_p99_ns",
+            "flight_p50_ns",
+            "flight_p99_ns",
+            "sent",
+            "acked",
+            "delivered",
+            "lost",
+            "directory",
+        ];
+        let header = identity.iter().map(|(name, _)| name.clone());
+        let mut text = line(header.chain(measured.map(str::to_owned)));
+        for (at, row) in rows.iter().enumerate() {
+            let rate = |of: fn(&Figures) -> Option<f64>| {
+                row.figure(of).map_or_else(String::new, |rate| format!("{rate:.3}"))
+            };
+            let count = |of: fn(&Figures) -> Option<u64>| {
+                row.figure(of).map_or_else(String::new, |count| count.to_string())
+            };
+            let cells = [
+                row.done.exit_code.to_string(),
+                rate(|figures| figures.sent_per_s),
+                rate(|figures| figures.acked_per_s),
+                rate(|figures| figures.delivered_per_s),
+                count(|figures| figures.ack_p50_ns),
+                count(|figures| figures.ack_p99_ns),
+                count(|figures| figures.flight_p50_ns),
+                count(|figures| figures.flight_p99_ns),
+                count(|figures| figures.sent),
+                count(|figures| figures.acked),
+                count(|figures| figures.delivered),
+                count(|figures| figures.lost),
+                row.done.directory.clone(),
+            ];
+            let identity = identity.iter().map(|(_, cells)| cells[at].clone());
+            text += &line(identity.chain(cells));
+        }
+        text
+    }
+
+    pub fn exit(&self) -> Exit {
+        Exit::from_code(self.exit_code)
+    }
+}
+
+fn dash() -> String {
+    "-".to_owned()
+}
+
+/// One record of a CSV (RFC 4180).
+fn line(cells: impl Iterator<Item = String>) -> String {
+    let quoted = cells.map(|cell| match cell.contains(['"', ',', '\n', '\r']) {
+        true => format!("\"{}\"", cell.replace('"', "\"\"")),
+        false => cell,
+    });
+    quoted.collect::<Vec<_>>().join(",") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary() -> Summary {
+        let figures = Figures {
+            sent: Some(1000),
+            sent_per_s: Some(1234.5),
+            ack_p50_ns: Some(150_000),
+            lost: Some(0),
+            ..Figures::default()
+        };
+        let step = |name: &str, figures| DoneStep {
+            name: name.into(),
+            exit_code: 0,
+            elapsed_ns: 1,
+            figures,
+            sections: Vec::new(),
+        };
+        let done = |clients: &str, exit_code, steps| Done {
+            broker: None,
+            group: Some("fan-in".into()),
+            variables: vec![("clients".into(), clients.into()), ("topic".into(), "a,\"b\"".into())],
+            directory: format!("fan-in/clients={clients}"),
+            exit_code,
+            problems: Vec::new(),
+            steps,
+        };
+        Summary {
+            schema: SCHEMA.into(),
+            scenario: "x.toml".into(),
+            started_at: "2026-11-22T12:31:07Z".into(),
+            version: "0.1.0".into(),
+            exit_code: 4,
+            planned: 3,
+            combinations: vec![
+                done("1", 0, vec![step("wait", None), step("load", Some(figures))]),
+                Done { problems: vec!["load: no record".into()], ..done("10", 4, vec![step("load", None)]) },
+            ],
+        }
+    }
+
+    /// checklist 78, 79: one row for each combination, and what there is to know of it.
+    #[test]
+    fn the_table_has_a_row_for_each_combination() {
+        assert_eq!(
+            summary().table(),
+            "group   clients  topic  exit      sent  acked  delivered  ack p50  p99  flight p50  p99  lost\n\
+             fan-in  1        a,\"b\"     0  1.23 k/s      -          -   150 us    -           -    -     0\n\
+             fan-in  10       a,\"b\"     4         -      -          -        -    -           -    -     -\n\
+             fan-in/clients=10: load: no record\n\
+             1 of 3 combinations were not run\n"
+        );
+    }
+
+    #[test]
+    fn the_csv_quotes_and_leaves_out_what_was_not_measured() {
+        assert_eq!(
+            summary().csv(),
+            "group,clients,topic,exit_code,sent_per_s,acked_per_s,delivered_per_s,ack_p50_ns,ack_p99_ns,\
+             flight_p50_ns,flight_p99_ns,sent,acked,delivered,lost,directory\n\
+             fan-in,1,\"a,\"\"b\"\"\",0,1234.500,,,150000,,,,1000,,,0,fan-in/clients=1\n\
+             fan-in,10,\"a,\"\"b\"\"\",4,,,,,,,,,,,,fan-in/clients=10\n"
+        );
+    }
+
+    #[test]
+    fn several_measured_steps_have_a_row_each() {
+        let mut summary = summary();
+        let steps = &mut summary.combinations[0].steps;
+        steps[0].figures = steps[1].figures.clone();
+        assert_eq!(summary.csv().lines().nth(2).unwrap().split(',').nth(4), Some("load"));
+        assert_eq!(summary.csv().lines().count(), 4);
+    }
+
+    #[test]
+    fn variables_keep_their_order_in_json() {
+        let json = serde_json::to_string(&summary()).unwrap();
+        assert!(json.contains(r#""variables":{"clients":"1","topic":"a,\"b\""}"#), "{json}");
+    }
+}
