@@ -1,13 +1,11 @@
 //! Brokers of different makers, each started for one test on loopback.
 
 use crate::bench::Totals;
-use crate::process::{BOUND, Lines, Process, find, piped};
-use std::fs::File;
-use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use crate::port::{Port, is_ready};
+use crate::process::{BOUND, Lines, Process, find, piped, skip};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -158,55 +156,6 @@ fn reflector(ip: IpAddr, folder: tempfile::TempDir) -> Broker {
     let address = line.split(' ').find_map(|word| word.parse().ok()).unwrap_or_else(|| panic!("{line}"));
     let statistics = Statistics::Farewell(lines);
     Broker { kind: Kind::Reflector, address, process, statistics, _port: None, _folder: folder }
-}
-
-/// Says that a test is skipped, past cargo's test runner, which shows what eprintln! says of failures only.
-pub fn skip(why: &str) {
-    writeln!(std::io::stderr(), "\n*** SKIPPED: {why} ***").expect("standard error is open");
-}
-
-/// Whether `process` came to listen on `address`; false when it ended instead.
-fn is_ready(address: SocketAddr, process: &mut Process) -> bool {
-    let deadline = Instant::now() + BOUND;
-    while Instant::now() < deadline {
-        if process.has_ended() {
-            return false;
-        }
-        if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("nothing listens on {address}");
-}
-
-/// A port that no other test takes as long as this lives.
-struct Port {
-    number: u16,
-    _lock: File,
-}
-
-impl Port {
-    /// One below the range from which outgoing connections, such as those of a load, get theirs.
-    fn take(ip: IpAddr) -> Port {
-        static NEXT: AtomicU16 = AtomicU16::new(0);
-        let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-        let first: u16 = range.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(32768);
-        let span = (first - 1024).min(10_000);
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ports");
-        std::fs::create_dir_all(&folder).expect("the target folder can be written");
-        let offset = (std::process::id() % u32::from(span)) as u16;
-        (0..span)
-            .find_map(|_| {
-                let turn = NEXT.fetch_add(1, Ordering::Relaxed);
-                let number = first - 1 - (offset.wrapping_mul(7).wrapping_add(turn)) % span;
-                let lock = File::create(folder.join(number.to_string())).ok()?;
-                lock.try_lock().ok()?;
-                TcpListener::bind((ip, number)).ok()?;
-                Some(Port { number, _lock: lock })
-            })
-            .expect("a free port")
-    }
 }
 
 /// A mosquitto_sub on the broker's counters.

@@ -1,8 +1,8 @@
 //! What has to hold with every broker.
 
 use crate::bench::{self, Totals, assert_connected, assert_exact, assert_exact_among_foreign};
-use crate::broker::{Broker, Kind, skip};
-use crate::process::{BOUND, Process, find, piped};
+use crate::broker::{Broker, Kind};
+use crate::process::{BOUND, Process, find, piped, skip};
 use malaria_bench::load::Stamp;
 use malaria_bench::record::Record;
 use std::io::Write;

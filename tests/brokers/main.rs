@@ -6,6 +6,7 @@
 mod bench;
 mod broker;
 mod cases;
+mod port;
 mod process;
 mod refusals;
 mod sink;

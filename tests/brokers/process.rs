@@ -1,6 +1,6 @@
 //! Child processes that never outlive their test.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -132,4 +132,9 @@ pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
     std::env::split_paths(&path).chain(system).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+/// Says that a test is skipped, past cargo's test runner, which shows what eprintln! says of failures only.
+pub fn skip(why: &str) {
+    writeln!(std::io::stderr(), "\n*** SKIPPED: {why} ***").expect("standard error is open");
 }
