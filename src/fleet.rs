@@ -250,6 +250,8 @@ pub struct Listening {
     /// and ends when they tell of dropped messages.
     pub abort_on_drop: bool,
     pub slow: Option<Slow>,
+    /// Keeps the flight times of every so many messages as a sample.
+    pub sample_every: Option<u64>,
     /// Where payloads are printed.
     pub print: Option<Print>,
     /// Subscribes with a persistent session, leaves, and comes back for what was kept when all publishers
@@ -273,6 +275,7 @@ impl Listening {
             sys: false,
             abort_on_drop: false,
             slow: None,
+            sample_every: None,
             print: None,
             backlog: false,
         }

@@ -28,7 +28,9 @@ pub use exit::{Exit, Outcome};
 pub use finished::Finished;
 #[cfg(test)]
 pub(crate) use fleet::samples as fleet_samples;
-pub use fleet::{FLEET_SCHEMA, FleetRecord, FleetSecond, Heard, ListenEnd, Listener, Publisher, Spread};
+pub use fleet::{
+    FLEET_SCHEMA, FleetRecord, FleetSecond, FlightSample, Heard, ListenEnd, Listener, Publisher, Spread,
+};
 pub use latency::{Latencies, Latency};
 pub use plan::{Arrival, Plan, Schedule, Topology};
 pub use verdict::{Behind, Evidence, Judgement, Pace, Tail, Verdict};

@@ -1,6 +1,8 @@
-//! Fleets on real sockets, against the reflector in this process: what each script does, end to end.
+//! Fleets on real sockets, against the reflector in this process: what each script does, end to end, and the
+//! library as a user of it calls it (checklist 86).
 
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +14,7 @@ use malaria_bench::fleet::{
 use malaria_bench::load::{Expectation, Pace, PayloadPlan, PayloadStamp, Payloads};
 use malaria_bench::record::{Ended, FleetRecord, ListenEnd};
 use malaria_bench::reflector::{Config, Reflector, WorkerPlacement};
-use malaria_bench::wire::QoS;
+use malaria_bench::wire::{Connect, Protocol, QoS};
 
 const FILTER: &str = "mqtt-malaria/+/data/#";
 
@@ -336,4 +338,114 @@ fn a_self_check_hears_its_own_messages_only() {
     assert_eq!((record.exit_code, listener.ended_by), (0, ListenEnd::Complete), "{record:#?}");
     assert_eq!((listener.received, listener.foreign, listener.clients.len()), (60 + 150, 60, 3));
     assert!(listener.clients.iter().all(|heard| heard.actual == 50 && heard.expected == Some(50)));
+}
+
+/// checklist 20: retained messages wait for those who come later.
+#[test]
+fn retained_messages_are_heard_later() {
+    let reflector = reflector();
+    let published = Publishing { retain: true, ..publishing(2, 15) };
+    assert_eq!(run(Spec { publishing: Some(published), ..spec(&reflector) }).exit_code, 0);
+    let record = run(Spec { listening: vec![listening(messages(15, 2))], ..spec(&reflector) });
+    assert_eq!((record.exit_code, record.listeners[0].received), (0, 30), "{record:#?}");
+    let plain = Publishing { retain: false, ..publishing(2, 15) };
+    let (reflector, quiet) = (self::reflector(), Some(SECOND));
+    assert_eq!(run(Spec { publishing: Some(plain), ..spec(&reflector) }).exit_code, 0);
+    let late = Listening { quiet_from_start: true, quiet_after: quiet, ..listening(Expect::Nothing) };
+    assert_eq!(run(Spec { listening: vec![late], ..spec(&reflector) }).listeners[0].received, 0);
+}
+
+/// checklist 35, 36: idle subscribers in bulk ping, and that keeps them connected.
+#[test]
+fn idle_subscribers_ping() {
+    let reflector = reflector();
+    let idle = |index: u32| Listening {
+        client_id: format!("idle-{index}"),
+        duration: Some(3 * SECOND),
+        quiet_after: None,
+        ..listening(Expect::Nothing)
+    };
+    let record = run(Spec {
+        connection: Connection { keep_alive_s: 1, ..Connection::default() },
+        listening: (0..30).map(idle).collect(),
+        ..spec(&reflector)
+    });
+    assert_eq!((record.exit_code, record.counts.connections_lost), (0, 0), "{record:#?}");
+    // The broker ends a connection after 1.5 s of silence [MQTT-3.1.2-24].
+    assert!(record.counts.pings >= 60 && record.counts.pongs == record.counts.pings, "{record:#?}");
+}
+
+/// checklist 40.
+#[test]
+fn clients_spread_over_several_brokers() {
+    let brokers = [reflector(), reflector()];
+    let listener =
+        |index: u32| Listening { client_id: format!("listener-{index}"), ..listening(messages(25, 2)) };
+    let record = run(Spec {
+        targets: brokers.iter().map(Reflector::addr).collect(),
+        publishing: Some(publishing(4, 25)),
+        listening: (0..2).map(listener).collect(),
+        ..spec(&brokers[0])
+    });
+    assert_eq!(record.exit_code, 0, "{record:#?}");
+    let heard = record
+        .listeners
+        .iter()
+        .map(|listener| listener.clients.iter().map(|heard| heard.client_id.as_str()).collect::<Vec<_>>());
+    assert_eq!(heard.collect::<Vec<_>>(), [["pub-0", "pub-2"], ["pub-1", "pub-3"]]);
+}
+
+/// checklist 54: a subscriber that lost its connection subscribes again, and hears what comes from then on.
+#[test]
+fn a_subscriber_comes_back_after_a_loss() {
+    let reflector = reflector();
+    let mut publishing = publishing(1, 300);
+    publishing.pacing.pace = Pace::Rate { per_s: 100.0 };
+    let mut thief = None;
+    let spec = Spec {
+        publishing: Some(publishing),
+        listening: vec![Listening { quiet_after: Some(SECOND), ..listening(messages(300, 1)) }],
+        ..spec(&reflector)
+    };
+    let record = fleet::run(spec, &AtomicBool::new(false), &mut |progress| {
+        if thief.is_none() && progress.received > 0 {
+            // Somebody else with its id: the broker ends the older connection [MQTT-3.1.4-2].
+            let mut bytes = Vec::new();
+            let connect = Connect {
+                protocol: Protocol::V311,
+                bridge: false,
+                client_id: "listener",
+                keep_alive: 60,
+                clean_session: true,
+                will: None,
+                username: None,
+                password: None,
+            };
+            connect.encode(&mut bytes).unwrap();
+            let mut stream = TcpStream::connect(reflector.addr()).unwrap();
+            stream.write_all(&bytes).unwrap();
+            thief = Some(stream);
+        }
+    })
+    .unwrap();
+    assert_eq!((record.counts.connections_lost, record.counts.reconnects), (1, 1), "{record:#?}");
+    let heard = &record.listeners[0].clients[0];
+    assert!(heard.actual > 100 && heard.missing.last().is_none_or(|last| *last < 300), "{record:#?}");
+}
+
+/// checklist 59, 60: samples by time and by count.
+#[test]
+fn flight_times_are_sampled() {
+    let reflector = reflector();
+    let record = run(Spec {
+        publishing: Some(publishing(2, 500)),
+        listening: vec![Listening { sample_every: Some(300), ..listening(messages(500, 2)) }],
+        ..spec(&reflector)
+    });
+    assert_exact(&record, 2, 500);
+    let samples = &record.listeners[0].samples;
+    assert_eq!(samples.iter().map(|sample| sample.flight.count).collect::<Vec<_>>(), [300, 300, 300]);
+    assert!(samples.is_sorted_by_key(|sample| sample.time_ns));
+    let seconds = record.series.iter().filter(|second| second.received >= 12);
+    assert!(seconds.clone().count() > 0 && seconds.clone().all(|second| second.flight_p50_ns.is_some()));
 }

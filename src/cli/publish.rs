@@ -210,6 +210,7 @@ fn own_listener(args: &PublishArgs, prefix: &str) -> Listening {
         duration: None,
         sys: false,
         abort_on_drop: false,
+        sample_every: None,
         slow: args.check.slow.map(|slow| Slow { every: slow.every, pause: slow.pause }),
         print: None,
         backlog: args.check.backlog,

@@ -96,6 +96,7 @@ fn one_listening(args: &SubscribeArgs) -> Result<Listening, Usage> {
         duration: args.duration.map(|span| span.nanos()),
         sys: true,
         abort_on_drop: !args.ignore_drops,
+        sample_every: args.sample_every.map(Into::into),
         slow: args.slow.map(|slow| Slow { every: slow.every, pause: slow.pause }),
         print: None,
         backlog: false,

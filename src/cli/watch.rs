@@ -152,6 +152,7 @@ fn listening(args: &WatchArgs) -> Result<Listening, Usage> {
         duration: args.duration.map(|span| span.nanos()),
         sys: true,
         abort_on_drop: false,
+        sample_every: None,
         slow: None,
         print: None,
         backlog: false,

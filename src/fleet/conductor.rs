@@ -145,6 +145,8 @@ impl Conductor {
             errors: errors(&counters),
             ack_p50_ns: histograms.ack_service.supported_quantile(0.5),
             ack_p99_ns: histograms.ack_service.supported_quantile(0.99),
+            flight_p50_ns: histograms.flight_service.supported_quantile(0.5),
+            flight_p99_ns: histograms.flight_service.supported_quantile(0.99),
         };
         let total = &self.measured.counters;
         observe(&Progress {

@@ -9,7 +9,7 @@ use super::{Expect, Listening};
 use crate::clock::Nanos;
 use crate::engine::{Conn, Io};
 use crate::load::{DropReport, Drops, Ledger, Seen};
-use crate::record::{self, ListenEnd};
+use crate::record::{self, FlightSample, ListenEnd};
 use crate::stats::{Histogram, Moments};
 use crate::wire::{Publish, QoS};
 
@@ -28,6 +28,9 @@ pub(super) enum Stage {
     Ended,
 }
 
+/// Samples of flight times kept at most, 56 bytes each.
+const SAMPLES: usize = 100_000;
+
 pub(super) struct Listener {
     /// Among all listeners of the fleet.
     number: u32,
@@ -41,6 +44,9 @@ pub(super) struct Listener {
     flight: Moments,
     flights: Histogram,
     negative: u64,
+    /// The sample under way, and those that are full.
+    sample: Moments,
+    samples: Vec<FlightSample>,
     first: Option<Nanos>,
     last: Nanos,
     /// From when on silence counts; `None`: not yet.
@@ -70,6 +76,8 @@ impl Listener {
             flight: Moments::default(),
             flights: Histogram::default(),
             negative: 0,
+            sample: Moments::default(),
+            samples: Vec::new(),
             first: None,
             last: 0,
             quiet_since: None,
@@ -146,6 +154,7 @@ impl Listener {
             flight: (&self.flight).into(),
             flight_time: (&self.flights).into(),
             flight_negative: self.negative,
+            samples: self.samples,
             clients,
             never_seen,
             never_seen_count,
@@ -299,6 +308,13 @@ impl Crew {
             listener.negative += u64::from(stamped > unix_ns);
             listener.flight.record(flight);
             listener.flights.record(flight);
+            listener.sample.record(flight);
+            if spec.sample_every.is_some_and(|every| listener.sample.count() >= every) {
+                let flight = (&std::mem::take(&mut listener.sample)).into();
+                if listener.samples.len() < SAMPLES {
+                    listener.samples.push(FlightSample { time_ns: now - shared.epoch, flight });
+                }
+            }
             self.tally.measured.histograms.flight_service.record(flight);
         }
         if let Some(print) = &spec.print {

@@ -163,6 +163,9 @@ pub struct Listener {
     pub flight_time: Latency,
     /// Messages whose flight time came out negative.
     pub flight_negative: u64,
+    /// Flight times of every so many messages in a row, where that was asked for; at most 100,000 of them.
+    #[serde(default)]
+    pub samples: Vec<FlightSample>,
     /// Every publishing client that was heard, in the order of their ids.
     pub clients: Vec<Heard>,
     /// Clients that were expected and never heard: their ids where they follow from those that were.
@@ -193,6 +196,15 @@ impl Listener {
             ListenEnd::Drops | ListenEnd::Interrupted | ListenEnd::Failed => false,
         }
     }
+}
+
+/// Flight times of some messages in a row.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct FlightSample {
+    /// Arrival of the last of them, since the start of the run.
+    pub time_ns: Nanos,
+    /// Their flight times.
+    pub flight: Spread,
 }
 
 /// What a listener has of one publishing client.
@@ -299,4 +311,10 @@ pub struct FleetSecond {
     pub ack_p50_ns: Option<Nanos>,
     /// 99th percentile of the same; null with fewer than 600.
     pub ack_p99_ns: Option<Nanos>,
+    /// Median of this second's flight times; null with fewer than 12.
+    #[serde(default)]
+    pub flight_p50_ns: Option<Nanos>,
+    /// 99th percentile of the same; null with fewer than 600.
+    #[serde(default)]
+    pub flight_p99_ns: Option<Nanos>,
 }

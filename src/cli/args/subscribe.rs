@@ -71,6 +71,10 @@ pub struct SubscribeArgs {
     /// Print each payload that arrives [default: off].
     #[arg(long, help_heading = "Messages")]
     pub print: bool,
+    /// Keep the flight times of every N messages in a row as a sample of their own, in --json
+    /// [default: none; those of each second are always there].
+    #[arg(long, value_name = "N", help_heading = "Messages")]
+    pub sample_every: Option<NonZeroU64>,
     /// messages,time: 100,50ms reads nothing for 50 ms after every 100th message [default: none].
     #[arg(long, value_name = "PAUSE", help_heading = "Messages")]
     pub slow: Option<Pauses>,
