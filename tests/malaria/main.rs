@@ -13,6 +13,7 @@ mod process;
 mod scripted;
 
 mod broker;
+mod environment;
 mod failures;
 mod feeder;
 mod figures;
