@@ -16,6 +16,15 @@ pub struct Texts {
     pub progress: fn(&Progress, &Windows) -> String,
     pub summary: fn(&FleetRecord) -> String,
     pub json: fn(&FleetRecord) -> String,
+    /// The JSON Schema of that.
+    pub schema: fn() -> &'static str,
+}
+
+impl Texts {
+    /// Answers `--json-schema`; `None` when it was not given.
+    pub fn schema(&self, args: &OutputArgs) -> Option<anyhow::Result<Exit>> {
+        args.json_schema.then(|| output::print_text((self.schema)(), false).map(|()| Exit::Clean))
+    }
 }
 
 /// Totals at one moment.

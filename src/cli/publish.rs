@@ -22,6 +22,7 @@ const TEXTS: Texts = Texts {
     progress: progress_line,
     summary: report::fleet::publish_text,
     json: report::fleet::publish_json,
+    schema: report::fleet::publish_schema,
 };
 
 /// Messages of each client when nothing else ends it.
@@ -39,6 +40,9 @@ struct Plan {
 }
 
 pub fn run(args: &PublishArgs) -> anyhow::Result<Exit> {
+    if let Some(schema) = TEXTS.schema(&args.output) {
+        return schema;
+    }
     let plan = plan(args, &cpu::machine().host, args.payload.seed.unwrap_or_else(seed::fresh))?;
     check_keys(args, plan.clients.len())?;
     let everybody = plan.clients.len() + responders(args) as usize + plan.listening.len();

@@ -16,9 +16,13 @@ const TEXTS: Texts = Texts {
     progress: progress_line,
     summary: report::fleet::subscribe_text,
     json: report::fleet::subscribe_json,
+    schema: report::fleet::subscribe_schema,
 };
 
 pub fn run(args: &SubscribeArgs) -> anyhow::Result<Exit> {
+    if let Some(schema) = TEXTS.schema(&args.output) {
+        return schema;
+    }
     let mut listening = listening(args)?;
     let connection = connection::connection(&args.connection, args.connect_rate, listening.len())?;
     let output = args.output.json.as_deref().map(Output::open).transpose()?;

@@ -69,3 +69,26 @@ fn the_example_output_of_both_commands() {
     heard.heard_all(4, 400).says("Total clients tracked: 4 Total messages: 400 Total time: ");
     assert_eq!(blocks(&heard.stdout, &SUBSCRIBER), 1, "{}", heard.stdout);
 }
+
+/// Section 4: 500 clients at 5 messages a second with timing and one subscriber, zero missing; the old README's
+/// example, with 20 messages of each instead of 1,000.
+#[test]
+fn five_hundred_clients_and_one_subscriber() {
+    let Some(mut broker) = Mosquitto::start() else { return };
+    let listener = Malaria::against(broker.address, "subscribe -c ours -n 20 -N 500").start();
+    broker.wait_for_listener("ours", 1);
+    let finished = Malaria::against(broker.address, "publish -t -n 20 -P 500 -T 5").run().went_well();
+    finished.published_all(10_000);
+    listener.end().went_well().heard_all(500, 10_000);
+}
+
+/// Section 3: what --json writes has a schema that the program tells.
+#[test]
+fn the_json_has_a_schema() {
+    for command in ["publish", "subscribe"] {
+        let told = Malaria::bare(&format!("{command} --json-schema")).run().ends(0);
+        let schema: serde_json::Value = serde_json::from_str(&told.stdout).expect("JSON");
+        assert!(schema["$schema"].as_str().is_some_and(|name| name.contains("2020-12")), "{schema}");
+        assert!(schema["properties"].get("malaria_bench").is_some(), "{schema}");
+    }
+}

@@ -214,6 +214,9 @@ pub struct OutputArgs {
     /// Write the result (JSON) to FILE, or to standard output with - [default: nowhere].
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub json: Option<PathBuf>,
+    /// Print the JSON Schema of what --json writes, and end [default: off].
+    #[arg(long, help_heading = "Output")]
+    pub json_schema: bool,
     /// Print neither progress nor summary: errors only, and the result if asked for [default: off].
     #[arg(long, help_heading = "Output")]
     pub quiet: bool,
