@@ -66,7 +66,7 @@ pub fn of_fleet(series: &[FleetSecond]) -> Vec<Moment> {
         delivered: second.received,
         errors: second.errors,
         ack_p99_ns: second.ack_p99_ns,
-        flight_p99_ns: None,
+        flight_p99_ns: second.flight_p99_ns,
     }))
 }
 
