@@ -37,6 +37,9 @@ pub fn run(args: &AttackArgs) -> anyhow::Result<Exit> {
         eprintln!("+ {}", shot.line);
         let code = fire(shot, &path, &mut interrupts)?;
         codes.push(code);
+        if code != Exit::Clean.code() {
+            eprintln!("line {} ended with exit code {code}", shot.number);
+        }
         if interrupts.count() > 0 {
             codes.push(Exit::Interrupted.code());
             break;

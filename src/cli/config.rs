@@ -219,7 +219,17 @@ pub fn one_line(error: &clap::Error) -> String {
     let lines =
         lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
     let line = lines.collect::<Vec<_>>().join(" ").replace(" tip: ", "; ");
-    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+    let line = line.strip_prefix("error: ").unwrap_or(&line);
+    // What the standard library says of a number, in words for who typed it.
+    let plain = [
+        ("number would be zero for non-zero type", "it must be at least 1"),
+        ("invalid digit found in string", "it must be a whole number"),
+        ("cannot parse integer from empty string", "it must be a whole number"),
+        ("number too large to fit in target type", "it is too large"),
+        (" is not in 1..18446744073709551615", " is not 1 or more"),
+        (" is not in 0..=2", " is not 0, 1 or 2"),
+    ];
+    plain.iter().fold(line.to_owned(), |line, (from, to)| line.replace(from, to))
 }
 
 #[cfg(test)]

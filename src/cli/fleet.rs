@@ -73,6 +73,16 @@ impl Windows {
     }
 }
 
+/// How many of the clients that are not done are connected, while some are not.
+fn online(progress: &Progress) -> String {
+    let (connected, asked) = (progress.second.connected, progress.clients - progress.second.done);
+    match progress.second.errors {
+        _ if connected >= asked => String::new(),
+        0 => format!(", {connected} of {asked} connected"),
+        errors => format!(", {connected} of {asked} connected, {errors} errors"),
+    }
+}
+
 /// Whether there is a line each second.
 pub fn shows_progress(args: &OutputArgs) -> bool {
     match args.progress {
@@ -95,8 +105,9 @@ pub fn run(
     let mut observe = |progress: &Progress| {
         windows.note(progress);
         if shown {
+            let online = online(progress);
             // Nobody may be reading any more.
-            let _ = writeln!(std::io::stderr(), "{}", (texts.progress)(progress, &windows));
+            let _ = writeln!(std::io::stderr(), "{}{online}", (texts.progress)(progress, &windows));
         }
     };
     let mut record = fleet::run(spec, interrupt, &mut observe)?;
@@ -121,6 +132,12 @@ pub fn conclude(
         eprintln!("error: {}", record.exit_reason);
     }
     written?;
+    if record.exit_code == Exit::Broker.code() && record.counts.connections_established == 0 {
+        eprintln!(
+            "hint: is an MQTT broker listening on {}? `malaria-bench reflector` starts one here",
+            record.broker.addresses.join(", ")
+        );
+    }
     Ok(Exit::from_code(record.exit_code))
 }
 

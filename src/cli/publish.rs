@@ -129,6 +129,22 @@ fn check(args: &PublishArgs) -> Result<(), Usage> {
     if !args.check.self_check && (args.check.backlog || args.check.slow.is_some()) {
         return error("--backlog and --slow are about the listener of --self-check: add --self-check");
     }
+    let listens = args.check.self_check || args.check.round_trip;
+    if listens && args.clientid.as_ref().is_some_and(|id| id.contains('/')) {
+        return error(
+            "--clientid with a `/`: in a topic it is several levels, which no filter for it can cover",
+        );
+    }
+    if args.check.round_trip && args.topic.filter().contains('#') {
+        return error(
+            "--round-trip: the choices in --topic have different numbers of levels; give them the same",
+        );
+    }
+    if args.check.round_trip && !args.topic.is_per_publisher() {
+        return error(
+            "--round-trip: clients that share a topic get each other's answers; put %c or %i into --topic",
+        );
+    }
     if args.check.backlog && args.qos == 0 {
         return error("--backlog: brokers keep no messages of QoS 0 for who is away; use --qos 1 or 2");
     }
@@ -186,6 +202,7 @@ fn pacing(args: &PublishArgs, clients: u32, seed: u64) -> Pacing {
             length: burst.length,
             period: burst.period,
         },
+        (_, Some(delay), ..) if delay.max == 0 => Pace::Unlimited,
         (_, Some(delay), ..) => Pace::Delay { min: delay.min, max: delay.max },
         (.., Some(own), Some(share)) => Pace::Rate { per_s: own.min(share) },
         (.., None, None) => Pace::Unlimited,

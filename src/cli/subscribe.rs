@@ -51,6 +51,8 @@ pub fn run(args: &SubscribeArgs) -> anyhow::Result<Exit> {
     fleet::conclude(&record, output, &args.output, &TEXTS)
 }
 
+/// Clients that a person can have meant: more ports than there are, but not more memory.
+const MOST: u64 = 1_000_000;
 /// Listeners that share a worker before there is another one.
 const LISTENERS_PER_WORKER: usize = 1000;
 
@@ -121,6 +123,13 @@ fn layout(topics: &[String], endless: bool) -> Option<TopicLayout> {
 fn check(args: &SubscribeArgs) -> Result<(), Usage> {
     connection::check_session(&args.connection, args.clientid.as_deref())?;
     check_filters(&args.topic)?;
+    let topics = if args.connection_per_topic { args.topic.len() as u64 } else { 1 };
+    if u64::from(args.clients.get()) * topics > MOST {
+        return Err(Usage(format!(
+            "--clients {}: more than {MOST} cannot run at once; choose fewer",
+            args.clients
+        )));
+    }
     if args.msg_count.get().checked_mul(args.client_count.get()).is_none() {
         return Err(Usage(format!(
             "--msg_count {} of --client_count {}: more messages than can be counted",

@@ -74,6 +74,7 @@ impl Conductor {
         for (worker, &cpu) in cpus.iter().enumerate() {
             let (shared, tallies) = (shared.clone(), tallies_to.clone());
             let thread = thread::Builder::new().name(format!("worker-{worker}")).spawn(move || {
+                let _alarm = OnPanic(shared.clone());
                 // The CPU was in the process's own list; should it have gone, the run is slower, not wrong.
                 let _ = cpu::pin(cpu);
                 let connections = clients.div_ceil(shared.wakers.len()).max(1) as u32;
@@ -124,8 +125,8 @@ impl Conductor {
             self.open.push_back(Interval::default());
         }
         self.open[at].merge(&tally.measured);
-        for trouble in tally.troubles {
-            *self.troubles.entry(trouble).or_default() += 1;
+        for (trouble, count) in tally.troubles {
+            *self.troubles.entry(trouble).or_default() += count;
         }
     }
 
@@ -141,7 +142,7 @@ impl Conductor {
             done: sum(|levels| levels.done),
             sent: counters.sent,
             acked: counters.acked,
-            received: counters.delivered,
+            received: counters.delivered + counters.duplicated + counters.foreign,
             errors: errors(&counters),
             ack_p50_ns: histograms.ack_service.supported_quantile(0.5),
             ack_p99_ns: histograms.ack_service.supported_quantile(0.99),
@@ -156,7 +157,7 @@ impl Conductor {
             pending: self.shared.listeners_pending.load(Ordering::Relaxed),
             sent: total.sent,
             acked: total.acked,
-            received: total.delivered,
+            received: total.delivered + total.duplicated + total.foreign,
             missing: some(|levels| levels.missing),
             dropped: some(|levels| levels.dropped),
             stored: some(|levels| levels.stored),
@@ -191,7 +192,7 @@ impl Conductor {
                 (Ended::Internal, Some(failure.to_string()))
             }
             (_, Some(failure), _) => (Ended::Environment, Some(failure.to_string())),
-            (_, _, Some(fault)) => (Ended::Environment, Some(fault.clone())),
+            (_, _, Some((end, reason))) => (*end, Some(reason.clone())),
             _ if interrupted => (Ended::Interrupted, Some("interrupted".into())),
             _ => (Ended::Completed, None),
         };
@@ -212,7 +213,8 @@ impl Conductor {
                 .iter()
                 .map(|(cpu, ending)| record::Worker {
                     cpu: *cpu,
-                    busy_share: ending.usage.cpu_ns() as f64 / ending.span.max(1) as f64,
+                    // Usage is counted in coarser steps than a run of a moment is long.
+                    busy_share: (ending.usage.cpu_ns() as f64 / ending.span.max(1) as f64).min(1.0),
                 })
                 .collect(),
             user_cpu_ns: sum(|ending| ending.usage.user_ns),
@@ -227,10 +229,9 @@ impl Conductor {
         }
         publishers.sort_by_key(|(number, _)| *number);
         let names = spec.publishing.iter().flat_map(|publishing| &publishing.clients);
-        let sent: BTreeMap<&str, u64> = names
-            .zip(&publishers)
-            .map(|(name, (_, publisher))| (name.topic_id.as_str(), publisher.sent))
-            .collect();
+        let names: Vec<&str> = names.map(|name| name.topic_id.as_str()).collect();
+        let sent: BTreeMap<&str, u64> =
+            publishers.iter().map(|(number, publisher)| (names[*number as usize], publisher.sent)).collect();
         let mut listeners: Vec<_> =
             listeners.into_iter().map(|listener: Listener| listener.finish(&self.shared, &sent)).collect();
         listeners.sort_by_key(|(number, _)| *number);
@@ -276,12 +277,22 @@ impl Conductor {
     }
 }
 
+/// Ends the others when a worker panics: they would wait for its clients for ever.
+struct OnPanic(Arc<Shared>);
+
+impl Drop for OnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.fail(Ended::Internal, "a worker panicked".into());
+        }
+    }
+}
+
 fn errors(counters: &crate::stats::Counters) -> u64 {
     counters.connections_lost
         + counters.refused_tcp
         + counters.refused_by_connack()
         + counters.connect_timeouts
-        + counters.protocol_errors
 }
 
 fn share(spec: Spec, wakers: Vec<Waker>) -> Shared {
@@ -306,6 +317,7 @@ fn share(spec: Spec, wakers: Vec<Waker>) -> Shared {
         listeners_pending: AtomicU64::new(u64::from(responders) + spec.listening.len() as u64),
         published: AtomicU64::new(0),
         stopping: AtomicBool::new(false),
+        dropped: AtomicBool::new(false),
         fault: std::sync::OnceLock::new(),
         wakers,
         spec,

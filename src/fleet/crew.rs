@@ -17,6 +17,7 @@ use super::shared::{Ending, Levels, Role, Shared, Tally};
 use crate::client::{Client, Event, Limits, State};
 use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::engine::{self, App, CloseCause, Conn, Io};
+use crate::record::Ended;
 use crate::seed::Stream;
 use crate::wire::{self};
 
@@ -27,6 +28,8 @@ const FIRST_WAIT: Nanos = 100 * MILLISECOND;
 const LAST_WAIT: Nanos = 5 * SECOND;
 /// How long clients have for what is under way after an interrupt, and the broker for closing its side.
 const HURRY: Nanos = SECOND;
+/// A connection that was of no use and lived shorter than this is a failed attempt.
+const SHORT: Nanos = SECOND;
 /// Kinds of trouble told apart.
 const TROUBLES: usize = 8;
 
@@ -39,8 +42,14 @@ pub(super) struct Member {
     pub step: Step,
     /// When the step under way began.
     since: Nanos,
-    /// Failed attempts in a row.
+    /// Failed attempts in a row; a connection that ended before it was of any use is one.
     failures: u32,
+    /// When CONNACK came.
+    up_since: Nanos,
+    /// Others need not wait for it any more.
+    ready: bool,
+    /// Its last connection was lost, not given up.
+    was_lost: bool,
     was_established: bool,
     keepalive_armed: bool,
 }
@@ -89,6 +98,8 @@ pub(super) enum Alarm {
     Acks,
     /// A publisher leaves the run.
     Leave,
+    /// A publisher has published for as long as it was to.
+    TimeUp,
     /// A slow consumer reads on.
     Resume,
     /// A listener has heard nothing for long.
@@ -158,6 +169,9 @@ impl Crew {
                 step: Step::Waiting,
                 since: 0,
                 failures: 0,
+                up_since: 0,
+                ready: false,
+                was_lost: false,
                 was_established: false,
                 keepalive_armed: false,
             });
@@ -202,7 +216,7 @@ impl Crew {
                 ending.enters = stats.enters;
             }
             Err(error) => {
-                self.shared.fail(error.to_string());
+                self.shared.fail(Ended::Environment, error.to_string());
                 ending.failure = Some(error);
             }
         }
@@ -229,8 +243,11 @@ impl Crew {
     }
 
     pub fn trouble(&mut self, trouble: String) {
-        if self.tally.troubles.len() < TROUBLES {
-            self.tally.troubles.push(trouble);
+        let troubles = &mut self.tally.troubles;
+        match troubles.iter().position(|(known, _)| *known == trouble) {
+            Some(at) => troubles[at].1 += 1,
+            None if troubles.len() < TROUBLES => troubles.push((trouble, 1)),
+            None => troubles[TROUBLES - 1].1 += 1,
         }
     }
 
@@ -367,12 +384,14 @@ impl Crew {
         }
         match (event, part) {
             (Event::Acked(token) | Event::AckedLate(token), Part::Publisher(local)) => {
+                self.members[conn.0 as usize].failures = 0;
                 self.acked(now, local, token);
             }
             (Event::Message { publish, first }, Part::Publisher(local)) => {
                 self.answered(now, local, &publish, first);
             }
             (Event::Message { publish, first }, Part::Listener(local)) => {
+                self.members[conn.0 as usize].failures = 0;
                 self.heard(io, conn, local, &publish, first);
             }
             (Event::Message { publish, .. }, Part::Responder(number)) => {

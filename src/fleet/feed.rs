@@ -24,9 +24,9 @@ pub enum FeedError {
 }
 
 /// Records read ahead; a command that is faster than the schedule waits.
-const AHEAD: usize = 4096;
-/// Longest record: that of an MQTT packet.
-const LONGEST: u32 = 268_435_455;
+const AHEAD: usize = 256;
+/// Longest record: what fits a packet with any topic.
+const LONGEST: u64 = crate::load::LARGEST_PAYLOAD;
 
 /// A running command whose standard output is read ahead. Dropping it ends the command.
 pub struct Feed {
@@ -113,8 +113,9 @@ impl Drop for Feed {
 fn read_lines(mut from: impl BufRead, to: &SyncSender<io::Result<Vec<u8>>>) {
     loop {
         let mut line = Vec::new();
-        let record = match from.read_until(b'\n', &mut line) {
+        let record = match from.by_ref().take(LONGEST + 2).read_until(b'\n', &mut line) {
             Ok(0) => return,
+            Ok(read) if read as u64 > LONGEST + 1 => Err(too_long(read as u64)),
             Ok(_) => {
                 line.pop_if(|last| *last == b'\n');
                 Ok(line)
@@ -134,9 +135,7 @@ fn read_lengths(mut from: impl Read, to: &SyncSender<io::Result<Vec<u8>>>) {
         let record = match read_full(&mut from, &mut length) {
             Ok(0) => return,
             Ok(4) => match u32::from_be_bytes(length) {
-                length if length > LONGEST => {
-                    Err(io::Error::other(format!("a record of {length} bytes is longer than an MQTT packet")))
-                }
+                length if u64::from(length) > LONGEST => Err(too_long(length.into())),
                 length => {
                     let mut bytes = Vec::new();
                     match from.by_ref().take(length.into()).read_to_end(&mut bytes) {
@@ -156,6 +155,10 @@ fn read_lengths(mut from: impl Read, to: &SyncSender<io::Result<Vec<u8>>>) {
             return;
         }
     }
+}
+
+fn too_long(length: u64) -> io::Error {
+    io::Error::other(format!("a record of {length} bytes or more is longer than an MQTT packet holds"))
 }
 
 /// Reads until `buffer` is full or the stream ends; answers how much was read.

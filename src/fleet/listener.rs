@@ -1,6 +1,6 @@
 //! What a subscribing client does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use super::crew::{After, Alarm, Crew, Part, Step};
@@ -18,6 +18,8 @@ use crate::wire::{Publish, QoS};
 pub(super) enum Stage {
     /// Not subscribed yet.
     Fresh,
+    /// The same, and no session of an earlier run is left.
+    Renewed,
     Listening,
     /// Its session collects messages while it is away.
     Away,
@@ -53,6 +55,8 @@ pub(super) struct Listener {
     quiet_since: Option<Nanos>,
     /// Messages until it pauses.
     until_pause: u64,
+    /// It reads nothing before this time.
+    held_until: Nanos,
     ended_by: Option<ListenEnd>,
     pub failure: Option<String>,
 }
@@ -82,6 +86,7 @@ impl Listener {
             last: 0,
             quiet_since: None,
             until_pause: spec.slow.map_or(u64::MAX, |slow| slow.every),
+            held_until: 0,
             ended_by: None,
             failure: None,
         }
@@ -95,6 +100,7 @@ impl Listener {
     pub fn wants_clean(&self, shared: &Shared) -> bool {
         match self.stage {
             Stage::Cleaning => true,
+            Stage::Fresh if self.spec(shared).backlog => true,
             _ => shared.spec.connection.clean_session && !self.spec(shared).backlog,
         }
     }
@@ -116,9 +122,8 @@ impl Listener {
         let (clients, never_seen, never_seen_count) = match spec.expect {
             Expect::Published if spec.layout.is_some() => {
                 let clients = self.ledger.heard_of(|client| sent.get(client).copied());
-                let silent = |(client, sent): &(&&str, &u64)| {
-                    **sent > 0 && clients.iter().all(|heard| heard.client_id != **client)
-                };
+                let known: HashSet<&str> = clients.iter().map(|heard| heard.client_id.as_str()).collect();
+                let silent = |(client, sent): &(&&str, &u64)| **sent > 0 && !known.contains::<str>(client);
                 let never: Vec<String> =
                     sent.iter().filter(silent).map(|(client, _)| (*client).to_owned()).collect();
                 let count = never.len() as u64;
@@ -172,9 +177,14 @@ impl Crew {
     pub(super) fn listener_up(&mut self, io: &mut Io, conn: Conn, local: usize, session_present: bool) {
         let now = io.now();
         if self.is_stopping() {
-            self.listener_ended(local, ListenEnd::Interrupted);
+            self.listener_ended(conn, local, ListenEnd::Interrupted);
         }
         match self.stage(local) {
+            // A session that an earlier run left behind is not what this one has filled.
+            Stage::Fresh if self.listeners[local].spec(&self.shared).backlog => {
+                self.listeners[local].stage = Stage::Renewed;
+                self.leave(io, conn, After::Reconnect);
+            }
             Stage::Cleaning | Stage::Ended => self.leave(io, conn, After::Done),
             // The subscription is part of the session.
             Stage::Unloading if session_present => self.await_silence(conn, local, now),
@@ -182,7 +192,7 @@ impl Crew {
                 let reason = "the broker has not kept the session: there is nothing to unload";
                 self.fail(io, conn, reason.into());
             }
-            Stage::Fresh | Stage::Away | Stage::Listening => {
+            Stage::Fresh | Stage::Renewed | Stage::Away | Stage::Listening => {
                 let shared = self.shared.clone();
                 let spec = self.listeners[local].spec(&shared);
                 let mut filters: Vec<(&str, QoS)> =
@@ -216,13 +226,31 @@ impl Crew {
         if spec.quiet_from_start && spec.expect != Expect::Published {
             self.await_silence(conn, local, now);
         }
-        self.is_ready();
+        self.is_ready(conn);
+        if self.shared.dropped.load(Ordering::Acquire) {
+            self.drops_are_known(io, conn, local);
+        }
     }
 
     /// Its session is being kept: whoever fills it may begin.
-    pub(super) fn listener_away(&mut self, local: usize) {
-        if !std::mem::replace(&mut self.listeners[local].ready, true) {
-            self.is_ready();
+    pub(super) fn listener_away(&mut self, conn: Conn, local: usize) {
+        self.listeners[local].ready = true;
+        self.is_ready(conn);
+    }
+
+    /// Whether a slow consumer pauses.
+    pub(super) fn is_held(&self, now: Nanos, conn: Conn) -> bool {
+        match self.members[conn.0 as usize].part {
+            Part::Listener(local) => now < self.listeners[local].held_until,
+            _ => false,
+        }
+    }
+
+    /// Another listener has heard that the broker drops messages.
+    pub(super) fn drops_are_known(&mut self, io: &mut Io, conn: Conn, local: usize) {
+        let abort = self.listeners[local].spec(&self.shared).abort_on_drop;
+        if abort && self.stage(local) == Stage::Listening {
+            self.end_listening(io, conn, local, ListenEnd::Drops);
         }
     }
 
@@ -240,7 +268,8 @@ impl Crew {
         let listener = &self.listeners[local];
         let spec = listener.spec(&shared);
         let (Some(quiet), Some(since)) = (spec.quiet_after, listener.quiet_since) else { return };
-        let over = since.max(listener.last) + quiet;
+        // Its own pauses are not the broker's silence.
+        let over = since.max(listener.last).max(listener.held_until) + quiet;
         if io.now() < over {
             self.alarm(over, Alarm::Quiet, conn);
         } else {
@@ -273,6 +302,8 @@ impl Crew {
                 matches!(listener.drops.read(publish.topic, publish.payload), Some(DropReport::Dropped(_)));
             if dropped && spec.abort_on_drop {
                 self.end_listening(io, conn, local, ListenEnd::Drops);
+                self.shared.dropped.store(true, Ordering::Release);
+                self.shared.wake_all();
             }
             return;
         }
@@ -282,14 +313,13 @@ impl Crew {
         }
         listener.received += 1;
         listener.payload_bytes += publish.payload.len() as u64;
-        listener.first.get_or_insert(now);
-        listener.last = now;
-        self.tally.measured.counters.delivered += 1;
         let read = spec.layout.as_ref().map(|layout| layout.read(publish.topic));
         let stamped = spec.stamp.read(publish.payload);
         let known = match read {
             // Another run on the same broker.
-            Some(Some((client, _))) if spec.expect == Expect::Published && !shared.own.contains(client) => {
+            Some(Some((client, _)))
+                if spec.expect == Expect::Published && (publish.retain || !shared.own.contains(client)) =>
+            {
                 Seen::Foreign
             }
             Some(Some((client, number))) if stamped.is_some() || !spec.stamp.has_time() => {
@@ -298,10 +328,18 @@ impl Crew {
             Some(_) => Seen::Foreign,
             None => Seen::New,
         };
+        let counters = &mut self.tally.measured.counters;
         match known {
-            Seen::Foreign => listener.foreign += 1,
-            Seen::Again => self.tally.measured.counters.duplicated += 1,
-            Seen::New => {}
+            Seen::Foreign => {
+                listener.foreign += 1;
+                counters.foreign += 1;
+            }
+            Seen::Again => counters.duplicated += 1,
+            Seen::New => counters.delivered += 1,
+        }
+        if known != Seen::Foreign {
+            listener.first.get_or_insert(now);
+            listener.last = now;
         }
         if let Some(stamped) = stamped.filter(|_| known != Seen::Foreign) {
             let flight = unix_ns.saturating_sub(stamped);
@@ -333,13 +371,18 @@ impl Crew {
             && let Some(slow) = listener.spec(&self.shared).slow
         {
             listener.until_pause = slow.every;
+            // What was received already may be worth several pauses.
+            listener.held_until = listener.held_until.max(io.now()) + slow.pause;
+            let until = listener.held_until;
             io.hold(conn);
-            self.alarm(io.now() + slow.pause, Alarm::Resume, conn);
+            self.alarm(until, Alarm::Resume, conn);
         }
     }
 
     pub(super) fn resume_reading(&mut self, io: &mut Io, conn: Conn) {
-        if matches!(self.members[conn.0 as usize].step, Step::Up | Step::SubAck) {
+        let up = matches!(self.members[conn.0 as usize].step, Step::Up | Step::SubAck | Step::UnsubAck);
+        // An alarm of a pause that was made longer since.
+        if up && !self.is_held(io.now(), conn) {
             io.resume(conn);
         }
     }
@@ -380,8 +423,13 @@ impl Crew {
 
     fn end_listening(&mut self, io: &mut Io, conn: Conn, local: usize, end: ListenEnd) {
         let backlog = self.listeners[local].spec(&self.shared).backlog;
-        if !self.listener_ended(local, end) {
+        if !self.listener_ended(conn, local, end) {
             return;
+        }
+        // What is to come must be read.
+        self.listeners[local].held_until = 0;
+        if matches!(self.members[conn.0 as usize].step, Step::Up | Step::SubAck) {
+            io.resume(conn);
         }
         match self.members[conn.0 as usize].step {
             Step::Up | Step::SubAck if backlog => {
@@ -400,16 +448,15 @@ impl Crew {
     }
 
     /// Notes the end; false when it had ended before.
-    pub(super) fn listener_ended(&mut self, local: usize, end: ListenEnd) -> bool {
+    pub(super) fn listener_ended(&mut self, conn: Conn, local: usize, end: ListenEnd) -> bool {
         let listener = &mut self.listeners[local];
         if listener.ended_by.is_some() {
             return false;
         }
         listener.ended_by = Some(end);
         listener.stage = Stage::Ended;
-        if !std::mem::replace(&mut listener.ready, true) {
-            self.is_ready();
-        }
+        listener.ready = true;
+        self.is_ready(conn);
         true
     }
 }

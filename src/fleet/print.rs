@@ -17,11 +17,13 @@ struct Inner {
 }
 
 /// Lines that may wait for the terminal.
-const WAITING: usize = 65_536;
+const WAITING: usize = 4096;
+/// Bytes of a payload that are printed.
+const LONGEST: usize = 64 * 1024;
 
 impl Print {
     /// Prints to `out`, one line for each message: topic, space, payload; bytes that are not printable
-    /// stand as `\x1b`.
+    /// stand as `\u{1b}` or `\xff`, and a payload of more than 64 KiB is cut.
     pub fn new(mut out: impl Write + Send + 'static) -> Print {
         let (lines, lines_from) = mpsc::sync_channel::<Vec<u8>>(WAITING);
         let writer = thread::spawn(move || {
@@ -41,18 +43,7 @@ impl Print {
     }
 
     pub(super) fn payload(&self, topic: &str, payload: &[u8]) {
-        let mut line = Vec::with_capacity(topic.len() + payload.len() + 2);
-        line.extend_from_slice(topic.as_bytes());
-        line.push(b' ');
-        for &byte in payload {
-            match byte {
-                b' '..=b'~' => line.push(byte),
-                // Text in other languages is text, too.
-                0x80.. => line.push(byte),
-                _ => line.extend(byte.escape_ascii()),
-            }
-        }
-        line.push(b'\n');
+        let line = line(topic, payload);
         let lines = self.0.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(Err(TrySendError::Full(_))) = lines.as_ref().map(|lines| lines.try_send(line)) {
             self.0.skipped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -69,8 +60,44 @@ impl Print {
     }
 }
 
+/// A terminal must not take what somebody sent for commands.
+fn line(topic: &str, payload: &[u8]) -> Vec<u8> {
+    let shown = &payload[..payload.len().min(LONGEST)];
+    let mut line = String::with_capacity(topic.len() + shown.len() + 8);
+    for char in topic.chars() {
+        push(char, &mut line);
+    }
+    line.push(' ');
+    for chunk in shown.utf8_chunks() {
+        chunk.valid().chars().for_each(|char| push(char, &mut line));
+        chunk.invalid().iter().for_each(|byte| line.extend(byte.escape_ascii().map(char::from)));
+    }
+    line.push_str(if shown.len() < payload.len() { "[...]\n" } else { "\n" });
+    line.into_bytes()
+}
+
+fn push(char: char, line: &mut String) {
+    if char.is_control() { line.extend(char.escape_default()) } else { line.push(char) }
+}
+
 impl std::fmt::Debug for Print {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Print")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// checklist 62
+    #[test]
+    fn what_was_received_cannot_command_a_terminal() {
+        let shown = |topic, payload: &[u8]| String::from_utf8(line(topic, payload)).unwrap();
+        assert_eq!(shown("home/küche", "22 °C".as_bytes()), "home/küche 22 °C\n");
+        assert_eq!(shown("a\u{1b}[2J", b"x\x1b[31m\n\xff"), "a\\u{1b}[2J x\\u{1b}[31m\\n\\xff\n");
+        assert_eq!(shown("t", "\u{9b}31m".as_bytes()), "t \\u{9b}31m\n");
+        let long = shown("t", &[b'a'; 100_000]);
+        assert!(long.ends_with("a[...]\n") && long.len() < 66_000);
     }
 }

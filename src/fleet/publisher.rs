@@ -14,7 +14,7 @@ use crate::client::{Outgoing, Resend};
 use crate::clock::{MILLISECOND, Nanos};
 use crate::engine::{Conn, Io};
 use crate::load::{Name, Pace, Pacer, PayloadOf, Template, Values};
-use crate::record;
+use crate::record::{self, Ended};
 use crate::stats::Moments;
 use crate::wire::{Publish, QoS};
 
@@ -44,6 +44,12 @@ pub(super) struct Publisher {
     reconnects: u64,
     sent: u64,
     acked: u64,
+    /// At QoS 0: messages of which it is not known yet whether the kernel has taken them.
+    pub unsettled: u64,
+    /// Messages that came due and were not sent by the end.
+    shed: u64,
+    /// Requests that were given up.
+    unanswered: u64,
     ack_time: Moments,
     first: Option<Nanos>,
     last: Nanos,
@@ -73,6 +79,9 @@ impl Publisher {
             reconnects: 0,
             sent: 0,
             acked: 0,
+            unsettled: 0,
+            shed: 0,
+            unanswered: 0,
             ack_time: Moments::default(),
             first: None,
             last: 0,
@@ -87,14 +96,23 @@ impl Publisher {
         &shared.publishing().clients[self.number as usize]
     }
 
+    /// The kernel has taken everything that was written.
+    pub fn settle(&mut self) {
+        self.acked += std::mem::take(&mut self.unsettled);
+    }
+
     /// Its part of the record.
     pub fn finish(self, shared: &Shared) -> (u32, record::Publisher) {
         let begun = self.first.unwrap_or(0);
+        let pacing = &shared.publishing().pacing;
         let publisher = record::Publisher {
             client_id: self.name(shared).client_id.clone(),
-            // Who leaves early was not to send them all.
-            planned: shared.publishing().pacing.count.filter(|_| self.name(shared).leaves.is_none()),
-            generated: self.pacer.made(),
+            // Whom time ended was not to send them all.
+            planned: pacing
+                .count
+                .filter(|count| !self.leaving && (pacing.duration.is_none() || self.pacer.made() >= *count)),
+            generated: self.sent + self.shed,
+            unanswered: self.unanswered,
             sent: self.sent,
             acked: self.acked,
             ack_time: (&self.ack_time).into(),
@@ -193,7 +211,12 @@ impl Crew {
         if publisher.start.is_none() {
             let (from, to) = self.shared.publishing().stagger;
             let mut stream = crate::seed::stream(self.shared.spec.seed, "stagger", publisher.number.into());
-            publisher.start = Some(io.now() + if to > from { stream.random_range(from..to) } else { from });
+            let start = io.now() + if to > from { stream.random_range(from..to) } else { from };
+            publisher.start = Some(start);
+            if let Some(duration) = self.shared.publishing().pacing.duration {
+                // Also for one that could not send any more.
+                self.alarm(start + duration, Alarm::TimeUp, conn);
+            }
         }
         self.pump(io, conn, local);
     }
@@ -228,7 +251,9 @@ impl Crew {
                 self.due.pop();
                 let Part::Publisher(local) = self.members[place as usize].part else { continue };
                 self.publishers[local].queued = false;
-                self.tally.measured.histograms.wake_lag.record(io.now() - due);
+                // What waited for others because it was to is not late.
+                let lag = io.now() - due.max(gather(self.last_burst)).min(io.now());
+                self.tally.measured.histograms.wake_lag.record(lag);
                 burst |= self.pump(io, Conn(place), local) > 0;
             }
             if burst {
@@ -245,6 +270,12 @@ impl Crew {
     /// Sends what is due as far as there is room; answers how much it was.
     pub(super) fn pump(&mut self, io: &mut Io, conn: Conn, local: usize) -> usize {
         let mut sent = 0;
+        if self.publishers[local].unsettled > 0
+            && self.members[conn.0 as usize].step == Step::Up
+            && io.unsent(conn) == 0
+        {
+            self.publishers[local].settle();
+        }
         while self.members[conn.0 as usize].step == Step::Up {
             let publisher = &self.publishers[local];
             let Some(start) = publisher.start else { break };
@@ -271,12 +302,12 @@ impl Crew {
     }
 
     /// Whether a publisher makes no more messages.
-    fn is_over(&self, now: Nanos, local: usize) -> bool {
+    pub(super) fn is_over(&self, now: Nanos, local: usize) -> bool {
         let publisher = &self.publishers[local];
-        let pacing = &self.shared.publishing().pacing;
-        // A pacer without a rate knows no time.
-        let time_is_up = pacing.pace == Pace::Unlimited
-            && publisher.start.zip(pacing.duration).is_some_and(|(start, duration)| now >= start + duration);
+        let duration = self.shared.publishing().pacing.duration;
+        // Also for what came due before and could not be sent.
+        let time_is_up =
+            publisher.start.zip(duration).is_some_and(|(start, duration)| now >= start + duration);
         publisher.pacer.peek().is_none() || publisher.leaving || time_is_up || self.is_stopping()
     }
 
@@ -313,7 +344,7 @@ impl Crew {
         match feed.next() {
             Next::Record(record) => self.publishers[local].next_fed = Some(record),
             Next::NotYet => self.queue(conn, local, io.now() + FEED_LOOK),
-            Next::Ended(why) => self.shared.fail(why),
+            Next::Ended(why) => self.shared.fail(Ended::Environment, why),
         }
         self.publishers[local].next_fed.is_some()
     }
@@ -357,7 +388,7 @@ impl Crew {
             publisher.request = Some((self.topic.clone(), now));
         }
         if publishing.qos == QoS::AtMostOnce {
-            publisher.acked += 1;
+            publisher.unsettled += 1;
             publisher.last = now;
         }
         let waits = publishing.qos != QoS::AtMostOnce || publishing.responders > 0;
@@ -390,14 +421,31 @@ impl Crew {
         let publisher = &mut self.publishers[local];
         if publisher.request.as_ref().is_some_and(|(_, sent)| now.saturating_sub(*sent) >= timeout) {
             publisher.request = None;
-            self.tally.measured.counters.ack_timeouts += 1;
+            publisher.unanswered += 1;
         }
+        let publishing = self.shared.publishing();
+        let full = member.client.inflight() == 0
+            && member.step == Step::Up
+            && !member.client.can_publish(publishing.qos, &self.shared.publisher_limits);
         let waits = member.client.inflight() > 0 || publisher.request.is_some();
         publisher.acks_armed = waits;
         if waits {
             self.alarm(now + timeout / 4, Alarm::Acks, conn);
         }
+        if full {
+            // Every packet id waits for an acknowledgement that does not come.
+            self.trouble("65,535 messages of a client were not acknowledged: connecting again".into());
+            return io.abort(conn);
+        }
         self.pump(io, conn, local);
+    }
+
+    /// It has published for as long as it was to.
+    pub(super) fn time_is_up(&mut self, io: &mut Io, conn: Conn) {
+        let Part::Publisher(local) = self.members[conn.0 as usize].part else { return };
+        if self.publishers[local].pacer.peek().is_some() {
+            self.publisher_leaves(io, conn);
+        }
     }
 
     /// A publisher that has nothing to send and nothing to wait for leaves.
@@ -412,7 +460,7 @@ impl Crew {
 
     pub(super) fn publisher_leaves(&mut self, io: &mut Io, conn: Conn) {
         let Part::Publisher(local) = self.members[conn.0 as usize].part else { return };
-        self.publishers[local].leaving = true;
+        self.publishers[local].leaving |= self.publishers[local].pacer.peek().is_some();
         match self.members[conn.0 as usize].step {
             Step::Waiting => self.is_done(conn),
             _ => {
@@ -421,8 +469,21 @@ impl Crew {
         }
     }
 
-    pub(super) fn publisher_done(&mut self, local: usize) {
-        let sent = self.publishers[local].sent;
+    pub(super) fn publisher_done(&mut self, now: Nanos, local: usize) {
+        let pacing = &self.shared.publishing().pacing;
+        let publisher = &mut self.publishers[local];
+        // With a rate, what came due and was never sent.
+        if let Some(start) = publisher.start.filter(|_| pacing.pace != Pace::Unlimited) {
+            let end = pacing.duration.map_or(Nanos::MAX, |duration| start + duration).min(now);
+            while publisher.pacer.peek().is_some_and(|due| start + due < end) {
+                publisher.pacer.advance(pacing);
+                publisher.shed += 1;
+            }
+            self.tally.measured.counters.due += publisher.shed;
+            self.tally.measured.counters.shed += publisher.shed;
+        }
+        publisher.unanswered += u64::from(publisher.request.take().is_some());
+        let sent = publisher.sent;
         self.shared.published.fetch_add(sent, Ordering::AcqRel);
         if self.shared.publishers_left.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.shared.wake_all();
@@ -436,7 +497,9 @@ impl Crew {
         let hash = request.topic.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
-        if (hash % u64::from(self.shared.responders())) as u32 != number {
+        // Of a filter that covers more than it should, answers must not be answered.
+        let other = (hash % u64::from(self.shared.responders())) as u32 != number;
+        if other || request.topic.ends_with("/reply") {
             return;
         }
         let now = io.now();

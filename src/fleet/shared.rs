@@ -8,7 +8,7 @@ use super::{Publishing, Spec};
 use crate::client::Limits;
 use crate::clock::Nanos;
 use crate::engine::{self, Usage, Waker};
-use crate::record;
+use crate::record::{self, Ended};
 use crate::stats::{Histogram, Interval};
 
 /// Read-only but for the counters that bring about the next step of somebody else's script.
@@ -34,8 +34,10 @@ pub struct Shared {
     pub published: AtomicU64,
     /// Publishers make no more messages, listeners listen no more.
     pub stopping: AtomicBool,
-    /// What ended the whole run before its time.
-    pub fault: std::sync::OnceLock<String>,
+    /// The broker has told of dropped messages, and a listener is to end by that.
+    pub dropped: AtomicBool,
+    /// What ended the whole run before its time, and why in words.
+    pub fault: std::sync::OnceLock<(Ended, String)>,
 }
 
 impl Shared {
@@ -49,8 +51,8 @@ impl Shared {
     }
 
     /// Stops everybody because of something that concerns all.
-    pub fn fail(&self, reason: String) {
-        let _ = self.fault.set(reason);
+    pub fn fail(&self, end: Ended, reason: String) {
+        let _ = self.fault.set((end, reason));
         self.stop();
     }
 
@@ -108,8 +110,8 @@ pub struct Tally {
     pub measured: Interval,
     pub round_trip: Histogram,
     pub levels: Levels,
-    /// What went wrong, in words.
-    pub troubles: Vec<String>,
+    /// What went wrong, in words, with how often.
+    pub troubles: Vec<(String, u64)>,
 }
 
 /// What a worker has to say at its end.

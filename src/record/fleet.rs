@@ -103,12 +103,15 @@ pub struct Publisher {
     pub client_id: String,
     /// Messages it was to send; null when time or a signal was to end it.
     pub planned: Option<u64>,
-    /// Messages that were made and came due.
+    /// Messages that came due: those sent, and those that could not be by the end.
     pub generated: u64,
     /// Messages handed to the kernel.
     pub sent: u64,
     /// Messages seen through: PUBACK or PUBCOMP, and at QoS 0 handed to the kernel.
     pub acked: u64,
+    /// Requests that were not answered in time, or not by the end. Only with round trips.
+    #[serde(default)]
+    pub unanswered: u64,
     /// From just before a message was sent to its acknowledgement; empty at QoS 0, which has none.
     pub ack_time: Spread,
     /// Time of the first message, since the start of the run; null when none was sent.
@@ -123,9 +126,9 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Messages that were to be seen through: those planned, and without a plan those that came due.
+    /// Messages that were to be seen through: those planned, and without a plan those that were sent.
     pub fn total(&self) -> u64 {
-        self.planned.unwrap_or(self.generated.max(self.sent))
+        self.planned.unwrap_or(self.sent)
     }
 }
 

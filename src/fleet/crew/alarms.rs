@@ -29,6 +29,7 @@ impl Crew {
             Alarm::Acks => self.check_acks(io, conn),
             Alarm::Leave => self.publisher_leaves(io, conn),
             Alarm::Resume => self.resume_reading(io, conn),
+            Alarm::TimeUp => self.time_is_up(io, conn),
             Alarm::Quiet => self.check_quiet(io, conn),
             Alarm::Duration => self.listener_time_is_up(io, conn),
             Alarm::Hurry => self.end_everybody(io),
@@ -57,7 +58,7 @@ impl Crew {
                 self.leave(io, conn, After::Done);
             }
             // What is unsent is waited for; a broker that only keeps its side open is not.
-            Step::Leaving(_) if io.unsent(conn) > 0 && !waited => {
+            Step::Leaving(_) if io.unsent(conn) > 0 && !waited && !self.is_stopping() => {
                 self.alarm(io.now() + HURRY, Alarm::Step, conn);
             }
             Step::Leaving(_) if io.now().saturating_sub(member.since) >= HURRY => io.abort(conn),
@@ -72,6 +73,10 @@ impl Crew {
             return;
         }
         let limits = *self.limits(place);
+        if self.is_held(io.now(), conn) {
+            // It does not read, so it would not see the answer to a ping.
+            return self.alarm(io.now() + limits.keep_alive / 3, Alarm::KeepAlive, conn);
+        }
         match self.members[place].client.poll_keepalive(io.now(), &limits, &mut self.scratch) {
             KeepAlive::Expired => {
                 self.members[place].keepalive_armed = false;

@@ -1,10 +1,11 @@
 //! From nothing to a connected and subscribed client, and back after a loss.
 
-use super::{After, Alarm, Crew, FIRST_WAIT, LAST_WAIT, Part, Step};
+use super::{After, Alarm, Crew, FIRST_WAIT, LAST_WAIT, Part, SHORT, Step};
 use crate::client::State;
 use crate::clock::{Nanos, SECOND};
 use crate::engine::{CloseCause, Conn, Io};
 use crate::fleet::Credentials;
+use crate::fleet::listener::Stage;
 use crate::wire::{ConnectCode, QoS, SubAck, SubAckCode};
 use crate::{engine, wire};
 use rand::RngExt;
@@ -54,7 +55,8 @@ impl Crew {
         while self.pending < self.at_once
             && let Some(conn) = self.waiting.pop_front()
         {
-            if self.members[conn.0 as usize].step == Step::Waiting && !self.stopped {
+            let may = !self.stopped || self.is_cleaning(conn);
+            if self.members[conn.0 as usize].step == Step::Waiting && may {
                 self.start_connecting(io, conn);
             }
         }
@@ -145,9 +147,9 @@ impl Crew {
         let member = &mut self.members[conn.0 as usize];
         let counters = &mut self.tally.measured.counters;
         self.tally.measured.histograms.connack.record(now - member.since);
-        (member.step, member.failures) = (Step::Up, 0);
+        (member.step, member.up_since) = (Step::Up, now);
         let again = std::mem::replace(&mut member.was_established, true);
-        counters.reconnects += u64::from(again);
+        counters.reconnects += u64::from(std::mem::take(&mut member.was_lost));
         counters.connections_established += u64::from(!again);
         self.levels.connected += 1;
         self.pending -= 1;
@@ -208,13 +210,22 @@ impl Crew {
         self.tally.measured.counters.subscribed += 1;
         match self.members[conn.0 as usize].part {
             Part::Publisher(local) => self.begin_publishing(io, conn, local),
-            Part::Responder(_) => self.is_ready(),
+            Part::Responder(_) => {
+                self.is_ready(conn);
+                // Nobody is left to answer, and nobody will say so again.
+                if self.stopped || self.shared.publishers_left.load(Ordering::Acquire) == 0 {
+                    self.leave(io, conn, After::Done);
+                }
+            }
             Part::Listener(local) => self.listener_subscribed(io, conn, local),
         }
     }
 
     /// One less to wait for before publishers connect.
-    pub(in crate::fleet) fn is_ready(&mut self) {
+    pub(in crate::fleet) fn is_ready(&mut self, conn: Conn) {
+        if std::mem::replace(&mut self.members[conn.0 as usize].ready, true) {
+            return;
+        }
         if self.shared.listeners_pending.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.shared.wake_all();
         }
@@ -228,8 +239,13 @@ impl Crew {
         self.pending -= 1;
         member.failures += 1;
         let most = if member.was_established { connection.reconnect_attempts } else { connection.attempts };
+        let spent = most != 0 && member.failures >= most;
         member.step = if open { Step::Retreating } else { Step::Waiting };
-        if most != 0 && member.failures >= most {
+        if self.has_finished(io.now(), conn) && !open {
+            return self.is_done(conn);
+        }
+        let member = &self.members[place];
+        if spent {
             let tried = match member.failures {
                 1 => String::new(),
                 failures => format!(" ({failures} attempts)"),
@@ -246,7 +262,7 @@ impl Crew {
 
     pub(super) fn wait_to_retry(&mut self, now: Nanos, conn: Conn) {
         self.members[conn.0 as usize].step = Step::Waiting;
-        if self.stopped {
+        if self.stopped || self.has_finished(now, conn) {
             return self.is_done(conn);
         }
         let failures = self.members[conn.0 as usize].failures;
@@ -254,6 +270,53 @@ impl Crew {
         // So that clients lost together do not come back together.
         let wait = wait / 2 + self.jitter.random_range(0..wait);
         self.alarm(now + wait, Alarm::Connect, conn);
+    }
+
+    /// Whether it is about to remove its session from the broker, also after an interrupt.
+    pub(super) fn is_cleaning(&self, conn: Conn) -> bool {
+        match self.members[conn.0 as usize].part {
+            Part::Listener(local) => self.stage(local) == Stage::Cleaning,
+            _ => false,
+        }
+    }
+
+    /// Whether a client has nothing to come back for.
+    fn has_finished(&self, now: Nanos, conn: Conn) -> bool {
+        let member = &self.members[conn.0 as usize];
+        match member.part {
+            Part::Publisher(local) => {
+                let kept = !self.shared.spec.connection.clean_session && member.client.inflight() > 0;
+                member.was_established && !kept && self.is_over(now, local)
+            }
+            Part::Responder(_) => member.ready && self.shared.publishers_left.load(Ordering::Acquire) == 0,
+            Part::Listener(local) => self.stage(local) == Stage::Ended,
+        }
+    }
+
+    /// An established connection was lost.
+    fn lost(&mut self, io: &mut Io, conn: Conn, cause: CloseCause) {
+        let remote = self.remote(conn);
+        self.levels.connected -= 1;
+        self.tally.measured.counters.connections_lost += 1;
+        self.tally.measured.counters.closed_by_broker += u64::from(cause == CloseCause::Eof);
+        let trouble = format!("connection to {remote} lost: {cause}");
+        let most = self.shared.spec.connection.reconnect_attempts;
+        let member = &mut self.members[conn.0 as usize];
+        member.was_lost = true;
+        let useless = io.now().saturating_sub(member.up_since) < SHORT;
+        member.failures = if useless { member.failures + 1 } else { 0 };
+        let failures = member.failures;
+        if let Part::Publisher(local) = member.part {
+            self.publishers[local].unsettled = 0;
+        }
+        if most != 0 && failures >= most && !self.stopped && !self.has_finished(io.now(), conn) {
+            self.members[conn.0 as usize].step = Step::Waiting;
+            return self.fail(io, conn, format!("{trouble} ({failures} times in a row, each at once)"));
+        }
+        if !self.stopped {
+            self.trouble(trouble);
+        }
+        self.wait_to_retry(io.now(), conn);
     }
 
     pub(super) fn transport_down(&mut self, io: &mut Io, conn: Conn, cause: CloseCause) {
@@ -274,26 +337,28 @@ impl Crew {
                 let trouble = format!("{remote} ended the connection before CONNACK: {cause}");
                 self.attempt_failed(io, conn, false, trouble);
             }
-            Step::SubAck | Step::Up | Step::UnsubAck => {
+            Step::SubAck | Step::Up => self.lost(io, conn, cause),
+            Step::UnsubAck => {
+                // It had all it was to have.
                 self.levels.connected -= 1;
-                self.tally.measured.counters.connections_lost += 1;
-                self.tally.measured.counters.closed_by_broker += u64::from(cause == CloseCause::Eof);
-                if !self.stopped {
-                    self.trouble(format!("connection to {remote} lost: {cause}"));
-                }
-                self.wait_to_retry(io.now(), conn);
+                self.is_done(conn);
             }
             Step::Leaving(after) => {
                 self.levels.connected -= 1;
                 if cause == CloseCause::Eof {
                     self.tally.measured.histograms.disconnect.record(io.now() - member.since);
+                    // The broker has read up to DISCONNECT.
+                    if let Part::Publisher(local) = member.part {
+                        self.publishers[local].settle();
+                    }
                 }
                 match after {
                     After::Done => self.is_done(conn),
+                    _ if self.stopped && !self.is_cleaning(conn) => self.is_done(conn),
                     After::Away => {
                         self.members[place].step = Step::Waiting;
                         if let Part::Listener(local) = self.members[place].part {
-                            self.listener_away(local);
+                            self.listener_away(conn, local);
                         }
                     }
                     After::Reconnect => {

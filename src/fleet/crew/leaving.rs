@@ -3,7 +3,8 @@
 use super::{After, Alarm, Crew, HURRY, Part, Step};
 use crate::engine::{Conn, Io};
 use crate::fleet::Expect;
-use crate::record::ListenEnd;
+use crate::fleet::listener::Stage;
+use crate::record::{Ended, ListenEnd};
 use std::sync::atomic::Ordering;
 
 impl Crew {
@@ -49,22 +50,23 @@ impl Crew {
         match self.members[place].part {
             Part::Publisher(local) => self.publishers[local].failure = Some(reason),
             Part::Responder(_) => {
-                if !self.members[place].was_established {
-                    self.is_ready();
-                }
-                self.shared.fail(reason);
+                self.is_ready(conn);
+                // Without its answers the publishers would wait for nothing.
+                self.shared.fail(Ended::Broker, reason);
             }
             Part::Listener(local) => {
                 self.listeners[local].failure = Some(reason);
-                self.listener_ended(local, ListenEnd::Failed);
+                self.listener_ended(conn, local, ListenEnd::Failed);
             }
         }
         if matches!(step, Step::Waiting) {
             self.is_done(conn);
         } else {
             self.members[place].step = Step::Failed;
-            if matches!(step, Step::Tcp | Step::ConnAck) {
-                self.pending -= 1;
+            match step {
+                Step::Tcp | Step::ConnAck => self.pending -= 1,
+                Step::SubAck | Step::Up | Step::UnsubAck => self.levels.connected -= 1,
+                _ => {}
             }
             io.abort(conn);
         }
@@ -78,7 +80,10 @@ impl Crew {
         self.done += 1;
         self.levels.done += 1;
         if let Part::Publisher(local) = member.part {
-            self.publisher_done(local);
+            // What is still unacknowledged stays so.
+            let lost = member.client.abandon().count() as u64;
+            self.tally.measured.counters.unacked_at_end += lost;
+            self.publisher_done(crate::clock::now(), local);
         }
     }
 
@@ -100,6 +105,13 @@ impl Crew {
                 self.stop_member(io, Conn(place as u32));
             }
         }
+        if self.shared.dropped.load(Ordering::Acquire) {
+            for place in 0..self.members.len() {
+                if let Part::Listener(local) = self.members[place].part {
+                    self.drops_are_known(io, Conn(place as u32), local);
+                }
+            }
+        }
         if self.shared.publishers_left.load(Ordering::Acquire) == 0 {
             for place in 0..self.members.len() {
                 match self.members[place].part {
@@ -116,13 +128,23 @@ impl Crew {
     pub(super) fn stop_member(&mut self, io: &mut Io, conn: Conn) {
         let member = &self.members[conn.0 as usize];
         match (member.step, member.part) {
+            // Its session must not stay on the broker.
+            (step, Part::Listener(local)) if self.listeners[local].spec(&self.shared).backlog => {
+                self.listener_ended(conn, local, ListenEnd::Interrupted);
+                self.listeners[local].stage = Stage::Cleaning;
+                match step {
+                    Step::Waiting => self.call_back(conn),
+                    Step::Up | Step::SubAck => self.leave(io, conn, After::Reconnect),
+                    _ => {}
+                }
+            }
             (Step::Waiting, _) => self.is_done(conn),
             (Step::Up, Part::Publisher(local)) => self.finish_if_done(io, conn, local),
             // It has until the end of the hurry for what the publishers have sent.
             (_, Part::Listener(local))
                 if self.listeners[local].spec(&self.shared).expect == Expect::Published => {}
             (Step::Up | Step::SubAck, Part::Listener(local)) => {
-                self.listener_ended(local, ListenEnd::Interrupted);
+                self.listener_ended(conn, local, ListenEnd::Interrupted);
                 self.leave(io, conn, After::Done);
             }
             (Step::Up, Part::Responder(_)) => self.leave(io, conn, After::Done),

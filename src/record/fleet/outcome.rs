@@ -102,6 +102,8 @@ fn delivery_faults(record: &FleetRecord) -> Vec<String> {
         let what = if record.qos == 0 { "sent" } else { "acknowledged" };
         faults.push(format!("messages not {what}: {} of {}", units::grouped(open), units::grouped(total)));
     }
+    let unanswered: u64 = record.publishers.iter().map(|publisher| publisher.unanswered).sum();
+    faults.extend(words(&[(unanswered, "requests not answered")]));
     // what a broker that drops has not delivered by the abort says nothing
     let checked = || record.listeners.iter().filter(|listener| listener.ended_by != ListenEnd::Drops);
     let missing: u64 = checked().flat_map(|listener| &listener.clients).map(|c| c.missing.len() as u64).sum();

@@ -52,9 +52,12 @@ fn messages_not_seen_through_are_a_delivery_fault() {
     assert_eq!(publishing(unsent), delivery("messages not sent: 1 of 400"));
     let endless = |r: &mut FleetRecord| {
         r.publishers.truncate(1);
-        (r.publishers[0].planned, r.publishers[0].generated, r.publishers[0].acked) = (None, 70_000, 69_999);
+        (r.publishers[0].planned, r.publishers[0].sent, r.publishers[0].acked) = (None, 70_000, 69_999);
     };
     assert_eq!(publishing(endless), delivery("messages not acknowledged: 1 of 70,000"));
+    // checklist 50
+    let unanswered = |r: &mut FleetRecord| r.publishers[1].unanswered = 3;
+    assert_eq!(publishing(unanswered), delivery("requests not answered: 3"));
 }
 
 /// checklist 75: loss, duplicates and drops have an exit code of their own, with the numbers.
