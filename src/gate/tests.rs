@@ -386,6 +386,29 @@ fn a_fleet_is_judged_by_its_figures() {
     );
 }
 
+/// What was acknowledged has not arrived yet, and the other way round: the worse one counts.
+#[test]
+fn a_self_check_succeeds_at_both_ends() {
+    let mut record = self_check();
+    record.listeners[0].received = 300;
+    assert_eq!(come_of("success >= 99%", &record), "75.00%, BROKEN");
+    record.listeners[0].received = 400;
+    record.publishers[0].acked = 60;
+    assert_eq!(come_of("success >= 99%", &record), "90.00%, BROKEN");
+}
+
+#[test]
+fn a_listener_that_left_at_a_drop_does_not_say_what_is_lost() {
+    let mut record = subscribed();
+    let listener = &mut record.listeners[0];
+    (listener.received, listener.dropped, listener.ended_by) = (1_500, Some(7), ListenEnd::Drops);
+    let unknown = "not measured (a subscriber left when the broker dropped messages), BROKEN";
+    assert_all(
+        &record,
+        &[("lost <= 2000", unknown), ("success >= 1%", unknown), ("dropped == 7", "7, held")],
+    );
+}
+
 #[test]
 fn a_listener_without_expectation_has_lost_nothing_that_is_known() {
     let mut record = subscribed();

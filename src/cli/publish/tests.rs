@@ -134,6 +134,7 @@ fn the_self_check_listens_to_what_is_published() {
     assert_eq!((own.quiet_after, own.qos), (Some(2 * SECOND), QoS::ExactlyOnce));
     assert_eq!(own.slow, Some(Slow { every: 10, pause: 5 * MILLISECOND }));
     assert_eq!(listener("--topic home/%c/[on,off]").layout, None, "`on` is no number");
+    assert_eq!(listener("--topic home/%c/<1,2>").layout, None, "1 and 2 in turn are no numbers of messages");
     assert_eq!(listener("--topic fixed").layout, None);
     assert!(listener("--topic fixed --backlog").backlog);
     assert!(planned("").unwrap().listening.is_empty());

@@ -78,6 +78,8 @@ fn endless_expects_nothing() {
     assert_eq!(listening.filters, ["home/#", "other/#"]);
     assert!(!listening.abort_on_drop);
     assert!(listens("--endless -t home/+/x/+").unwrap().layout.is_some());
+    let second = listens("-t home/# -t x/y/+/+").unwrap().layout;
+    assert_eq!(second, Some(TopicLayout::of("x/y/+/+")), "the first filter does not say it");
 }
 
 #[test]

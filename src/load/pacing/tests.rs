@@ -123,6 +123,12 @@ fn checklist_16_delays_are_uniform_within_their_bounds() {
 }
 
 #[test]
+fn both_ends_of_a_range_of_delays_are_part_of_it() {
+    let short = gaps(&due(&pacing(Pace::Delay { min: 3, max: 4 }, 0.0, 101), 0));
+    assert!([3, 4].iter().all(|gap| short.contains(gap)), "{short:?}");
+}
+
+#[test]
 fn checklist_19_normal_gaps_have_the_mean_and_deviation_asked_for() {
     let pace = Pace::Normal { mean: SECOND, deviation: SECOND / 10 };
     let gaps = gaps(&due(&pacing(pace, 0.0, 20_001), 0));

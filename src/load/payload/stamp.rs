@@ -293,6 +293,16 @@ mod tests {
         }
     }
 
+    /// As the main job's: its readers check the sequence, too.
+    #[test]
+    fn own_stamps_count_from_0() {
+        let of = PayloadOf { client: 3, client_id: "c", sequence: 1, total: 0, unix_ns: 42 };
+        let mut out = Vec::new();
+        stamp("own").write(&of, 0, &mut out);
+        let first = Stamp { run_id: 0, publisher: 3, sequence: 0, intended: 42 };
+        assert_eq!(Stamp::decode(&out, 0), Some(first));
+    }
+
     proptest! {
         #[test]
         fn checklist_23_what_is_stamped_is_read_back(unix_ns: u64, sequence: u64, body: Vec<u8>) {

@@ -70,6 +70,12 @@ fn what_a_listener_lacks_is_a_delivery_fault() {
     assert_eq!(twice, delivery("duplicates at QoS 2: 3"));
     let dropped = listening(|l| l.dropped = Some(62_491));
     assert_eq!(dropped, delivery("messages dropped by the broker: 62,491"));
+    let everybody = exit_of(subscribed(), |record| {
+        record.listeners[0].dropped = Some(5);
+        record.listeners.push(record.listeners[0].clone());
+        record.listeners[1].dropped = Some(6);
+    });
+    assert_eq!(everybody, delivery("messages dropped by the broker: 6"), "both read the same counter");
     let aborted = listening(|l| {
         (l.dropped, l.ended_by, l.never_seen_count) = (Some(5), ListenEnd::Drops, 1);
         l.clients[0].missing = vec![999, 1_000];
