@@ -1,5 +1,11 @@
 //! Fleets on real sockets, against the reflector in this process: what each script does, end to end, and the
-//! library as a user of it calls it (checklist 86).
+//! library as a user of it calls it (checklist 86). What they do when things go wrong is in `fleet/faults.rs`.
+
+#[path = "fleet/faults.rs"]
+mod faults;
+#[path = "faults/broker.rs"]
+#[allow(dead_code, reason = "not every fault is of use here")]
+mod scripted;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -134,12 +140,12 @@ fn seventy_thousand_messages_of_one_client_are_all_counted() {
 fn clients_reconnect_every_so_many_messages() {
     let reflector = reflector();
     let record = run(Spec {
-        publishing: Some(Publishing { reconnect_every: Some(10), ..publishing(3, 35) }),
+        publishing: Some(Publishing { reconnect_every: Some(4), ..publishing(3, 35) }),
         listening: vec![listening(messages(35, 3))],
         ..spec(&reflector)
     });
     assert_exact(&record, 3, 35);
-    assert!(record.publishers.iter().all(|publisher| publisher.reconnects == 3));
+    assert!(record.publishers.iter().all(|publisher| publisher.reconnects == 8));
     // They were meant: nothing was lost.
     assert_eq!((record.counts.reconnects, record.counts.connections_lost), (0, 0));
 }
@@ -170,7 +176,8 @@ fn a_backlog_is_loaded_and_unloaded() {
     let loaded = record.publishers.iter().map(|publisher| publisher.first_ns.unwrap() + publisher.active_ns);
     let shortest = record.elapsed_ns - record.listeners[0].active_ns;
     assert!(loaded.max().unwrap() <= shortest, "{record:#?}");
-    // The session is gone: a new one of the same id has nothing.
+    // The session is gone: nothing is kept for it, and a new one of the same id has nothing.
+    assert_eq!(run(Spec { publishing: Some(publishing(1, 5)), ..spec(&reflector) }).counts.acked, 5);
     let again = Listening { quiet_from_start: true, quiet_after: Some(SECOND), ..listening(Expect::Nothing) };
     let record = run(Spec {
         connection: Connection { clean_session: false, ..Connection::default() },
@@ -205,7 +212,6 @@ fn clients_join_and_leave_while_others_publish() {
     publishing.clients[1].joins = 300 * MILLISECOND;
     publishing.clients[1].leaves = Some(600 * MILLISECOND);
     publishing.clients[2].leaves = Some(600 * MILLISECOND);
-    publishing.pacing.count = None;
     let listener = Listening { expect: Expect::Published, ..listening(Expect::Nothing) };
     let record = run(Spec { publishing: Some(publishing), listening: vec![listener], ..spec(&reflector) });
     assert_eq!((record.ended, record.exit_code), (Ended::Completed, 0), "{record:#?}");
@@ -314,8 +320,11 @@ fn a_dead_broker_is_told_at_once() {
         reflector.addr()
     };
     let spec = Spec { targets: vec![nobody], ..spec(&self::reflector()) };
-    let record = run(Spec { publishing: Some(publishing(3, 10)), ..spec });
+    let connection = Connection { attempts: 4, ..Connection::default() };
+    let record = run(Spec { connection, publishing: Some(publishing(3, 10)), ..spec });
     assert_eq!(record.exit_code, 4);
+    // The waits between four attempts are at least 100, 200 and 400 ms.
+    assert!(record.elapsed_ns >= 700 * MILLISECOND, "{record:#?}");
     assert!(record.publishers.iter().all(|publisher| publisher.failure.is_some()), "{record:#?}");
     assert!(record.elapsed_ns < Duration::from_secs(30).as_nanos() as Nanos);
 }
@@ -592,4 +601,73 @@ fn an_interrupted_backlog_is_removed() {
         ..self::spec(&reflector)
     });
     assert_eq!(record.listeners[0].received, 0, "{record:#?}");
+}
+
+/// checklist 16: who is late by the tolerance is late for the record, too.
+#[test]
+fn what_is_due_within_the_tolerance_is_sent_together() {
+    let reflector = reflector();
+    let mut publishing = Publishing { tolerance: SECOND, ..publishing(1, 10) };
+    publishing.pacing.pace = Pace::Rate { per_s: 10.0 };
+    let record = run(Spec { publishing: Some(publishing), ..spec(&reflector) });
+    // One is due at most 100 ms after others were sent.
+    let latencies = &record.latencies;
+    assert!(latencies.lateness.max_ns.unwrap() >= 850 * MILLISECOND, "{record:#?}");
+    assert!(latencies.ack_response.max_ns.unwrap() >= 850 * MILLISECOND, "{record:#?}");
+    // Acknowledgement times run from when it was sent.
+    let (own, all) = (record.publishers[0].ack_time.max_ns.unwrap(), latencies.ack_service.max_ns.unwrap());
+    assert!(own.abs_diff(all) <= all / 100, "{own} and {all}");
+}
+
+/// checklist 13.
+#[test]
+fn a_client_without_a_rate_ends_in_time() {
+    let reflector = reflector();
+    let mut publishing = publishing(2, 1);
+    (publishing.pacing.count, publishing.pacing.duration) = (None, Some(100 * MILLISECOND));
+    let record = run(Spec { publishing: Some(publishing), ..spec(&reflector) });
+    assert_eq!((record.ended, record.publishers[0].planned), (Ended::Completed, None));
+    assert!(
+        record.publishers.iter().all(|publisher| publisher.sent > 0 && publisher.acked == publisher.sent)
+    );
+}
+
+/// All workers together keep the rate.
+#[test]
+fn clients_connect_at_the_rate_asked_for() {
+    let reflector = reflector();
+    let connection = Connection { rate_per_s: Some(20.0), ..Connection::default() };
+    let record = run(Spec { connection, publishing: Some(publishing(6, 1)), ..spec(&reflector) });
+    let firsts = record.publishers.iter().map(|publisher| publisher.first_ns.unwrap());
+    assert!(firsts.max().unwrap() >= 240 * MILLISECOND, "the sixth is due after 250 ms: {record:#?}");
+}
+
+/// checklist 49: silence counts from the last message on, and not before the first one.
+#[test]
+fn a_listener_is_patient() {
+    let reflector = reflector();
+    let stagger = (1500 * MILLISECOND, 1500 * MILLISECOND);
+    let mut slow = Publishing { stagger, ..publishing(1, 20) };
+    slow.pacing.pace = Pace::Rate { per_s: 10.0 };
+    let listener = Listening { quiet_after: Some(SECOND), ..listening(messages(20, 1)) };
+    let record = run(Spec { publishing: Some(slow), listening: vec![listener], ..spec(&reflector) });
+    assert_exact(&record, 1, 20);
+    // One that knows when the publishers are done waits for them, however slow they are.
+    let mut slower = publishing(1, 3);
+    slower.pacing.pace = Pace::Rate { per_s: 1.0 };
+    let listener = Listening { quiet_after: Some(SECOND / 2), ..listening(Expect::Published) };
+    let record = run(Spec { publishing: Some(slower), listening: vec![listener], ..spec(&reflector) });
+    assert_exact(&record, 1, 3);
+}
+
+/// checklist 45: a stamp from the future is no flight time.
+#[test]
+fn flight_times_below_0_are_counted() {
+    let reflector = reflector();
+    let content = Content::Feed(Feed::start("yes 9999999999.000000,x", Framing::Lines).unwrap());
+    let publishing = Publishing { content, ..publishing(1, 20) };
+    let listener = listening(Expect::Published);
+    let record = run(Spec { publishing: Some(publishing), listening: vec![listener], ..spec(&reflector) });
+    let listener = &record.listeners[0];
+    assert_eq!((listener.flight_negative, listener.flight.max_ns), (20, Some(0)), "{record:#?}");
 }
