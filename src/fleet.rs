@@ -320,6 +320,8 @@ pub struct Progress {
     pub sent: u64,
     pub acked: u64,
     pub received: u64,
+    /// Clients that failed.
+    pub failed: u64,
     /// Messages that are still expected; `None` without an expectation.
     pub missing: Option<u64>,
     /// Messages the broker dropped since the first report of it; `None` without one.

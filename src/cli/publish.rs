@@ -247,5 +247,11 @@ fn layout(template: &Template, filter: &str) -> Option<TopicLayout> {
 
 fn progress_line(progress: &Progress, windows: &Windows) -> String {
     let rates = windows.rates(|total| total.sent);
-    format!("Completed workers: {}/{}{rates}", progress.second.done, progress.clients)
+    // One that failed on its way out is not done yet.
+    let completed = progress.second.done.saturating_sub(progress.failed);
+    let failed = match progress.failed {
+        0 => String::new(),
+        failed => format!(", {failed} failed"),
+    };
+    format!("Completed workers: {completed}/{}{failed}{rates}", progress.clients)
 }

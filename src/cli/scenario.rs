@@ -7,53 +7,7 @@
 //! # The file
 //!
 //! ```toml
-//! # A list gives every combination; the last variable changes fastest.
-//! [vars]
-//! clients = [10, 100]
-//! size = { from = 100, to = 500, step = 200 }            # 100, 300, 500
-//! qos = [0, 1, 2]
-//! load = [{ rate = "1k", window = 8 }, { rate = "5k", window = 64 }]   # these two vary together
-//! topic = "sweep/${qos}/%p"                              # not a list: the same everywhere
-//!
-//! # Steps run one after the other; each has one of run, shell, sleep, parallel.
-//! [[step]]
-//! name = "warm"                                          # names the files of its results
-//! shell = "sync"
-//! [[step]]
-//! sleep = "4s"
-//! [[step]]
-//! name = "load"
-//! run = "-H ${host} --clients ${clients} -s ${size} -q ${qos} --rate ${rate} -t '${topic}'"
-//!
-//! # At once, started in their order. A section with `ready` holds up those behind it until its output has this
-//! # text; `subscribe` does so by itself until its subscription stands. A section in the background is told
-//! # to end (SIGINT) when all others have ended.
-//! [[step]]
-//! name = "both"
-//! parallel = [
-//!     "subscribe -H ${host} -n 100 -N 10",
-//!     { name = "slow", run = "subscribe -H ${host} --endless --slow 10,50ms", background = true },
-//!     "publish -H ${host} -t -n 100 -P 10",
-//! ]
-//!
-//! # Groups run one after the other, and inherit the top of the file and the group they extend: variables and
-//! # steps of the same name take the place of the inherited ones. A template only hands on.
-//! [group.base]
-//! template = true
-//! [group.wide]
-//! extends = "base"
-//! vars = { clients = [1000] }
-//!
-//! # Everything runs against every broker. ${broker} is its name.
-//! [brokers.mosquitto]
-//! host = "localhost:1884"                                # ${host}
-//! start = "mosquitto -p 1884 -v"                         # sh; in the foreground, or into the background
-//! ready = 1884                                           # port (or host:port) to wait for
-//! ready_timeout = "30s"
-//! stop = "true"                                          # sh; what `start` left running gets SIGTERM after it
-//! log = "/var/log/mosquitto/mosquitto.log"               # copied to the results
-//! restart = false                                        # true: a fresh one for every combination
-//! vars = { user = "me" }                                 # before those of the file
+#![doc = include_str!("scenario/example.toml")]
 //! ```
 //!
 //! `${name}` works in every text, values of variables included; `$${` is a plain `${`. Always there are
@@ -96,13 +50,19 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 pub fn run(args: &ScenarioArgs) -> anyhow::Result<Exit> {
-    let path = args.file.display();
-    let text = std::fs::read_to_string(&args.file).map_err(|error| Usage(format!("{path}: {error}")))?;
-    let mut scenario = file::parse(&text).map_err(|fault| in_file(&args.file, &fault))?;
+    let Some(path) = args.file.as_deref().filter(|_| !args.example) else {
+        return super::output::print_text(EXAMPLE, false).map(|()| Exit::Clean);
+    };
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Usage(format!("{}: {error}", path.display())))?;
+    let mut scenario = file::parse(&text).map_err(|fault| in_file(path, &fault))?;
     set(&mut scenario, &args.set)?;
-    let stem = args.file.file_stem().map_or("scenario".into(), |stem| stem.to_string_lossy());
-    perform(&scenario, &args.file, &stem, &args.output)
+    let stem = path.file_stem().map_or("scenario".into(), |stem| stem.to_string_lossy());
+    perform(&scenario, path, &stem, &args.output)
 }
+
+/// What `--example` prints: a file with everything there is.
+const EXAMPLE: &str = include_str!("scenario/example.toml");
 
 fn in_file(file: &Path, fault: &Fault) -> Usage {
     Usage(format!("{}, {fault}", file.display()))
@@ -245,5 +205,15 @@ fn print(text: &str) -> Result<(), Environment> {
             Err(Environment(format!("cannot write the table: {error}")))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod example {
+    /// checklist 78
+    #[test]
+    fn the_example_is_a_scenario() {
+        let scenario = super::file::parse(super::EXAMPLE);
+        assert!(scenario.is_ok(), "{:?}", scenario.err().map(|fault| fault.to_string()));
     }
 }

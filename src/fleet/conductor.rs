@@ -158,6 +158,7 @@ impl Conductor {
             sent: total.sent,
             acked: total.acked,
             received: total.delivered + total.duplicated + total.foreign,
+            failed: sum(|levels| levels.failed),
             missing: some(|levels| levels.missing),
             dropped: some(|levels| levels.dropped),
             stored: some(|levels| levels.stored),

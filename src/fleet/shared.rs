@@ -97,6 +97,8 @@ impl Shared {
 pub struct Levels {
     pub connected: u64,
     pub done: u64,
+    /// Of those that are done, the ones that failed.
+    pub failed: u64,
     pub missing: Option<u64>,
     pub dropped: Option<u64>,
     pub stored: Option<u64>,

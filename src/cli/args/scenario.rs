@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 const SCENARIO_EXAMPLES: &str = "\
 Examples:
+  malaria-bench scenario --example > sweep.toml          a file to begin with: everything there is, explained
   malaria-bench scenario sweep.toml --dry-run            what would run
   malaria-bench scenario sweep.toml --out results        runs it: results/summary.csv
   malaria-bench scenario sweep.toml --set 'qos=[0, 1]'   other values for a variable of the file
@@ -23,8 +24,11 @@ The exit code is that of the steps: 1 and 130 before all others, then the lowest
 #[command(after_help = SCENARIO_EXAMPLES)]
 pub struct ScenarioArgs {
     /// Scenario (TOML).
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "example")]
+    pub file: Option<PathBuf>,
+    /// Print a file with everything there is, explained, and end [default: off].
+    #[arg(long, exclusive = true)]
+    pub example: bool,
     /// Other values for a variable of the file, one or a TOML list of them; repeat it for several variables
     /// [default: as in the file].
     #[arg(long, value_name = "NAME=VALUE")]

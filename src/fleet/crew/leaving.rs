@@ -47,6 +47,7 @@ impl Crew {
             return;
         }
         self.trouble(reason.clone());
+        self.levels.failed += 1;
         match self.members[place].part {
             Part::Publisher(local) => self.publishers[local].failure = Some(reason),
             Part::Responder(_) => {
