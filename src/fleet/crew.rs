@@ -7,6 +7,7 @@ mod leaving;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -111,7 +112,8 @@ pub(super) enum Alarm {
 }
 
 pub(super) struct Crew {
-    pub shared: Arc<Shared>,
+    /// Counted by this worker alone on the way: a message is to touch no counter that workers share.
+    pub shared: Rc<Arc<Shared>>,
     worker: usize,
     tallies: Sender<(usize, Box<Tally>)>,
     pub members: Vec<Member>,
@@ -203,7 +205,7 @@ impl Crew {
             wall: (0, 0),
             begun: crate::clock::now(),
             usage: engine::thread_usage(),
-            shared,
+            shared: Rc::new(shared),
         }
     }
 
