@@ -113,6 +113,7 @@ pub(super) enum Alarm {
 
 pub(super) struct Crew {
     /// Counted by this worker alone on the way: a message is to touch no counter that workers share.
+    #[allow(clippy::redundant_allocation, reason = "the outer count is not atomic, and that is its point")]
     pub shared: Rc<Arc<Shared>>,
     worker: usize,
     tallies: Sender<(usize, Box<Tally>)>,
