@@ -14,6 +14,7 @@ mod limits;
 mod ring;
 mod slots;
 mod socket;
+mod timeouts;
 mod usage;
 mod waker;
 mod worker;
@@ -115,6 +116,8 @@ impl Config {
 pub struct Stats {
     /// Calls of `io_uring_enter`.
     pub enters: u64,
+    /// Time outside of them, in nanoseconds.
+    pub code_ns: Nanos,
     /// Completions reaped.
     pub completions: u64,
     pub sends: u64,

@@ -1,26 +1,26 @@
 //! The floor: a bare ring loop that sends ready PUBLISH bytes and counts the bytes of PUBACKs.
 //!
 //! It uses of the kernel what the engine uses, in the same way: direct descriptors, multishot receive
-//! from one ring of provided buffers, one send for each connection and pass, 256 completions a batch, and
-//! the same rule for how many completions to wait for. It does nothing else: no codec, no client
+//! from one ring of provided buffers, one send for each connection and pass, which completes only when it
+//! fails, and timeouts in the ring, armed one ahead. It does nothing else: no codec, no client
 //! state, no statistics, no closing and no errors.
 
 use std::alloc::{Layout, alloc_zeroed};
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use io_uring::types::{BufRingEntry, Fixed, SubmitArgs, Timespec};
+use io_uring::types::{BufRingEntry, Fixed, TimeoutFlags, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
-use malaria_bench::clock::{self, MILLISECOND, Nanos, SECOND};
+use malaria_bench::clock::{self, Nanos, SECOND};
 use malaria_bench::wire::{Packet, PacketId, Publish, QoS};
 
 use crate::load::{Edge, Load, PAYLOAD, Pace, Sample, topic};
 use crate::session;
 
 const BATCH: usize = 256;
-const GLANCE: Nanos = MILLISECOND;
 const BUFFERS: u16 = 1024;
 const BUFFER_SIZE: usize = 4096;
 /// Bytes of a PUBACK.
@@ -28,8 +28,9 @@ const PUBACK: usize = 4;
 /// Messages that lie ready, one after the other: the most that leave in one send.
 const READY: usize = 64;
 
-/// Bit of `user_data` that tells sends from receives.
+/// Bits of `user_data` that tell others from receives.
 const SEND: u64 = 1 << 32;
+const TIMEOUT: u64 = 1 << 33;
 
 pub fn run(load: &Load, broker: SocketAddr) -> Sample {
     let sockets: Vec<TcpStream> = (0..load.clients).map(|client| connect(broker, client)).collect();
@@ -74,8 +75,14 @@ struct Floor {
     message: usize,
     acked: u64,
     enters: u64,
-    sends: usize,
     now: Nanos,
+    /// Clients whose send goes with the next enter.
+    handed: Vec<u32>,
+    /// Deadlines of the timeouts in the ring, soonest first, and what the kernel reads of them.
+    armed: VecDeque<Nanos>,
+    specs: Box<[Timespec; 2]>,
+    /// `CLOCK_MONOTONIC` when [`clock::now`] was 0.
+    epoch: Nanos,
     /// Open loop: the next message, and when messages were last sent.
     round: u64,
     next: u32,
@@ -112,8 +119,11 @@ impl Floor {
             ready: ready.leak(),
             acked: 0,
             enters: 0,
-            sends: 0,
             now: clock::now(),
+            handed: Vec::with_capacity(files.len()),
+            armed: VecDeque::new(),
+            specs: Box::new([Timespec::new(); 2]),
+            epoch: monotonic() - clock::now(),
             round: 0,
             next: 0,
             burst: 0,
@@ -130,15 +140,15 @@ impl Floor {
         if let Pace::Closed { inflight } = self.load.pace {
             (0..self.load.clients).for_each(|client| self.owe(client, inflight.into()));
         }
-        let (mut more, mut deadline) = (false, self.due(start));
+        let mut deadline = self.due(start);
         loop {
             self.publish_buffers();
             self.flush();
-            self.wait(more, deadline.unwrap_or(closes).min(closes));
-            more = self.reap(&mut batch);
+            self.wait(batch.is_empty(), deadline.unwrap_or(closes).min(closes));
+            batch.extend(self.ring.completion());
             self.now = clock::now();
-            for completion in &batch {
-                self.dispatch(completion);
+            for completion in batch.drain(..batch.len().min(BATCH)) {
+                self.dispatch(&completion);
             }
             deadline = self.due(start);
             if opening.is_none() && self.now >= opens {
@@ -165,22 +175,21 @@ impl Floor {
     /// Open loop: owes what is due; answers when more will be.
     fn due(&mut self, start: Nanos) -> Option<Nanos> {
         let Pace::Open { tolerance, .. } = self.load.pace else { return None };
-        let burst_over = self.burst + tolerance;
-        if self.burst != 0 && self.now < burst_over {
-            return Some(burst_over);
+        let mut due = start + self.load.due(self.round, self.next);
+        let burst = due.max(self.burst + tolerance);
+        if self.now < burst {
+            return Some(burst);
         }
-        loop {
-            let due = start + self.load.due(self.round, self.next);
-            if due > self.now {
-                return Some(due.max(self.burst + tolerance));
-            }
+        self.burst = if self.now < burst + tolerance { burst } else { self.now };
+        while due <= self.now {
             self.owe(self.next, 1);
-            self.burst = self.now;
             self.next += 1;
             if self.next == self.load.clients {
                 (self.next, self.round) = (0, self.round + 1);
             }
+            due = start + self.load.due(self.round, self.next);
         }
+        Some(due.max(self.burst + tolerance))
     }
 
     fn flush(&mut self) {
@@ -195,10 +204,11 @@ impl Floor {
             let bytes = (state.owed as usize).min(READY) * self.message;
             state.owed -= state.owed.min(READY as u32);
             let entry = opcode::Send::new(Fixed(client), self.ready.as_ptr(), bytes as u32)
-                .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+                .flags(libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
                 .build()
+                .flags(squeue::Flags::SKIP_SUCCESS)
                 .user_data(SEND | u64::from(client));
-            self.sends += 1;
+            self.handed.push(client);
             self.push(&entry);
         }
         self.dirty = dirty;
@@ -216,51 +226,53 @@ impl Floor {
         }
     }
 
-    /// As the engine waits: for the sends, which complete at once, and one event more.
-    fn wait(&mut self, more: bool, deadline: Nanos) {
-        let sends = std::mem::take(&mut self.sends);
-        if more && self.ring.submission().is_empty() {
+    fn wait(&mut self, idle: bool, deadline: Nanos) {
+        if idle {
+            self.arm(deadline);
+        } else if self.ring.submission().is_empty() {
             return;
         }
         self.enters += 1;
-        let until = deadline.saturating_sub(self.now);
-        let (want, until) = match sends {
-            _ if more => (0, 0),
-            0 => (1, until),
-            sends if until == 0 => (sends, 0),
-            sends => (sends + 1, until.min(GLANCE)),
-        };
-        let spec = Timespec::new().sec(until / SECOND).nsec((until % SECOND) as u32);
-        let result = match want {
-            0 => self.ring.submit(),
-            _ => self.ring.submitter().submit_with_args(want, &SubmitArgs::new().timespec(&spec)),
-        };
-        match result {
-            Ok(_) => {}
-            Err(error) if error.raw_os_error() == Some(libc::ETIME) => {}
-            Err(error) => panic!("io_uring_enter: {error}"),
+        self.ring.submit_and_wait(idle.into()).expect("io_uring_enter");
+        let mut handed = std::mem::take(&mut self.handed);
+        for client in handed.drain(..) {
+            self.clients[client as usize].sending = false;
+            if self.clients[client as usize].owed > 0 {
+                self.owe(client, 0);
+            }
         }
+        self.handed = handed;
     }
 
-    fn reap(&mut self, batch: &mut Vec<cqueue::Entry>) -> bool {
-        batch.clear();
-        let mut queue = self.ring.completion();
-        batch.extend(queue.by_ref().take(BATCH));
-        !queue.is_empty()
+    /// Puts timeouts into the ring, unless they are there: at `deadline` and, in the open loop, at the burst
+    /// after it.
+    fn arm(&mut self, deadline: Nanos) {
+        let following = match self.load.pace {
+            Pace::Open { rate, tolerance } => Some(deadline + tolerance.max(SECOND / u64::from(rate))),
+            Pace::Closed { .. } => None,
+        };
+        for deadline in [Some(deadline), following].into_iter().flatten() {
+            let place = self.armed.len();
+            if place == 2 || self.armed.back().is_some_and(|armed| *armed >= deadline) {
+                continue;
+            }
+            let time = self.epoch + deadline;
+            self.specs[place] = Timespec::new().sec(time / SECOND).nsec((time % SECOND) as u32);
+            let timeout = opcode::Timeout::new(&self.specs[place]).flags(TimeoutFlags::ABS);
+            self.armed.push_back(deadline);
+            self.push(&timeout.build().user_data(TIMEOUT));
+        }
     }
 
     fn dispatch(&mut self, completion: &cqueue::Entry) {
-        let client = completion.user_data() as u32;
-        let state = &mut self.clients[client as usize];
-        if completion.user_data() & SEND != 0 {
-            // At most READY messages: they always fit.
-            assert!(completion.result() > 0, "send: {}", completion.result());
-            state.sending = false;
-            if state.owed > 0 {
-                self.owe(client, 0);
-            }
+        if completion.user_data() & TIMEOUT != 0 {
+            self.armed.pop_front();
             return;
         }
+        // At most READY messages: they always fit.
+        assert!(completion.user_data() & SEND == 0, "send: {}", completion.result());
+        let client = completion.user_data() as u32;
+        let state = &mut self.clients[client as usize];
         if let Some(id) = cqueue::buffer_select(completion.flags()) {
             let bytes = completion.result() as usize + usize::from(state.odd);
             state.odd = (bytes % PUBACK) as u8;
@@ -306,6 +318,14 @@ fn provide(ring: &IoUring) -> (*mut BufRingEntry, *mut u8) {
     unsafe { ring.submitter().register_buf_ring_with_flags(entries as u64, BUFFERS, 0, 0) }
         .expect("a ring of buffers");
     (entries, memory)
+}
+
+/// `CLOCK_MONOTONIC`, nanoseconds.
+fn monotonic() -> Nanos {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a timespec of ours.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    time.tv_sec as Nanos * SECOND + time.tv_nsec as Nanos
 }
 
 /// All clients send the same bytes: their topics would only differ in digits.

@@ -24,11 +24,12 @@ pub struct Io {
     pub(super) gone: Vec<(Conn, CloseCause)>,
     /// Destinations as the kernel reads them; boxed because submissions point to them.
     remotes: Vec<(SocketAddr, Box<RawAddress>)>,
-    /// Sends queued in this pass. Their completions are certain to come with the enter that submits
-    /// them, because they never wait.
-    pub(super) sends: usize,
-    /// The completions of what is queued call for more work at once.
+    /// Connections with a send that is queued or submitted, and not settled.
+    pub(super) handed: Vec<Conn>,
+    /// A send that is queued calls for more work as soon as it has gone.
     pub(super) urgent: bool,
+    /// [`Io::foresee`].
+    pub(super) foreseen: Option<Nanos>,
     pub(super) open: u32,
     pub(super) stopping: bool,
     pub(super) failure: Option<Error>,
@@ -45,8 +46,9 @@ impl Io {
             dirty: Vec::with_capacity(1024),
             gone: Vec::with_capacity(64),
             remotes: Vec::new(),
-            sends: 0,
+            handed: Vec::with_capacity(1024),
             urgent: false,
+            foreseen: None,
             open: 0,
             stopping: false,
             failure: None,
@@ -58,9 +60,16 @@ impl Io {
         self.now
     }
 
+    /// Says when the deadline that this pass answers will probably be followed by another one. Its timeout can
+    /// then be armed while the other still is, which costs nothing; should it not be needed, one pass is
+    /// made in vain.
+    pub fn foresee(&mut self, deadline: Nanos) {
+        self.foreseen = Some(deadline);
+    }
+
     /// Counters up to now.
     pub fn stats(&self) -> Stats {
-        Stats { enters: self.ring.enters, ..self.stats }
+        Stats { enters: self.ring.enters, code_ns: self.ring.outside, ..self.stats }
     }
 
     /// Number of slots in use.
@@ -162,7 +171,6 @@ impl Io {
         let cancel = opcode::AsyncCancel::new(tag(Op::Receive)).build().user_data(tag(Op::Cancel));
         // SAFETY: points to no memory.
         unsafe { self.push(&cancel) };
-        self.urgent = true;
     }
 
     /// Receives again after [`Io::hold`].
@@ -209,7 +217,6 @@ impl Io {
             // SAFETY: points to no memory.
             unsafe { self.push(&cancel) };
         }
-        self.urgent = true;
         if self.slots.get(conn).outstanding == 0 {
             self.close_file(conn);
         }
@@ -225,7 +232,6 @@ impl Io {
         let close = opcode::Close::new(types::Fixed(conn.0)).build().user_data(tag.bits());
         // SAFETY: points to no memory.
         unsafe { self.push(&close) };
-        self.urgent = true;
     }
 
     /// Counts one completion of `conn` as in; frees a closing slot with its last one.
@@ -279,8 +285,9 @@ impl Io {
     }
 
     /// Sends what is left of the slot's `sending` buffer. `MSG_DONTWAIT` makes it complete within the
-    /// enter that submits it, whole, in part or with EAGAIN, so that a pass can wait for exactly its
-    /// sends and one event more.
+    /// enter that submits it. When all of it has gone, that is all: there is no completion
+    /// (`IOSQE_CQE_SKIP_SUCCESS`, Linux 5.17). With `MSG_WAITALL` a part counts as a failure, and completes
+    /// with its length; a full socket completes with EAGAIN.
     pub(super) fn send(&mut self, conn: Conn) {
         let slot = self.slots.get_mut(conn);
         slot.sending_now = true;
@@ -288,13 +295,14 @@ impl Io {
         let rest = &self.pool.get(slot.sending)[slot.sent as usize..];
         let tag = Tag { op: Op::Send, generation: slot.generation, slot: conn.0 };
         let entry = opcode::Send::new(types::Fixed(conn.0), rest.as_ptr(), rest.len() as u32)
-            .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+            .flags(libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
             .build()
+            .flags(squeue::Flags::SKIP_SUCCESS)
             .user_data(tag.bits());
-        self.sends += 1;
-        self.urgent |= slot.state == State::Draining;
+        self.urgent |= slot.state == State::Draining || slot.blocked;
+        self.handed.push(conn);
         self.stats.sends += 1;
-        // SAFETY: the buffer belongs to the slot until this send completes: `sending_now` keeps `out`
+        // SAFETY: the buffer belongs to the slot until this send is settled: `sending_now` keeps `out`
         // and `flush` off it, and `completed` returns it to the pool only with the last completion.
         unsafe { self.push(&entry) };
     }

@@ -1,8 +1,8 @@
 //! The ring itself: set-up, submission and waiting.
 
 use super::Error;
-use crate::clock::Nanos;
-use io_uring::{IoUring, cqueue, squeue, types};
+use crate::clock::{self, Nanos};
+use io_uring::{EnterFlags, IoUring, cqueue, squeue};
 use std::io;
 
 /// SQ entries. A batch with more to submit is submitted in several calls.
@@ -24,6 +24,7 @@ pub enum Op {
     Cancel,
     Close,
     Wake,
+    Timeout,
 }
 
 impl Op {
@@ -37,6 +38,7 @@ impl Op {
             6 => Op::Cancel,
             7 => Op::Close,
             8 => Op::Wake,
+            9 => Op::Timeout,
             _ => unreachable!("user_data is written by this file alone"),
         }
     }
@@ -71,6 +73,9 @@ impl Tag {
 pub struct Ring {
     uring: IoUring,
     pub enters: u64,
+    /// Time spent outside of enters, and when the last one ended.
+    pub outside: Nanos,
+    left: Nanos,
 }
 
 impl Ring {
@@ -92,7 +97,7 @@ impl Ring {
             .build(SUBMISSIONS)
             .or_else(|_| builder.build(SUBMISSIONS))
             .map_err(Ring::refused)?;
-        Ok(Ring { uring, enters: 0 })
+        Ok(Ring { uring, enters: 0, outside: 0, left: clock::now() })
     }
 
     fn refused(source: io::Error) -> Error {
@@ -117,49 +122,47 @@ impl Ring {
     pub unsafe fn push(&mut self, entry: &squeue::Entry) -> Result<(), Error> {
         // SAFETY: forwarded to the caller.
         while unsafe { self.uring.submission().push(entry) }.is_err() {
-            self.enters += 1;
-            match self.uring.submit() {
-                Ok(_) => {}
-                Err(error) if retry(&error) => {}
-                Err(source) => return Err(Error::Enter { source }),
-            }
+            self.call(0, EnterFlags::empty())?;
         }
         Ok(())
     }
 
-    /// Submits what is queued and waits until `want` completions are there or `timeout` has passed.
-    /// With `want` = 0 it does not wait.
-    pub fn submit_and_wait(&mut self, want: usize, timeout: Option<Nanos>) -> Result<(), Error> {
+    /// Submits what is queued, lets the kernel do what it has put off for this thread, and waits until at
+    /// least `want` completions are there (0: not at all). Answers when that was over.
+    pub fn enter(&mut self, want: u32) -> Result<Nanos, Error> {
+        // Also without waiting: deferred work is done in a call with this flag only.
+        self.call(want, EnterFlags::GETEVENTS)
+    }
+
+    fn call(&mut self, want: u32, flags: EnterFlags) -> Result<Nanos, Error> {
+        let queued = self.uring.submission().len() as u32;
         self.enters += 1;
-        let result = match timeout {
-            Some(timeout) if want > 0 => {
-                let spec = types::Timespec::new()
-                    .sec(timeout / crate::clock::SECOND)
-                    .nsec((timeout % crate::clock::SECOND) as u32);
-                let args = types::SubmitArgs::new().timespec(&spec);
-                self.uring.submitter().submit_with_args(want, &args)
-            }
-            _ => self.uring.submit_and_wait(want),
-        };
+        self.outside += clock::now() - self.left;
+        // SAFETY: no argument; what the entries point to is the business of those who pushed them.
+        let result =
+            unsafe { self.uring.submitter().enter::<libc::sigset_t>(queued, want, flags.bits(), None) };
+        self.left = clock::now();
         match result {
-            Ok(_) => Ok(()),
-            Err(error) if error.raw_os_error() == Some(libc::ETIME) || retry(&error) => Ok(()),
+            Ok(_) => Ok(self.left),
+            Err(error) if retry(&error) => Ok(self.left),
             Err(source) => Err(Error::Enter { source }),
         }
     }
 
-    /// Takes up to `batch`'s capacity of completions; answers whether some are left.
-    pub fn reap(&mut self, batch: &mut Vec<cqueue::Entry>) -> bool {
-        batch.clear();
-        let mut queue = self.uring.completion();
-        let room = batch.capacity();
-        batch.extend(queue.by_ref().take(room));
-        !queue.is_empty()
+    /// Appends what has completed to `batch`.
+    pub fn reap(&mut self, batch: &mut Vec<cqueue::Entry>) {
+        batch.extend(self.uring.completion());
     }
 
     /// Whether nothing waits to be submitted.
     pub fn is_idle(&mut self) -> bool {
         self.uring.submission().is_empty()
+    }
+
+    /// Whether everything queued has been submitted, and what it completed with at once is to be reaped.
+    pub fn is_settled(&mut self) -> bool {
+        let queue = self.uring.submission();
+        queue.is_empty() && !queue.cq_overflow()
     }
 
     /// Completions the kernel lost so far, because it had no memory to keep what did not fit the queue.

@@ -20,6 +20,8 @@ pub struct Slot {
     pub state: State,
     /// A send is with the kernel, or the rest of one waits for room: `sending` must not be touched.
     pub sending_now: bool,
+    /// The kernel did not take all of it, and its completion is still to be handled.
+    pub send_failed: bool,
     /// The socket's send buffer is full; a poll for room is out.
     pub blocked: bool,
     /// In the list of slots with something to submit.
@@ -32,7 +34,7 @@ pub struct Slot {
     pub held: bool,
     /// The slot's file is closed, or about to be.
     pub file_closed: bool,
-    /// Completions that are still to come, the armed receive included. The slot's file and buffers are
+    /// Completions that are still to come, the armed receive and the send included. The slot's file and buffers are
     /// in use until it is 0.
     pub outstanding: u8,
     pub cause: CloseCause,
@@ -51,6 +53,7 @@ impl Slot {
     const FREE: Slot = Slot {
         state: State::Free,
         sending_now: false,
+        send_failed: false,
         blocked: false,
         dirty: false,
         connecting: false,

@@ -352,6 +352,103 @@ fn a_deadline_is_kept_without_any_completion() {
     assert!(stats.enters <= 60, "{} enters", stats.enters);
 }
 
+/// Answers these deadlines, counted from its first pass, one with each pass, and stops after the last; notes
+/// when the passes were.
+struct Planner {
+    deadlines: std::vec::IntoIter<Nanos>,
+    /// Foreseen in each pass.
+    foreseen: Option<Nanos>,
+    start: Option<Nanos>,
+    passes: Vec<Nanos>,
+    /// Told of each bell.
+    heard: Sender<()>,
+}
+
+impl Planner {
+    /// Runs to the end; rings up to `bells` times, one after the other.
+    fn run(deadlines: Vec<Nanos>, foreseen: Option<Nanos>, bells: u32) -> (Vec<Nanos>, Stats) {
+        let (heard, hears) = mpsc::channel();
+        let waker = Waker::new().unwrap();
+        let bell = waker.clone();
+        let worker = thread::spawn(move || {
+            let deadlines = deadlines.into_iter();
+            let mut planner = Planner { deadlines, foreseen, start: None, passes: Vec::new(), heard };
+            let stats = Worker::new(Config::new(1, waker)).unwrap().run(&mut planner).unwrap();
+            (planner.passes, stats)
+        });
+        for _ in 0..bells {
+            bell.wake();
+            if hears.recv().is_err() {
+                break;
+            }
+        }
+        worker.join().unwrap()
+    }
+}
+
+impl App for Planner {
+    fn connected(&mut self, _: &mut Io, _: Conn) {}
+    fn accepted(&mut self, _: &mut Io, _: Conn) {}
+    fn data(&mut self, _: &mut Io, _: Conn, bytes: &[u8]) -> usize {
+        bytes.len()
+    }
+    fn writable(&mut self, _: &mut Io, _: Conn) {}
+    fn closed(&mut self, _: &mut Io, _: Conn, _: CloseCause) {}
+    fn woken(&mut self, _: &mut Io) {
+        let _ = self.heard.send(());
+    }
+    fn pass(&mut self, io: &mut Io) -> Option<Nanos> {
+        let start = *self.start.get_or_insert(io.now());
+        self.passes.push(io.now() - start);
+        if let Some(foreseen) = self.foreseen {
+            io.foresee(start + foreseen);
+        }
+        let next = self.deadlines.next().map(|deadline| start + deadline);
+        if next.is_none() {
+            io.stop();
+        }
+        next
+    }
+}
+
+#[test]
+fn what_was_foreseen_and_comes_true_is_one_pass() {
+    let deadlines = vec![2 * MILLISECOND, 4 * MILLISECOND, 6 * MILLISECOND];
+    let (passes, stats) = Planner::run(deadlines, Some(4 * MILLISECOND), 0);
+    assert_eq!(passes.len(), 4, "{passes:?}");
+    assert!(passes.iter().zip([0, 2, 4, 6]).all(|(at, ms)| *at >= ms * MILLISECOND), "{passes:?}");
+    assert!(stats.enters <= 6, "{} enters", stats.enters);
+}
+
+#[test]
+fn a_deadline_that_comes_closer_is_kept_however_many_are_armed() {
+    // Far away, each closer than those before it, and more of them than there are timeouts: the bells end the
+    // waits. After the last bell only the deadline does.
+    let mut deadlines: Vec<Nanos> = (0..50).map(|n| BOUND - n * MILLISECOND).collect();
+    deadlines.push(MILLISECOND);
+    let (passes, _) = Planner::run(deadlines, None, 50);
+    assert_eq!(passes.len(), 52);
+    // Without a timeout left the worker does not sleep.
+    assert!(passes[51] < BOUND / 2, "{passes:?}");
+}
+
+#[test]
+fn a_send_that_goes_through_completes_nothing() {
+    let running = Running::start(1, |_| {});
+    let mut stream = peer(running.address);
+    let rounds = 50;
+    for round in 0..rounds {
+        let mut answer = [0];
+        stream.write_all(&[round]).unwrap();
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, [round]);
+    }
+    let stats = running.stop();
+    assert_eq!((stats.sends, stats.bytes_out), (u64::from(rounds), u64::from(rounds)));
+    // The rest: accept, bell, deadline.
+    assert!(stats.completions < u64::from(rounds) + 10, "{} completions", stats.completions);
+}
+
 #[test]
 fn a_table_beyond_the_limit_says_so() {
     let asked = u32::try_from(descriptor_limit()).unwrap().saturating_add(1);

@@ -4,6 +4,7 @@ use super::buffers::{BufferId, Provided};
 use super::io::Io;
 use super::ring::{Op, Ring, Tag};
 use super::slots::State;
+use super::timeouts::Timeouts;
 use super::{App, CloseCause, Config, Conn, Error, Stats, Waker};
 use crate::clock::{self, Nanos};
 use io_uring::{cqueue, opcode, types};
@@ -13,14 +14,12 @@ use std::os::fd::AsRawFd;
 /// Completions handled between two looks at the clock and two submissions.
 const BATCH: usize = 256;
 
-/// How long a send that met a full socket may go unnoticed when nothing else happens.
-const GLANCE: Nanos = clock::MILLISECOND;
-
 /// One thread's ring with its connections. Must be made on the thread that runs it.
 pub struct Worker {
     // Dropped first: the kernel lets go of the memory below with the ring.
     io: Io,
     provided: Provided,
+    timeouts: Timeouts,
     listener: Option<TcpListener>,
     /// The accept ended because every slot was taken.
     accept_paused: bool,
@@ -45,6 +44,7 @@ impl Worker {
         Ok(Worker {
             io: Io::new(ring),
             provided,
+            timeouts: Timeouts::new(),
             listener: config.listener,
             accept_paused: false,
             waker: config.waker,
@@ -56,7 +56,6 @@ impl Worker {
     /// Runs `app` until it calls [`Io::stop`].
     pub fn run<A: App>(mut self, app: &mut A) -> Result<Stats, Error> {
         let mut batch: Vec<cqueue::Entry> = Vec::with_capacity(BATCH);
-        let mut more = false;
         self.await_bell();
         self.accept();
         app.started(&mut self.io);
@@ -68,15 +67,15 @@ impl Worker {
             }
             if self.io.stopping {
                 // Submits the closes; the kernel does the rest when the ring goes.
-                self.io.ring.submit_and_wait(0, None)?;
+                self.io.ring.enter(0)?;
                 return Ok(self.stats());
             }
-            self.wait(more, deadline)?;
-            more = self.io.ring.reap(&mut batch);
-            self.io.now = clock::now();
-            self.io.stats.completions += batch.len() as u64;
-            for completion in &batch {
-                self.dispatch(app, completion);
+            self.io.now = self.wait(!batch.is_empty(), deadline)?;
+            self.reap(&mut batch);
+            self.settle(app);
+            for completion in batch.drain(..batch.len().min(BATCH)) {
+                self.io.stats.completions += 1;
+                self.dispatch(app, &completion);
             }
             self.rearm();
             self.provided.publish();
@@ -90,22 +89,63 @@ impl Worker {
         self.io.stats()
     }
 
-    /// Submits, and waits for something to do. The completions of sends usually need nothing done, so
-    /// it waits for all of them and one completion more, which saves an enter per pass; should one
-    /// have found its socket full, that is noticed after [`GLANCE`] at the latest.
-    fn wait(&mut self, more: bool, deadline: Option<Nanos>) -> Result<(), Error> {
-        let sends = std::mem::take(&mut self.io.sends);
+    /// Submits, and waits for something to do, unless there is something already. Answers when that was over.
+    fn wait(&mut self, more: bool, deadline: Option<Nanos>) -> Result<Nanos, Error> {
+        let foreseen = self.io.foreseen.take();
         let urgent = std::mem::take(&mut self.io.urgent);
-        if more {
-            return if self.io.ring.is_idle() { Ok(()) } else { self.io.ring.submit_and_wait(0, None) };
+        if more && self.io.ring.is_idle() {
+            return Ok(clock::now());
         }
-        let until = deadline.map(|deadline| deadline.saturating_sub(self.io.now));
-        match (sends, until) {
-            _ if urgent => self.io.ring.submit_and_wait(1, until),
-            (0, _) => self.io.ring.submit_and_wait(1, until),
-            (_, Some(0)) => self.io.ring.submit_and_wait(sends, Some(0)),
-            _ => self.io.ring.submit_and_wait(sends + 1, Some(until.unwrap_or(GLANCE).min(GLANCE))),
+        let sleep = !more && !urgent && deadline.is_none_or(|deadline| self.arm(deadline, foreseen));
+        self.io.ring.enter(sleep.into())
+    }
+
+    /// Sees to it that something completes at `deadline`; false when that is now.
+    fn arm(&mut self, deadline: Nanos, foreseen: Option<Nanos>) -> bool {
+        let now = self.io.now;
+        if deadline <= now {
+            return false;
         }
+        // The later one second: what the kernel has to program is the earliest.
+        let mut from = now;
+        for deadline in [Some(deadline), foreseen.filter(|later| *later > deadline)].into_iter().flatten() {
+            if !self.timeouts.fires(from, deadline) {
+                let Some(entry) = self.timeouts.arm(deadline) else { return false };
+                // SAFETY: it points into the box of `timeouts`, which outlives the ring (field order).
+                unsafe { self.io.push(&entry) };
+            }
+            from = deadline;
+        }
+        true
+    }
+
+    /// Takes what has completed. A send that says anything has failed: see [`Io::send`].
+    fn reap(&mut self, batch: &mut Vec<cqueue::Entry>) {
+        let known = batch.len();
+        self.io.ring.reap(batch);
+        for completion in &batch[known..] {
+            let tag = Tag::from_bits(completion.user_data());
+            if tag.op == Op::Send
+                && let Some(slot) = self.io.slots.current(tag)
+            {
+                slot.send_failed = true;
+            }
+        }
+    }
+
+    /// What has been handed to the kernel and has not failed has gone.
+    fn settle<A: App>(&mut self, app: &mut A) {
+        if self.io.handed.is_empty() || !self.io.ring.is_settled() {
+            return;
+        }
+        let mut handed = std::mem::take(&mut self.io.handed);
+        for conn in handed.drain(..) {
+            if !self.io.slots.get(conn).send_failed {
+                self.sent(app, conn);
+                self.io.completed(conn);
+            }
+        }
+        self.io.handed = handed;
     }
 
     fn dispatch<A: App>(&mut self, app: &mut A, completion: &cqueue::Entry) {
@@ -119,6 +159,7 @@ impl Worker {
                 return app.woken(&mut self.io);
             }
             Op::Receive => return self.received(app, tag, completion),
+            Op::Timeout => return self.timeouts.fired(tag.slot),
             Op::Connect | Op::Send | Op::Room | Op::Cancel | Op::Close => {}
         }
         let conn = Conn(tag.slot);
@@ -127,7 +168,7 @@ impl Worker {
         }
         match tag.op {
             Op::Connect => self.connected(app, conn, result),
-            Op::Send => self.sent(app, conn, result),
+            Op::Send => self.send_failed(app, conn, result),
             Op::Room => self.room(conn),
             _ => {}
         }
@@ -250,8 +291,9 @@ impl Worker {
         }
     }
 
-    fn sent<A: App>(&mut self, app: &mut A, conn: Conn, result: i32) {
+    fn send_failed<A: App>(&mut self, app: &mut A, conn: Conn, result: i32) {
         let slot = self.io.slots.get_mut(conn);
+        slot.send_failed = false;
         if slot.state == State::Closing {
             return;
         }
@@ -264,7 +306,19 @@ impl Worker {
         if (slot.sent as usize) < self.io.pool.get(slot.sending).len() {
             return self.io.await_room(conn);
         }
-        self.io.pool.put(std::mem::replace(&mut slot.sending, BufferId::NONE));
+        self.sent(app, conn);
+    }
+
+    /// All of `sending` has gone.
+    fn sent<A: App>(&mut self, app: &mut A, conn: Conn) {
+        let slot = self.io.slots.get_mut(conn);
+        if slot.state == State::Closing {
+            return;
+        }
+        let sending = std::mem::replace(&mut slot.sending, BufferId::NONE);
+        let rest = self.io.pool.get(sending).len() - slot.sent as usize;
+        self.io.stats.bytes_out += rest as u64;
+        self.io.pool.put(sending);
         slot.sent = 0;
         slot.sending_now = false;
         let was_blocked = std::mem::take(&mut slot.blocked);
