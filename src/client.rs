@@ -252,7 +252,7 @@ impl<T: Copy> Client<T> {
 
     fn request_id(&mut self) -> Result<PacketId, RequestError> {
         assert_eq!(self.state(), State::Online, "a request needs a connection");
-        if !self.has_free_id() {
+        if self.free_ids() == 0 {
             return Err(RequestError::NoFreeId);
         }
         let aside = &self.aside;
@@ -268,7 +268,17 @@ impl<T: Copy> Client<T> {
     /// the last connection is settled and, for QoS 1 and 2, the window and the packet ids have room.
     #[inline]
     pub fn can_publish(&self, qos: QoS, limits: &Limits) -> bool {
-        matches!(self.phase, Phase::Online { .. }) && (qos == QoS::AtMostOnce || self.has_room(limits))
+        self.room(qos, limits) > 0
+    }
+
+    /// How many messages [`Client::publish`] would take, one after the other: `usize::MAX` at QoS 0.
+    #[inline]
+    pub fn room(&self, qos: QoS, limits: &Limits) -> usize {
+        match (self.phase, qos) {
+            (Phase::Online { .. }, QoS::AtMostOnce) => usize::MAX,
+            (Phase::Online { .. }, _) => self.window_room(limits),
+            _ => 0,
+        }
     }
 
     /// Writes PUBLISH. `token` comes back with the acknowledgement; at QoS 0 it is not used.
@@ -291,7 +301,7 @@ impl<T: Copy> Client<T> {
         };
         let id = match stage {
             None => None,
-            Some(_) if !self.has_room(limits) => return Err(WindowFull),
+            Some(_) if self.window_room(limits) == 0 => return Err(WindowFull),
             Some(stage) => {
                 let aside = &self.aside;
                 Some(self.outbound.push(token, stage, |id| Aside::holds(aside, id)))
@@ -303,14 +313,14 @@ impl<T: Copy> Client<T> {
     }
 
     #[inline]
-    fn has_room(&self, limits: &Limits) -> bool {
-        self.outbound.inflight() < usize::from(limits.inflight) && self.has_free_id()
+    fn window_room(&self, limits: &Limits) -> usize {
+        usize::from(limits.inflight).saturating_sub(self.outbound.inflight()).min(self.free_ids())
     }
 
     #[inline]
-    fn has_free_id(&self) -> bool {
+    fn free_ids(&self) -> usize {
         let requests = self.aside.as_ref().map_or(0, |aside| aside.requests.len());
-        self.outbound.ids_in_use() + requests < IDS
+        IDS - self.outbound.ids_in_use() - requests
     }
 
     /// Writes again, in the original order, what a resumed session owes the server [MQTT-4.4.0-1]

@@ -4,6 +4,7 @@
 
 mod arrival;
 mod body;
+mod bursts;
 mod draw;
 mod drops;
 mod flow;
@@ -17,6 +18,7 @@ mod topology;
 
 pub use arrival::{Due, End, Schedule};
 pub use body::Body;
+pub use bursts::Bursts;
 pub use drops::{DropReport, Drops};
 pub use flow::{Flow, Receipt};
 pub use handover::HandOver;

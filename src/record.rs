@@ -226,10 +226,15 @@ pub struct Second {
 pub struct Generator {
     /// One entry for each worker.
     pub workers: Vec<Worker>,
-    /// CPU time of all workers in user code, in nanoseconds.
+    /// CPU time of all workers in user code, in nanoseconds. Where the kernel counts in ticks, the sum with
+    /// `system_cpu_ns` is exact, and how it splits is sampled.
     pub user_cpu_ns: Nanos,
     /// CPU time of all workers in the kernel, in nanoseconds.
     pub system_cpu_ns: Nanos,
+    /// Time of all workers outside of `io_uring_enter`, by the clock, in nanoseconds: their own code, and
+    /// whatever interrupted it.
+    #[serde(default)]
+    pub code_ns: Nanos,
     /// User-space memory for each client, in bytes; null where it was not measured.
     pub bytes_per_client: Option<u64>,
     /// Calls of `io_uring_enter`.

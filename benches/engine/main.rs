@@ -5,8 +5,9 @@
 //! contender is a process too, on the first CPU, and takes its turn, round after round, so that
 //! whatever else the machine does hits all. CPU is `getrusage` of the whole process between the edges of
 //! the measure window: the sum of user and system is exact, the kernel counts it in nanoseconds. How it
-//! splits into the two is sampled on ticks (`CONFIG_TICK_CPU_ACCOUNTING`), so the user share comes from the
-//! sum over all rounds.
+//! splits into the two is sampled on ticks (`CONFIG_TICK_CPU_ACCOUNTING`), a few dozen times a second when
+//! pacing; the share of the engine's user code is therefore by the clock, as what its worker spends outside
+//! of `io_uring_enter`, interrupts included.
 //!
 //! `cargo bench --bench engine -- [--quick] [--rounds N] [WORD...]`: only the loads whose name has all
 //! words.

@@ -23,12 +23,15 @@ pub fn run(load: &Load, broker: SocketAddr, cpu: usize) -> Sample {
     let counts = &record.counts;
     assert_eq!(counts.connections_established, u64::from(load.clients), "{:?}", record.warnings);
     assert_eq!((counts.sent, counts.shed), (counts.acked, 0), "{:?}", record.warnings);
+    let generator = &record.generator;
+    let cpu = generator.user_cpu_ns + generator.system_cpu_ns;
+    let code = generator.code_ns.min(cpu);
     Sample {
         acked: counts.acked,
-        user_ns: record.generator.user_cpu_ns + part(conductor.user_ns),
-        system_ns: record.generator.system_cpu_ns + part(conductor.system_ns),
+        user_ns: code + part(conductor.user_ns),
+        system_ns: cpu - code + part(conductor.system_ns),
         span_ns: span,
-        enters: Some(record.generator.enters),
+        enters: Some(generator.enters),
     }
 }
 

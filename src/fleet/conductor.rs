@@ -19,7 +19,7 @@ use crate::record::{self, Ended, FLEET_SCHEMA, FleetRecord, FleetSecond};
 use crate::stats::{Histogram, Interval};
 
 /// How often the conductor looks up when nothing is reported.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(100);
 /// A worker that reports a second later than this is left out of its line, not out of the totals.
 const STRAGGLER: Nanos = 200 * MILLISECOND;
 /// Longest wait for workers after an interrupt.
@@ -104,7 +104,8 @@ impl Conductor {
             match self.tallies.recv_timeout(LOOK) {
                 Ok((worker, tally)) => self.merge(worker, *tally),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK),
+                // All have shipped their last tally, and end.
+                Err(RecvTimeoutError::Disconnected) => thread::sleep(Duration::from_millis(1)),
             }
             if interrupt.load(Ordering::Relaxed) && until == Nanos::MAX {
                 self.shared.stop();
@@ -220,6 +221,7 @@ impl Conductor {
                 .collect(),
             user_cpu_ns: sum(|ending| ending.usage.user_ns),
             system_cpu_ns: sum(|ending| ending.usage.system_ns),
+            code_ns: sum(|ending| ending.code),
             bytes_per_client: None,
             enters: sum(|ending| ending.enters),
         };

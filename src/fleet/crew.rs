@@ -18,6 +18,7 @@ use super::shared::{Ending, Levels, Role, Shared, Tally};
 use crate::client::{Client, Event, Limits, State};
 use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::engine::{self, App, CloseCause, Conn, Io};
+use crate::load::Bursts;
 use crate::record::Ended;
 use crate::seed::Stream;
 use crate::wire::{self};
@@ -125,8 +126,7 @@ pub(super) struct Crew {
     pub due: BinaryHeap<Reverse<(Nanos, u32)>>,
     /// Publishers that have had their turn in a pass and have more to send.
     pub unfinished: VecDeque<Conn>,
-    /// When messages were last sent because they were due.
-    pub last_burst: Nanos,
+    pub bursts: Bursts,
     /// Clients that may connect, and those that are at it.
     waiting: VecDeque<Conn>,
     pending: usize,
@@ -188,7 +188,7 @@ impl Crew {
             alarms: BinaryHeap::new(),
             due: BinaryHeap::new(),
             unfinished: VecDeque::new(),
-            last_burst: 0,
+            bursts: Bursts::new(shared.spec.publishing.as_ref().map_or(0, |publishing| publishing.tolerance)),
             waiting: VecDeque::new(),
             pending: 0,
             at_once: (AT_ONCE / workers).max(1),
@@ -217,6 +217,7 @@ impl Crew {
             Ok(stats) => {
                 self.count_bytes(stats);
                 ending.enters = stats.enters;
+                ending.code = stats.code_ns;
             }
             Err(error) => {
                 self.shared.fail(Ended::Environment, error.to_string());

@@ -240,31 +240,36 @@ impl Crew {
                 self.pump(io, conn, local);
             }
         }
-        let tolerance = self.shared.spec.publishing.as_ref().map_or(0, |publishing| publishing.tolerance);
-        // What comes due within the tolerance after others were sent is sent together.
-        let gather = |last_burst: Nanos| if last_burst == 0 { 0 } else { last_burst + tolerance };
-        if io.now() >= gather(self.last_burst) {
-            let mut burst = false;
+        let now = io.now();
+        if let Some(&Reverse((first, _))) = self.due.peek()
+            && self.bursts.time(first) <= now
+        {
+            let mut sent = 0;
             while let Some(&Reverse((due, place))) = self.due.peek()
-                && due <= io.now()
+                && due <= now
             {
                 self.due.pop();
                 let Part::Publisher(local) = self.members[place as usize].part else { continue };
                 self.publishers[local].queued = false;
                 // What waited for others because it was to is not late.
-                let lag = io.now() - due.max(gather(self.last_burst)).min(io.now());
+                let lag = now - self.bursts.time(due);
                 self.tally.measured.histograms.wake_lag.record(lag);
-                burst |= self.pump(io, Conn(place), local) > 0;
+                sent += self.pump(io, Conn(place), local);
             }
-            if burst {
-                self.last_burst = io.now();
+            if sent > 0 {
+                self.bursts.leave(first, now);
             }
         }
         if !self.unfinished.is_empty() {
             return io.now();
         }
-        let next = self.due.peek().map_or(Nanos::MAX, |Reverse((due, _))| *due);
-        next.max(gather(self.last_burst))
+        let Some(Reverse((due, _))) = self.due.peek() else { return Nanos::MAX };
+        let next = self.bursts.time(*due);
+        // Second in the heap is one of the two below the first.
+        if let Some(Reverse((due, _))) = self.due.as_slice().iter().skip(1).take(2).max() {
+            io.foresee(self.bursts.following(next, *due));
+        }
+        next
     }
 
     /// Sends what is due as far as there is room; answers how much it was.

@@ -127,6 +127,8 @@ pub struct Ending {
     /// Time the worker ran.
     pub span: Nanos,
     pub enters: u64,
+    /// Time outside of them.
+    pub code: Nanos,
     /// Why it could not start or go on.
     pub failure: Option<engine::Error>,
 }

@@ -28,6 +28,7 @@ pub enum End {
 /// is one exponential clock and a uniform choice.
 pub struct Schedule {
     next: Option<Due>,
+    following: Option<Due>,
     end: End,
     kind: Kind,
 }
@@ -78,8 +79,9 @@ impl Schedule {
                 }
             }
         };
-        let mut schedule = Schedule { next: None, end, kind };
+        let mut schedule = Schedule { next: None, following: None, end, kind };
         schedule.next = schedule.advance();
+        schedule.following = schedule.advance();
         schedule
     }
 
@@ -88,10 +90,16 @@ impl Schedule {
         self.next.map(|due| due.intended)
     }
 
+    /// When the message after that is due.
+    pub fn following_due(&self) -> Option<Nanos> {
+        self.following.map(|due| due.intended)
+    }
+
     /// Takes the next message if it is due at `now` (nanoseconds since the start of the schedule).
     pub fn pop(&mut self, now: Nanos) -> Option<Due> {
         let due = self.next.filter(|due| due.intended <= now)?;
-        self.next = self.advance();
+        self.next = self.following;
+        self.following = self.advance();
         Some(due)
     }
 

@@ -46,6 +46,7 @@ fn make_clean() -> Record {
             workers: vec![Worker { cpu: 0, busy_share: 0.413 }],
             user_cpu_ns: 312 * MILLISECOND,
             system_cpu_ns: 3_818 * MILLISECOND,
+            code_ns: 298 * MILLISECOND,
             bytes_per_client: Some(219),
             enters: 61_234,
         },

@@ -33,8 +33,10 @@ pub struct Progress {
     pub errors: u64,
 }
 
-/// How often the conductor looks up when nothing is reported.
+/// How often the conductor looks up when nothing is reported,
 const LOOK: Duration = Duration::from_millis(20);
+/// and while messages are timed: it shares a CPU with them.
+const WATCH: Duration = Duration::from_millis(100);
 /// Between the command to publish and the first message, so that all workers have it.
 const LEAD: Nanos = 20 * MILLISECOND;
 /// Longest drain of a run that was interrupted.
@@ -174,7 +176,7 @@ impl<'a> Conductor<'a> {
         let until = clock::now() + FAREWELL;
         let ended = |conductor: &Self| conductor.threads.iter().all(JoinHandle::is_finished);
         while !ended(self) && clock::now() < until {
-            self.look();
+            self.look(LOOK);
         }
         self.close_phase();
         result
@@ -255,7 +257,7 @@ impl<'a> Conductor<'a> {
     /// Waits until every worker has reported the end of the phase.
     fn await_all(&mut self, until: Option<Nanos>) -> Result<(), Stop> {
         while self.arrived < self.links.len() && until.is_none_or(|until| clock::now() < until) {
-            self.look();
+            self.look(LOOK);
             self.check()?;
         }
         Ok(())
@@ -271,7 +273,7 @@ impl<'a> Conductor<'a> {
         let patience = plan.connect_timeout_ns + 2 * plan.ack_timeout_ns;
         let (mut sent, mut since) = (0, clock::now());
         while self.arrived < self.links.len() {
-            self.look();
+            self.look(WATCH);
             self.check()?;
             let before = std::mem::replace(&mut sent, self.levels().sent);
             if sent != before || !closed {
@@ -285,18 +287,20 @@ impl<'a> Conductor<'a> {
     }
 
     fn await_time(&mut self, until: Nanos) -> Result<(), Stop> {
-        while clock::now() < until {
-            self.look();
+        loop {
+            match until.saturating_sub(clock::now()) {
+                0 => return Ok(()),
+                left => self.look(WATCH.min(Duration::from_nanos(left))),
+            }
             self.check()?;
         }
-        Ok(())
     }
 
     /// Waits until everything under way has arrived, at most `patience`.
     fn await_drained(&mut self, patience: Nanos, interrupted: bool) -> Result<(), Stop> {
         let until = clock::now() + patience;
         while clock::now() < until {
-            self.look();
+            self.look(LOOK);
             if !interrupted {
                 self.check()?;
             }
@@ -341,9 +345,9 @@ impl<'a> Conductor<'a> {
         levels
     }
 
-    /// Hears one report, or nothing for a moment; notes the second when it is over.
-    fn look(&mut self) {
-        match self.reports.recv_timeout(LOOK) {
+    /// Hears one report, or nothing for a while; notes the second when it is over.
+    fn look(&mut self, patience: Duration) {
+        match self.reports.recv_timeout(patience) {
             Ok((worker, report)) => self.hear(worker, report),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK),
@@ -528,6 +532,7 @@ impl<'a> Conductor<'a> {
                 user_cpu_ns: summaries().map(|summary| summary.usage.user_ns).sum(),
                 system_cpu_ns: summaries().map(|summary| summary.usage.system_ns).sum(),
                 bytes_per_client: (resident > 0).then(|| resident / u64::from(spec.plan.clients)),
+                code_ns: summaries().map(|summary| summary.code).sum(),
                 enters: summaries().map(|summary| summary.enters).sum(),
             },
             series: self.series.clone(),

@@ -80,8 +80,9 @@ pub struct WorkerSummary {
     pub usage: Usage,
     /// Length of the measure phase as this worker had it.
     pub span: Nanos,
-    /// Enters within the measure phase.
+    /// Enters within the measure phase, and the time outside of them.
     pub enters: u64,
+    pub code: Nanos,
     /// Messages sent, acknowledged and delivered within the measure phase.
     pub throughput: Throughput,
     pub stats: Stats,

@@ -3,20 +3,22 @@
 mod connecting;
 mod messages;
 mod timers;
+mod times;
 
 use super::link::{Command, Gauges, Levels, Report, Tally, WorkerLink, WorkerSummary};
 use super::{Layout, Spec};
 use crate::client::{self, Client, Event, State};
 use crate::clock::{Nanos, SECOND};
 use crate::engine::{self, App, CloseCause, Conn, Io, Usage};
-use crate::load::{Body, Flow, HandOver, Role, Routes, Schedule};
+use crate::load::{Body, Bursts, Flow, HandOver, Role, Routes, Schedule};
 use crate::record::Throughput;
 use crate::wire;
 use connecting::Connecting;
-use messages::{Backlog, Publisher, Streaks, Token};
+use messages::{Acks, Backlog, Publisher, Token};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use timers::Timers;
+use times::Times;
 
 /// What all workers of a run share. Read-only from the start of the schedule on, but for the cells of
 /// [`HandOver`].
@@ -88,7 +90,7 @@ enum Phase {
 struct Opening {
     time: Nanos,
     usage: Usage,
-    enters: u64,
+    stats: engine::Stats,
     levels: Levels,
 }
 
@@ -109,8 +111,9 @@ pub struct Clients {
     schedule: Option<Schedule>,
     /// When the schedule starts, on the process clock.
     start: Nanos,
-    /// When messages were last sent because they were due.
-    last_burst: Nanos,
+    bursts: Bursts,
+    /// Closed loop: the first messages are sent.
+    begun: bool,
     scheduled: bool,
     /// Closed loop with a count: messages that end it.
     quota: u64,
@@ -121,7 +124,8 @@ pub struct Clients {
     /// What a client writes before it is certain that there is anything to write.
     scratch: Vec<u8>,
     tally: Box<Tally>,
-    streaks: Streaks,
+    times: Times,
+    acks: Acks,
     spare: Option<Box<Tally>>,
     tally_due: Nanos,
     /// Bytes in and out that are in tallies already.
@@ -178,7 +182,8 @@ impl Clients {
             backlog: Backlog::new(shared.spec.backlog_limit()),
             schedule,
             start: 0,
-            last_burst: 0,
+            bursts: Bursts::new(shared.spec.plan.tolerance_ns),
+            begun: false,
             scheduled: false,
             quota: u64::MAX,
             round: 0,
@@ -190,7 +195,8 @@ impl Clients {
             topics,
             scratch: Vec::new(),
             tally: Box::default(),
-            streaks: Streaks::default(),
+            times: Times::default(),
+            acks: Acks::default(),
             counted: (0, 0),
             spare: None,
             tally_due,
@@ -323,7 +329,7 @@ impl Clients {
                 self.opening = Some(Opening {
                     time: io.now(),
                     usage: engine::thread_usage(),
-                    enters: io.stats().enters,
+                    stats: io.stats(),
                     levels: self.levels,
                 });
                 Some(closes)
@@ -341,7 +347,9 @@ impl Clients {
         if let Some(opening) = self.opening.take() {
             self.summary.usage = engine::thread_usage().since(opening.usage);
             self.summary.span = (io.now() - opening.time).max(1);
-            self.summary.enters = io.stats().enters - opening.enters;
+            let stats = io.stats();
+            self.summary.enters = stats.enters - opening.stats.enters;
+            self.summary.code = stats.code_ns - opening.stats.code_ns;
             self.summary.throughput = Throughput {
                 sent: self.levels.sent - opening.levels.sent,
                 acked: self.levels.acked - opening.levels.acked,
@@ -371,7 +379,7 @@ impl Clients {
     }
 
     fn ship_tally(&mut self, now: Nanos) {
-        self.streaks.settle(&mut self.tally);
+        self.times.settle(&mut self.tally);
         let mut fresh = self.spare.take().unwrap_or_default();
         fresh.restart((now - self.shared.epoch) / SECOND, now);
         let mut full = std::mem::replace(&mut self.tally, fresh);
@@ -403,29 +411,14 @@ impl App for Clients {
     }
 
     fn data(&mut self, io: &mut Io, conn: Conn, bytes: &[u8]) -> usize {
-        let mut used = 0;
         let acked = self.levels.acked;
-        while used < bytes.len() {
-            match wire::decode(&bytes[used..], self.shared.max_packet) {
-                // By reference: a packet is 100 bytes, and moving it costs more than decoding most.
-                Ok(Some((ref packet, len))) => {
-                    used += len;
-                    if !self.packet(io, conn, packet) {
-                        return bytes.len();
-                    }
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    self.violated(io, conn, &error);
-                    return bytes.len();
-                }
-            }
-        }
-        if self.levels.acked != acked {
-            // Once for all acknowledgements of a read: the window has room again.
+        let used = self.packets(io, conn, bytes);
+        // Once for all acknowledgements of a read: they are counted, and the window has room again.
+        self.settle_acks(io.now());
+        if used.is_some() && self.levels.acked != acked {
             self.catch_up(io, conn.0 as usize);
         }
-        used
+        used.unwrap_or(bytes.len())
     }
 
     fn writable(&mut self, io: &mut Io, conn: Conn) {
@@ -463,6 +456,30 @@ impl App for Clients {
 }
 
 impl Clients {
+    /// Handles the packets at the front of `bytes`; answers how long they are, and `None` when the connection
+    /// is being given up.
+    #[inline]
+    fn packets(&mut self, io: &mut Io, conn: Conn, bytes: &[u8]) -> Option<usize> {
+        let mut used = 0;
+        while used < bytes.len() {
+            match wire::decode(&bytes[used..], self.shared.max_packet) {
+                // By reference: a packet is 100 bytes, and moving it costs more than decoding most.
+                Ok(Some((ref packet, len))) => {
+                    used += len;
+                    if !self.packet(io, conn, packet) {
+                        return None;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    self.violated(io, conn, &error);
+                    return None;
+                }
+            }
+        }
+        Some(used)
+    }
+
     /// Handles one packet; false when the connection is being given up.
     #[inline]
     fn packet(&mut self, io: &mut Io, conn: Conn, packet: &wire::Packet<'_>) -> bool {

@@ -6,8 +6,6 @@ use crate::clock::Nanos;
 use crate::engine::{Conn, Io};
 use crate::load::{Name, Receipt, Role, STAMP_LEN, Stamp, Values};
 use crate::record::Schedule as Pace;
-use crate::run::link::Tally;
-use crate::stats::{Histogram, Latencies};
 use crate::wire::{Publish, QoS};
 use std::sync::atomic::Ordering;
 
@@ -107,53 +105,12 @@ impl Backlog {
     }
 }
 
-/// Equal values in a row, recorded as one: messages that leave in one pass or whose acknowledgements
-/// arrive in one batch have their times in common.
+/// Acknowledgements in a row of messages that were meant to leave and left together.
 #[derive(Default)]
-struct Streak {
-    value: Nanos,
-    measured: bool,
-    times: u64,
-}
-
-impl Streak {
-    #[inline]
-    fn add(&mut self, value: Nanos, measured: bool, tally: &mut Tally, which: impl Which) {
-        if self.value != value || self.measured != measured {
-            self.settle(tally, which);
-            (self.value, self.measured) = (value, measured);
-        }
-        self.times += 1;
-    }
-
-    fn settle(&mut self, tally: &mut Tally, which: impl Which) {
-        if self.times > 0 {
-            let interval = if self.measured { &mut tally.measured } else { &mut tally.unmeasured };
-            which(&mut interval.histograms).record_n(self.value, self.times);
-            self.times = 0;
-        }
-    }
-}
-
-/// Picks a histogram.
-trait Which: Fn(&mut Latencies) -> &mut Histogram {}
-impl<F: Fn(&mut Latencies) -> &mut Histogram> Which for F {}
-
-/// The times of messages that are not in a tally yet.
-#[derive(Default)]
-pub struct Streaks {
-    ack_response: Streak,
-    ack_service: Streak,
-    lateness: Streak,
-}
-
-impl Streaks {
-    /// Puts everything into `tally`.
-    pub fn settle(&mut self, tally: &mut Tally) {
-        self.ack_response.settle(tally, |all| &mut all.ack_response);
-        self.ack_service.settle(tally, |all| &mut all.ack_service);
-        self.lateness.settle(tally, |all| &mut all.lateness);
-    }
+pub struct Acks {
+    intended: Nanos,
+    sent: Nanos,
+    count: u64,
 }
 
 /// The publishers with `numbers`, and their topics.
@@ -233,33 +190,38 @@ impl Clients {
     }
 
     fn publish_scheduled(&mut self, io: &mut Io) -> Option<Nanos> {
-        // What comes due within the tolerance after a burst is sent together, also when acknowledgements
-        // arrive in between.
-        let next_burst = self.last_burst + self.shared.spec.plan.tolerance_ns;
-        if self.last_burst != 0 && io.now() < next_burst {
-            return Some(next_burst);
+        // Acknowledgements that arrive in between are no reason to send what can wait.
+        let next = self.next_burst(io);
+        if next.is_some_and(|next| io.now() < next) {
+            return next;
+        }
+        if let Some(due) = self.schedule.as_ref().and_then(|schedule| schedule.next_due()) {
+            self.bursts.leave(self.start + due, io.now());
         }
         let now = self.since_start(io.now());
-        let mut burst = false;
         while let Some(due) = self.schedule.as_mut().and_then(|schedule| schedule.pop(now)) {
-            burst = true;
             let place = due.place as usize;
             self.levels.due += 1;
-            let tally = self.tally_of(due.intended);
-            tally.counters.due += 1;
-            tally.histograms.wake_lag.record(now - due.intended);
+            self.tally_of(due.intended).counters.due += 1;
+            self.times.wake_lag(now - due.intended, 1, self.is_measured(due.intended), &mut self.tally);
             let waiting = self.publishers[place].waiting.len > 0;
-            if waiting || !self.try_send(io, place, due.intended) {
+            if waiting || self.send(io, place, due.intended, 1) == 0 {
                 self.postpone(place, due.intended);
             }
         }
-        if burst {
-            self.last_burst = io.now();
-        }
-        let next = self.schedule.as_ref().and_then(|schedule| schedule.next_due());
+        let next = self.next_burst(io);
         self.end_of_schedule(next.is_none());
-        // What comes due within the tolerance after a burst is sent together.
-        next.map(|next| (self.start + next).max(self.last_burst + self.shared.spec.plan.tolerance_ns))
+        next
+    }
+
+    /// When messages leave next; tells the engine of the time after that.
+    fn next_burst(&self, io: &mut Io) -> Option<Nanos> {
+        let schedule = self.schedule.as_ref()?;
+        let next = self.bursts.time(self.start + schedule.next_due()?);
+        if let Some(due) = schedule.following_due() {
+            io.foresee(self.bursts.following(next, self.start + due));
+        }
+        Some(next)
     }
 
     fn postpone(&mut self, place: usize, intended: Nanos) {
@@ -289,10 +251,10 @@ impl Clients {
             return None;
         }
         let acked = self.shared.spec.qos() != QoS::AtMostOnce;
-        if acked && self.last_burst != 0 {
+        if acked && self.begun {
             return Some(self.start.saturating_add(self.shared.window.1));
         }
-        self.last_burst = io.now();
+        self.begun = true;
         let turns = if acked { count } else { count.min(TURNS) };
         for _ in 0..turns {
             let place = self.round % count;
@@ -318,59 +280,58 @@ impl Clients {
             return;
         }
         let last = self.shared.spec.plan.msg_count.unwrap_or(u64::MAX);
-        let mut sent = 0;
-        while sent < u64::from(inflight)
-            && self.publishers[place].sequence < last
-            && self.try_send(io, place, now)
-        {
-            sent += 1;
-        }
+        let left = last - self.publishers[place].sequence;
+        let sent = self.send(io, place, now, left.min(inflight.into()));
         self.levels.due += sent;
         self.tally_of(now).counters.due += sent;
     }
 
-    /// Sends the publisher's next message, unless its connection or window has no room.
-    fn try_send(&mut self, io: &mut Io, place: usize, intended: Nanos) -> bool {
+    /// Sends up to `most` of the publisher's next messages, which were meant to be sent at `intended`;
+    /// answers how many its connection and window had room for.
+    fn send(&mut self, io: &mut Io, place: usize, intended: Nanos, most: u64) -> u64 {
         let conn = Conn(place as u32);
+        let shared = &*self.shared;
         let member = &mut self.members[place];
-        let spec = &self.shared.spec;
-        let limits = &self.shared.limits;
-        if member.step != Step::Up || !member.client.can_publish(spec.qos(), limits) || io.blocked(conn) {
-            return false;
+        if member.step != Step::Up || io.blocked(conn) {
+            return 0;
         }
-        let sent = io.now().saturating_sub(self.start);
-        let publisher = &mut self.publishers[place];
-        let sequence = publisher.sequence;
-        publisher.sequence += 1;
-        let token = Token { sequence, intended, sent };
-        let stamp = stamp(self.shared.run_id, publisher.number, &token);
-        let topic = &self.topics[publisher.topic.0 as usize..publisher.topic.1 as usize];
-        let payload = &[&stamp[..], self.shared.body.bytes()];
-        let message = Outgoing { topic, qos: spec.qos(), retain: false, payload };
+        let (qos, limits) = (shared.spec.qos(), &shared.limits);
+        let count = most.min(member.client.room(qos, limits) as u64);
+        if count == 0 {
+            return 0;
+        }
         let now = io.now();
-        member
-            .client
-            .publish(message, token, limits, now, io.out(conn))
-            .expect("can_publish was asked a moment ago");
-        let audience = u64::from(publisher.audience);
-        if audience > 0 {
-            self.shared.hand_over.note(publisher.number, sequence, sent);
+        let sent = now.saturating_sub(self.start);
+        let publisher = &mut self.publishers[place];
+        let topic = &self.topics[publisher.topic.0 as usize..publisher.topic.1 as usize];
+        let first = member.client.inflight() == 0;
+        let out = io.out(conn);
+        for _ in 0..count {
+            let token = Token { sequence: publisher.sequence, intended, sent };
+            publisher.sequence += 1;
+            let stamp = stamp(shared.run_id, publisher.number, &token);
+            let payload = &[&stamp[..], shared.body.bytes()];
+            let message = Outgoing { topic, qos, retain: false, payload };
+            member.client.publish(message, token, limits, now, out).expect("there was room a moment ago");
+            if publisher.audience > 0 {
+                shared.hand_over.note(publisher.number, token.sequence, sent);
+            }
         }
-        if spec.qos() != QoS::AtMostOnce {
-            self.levels.outstanding += 1;
-            self.timers.await_ack(conn, now, member.client.inflight() == 1);
+        let expected = count * u64::from(publisher.audience);
+        if qos != QoS::AtMostOnce {
+            self.levels.outstanding += count;
+            self.timers.await_ack(conn, now, first);
         }
-        self.levels.sent += 1;
-        self.levels.expected += audience;
+        self.levels.sent += count;
+        self.levels.expected += expected;
         let measured = self.is_measured(intended);
         let tally = if measured { &mut self.tally.measured } else { &mut self.tally.unmeasured };
-        tally.counters.sent += 1;
-        tally.counters.expected += audience;
-        let lateness = sent - intended.min(sent);
-        self.streaks.lateness.add(lateness, measured, &mut self.tally, |all| &mut all.lateness);
+        tally.counters.sent += count;
+        tally.counters.expected += expected;
+        self.times.lateness(sent.saturating_sub(intended), count, measured, &mut self.tally);
         // Of the whole run, unlike messages.
-        self.tally.measured.counters.packets_out += 1;
-        true
+        self.tally.measured.counters.packets_out += count;
+        count
     }
 
     /// Sends what has waited for a connection or a window, as far as there is room now.
@@ -379,7 +340,7 @@ impl Clients {
             return;
         }
         while let Some(intended) = self.backlog.front(&self.publishers[place].waiting) {
-            if !self.try_send(io, place, intended) {
+            if self.send(io, place, intended, 1) == 0 {
                 return;
             }
             self.backlog.pop(&mut self.publishers[place].waiting);
@@ -403,10 +364,22 @@ impl Clients {
 
     #[inline]
     pub(super) fn acked(&mut self, now: Nanos, token: Token) {
-        self.levels.outstanding -= 1;
-        self.levels.acked += 1;
-        self.tally_of(token.intended).counters.acked += 1;
-        self.time_ack(now, token);
+        if (self.acks.intended, self.acks.sent) != (token.intended, token.sent) {
+            self.settle_acks(now);
+            (self.acks.intended, self.acks.sent) = (token.intended, token.sent);
+        }
+        self.acks.count += 1;
+    }
+
+    /// Counts and times the acknowledgements of this read that are not yet.
+    pub(super) fn settle_acks(&mut self, now: Nanos) {
+        let Acks { intended, sent, count } = std::mem::take(&mut self.acks);
+        if count > 0 {
+            self.levels.outstanding -= count;
+            self.levels.acked += count;
+            self.tally_of(intended).counters.acked += count;
+            self.time_acks(now, intended, sent, count);
+        }
     }
 
     /// An ack after its timeout: the message was counted as timed out, and still is.
@@ -417,25 +390,24 @@ impl Clients {
 
     /// The times of an acknowledgement, or of the wait for one that was given up: leaving those out would
     /// make a broker that has stopped look fast.
-    fn time_ack(&mut self, now: Nanos, token: Token) {
+    fn time_acks(&mut self, now: Nanos, intended: Nanos, sent: Nanos, count: u64) {
         let now = self.since_start(now);
-        let measured = self.is_measured(token.intended);
-        let (response, service) = (now.saturating_sub(token.intended), now.saturating_sub(token.sent));
-        let Streaks { ack_response, ack_service, .. } = &mut self.streaks;
-        ack_response.add(response, measured, &mut self.tally, |all| &mut all.ack_response);
-        ack_service.add(service, measured, &mut self.tally, |all| &mut all.ack_service);
+        let measured = self.is_measured(intended);
+        let (response, service) = (now.saturating_sub(intended), now.saturating_sub(sent));
+        self.times.ack_response(response, count, measured, &mut self.tally);
+        self.times.ack_service(service, count, measured, &mut self.tally);
     }
 
     /// Messages whose acknowledgement can never come, because the session is gone.
     pub(super) fn abandoned(&mut self, now: Nanos, token: Token) {
         self.levels.outstanding -= 1;
-        self.time_ack(now, token);
+        self.time_acks(now, token.intended, token.sent, 1);
         self.tally_of(token.intended).counters.unacked_at_end += 1;
     }
 
     pub(super) fn ack_timed_out(&mut self, now: Nanos, token: Token) {
         self.levels.outstanding -= 1;
-        self.time_ack(now, token);
+        self.time_acks(now, token.intended, token.sent, 1);
         self.tally_of(token.intended).counters.ack_timeouts += 1;
     }
 
@@ -478,9 +450,11 @@ impl Clients {
             tally.counters.delivered += 1;
             tally.counters.late += u64::from(late);
             let response = now.saturating_sub(stamp.intended);
-            tally.histograms.flight_response.record(response);
             // Without the hand-over time the response time is the closest bound from above.
-            tally.histograms.flight_service.record(sent.map_or(response, |sent| now.saturating_sub(sent)));
+            let service = sent.map_or(response, |sent| now.saturating_sub(sent));
+            let measured = self.is_measured(stamp.intended);
+            self.times.flight_response(response, 1, measured, &mut self.tally);
+            self.times.flight_service(service, 1, measured, &mut self.tally);
         }
     }
 
@@ -549,25 +523,5 @@ mod tests {
         assert!(backlog.push(&mut one, 6));
         assert_eq!(backlog.front(&one), Some(6));
         assert_eq!(backlog.entries.len(), 3, "entries are used again");
-    }
-
-    #[test]
-    fn a_streak_records_what_each_value_would_have() {
-        let (mut streak, mut tally) = (Streak::default(), Tally::default());
-        fn which(all: &mut Latencies) -> &mut Histogram {
-            &mut all.lateness
-        }
-        for (value, measured) in [(0, false), (0, true), (7, true), (7, true), (9, false), (7, true)] {
-            streak.add(value, measured, &mut tally, which);
-        }
-        streak.settle(&mut tally, which);
-        streak.settle(&mut tally, which);
-        let of = |values: &[Nanos]| {
-            let mut histogram = Histogram::default();
-            values.iter().for_each(|value| histogram.record(*value));
-            histogram
-        };
-        assert_eq!(tally.measured.histograms.lateness, of(&[0, 7, 7, 7]));
-        assert_eq!(tally.unmeasured.histograms.lateness, of(&[0, 9]));
     }
 }
