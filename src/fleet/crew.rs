@@ -324,7 +324,14 @@ impl App for Crew {
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    self.violated(io, conn, &error);
+                    match wire::foreign_protocol(bytes) {
+                        Some(name) if self.members[conn.0 as usize].step == Step::ConnAck => {
+                            let spoken =
+                                format_args!("it speaks {name}, not MQTT: is the port the right one?");
+                            self.violated(io, conn, &spoken);
+                        }
+                        _ => self.violated(io, conn, &error),
+                    }
                     return bytes.len();
                 }
             }

@@ -5,6 +5,17 @@ use super::{
     SubAck, SubAckCode, Subscribe, Unsubscribe, Will, topic,
 };
 
+/// What speaks when the first bytes from a server are no MQTT: the protocols that people find behind a wrong
+/// port.
+pub fn foreign_protocol(first: &[u8]) -> Option<&'static str> {
+    match first {
+        [b'H', b'T', b'T', b'P', b'/', ..] => Some("HTTP"),
+        // A record of type alert or handshake, version 3.x (RFC 8446, 5.1).
+        [0x15 | 0x16, 3, 0..=4, ..] => Some("TLS"),
+        _ => None,
+    }
+}
+
 /// Takes the packet at the front of `bytes`, which may end anywhere: `None` asks for more of them.
 ///
 /// `max_packet` is the largest whole packet to accept, in bytes; [`super::MAX_PACKET`] accepts all. The

@@ -42,6 +42,23 @@ fn refusals_by_name() {
 }
 
 #[test]
+fn a_server_of_another_protocol_is_called_by_its_name() {
+    for (name, greeting) in [
+        ("HTTP", &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..]),
+        // Alert, TLS 1.2: a fatal unexpected_message.
+        ("TLS", &[0x15, 3, 3, 0, 2, 2, 10]),
+    ] {
+        let broker = Broker::start(|heard| match heard.is(PacketType::Connect) {
+            true => Act::Say(greeting.to_vec()),
+            false => Act::Honest,
+        });
+        let spoken = format!("it speaks {name}, not MQTT");
+        let outcome = Bench::against(broker.address, "--clients 4 --cores 1").run();
+        outcome.ends(4, &[&broker.address.to_string(), &spoken, "port"]).is_partial();
+    }
+}
+
+#[test]
 fn some_are_refused_by_name() {
     let broker = Broker::start(|heard| match heard.is(PacketType::Connect) && heard.conn % 2 == 1 {
         true => Act::Say(connack(ConnectCode::NotAuthorized)),
