@@ -118,7 +118,7 @@ pub struct Stats {
     pub enters: u64,
     /// Time outside of them, in nanoseconds.
     pub code_ns: Nanos,
-    /// Completions reaped.
+    /// Completions handled; a send that went through has none.
     pub completions: u64,
     pub sends: u64,
     pub bytes_out: u64,

@@ -232,7 +232,7 @@ pub struct Generator {
     /// CPU time of all workers in the kernel, in nanoseconds.
     pub system_cpu_ns: Nanos,
     /// Time of all workers outside of `io_uring_enter`, by the clock, in nanoseconds: their own code, and
-    /// whatever interrupted it.
+    /// whatever interrupted it. Where others run on the same CPU it can be more than the CPU time.
     #[serde(default)]
     pub code_ns: Nanos,
     /// User-space memory for each client, in bytes; null where it was not measured.

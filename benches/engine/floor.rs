@@ -6,7 +6,6 @@
 //! state, no statistics, no closing and no errors.
 
 use std::alloc::{Layout, alloc_zeroed};
-use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
@@ -31,6 +30,8 @@ const READY: usize = 64;
 /// Bits of `user_data` that tell others from receives.
 const SEND: u64 = 1 << 32;
 const TIMEOUT: u64 = 1 << 33;
+/// Timeouts in the ring at one time.
+const TIMEOUTS: usize = 4;
 
 pub fn run(load: &Load, broker: SocketAddr) -> Sample {
     let sockets: Vec<TcpStream> = (0..load.clients).map(|client| connect(broker, client)).collect();
@@ -78,9 +79,9 @@ struct Floor {
     now: Nanos,
     /// Clients whose send goes with the next enter.
     handed: Vec<u32>,
-    /// Deadlines of the timeouts in the ring, soonest first, and what the kernel reads of them.
-    armed: VecDeque<Nanos>,
-    specs: Box<[Timespec; 2]>,
+    /// Deadlines of the timeouts in the ring (0: free), and what the kernel reads of them.
+    armed: [Nanos; TIMEOUTS],
+    specs: Box<[Timespec; TIMEOUTS]>,
     /// `CLOCK_MONOTONIC` when [`clock::now`] was 0.
     epoch: Nanos,
     /// Open loop: the next message, and when messages were last sent.
@@ -121,9 +122,9 @@ impl Floor {
             enters: 0,
             now: clock::now(),
             handed: Vec::with_capacity(files.len()),
-            armed: VecDeque::new(),
-            specs: Box::new([Timespec::new(); 2]),
-            epoch: monotonic() - clock::now(),
+            armed: [0; TIMEOUTS],
+            specs: Box::new([Timespec::new(); TIMEOUTS]),
+            epoch: epoch(),
             round: 0,
             next: 0,
             burst: 0,
@@ -251,22 +252,23 @@ impl Floor {
             Pace::Open { rate, tolerance } => Some(deadline + tolerance.max(SECOND / u64::from(rate))),
             Pace::Closed { .. } => None,
         };
+        let mut from = self.now;
         for deadline in [Some(deadline), following].into_iter().flatten() {
-            let place = self.armed.len();
-            if place == 2 || self.armed.back().is_some_and(|armed| *armed >= deadline) {
-                continue;
+            if !self.armed.iter().any(|armed| (from + 1..=deadline).contains(armed)) {
+                let place = self.armed.iter().position(|armed| *armed == 0).expect("four are enough");
+                let time = self.epoch + deadline;
+                self.armed[place] = deadline;
+                self.specs[place] = Timespec::new().sec(time / SECOND).nsec((time % SECOND) as u32);
+                let timeout = opcode::Timeout::new(&self.specs[place]).flags(TimeoutFlags::ABS);
+                self.push(&timeout.build().user_data(TIMEOUT | place as u64));
             }
-            let time = self.epoch + deadline;
-            self.specs[place] = Timespec::new().sec(time / SECOND).nsec((time % SECOND) as u32);
-            let timeout = opcode::Timeout::new(&self.specs[place]).flags(TimeoutFlags::ABS);
-            self.armed.push_back(deadline);
-            self.push(&timeout.build().user_data(TIMEOUT));
+            from = deadline;
         }
     }
 
     fn dispatch(&mut self, completion: &cqueue::Entry) {
         if completion.user_data() & TIMEOUT != 0 {
-            self.armed.pop_front();
+            self.armed[completion.user_data() as u32 as usize] = 0;
             return;
         }
         // At most READY messages: they always fit.
@@ -320,12 +322,13 @@ fn provide(ring: &IoUring) -> (*mut BufRingEntry, *mut u8) {
     (entries, memory)
 }
 
-/// `CLOCK_MONOTONIC`, nanoseconds.
-fn monotonic() -> Nanos {
+/// `CLOCK_MONOTONIC` when [`clock::now`] was 0.
+fn epoch() -> Nanos {
+    let now = clock::now();
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a timespec of ours.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
-    time.tv_sec as Nanos * SECOND + time.tv_nsec as Nanos
+    time.tv_sec as Nanos * SECOND + time.tv_nsec as Nanos - now
 }
 
 /// All clients send the same bytes: their topics would only differ in digits.

@@ -97,7 +97,7 @@ fn advice(record: &Record) -> Option<String> {
     let brokers = record.broker.addresses.join(", ");
     nobody.then(|| {
         format!(
-            "Is an MQTT 3.1.1 broker listening on {brokers}? Name another with --host and --port, or try \
+            "Is an MQTT 3.1.1 broker listening on {brokers}, without TLS? Name another with --host and --port, or try \
              `malaria-bench --embedded`"
         )
     })

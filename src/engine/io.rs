@@ -11,6 +11,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 
+/// Bytes of one send at most: the kernel cuts off what is beyond 2 GiB, and calls that success.
+const LARGEST_SEND: usize = 1 << 30;
+
 /// The worker as its [`App`](super::App) sees it.
 pub struct Io {
     pub(super) ring: Ring,
@@ -55,7 +58,7 @@ impl Io {
         }
     }
 
-    /// The time at which the current batch of completions was reaped.
+    /// The time at which the current pass began: completions were there by then.
     pub fn now(&self) -> Nanos {
         self.now
     }
@@ -292,13 +295,17 @@ impl Io {
         let slot = self.slots.get_mut(conn);
         slot.sending_now = true;
         slot.outstanding += 1;
-        let rest = &self.pool.get(slot.sending)[slot.sent as usize..];
+        let sending = self.pool.get(slot.sending);
+        assert!(sending.len() <= u32::MAX as usize, "{} bytes for one connection", sending.len());
+        let rest = &sending[slot.sent as usize..];
         let tag = Tag { op: Op::Send, generation: slot.generation, slot: conn.0 };
-        let entry = opcode::Send::new(types::Fixed(conn.0), rest.as_ptr(), rest.len() as u32)
-            .flags(libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
-            .build()
-            .flags(squeue::Flags::SKIP_SUCCESS)
-            .user_data(tag.bits());
+        let entry =
+            opcode::Send::new(types::Fixed(conn.0), rest.as_ptr(), rest.len().min(LARGEST_SEND) as u32)
+                .flags(libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
+                .build()
+                .user_data(tag.bits());
+        // A part that was taken whole is still a part: its completion is wanted.
+        let entry = if rest.len() > LARGEST_SEND { entry } else { entry.flags(squeue::Flags::SKIP_SUCCESS) };
         self.urgent |= slot.state == State::Draining || slot.blocked;
         self.handed.push(conn);
         self.stats.sends += 1;

@@ -3,13 +3,14 @@
 use super::Error;
 use crate::clock::{self, Nanos};
 use io_uring::{EnterFlags, IoUring, cqueue, squeue};
+use std::collections::VecDeque;
 use std::io;
 
 /// SQ entries. A batch with more to submit is submitted in several calls.
-const SUBMISSIONS: u32 = 1024;
+const SUBMISSIONS: u32 = if cfg!(test) { 8 } else { 1024 };
 /// CQ entries. Larger than any batch so that overflow is the exception; the kernel keeps what does not
-/// fit (`IORING_FEAT_NODROP`).
-const COMPLETIONS: u32 = 16 * 1024;
+/// fit (`IORING_FEAT_NODROP`). Small in tests, where it is to overflow.
+const COMPLETIONS: u32 = if cfg!(test) { 16 } else { 16 * 1024 };
 
 /// What a completion was for. The discriminant is the top byte of `user_data`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -118,7 +119,8 @@ impl Ring {
     /// Queues `entry`, submitting what is queued when the queue is full.
     ///
     /// # Safety
-    /// Memory that `entry` points to must stay valid and unmoved until its completion is reaped.
+    /// Memory that `entry` points to must stay valid and unmoved until its completion is reaped or, where a
+    /// success completes nothing, until it is settled ([`Ring::is_settled`]).
     pub unsafe fn push(&mut self, entry: &squeue::Entry) -> Result<(), Error> {
         // SAFETY: forwarded to the caller.
         while unsafe { self.uring.submission().push(entry) }.is_err() {
@@ -150,7 +152,7 @@ impl Ring {
     }
 
     /// Appends what has completed to `batch`.
-    pub fn reap(&mut self, batch: &mut Vec<cqueue::Entry>) {
+    pub fn reap(&mut self, batch: &mut VecDeque<cqueue::Entry>) {
         batch.extend(self.uring.completion());
     }
 

@@ -212,6 +212,35 @@ fn a_peer_that_does_not_read_blocks_its_connection_only() {
 }
 
 #[test]
+fn more_full_sockets_in_one_pass_than_completions_fit_lose_nothing() {
+    const PEERS: usize = 40;
+    let running = Running::start(1, |_| {});
+    let mut peers: Vec<TcpStream> = (0..PEERS).map(|_| peer(running.address)).collect();
+    let conns: Vec<Conn> = (0..PEERS)
+        .map(|_| {
+            let Seen::Accepted(conn) = running.next() else { panic!() };
+            conn
+        })
+        .collect();
+    let sent: Vec<u8> = (0..8_000_000u32).map(|i| (i / 3) as u8).collect();
+    for conn in &conns {
+        running.orders.send(Order::Write(*conn, sent.clone())).unwrap();
+    }
+    running.waker.wake();
+    // Peers are accepted in the order they connected in.
+    let mut got = vec![0; sent.len()];
+    for peer in &mut peers {
+        peer.read_exact(&mut got).unwrap();
+        assert!(got == sent);
+    }
+    let writable = (0..PEERS).map(|_| running.next()).filter(|seen| matches!(seen, Seen::Writable(_)));
+    assert_eq!(writable.count(), PEERS);
+    let stats = running.stop();
+    assert_eq!((stats.bytes_out, stats.overflows), ((PEERS * sent.len()) as u64, 0));
+    assert!(stats.blocked >= PEERS as u64);
+}
+
+#[test]
 fn close_lets_the_unsent_go_first() {
     let running = Running::start(1, |_| {});
     let mut stream = peer(running.address);

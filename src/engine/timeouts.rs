@@ -27,12 +27,9 @@ pub struct Timeouts {
 
 impl Timeouts {
     pub fn new() -> Timeouts {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        let now = clock::now();
-        // SAFETY: `time` is a timespec of ours. The call cannot fail: the clock exists.
-        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
-        let monotonic = time.tv_sec as Nanos * SECOND + time.tv_nsec as Nanos;
-        Timeouts { armed: [FREE; MOST], specs: Box::new([Timespec::new(); MOST]), epoch: monotonic - now }
+        // Of several tries the one that was interrupted least.
+        let (_, epoch) = (0..8).map(|_| read_epoch()).min().expect("several");
+        Timeouts { armed: [FREE; MOST], specs: Box::new([Timespec::new(); MOST]), epoch }
     }
 
     /// Whether one will fire after `from` and by `to`.
@@ -43,8 +40,8 @@ impl Timeouts {
     /// An entry that completes at `deadline`; `None` when too many are armed. The entry points into `self`.
     pub fn arm(&mut self, deadline: Nanos) -> Option<squeue::Entry> {
         let index = self.armed.iter().position(|armed| *armed == FREE)?;
-        let time = self.epoch + deadline;
-        self.armed[index] = deadline;
+        let time = self.epoch.saturating_add(deadline);
+        self.armed[index] = deadline.min(FREE - 1);
         self.specs[index] = Timespec::new().sec(time / SECOND).nsec((time % SECOND) as u32);
         let tag = Tag { op: Op::Timeout, generation: 0, slot: index as u32 };
         let entry = opcode::Timeout::new(&self.specs[index]).flags(TimeoutFlags::ABS);
@@ -54,6 +51,17 @@ impl Timeouts {
     pub fn fired(&mut self, index: u32) {
         self.armed[index as usize] = FREE;
     }
+}
+
+/// `CLOCK_MONOTONIC` when [`clock::now`] was 0, by how much too late at most, in nanoseconds; never too early,
+/// or timeouts would fire before their deadline.
+fn read_epoch() -> (Nanos, Nanos) {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let before = clock::now();
+    // SAFETY: `time` is a timespec of ours. The call cannot fail: the clock exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    let after = clock::now();
+    (after - before, time.tv_sec as Nanos * SECOND + time.tv_nsec as Nanos - before)
 }
 
 #[cfg(test)]

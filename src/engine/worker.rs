@@ -8,6 +8,7 @@ use super::timeouts::Timeouts;
 use super::{App, CloseCause, Config, Conn, Error, Stats, Waker};
 use crate::clock::{self, Nanos};
 use io_uring::{cqueue, opcode, types};
+use std::collections::VecDeque;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 
@@ -38,9 +39,6 @@ impl Worker {
             .register_files_sparse(config.connections)
             .map_err(|source| Error::FileTable { asked: config.connections, source })?;
         let provided = Provided::new(&ring, config.buffers, config.buffer_size)?;
-        // The default slack of 50 us would be lateness.
-        // SAFETY: no pointers.
-        unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
         Ok(Worker {
             io: Io::new(ring),
             provided,
@@ -55,7 +53,7 @@ impl Worker {
 
     /// Runs `app` until it calls [`Io::stop`].
     pub fn run<A: App>(mut self, app: &mut A) -> Result<Stats, Error> {
-        let mut batch: Vec<cqueue::Entry> = Vec::with_capacity(BATCH);
+        let mut batch: VecDeque<cqueue::Entry> = VecDeque::with_capacity(BATCH);
         self.await_bell();
         self.accept();
         app.started(&mut self.io);
@@ -92,11 +90,10 @@ impl Worker {
     /// Submits, and waits for something to do, unless there is something already. Answers when that was over.
     fn wait(&mut self, more: bool, deadline: Option<Nanos>) -> Result<Nanos, Error> {
         let foreseen = self.io.foreseen.take();
-        let urgent = std::mem::take(&mut self.io.urgent);
         if more && self.io.ring.is_idle() {
             return Ok(clock::now());
         }
-        let sleep = !more && !urgent && deadline.is_none_or(|deadline| self.arm(deadline, foreseen));
+        let sleep = !more && !self.io.urgent && deadline.is_none_or(|deadline| self.arm(deadline, foreseen));
         self.io.ring.enter(sleep.into())
     }
 
@@ -110,7 +107,8 @@ impl Worker {
         let mut from = now;
         for deadline in [Some(deadline), foreseen.filter(|later| *later > deadline)].into_iter().flatten() {
             if !self.timeouts.fires(from, deadline) {
-                let Some(entry) = self.timeouts.arm(deadline) else { return false };
+                // Without a timeout for the deadline itself the worker goes round until one has fired.
+                let Some(entry) = self.timeouts.arm(deadline) else { return from != now };
                 // SAFETY: it points into the box of `timeouts`, which outlives the ring (field order).
                 unsafe { self.io.push(&entry) };
             }
@@ -120,10 +118,10 @@ impl Worker {
     }
 
     /// Takes what has completed. A send that says anything has failed: see [`Io::send`].
-    fn reap(&mut self, batch: &mut Vec<cqueue::Entry>) {
+    fn reap(&mut self, batch: &mut VecDeque<cqueue::Entry>) {
         let known = batch.len();
         self.io.ring.reap(batch);
-        for completion in &batch[known..] {
+        for completion in batch.range(known..) {
             let tag = Tag::from_bits(completion.user_data());
             if tag.op == Op::Send
                 && let Some(slot) = self.io.slots.current(tag)
@@ -133,19 +131,21 @@ impl Worker {
         }
     }
 
-    /// What has been handed to the kernel and has not failed has gone.
+    /// What has been handed to the kernel and has not failed has gone; what has failed is dealt with when its
+    /// completion is handled. As long as some of either may not have been seen, those that have not failed wait.
     fn settle<A: App>(&mut self, app: &mut A) {
-        if self.io.handed.is_empty() || !self.io.ring.is_settled() {
-            return;
-        }
+        let settled = self.io.ring.is_settled();
         let mut handed = std::mem::take(&mut self.io.handed);
-        for conn in handed.drain(..) {
-            if !self.io.slots.get(conn).send_failed {
-                self.sent(app, conn);
-                self.io.completed(conn);
+        handed.retain(|conn| {
+            let failed = self.io.slots.get(*conn).send_failed;
+            if settled && !failed {
+                self.sent(app, *conn);
+                self.io.completed(*conn);
             }
-        }
+            !settled && !failed
+        });
         self.io.handed = handed;
+        self.io.urgent &= !settled;
     }
 
     fn dispatch<A: App>(&mut self, app: &mut A, completion: &cqueue::Entry) {

@@ -18,19 +18,19 @@ impl Bursts {
 
     /// When messages leave of which the first is due at `due`.
     pub fn time(&self, due: Nanos) -> Nanos {
-        due.max(self.last.map_or(0, |last| last + self.tolerance))
+        due.max(self.last.map_or(0, |last| last.saturating_add(self.tolerance)))
     }
 
     /// When the burst after one at `time` leaves, if its first message is due at `due`.
     pub fn following(&self, time: Nanos, due: Nanos) -> Nanos {
-        due.max(time + self.tolerance)
+        due.max(time.saturating_add(self.tolerance))
     }
 
     /// A burst of which the first message was due at `due` leaves, at `now`. The next one is counted from when
     /// it was to leave: otherwise each delay would put off all that follow.
     pub fn leave(&mut self, due: Nanos, now: Nanos) {
         let time = self.time(due);
-        self.last = Some(if now < time + self.tolerance { time } else { now });
+        self.last = Some(if now < time.saturating_add(self.tolerance) { time } else { now });
     }
 }
 

@@ -396,7 +396,6 @@ impl Clients {
             // On the run's seconds, skipping what was missed.
             self.tally_due += SECOND * (1 + (io.now() - self.tally_due) / SECOND);
         }
-        self.gauges[self.link.worker].store(&self.levels);
         self.tally_due
     }
 }
@@ -451,6 +450,7 @@ impl App for Clients {
             at(self.leave(io));
         }
         self.advance_phase();
+        self.gauges[self.link.worker].store(&self.levels);
         Some(next)
     }
 }
