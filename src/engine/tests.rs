@@ -344,43 +344,6 @@ fn many_connections_between_two_workers_take_no_descriptors() {
     server.stop();
 }
 
-/// Sends one byte on each of its deadlines and notes how late it was called.
-struct Ticker {
-    due: Nanos,
-    left: u32,
-    late: Vec<Nanos>,
-}
-
-impl App for Ticker {
-    fn connected(&mut self, _: &mut Io, _: Conn) {}
-    fn accepted(&mut self, _: &mut Io, _: Conn) {}
-    fn data(&mut self, _: &mut Io, _: Conn, bytes: &[u8]) -> usize {
-        bytes.len()
-    }
-    fn writable(&mut self, _: &mut Io, _: Conn) {}
-    fn closed(&mut self, _: &mut Io, _: Conn, _: CloseCause) {}
-    fn woken(&mut self, _: &mut Io) {}
-    fn pass(&mut self, io: &mut Io) -> Option<Nanos> {
-        if self.left == 0 {
-            io.stop();
-        } else if io.now() >= self.due {
-            self.late.push(io.now() - self.due);
-            self.left -= 1;
-            self.due += MILLISECOND;
-        }
-        Some(self.due)
-    }
-}
-
-#[test]
-fn a_deadline_is_kept_without_any_completion() {
-    let mut ticker = Ticker { due: clock::now() + MILLISECOND, left: 20, late: Vec::new() };
-    let stats = Worker::new(Config::new(1, Waker::new().unwrap())).unwrap().run(&mut ticker).unwrap();
-    assert_eq!(ticker.late.len(), 20);
-    // Not a busy loop: about one enter per deadline.
-    assert!(stats.enters <= 60, "{} enters", stats.enters);
-}
-
 /// Answers these deadlines, counted from its first pass, one with each pass, and stops after the last; notes
 /// when the passes were.
 struct Planner {
@@ -441,6 +404,16 @@ impl App for Planner {
 }
 
 #[test]
+fn a_deadline_is_kept_without_any_completion() {
+    let deadlines: Vec<Nanos> = (1..=20).map(|n| n * MILLISECOND).collect();
+    let (passes, stats) = Planner::run(deadlines.clone(), None, 0);
+    assert_eq!(passes.len(), 21);
+    assert!(passes[1..].iter().zip(deadlines).all(|(at, deadline)| *at >= deadline), "{passes:?}");
+    // Not a busy loop: about one enter per deadline.
+    assert!(stats.enters <= 60, "{} enters", stats.enters);
+}
+
+#[test]
 fn what_was_foreseen_and_comes_true_is_one_pass() {
     // Far enough apart that a stall of the machine does not make two of them one.
     let deadlines = [100, 200, 300].map(|ms| ms * MILLISECOND);
@@ -448,6 +421,8 @@ fn what_was_foreseen_and_comes_true_is_one_pass() {
     assert_eq!(passes.len(), 4, "{passes:?}");
     assert!(passes[1..].iter().zip(deadlines).all(|(at, deadline)| *at >= deadline), "{passes:?}");
     assert!(stats.enters <= 6, "{} enters", stats.enters);
+    // It slept nearly all the time.
+    assert!(stats.code_ns > 0 && stats.code_ns < passes[3] / 2, "{} ns of {passes:?}", stats.code_ns);
 }
 
 #[test]

@@ -472,12 +472,8 @@ impl Clients {
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    match wire::foreign_protocol(bytes) {
-                        Some(name) if self.members[conn.0 as usize].step == Step::ConnAck => {
-                            let spoken =
-                                format_args!("it speaks {name}, not MQTT: is the port the right one?");
-                            self.violated(io, conn, &spoken);
-                        }
+                    match self.members[conn.0 as usize].step {
+                        Step::ConnAck => self.violated(io, conn, &wire::explain_first(bytes, error)),
                         _ => self.violated(io, conn, &error),
                     }
                     return None;

@@ -5,15 +5,16 @@ use super::{
     SubAck, SubAckCode, Subscribe, Unsubscribe, Will, topic,
 };
 
-/// What speaks when the first bytes from a server are no MQTT: the protocols that people find behind a wrong
-/// port.
-pub fn foreign_protocol(first: &[u8]) -> Option<&'static str> {
-    match first {
-        [b'H', b'T', b'T', b'P', b'/', ..] => Some("HTTP"),
+/// What is wrong with the first bytes from a server, in words: `error`, or the name of a protocol that people
+/// find behind a wrong port.
+pub fn explain_first(bytes: &[u8], error: DecodeError) -> String {
+    let name = match bytes {
+        [b'H', b'T', b'T', b'P', b'/', ..] => "HTTP",
         // A record of type alert or handshake, version 3.x (RFC 8446, 5.1).
-        [0x15 | 0x16, 3, 0..=4, ..] => Some("TLS"),
-        _ => None,
-    }
+        [0x15 | 0x16, 3, 0..=4, ..] => "TLS",
+        _ => return error.to_string(),
+    };
+    format!("it speaks {name}, not MQTT: is the port the right one?")
 }
 
 /// Takes the packet at the front of `bytes`, which may end anywhere: `None` asks for more of them.

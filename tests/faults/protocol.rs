@@ -51,6 +51,22 @@ fn an_acknowledgement_of_nothing() {
 }
 
 #[test]
+fn an_acknowledgement_in_front_of_garbage_counts() {
+    let broker = Broker::start(|heard| match heard.packet {
+        Some(Packet::Publish(Publish { packet_id: Some(id), .. })) => {
+            Act::Say([written(|out| wire::encode_puback(*id, out)), vec![0; 4]].concat())
+        }
+        _ => Act::Honest,
+    });
+    let arguments =
+        "--topology publish --clients 1 -T 20 --reconnect false --warmup 0 --duration 1s --drain 0s";
+    let outcome = Bench::against(broker.address, arguments).run();
+    outcome.ends(4, &["broke the protocol"]);
+    let counts = outcome.record().counts;
+    assert_eq!((counts.sent, counts.acked, counts.protocol_errors), (1, 1, 1));
+}
+
+#[test]
 fn an_acknowledgement_of_another_kind() {
     let outcome = wronged(2, |id| written(|out| wire::encode_puback(id, out)));
     outcome.ends(4, &["PUBACK came for packet id", "PUBREC", "[MQTT-4.3.3-2]"]);
