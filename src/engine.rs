@@ -9,6 +9,7 @@
 //! This is the only floor with I/O and `unsafe`.
 
 mod buffers;
+mod endpoint;
 mod io;
 mod limits;
 mod ring;
@@ -19,6 +20,7 @@ mod usage;
 mod waker;
 mod worker;
 
+pub use endpoint::{Endpoint, Route};
 pub use io::Io;
 pub use limits::{descriptor_limit, probe, reserve};
 pub use socket::{PortRange, ephemeral_ports, is_local, listen, loopback_source};
@@ -60,33 +62,42 @@ impl fmt::Display for CloseCause {
     }
 }
 
-/// What runs on a worker. Every call is made from the worker's thread; time is [`Io::now`].
-pub trait App {
+/// How a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Closed {
+    pub cause: CloseCause,
+    /// Bytes written to it that the kernel has never taken: the last ones.
+    pub unsent: usize,
+}
+
+/// What runs on a worker. Every call is made from the worker's thread; time is [`Io::now`]. `L` is the worker
+/// as the application sees it: [`Io`], or what stands for it in a simulation.
+pub trait App<L = Io> {
     /// Called once, before anything else.
-    fn started(&mut self, _io: &mut Io) {}
+    fn started(&mut self, _link: &mut L) {}
 
     /// An outgoing connection ([`Io::connect`]) is established.
-    fn connected(&mut self, io: &mut Io, conn: Conn);
+    fn connected(&mut self, link: &mut L, conn: Conn);
 
     /// An incoming connection is established.
-    fn accepted(&mut self, io: &mut Io, conn: Conn);
+    fn accepted(&mut self, link: &mut L, conn: Conn);
 
     /// Bytes arrived. Answers how many of them were used up: the rest is kept and given again, in
     /// front of what follows.
-    fn data(&mut self, io: &mut Io, conn: Conn, bytes: &[u8]) -> usize;
+    fn data(&mut self, link: &mut L, conn: Conn, bytes: &[u8]) -> usize;
 
     /// The kernel took what it had no room for: [`Io::blocked`] is false again.
-    fn writable(&mut self, io: &mut Io, conn: Conn);
+    fn writable(&mut self, link: &mut L, conn: Conn);
 
     /// The connection is gone and its slot free. Called exactly once per connection.
-    fn closed(&mut self, io: &mut Io, conn: Conn, cause: CloseCause);
+    fn closed(&mut self, link: &mut L, conn: Conn, closed: Closed);
 
     /// Another thread rang this worker's [`Waker`].
-    fn woken(&mut self, io: &mut Io);
+    fn woken(&mut self, link: &mut L);
 
     /// The end of every batch of completions: do what is due at [`Io::now`], and answer when to be
     /// called again at the latest, completions or not (`None`: only on completions).
-    fn pass(&mut self, io: &mut Io) -> Option<Nanos>;
+    fn pass(&mut self, link: &mut L) -> Option<Nanos>;
 }
 
 /// What a worker is made of.

@@ -25,7 +25,7 @@
 //! let spec = Spec {
 //!     publishing: Some(publishing),
 //!     listening: vec![listening],
-//!     ..Spec::new(vec![broker.addr()])
+//!     ..Spec::new(vec![broker.addr().into()])
 //! };
 //!
 //! let record = fleet::run(spec, &AtomicBool::new(false), &mut |_| ())?;
@@ -42,21 +42,22 @@ mod print;
 mod publisher;
 mod shared;
 
+pub use crate::crew::{Connection, Credentials, Will};
 pub use conductor::run;
 pub use feed::{Feed, FeedError, Framing};
 pub use print::Print;
 
-use std::net::SocketAddr;
+use crate::engine::Endpoint;
 
 use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::load::{Expectation, Pace, Pacing, PayloadPlan, PayloadStamp, Payloads, Template, TopicLayout};
 use crate::record::FleetSecond;
-use crate::wire::{Protocol, QoS};
+use crate::wire::QoS;
 
 /// Everything a fleet needs.
 pub struct Spec {
     /// Where the brokers are; clients spread evenly.
-    pub targets: Vec<SocketAddr>,
+    pub targets: Vec<Endpoint>,
     /// CPUs for the workers, at least one.
     pub cpus: Vec<usize>,
     pub seed: u64,
@@ -71,7 +72,7 @@ pub struct Spec {
 
 impl Spec {
     /// No clients yet, on one worker, with a random seed.
-    pub fn new(targets: Vec<SocketAddr>) -> Spec {
+    pub fn new(targets: Vec<Endpoint>) -> Spec {
         Spec {
             targets,
             cpus: crate::cpu::allowed().into_iter().take(1).collect(),
@@ -82,63 +83,6 @@ impl Spec {
             publishing: None,
             listening: Vec::new(),
         }
-    }
-}
-
-/// What every client does to get and stay connected.
-#[derive(Clone, Debug)]
-pub struct Connection {
-    pub protocol: Protocol,
-    /// In seconds, as CONNECT says it; 0 turns it off.
-    pub keep_alive_s: u16,
-    pub clean_session: bool,
-    /// Longest wait for TCP, for CONNACK and for SUBACK.
-    pub timeout: Nanos,
-    /// Connections a second over all workers; `None` is unlimited.
-    pub rate_per_s: Option<f64>,
-    /// Attempts at the first connection before a client fails; 0 is unlimited.
-    pub attempts: u32,
-    /// Attempts in a row at each later one; 0 is unlimited.
-    pub reconnect_attempts: u32,
-    pub credentials: Credentials,
-}
-
-impl Default for Connection {
-    /// MQTT 3.1.1, clean sessions, a keepalive of 60 s; one attempt at the first connection, ten at later ones.
-    fn default() -> Connection {
-        Connection {
-            protocol: Protocol::V311,
-            keep_alive_s: 60,
-            clean_session: true,
-            timeout: 10 * SECOND,
-            rate_per_s: None,
-            attempts: 1,
-            reconnect_attempts: 10,
-            credentials: Credentials::None,
-        }
-    }
-}
-
-/// User names and passwords.
-#[derive(Clone)]
-pub enum Credentials {
-    None,
-    Same {
-        username: String,
-        password: Option<Vec<u8>>,
-    },
-    /// One pair for each client by index: publishers, then listeners.
-    Each(Vec<(String, Vec<u8>)>),
-}
-
-impl std::fmt::Debug for Credentials {
-    /// Without the passwords.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Credentials::None => "None",
-            Credentials::Same { .. } => "Same",
-            Credentials::Each(_) => "Each",
-        })
     }
 }
 

@@ -19,11 +19,13 @@ pub mod load;
 // Floor 4
 pub mod engine;
 // Floor 5
+pub mod crew;
+// Floor 6
 pub mod fleet;
 pub mod reflector;
 pub mod run;
-// Floor 6
+// Floor 7
 pub mod gate;
 pub mod report;
-// Floor 7
+// Floor 8
 pub mod cli;

@@ -27,7 +27,6 @@ mod service;
 mod session;
 mod subscribers;
 mod topics;
-mod transport;
 
 use std::io;
 use std::net::SocketAddr;

@@ -16,10 +16,11 @@ pub use layout::Layout;
 pub use target::{Target, TargetError, resolve};
 
 use crate::clock::Nanos;
+use crate::crew::Connection;
+use crate::engine::Endpoint;
 use crate::load::{End, Schedule, Template};
 use crate::record::{self, Plan};
 use crate::wire::QoS;
-use std::net::SocketAddr;
 
 /// Everything a run needs: the plan, and what must not be in a record.
 pub struct Spec {
@@ -27,13 +28,15 @@ pub struct Spec {
     /// The plan's topic template.
     pub topic: Template,
     /// Where the plan's hosts are.
-    pub targets: Vec<SocketAddr>,
+    pub targets: Vec<Endpoint>,
     /// CPUs for the workers.
     pub cpus: Vec<usize>,
     /// The broker's CPUs, when it is the reflector inside this process.
     pub broker_cpus: Vec<usize>,
-    pub username: Option<String>,
-    pub password: Option<Vec<u8>>,
+    /// How the clients connect. What the plan says too is the same there.
+    pub connection: Connection,
+    /// Whether messages are to be retained.
+    pub retain: bool,
     /// The command line as typed.
     pub command: Vec<String>,
     /// What the reader of the record has to know.
@@ -52,7 +55,7 @@ pub enum RunError {
         "{clients} clients to {target} need {clients} local ports, but {sources} has {ports}; give the \
          broker's other addresses with --host, or fewer --clients"
     )]
-    Ports { clients: u32, target: SocketAddr, sources: &'static str, ports: u32 },
+    Ports { clients: u32, target: Endpoint, sources: &'static str, ports: u32 },
     #[error(
         "{flows} flows (pairs of a publisher and a subscriber it reaches) are more than the {limit} that \
          can be checked: give the topics a field (--topic 'bench/%p') so that not everybody hears everybody"
@@ -65,6 +68,29 @@ pub enum RunError {
 }
 
 impl Spec {
+    /// The run that `plan` describes, on one worker.
+    pub fn new(plan: Plan, targets: Vec<Endpoint>) -> Spec {
+        Spec {
+            topic: plan.topic_template.parse().expect("a plan's template was read before"),
+            connection: Connection {
+                keep_alive_s: (plan.keepalive_ns.div_ceil(crate::clock::SECOND)).min(u16::MAX.into()) as u16,
+                clean_session: plan.clean_session,
+                timeout: plan.connect_timeout_ns,
+                rate_per_s: plan.connect_rate_per_s,
+                reconnect_attempts: if plan.reconnect { 0 } else { 1 },
+                ..Connection::default()
+            },
+            plan,
+            targets,
+            cpus: crate::cpu::allowed().into_iter().take(1).collect(),
+            broker_cpus: Vec::new(),
+            retain: false,
+            command: Vec::new(),
+            warnings: Vec::new(),
+            tolerance_is_per_ring: false,
+        }
+    }
+
     /// What every stamp carries; the plan's `run_id` is its text.
     pub fn run_id(&self) -> u32 {
         run_id(self.plan.seed)
@@ -76,11 +102,6 @@ impl Spec {
 
     pub fn sub_qos(&self) -> QoS {
         qos(self.plan.sub_qos)
-    }
-
-    /// Seconds, as CONNECT says it.
-    fn keep_alive_s(&self) -> u16 {
-        (self.plan.keepalive_ns.div_ceil(crate::clock::SECOND)).min(u16::MAX.into()) as u16
     }
 
     /// The measure phase in nanoseconds since the start of the schedule, half-open.

@@ -211,16 +211,5 @@ fn spec(broker: SocketAddr, qos: u8, schedule: Schedule) -> Spec {
         run_id: format!("{:08x}", run::run_id(seed)),
     };
     let cpus = malaria_bench::cpu::allowed();
-    Spec {
-        topic: plan.topic_template.parse().expect("a template"),
-        plan,
-        targets: vec![broker],
-        cpus: vec![cpus[0]],
-        broker_cpus: Vec::new(),
-        username: None,
-        password: None,
-        command: Vec::new(),
-        warnings: Vec::new(),
-        tolerance_is_per_ring: false,
-    }
+    Spec { cpus: vec![cpus[0]], ..Spec::new(plan, vec![broker.into()]) }
 }

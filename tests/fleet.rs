@@ -34,7 +34,7 @@ fn reflector() -> Reflector {
 }
 
 fn spec(reflector: &Reflector) -> Spec {
-    Spec { cpus: vec![0, 0], seed: 7, ..Spec::new(vec![reflector.addr()]) }
+    Spec { cpus: vec![0, 0], seed: 7, ..Spec::new(vec![reflector.addr().into()]) }
 }
 
 /// `clients` publishers of `count` messages each, as fast as the window of 20 lets them.
@@ -321,7 +321,7 @@ fn a_dead_broker_is_told_at_once() {
         let reflector = reflector();
         reflector.addr()
     };
-    let spec = Spec { targets: vec![nobody], ..spec(&self::reflector()) };
+    let spec = Spec { targets: vec![nobody.into()], ..spec(&self::reflector()) };
     let connection = Connection { attempts: 4, ..Connection::default() };
     let record = run(Spec { connection, publishing: Some(publishing(3, 10)), ..spec });
     assert_eq!(record.exit_code, 4);
@@ -359,7 +359,7 @@ fn clients_spread_over_several_brokers() {
     let listener =
         |index: u32| Listening { client_id: format!("listener-{index}"), ..listening(messages(25, 2)) };
     let record = run(Spec {
-        targets: brokers.iter().map(Reflector::addr).collect(),
+        targets: brokers.iter().map(|broker| broker.addr().into()).collect(),
         publishing: Some(publishing(4, 25)),
         listening: (0..2).map(listener).collect(),
         ..spec(&brokers[0])
@@ -392,8 +392,8 @@ fn broker_that(then: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
 fn a_broker_that_closes_every_connection_is_given_up() {
     let address = broker_that(drop);
     for spec in [
-        Spec { publishing: Some(publishing(2, 1000)), ..Spec::new(vec![address]) },
-        Spec { listening: vec![listening(messages(1, 1))], ..Spec::new(vec![address]) },
+        Spec { publishing: Some(publishing(2, 1000)), ..Spec::new(vec![address.into()]) },
+        Spec { listening: vec![listening(messages(1, 1))], ..Spec::new(vec![address.into()]) },
     ] {
         let connection = Connection { reconnect_attempts: 3, ..Connection::default() };
         let record = run(Spec { connection, ..spec });
@@ -414,7 +414,7 @@ fn messages_that_a_lost_connection_took_along_are_not_counted_as_sent() {
     let mut flood = Publishing { qos: QoS::AtMostOnce, ..publishing(1, 1000) };
     flood.content = Content::Prepared(Payloads::prepare(plan, 1).unwrap());
     let connection = Connection { reconnect_attempts: 1, ..Connection::default() };
-    let record = run(Spec { publishing: Some(flood), connection, ..Spec::new(vec![address]) });
+    let record = run(Spec { publishing: Some(flood), connection, ..Spec::new(vec![address.into()]) });
     assert_eq!(record.exit_code, 4, "{record:#?}");
     assert!(record.publishers[0].acked < 1000, "{record:#?}");
 }

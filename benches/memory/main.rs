@@ -144,16 +144,5 @@ fn spec(clients: u32, broker: SocketAddr, cpu: usize) -> Spec {
         seed,
         run_id: format!("{:08x}", run::run_id(seed)),
     };
-    Spec {
-        topic: plan.topic_template.parse().expect("a template"),
-        plan,
-        targets: vec![broker],
-        cpus: vec![cpu],
-        broker_cpus: Vec::new(),
-        username: None,
-        password: None,
-        command: Vec::new(),
-        warnings: Vec::new(),
-        tolerance_is_per_ring: false,
-    }
+    Spec { cpus: vec![cpu], ..Spec::new(plan, vec![broker.into()]) }
 }

@@ -5,6 +5,7 @@ use super::output::{Output, print, print_text};
 use super::plan::{self, Broker, Cores};
 use super::progress::Line;
 use super::{connection, embedded};
+use crate::crew::Credentials;
 use crate::record::{Ended, Exit, Record};
 use crate::run::{self, Spec};
 use crate::{cpu, engine, gate, report, seed};
@@ -30,29 +31,28 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
             let cores = cores(Broker::Embedded);
             let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             let reflector = embedded::start(loopback, &cores.reflector, Some(args.clients))?;
-            let targets = vec![reflector.addr()];
+            let targets = vec![reflector.addr().into()];
             (cores, Some(reflector), targets)
         }
         false => {
             let targets = connection::resolve(&args.host, args.port, args.connect_timeout.nanos())?;
-            let here = targets.iter().any(|target| engine::is_local(target.ip()));
+            let here = targets.iter().any(engine::is_local);
             (cores(if here { Broker::Here } else { Broker::Away }), None, targets)
         }
     };
     let plan = plan(&cores)?;
     let Cores { generator, reflector: broker_cpus, warnings } = cores;
-    let spec = Spec {
-        plan,
-        topic: args.topic.clone(),
-        targets,
+    let mut spec = Spec {
         cpus: generator,
         broker_cpus,
-        username: args.username.clone(),
-        password,
         command: std::env::args().collect(),
         warnings,
         tolerance_is_per_ring: args.tolerance.is_none(),
+        ..Spec::new(plan, targets)
     };
+    if let Some(username) = &args.username {
+        spec.connection.credentials = Credentials::Same { username: username.clone(), password };
+    }
     let mut line = Line::new(args.progress, args.quiet);
     let mut record = run::run(spec, &interrupt, &mut |progress| line.show(progress))?;
     line.clear();

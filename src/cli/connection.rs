@@ -3,11 +3,10 @@
 use super::args::ConnectionArgs;
 use super::{Usage, keys, plan};
 use crate::clock::{Nanos, SECOND};
-use crate::engine;
+use crate::engine::{self, Endpoint};
 use crate::fleet::{Connection, Credentials};
 use crate::run::{self, Target, TargetError};
 use crate::units::Rate;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,6 +25,7 @@ pub fn connection(args: &ConnectionArgs, rate: Option<Rate>, clients: usize) -> 
         attempts: args.connect_attempts,
         reconnect_attempts: args.reconnect_attempts,
         credentials: credentials(args, clients)?,
+        ..Connection::default()
     })
 }
 
@@ -109,7 +109,7 @@ pub fn password(file: Option<&Path>, has_username: bool) -> Result<Option<Vec<u8
 }
 
 /// The addresses of `hosts`.
-pub fn resolve(hosts: &[Target], port: u16, patience: Nanos) -> Result<Vec<SocketAddr>, TargetError> {
+pub fn resolve(hosts: &[Target], port: u16, patience: Nanos) -> Result<Vec<Endpoint>, TargetError> {
     let patience = Duration::from_nanos(patience);
     hosts.iter().map(|host| run::resolve(host, port, patience)).collect()
 }
@@ -119,10 +119,10 @@ pub fn resolve(hosts: &[Target], port: u16, patience: Nanos) -> Result<Vec<Socke
 pub fn cpus(
     args: &ConnectionArgs,
     busy: usize,
-    targets: &[SocketAddr],
+    targets: &[Endpoint],
     allowed: &[usize],
 ) -> (Vec<usize>, Vec<String>) {
-    let here = targets.iter().any(|target| engine::is_local(target.ip()));
+    let here = targets.iter().any(engine::is_local);
     let broker = if here { plan::Broker::Here } else { plan::Broker::Away };
     let mut cores = plan::cores(args.cores.map(Into::into), allowed, broker);
     if args.cores.is_none() {
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn few_clients_take_few_cpus() {
-        let away = ["192.0.2.1:1883".parse().unwrap()];
+        let away = [Endpoint::Tcp("192.0.2.1:1883".parse().unwrap())];
         let cpus = |line: &str, busy| cpus(&args(line).unwrap(), busy, &away, &[0, 1, 2, 3]).0.len();
         assert_eq!((cpus("", 1), cpus("", 0), cpus("", 9), cpus("--cores 3", 1)), (1, 1, 4, 3));
     }

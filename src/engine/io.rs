@@ -3,13 +3,13 @@
 use super::buffers::{BufferId, GROUP, Pool};
 use super::ring::{Op, Ring, Tag};
 use super::slots::{Slot, Slots, State};
-use super::socket::{self, PortRange, RawAddress};
-use super::{CloseCause, Conn, Error, Stats};
+use super::socket::{self, RawAddress};
+use super::{CloseCause, Closed, Conn, Endpoint, Error, Route, Stats, Usage};
 use crate::clock::Nanos;
 use io_uring::{opcode, squeue, types};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes of one send at most: the kernel cuts off what is beyond 2 GiB, and calls that success.
 const LARGEST_SEND: usize = 1 << 30;
@@ -24,9 +24,9 @@ pub struct Io {
     /// Slots with something to submit at the end of the pass.
     dirty: Vec<Conn>,
     /// Slots whose teardown is complete; the app is told at the end of the batch.
-    pub(super) gone: Vec<(Conn, CloseCause)>,
+    pub(super) gone: Vec<(Conn, Closed)>,
     /// Destinations as the kernel reads them; boxed because submissions point to them.
-    remotes: Vec<(SocketAddr, Box<RawAddress>)>,
+    remotes: Vec<(Endpoint, Box<RawAddress>)>,
     /// Connections with a send that is queued or submitted, and not settled.
     pub(super) handed: Vec<Conn>,
     /// A send that is queued calls for more work as soon as it has gone.
@@ -63,6 +63,21 @@ impl Io {
         self.now
     }
 
+    /// The time now, read anew.
+    pub fn clock(&self) -> Nanos {
+        crate::clock::now()
+    }
+
+    /// The wall clock, in nanoseconds since 1970, read anew.
+    pub fn unix_ns(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
+    }
+
+    /// What the worker's thread has used of the machine so far.
+    pub fn usage(&self) -> Usage {
+        super::thread_usage()
+    }
+
     /// Says when the deadline that this pass answers will probably be followed by another one. Its timeout can
     /// then be armed while the other still is, which costs nothing; should it not be needed, one pass is
     /// made in vain.
@@ -80,24 +95,17 @@ impl Io {
         self.open
     }
 
-    /// Starts connecting the free slot `conn` to `remote`, from the address `local` and from `ports`
-    /// when given. Ends in [`App::connected`](super::App::connected) or
-    /// [`App::closed`](super::App::closed).
+    /// Starts connecting the free slot `conn` by `route`. Ends in
+    /// [`App::connected`](super::App::connected) or [`App::closed`](super::App::closed).
     ///
     /// # Errors
     /// What `socket`, `setsockopt` or `bind` answered; then neither will be called.
-    pub fn connect(
-        &mut self,
-        conn: Conn,
-        remote: SocketAddr,
-        local: Option<IpAddr>,
-        ports: Option<PortRange>,
-    ) -> io::Result<()> {
-        let socket = socket::outgoing(remote, local, ports)?;
+    pub fn connect(&mut self, conn: Conn, route: &Route) -> io::Result<()> {
+        let socket = socket::outgoing(route)?;
         // From here the file lives in the ring's table alone.
         self.ring.submitter().register_files_update(conn.0, &[socket.as_raw_fd()])?;
         drop(socket);
-        let (address, len) = self.raw_remote(remote);
+        let (address, len) = self.raw_remote(&route.remote);
         let slot = self.slots.open(conn, State::Connecting);
         slot.connecting = true;
         slot.outstanding = 1;
@@ -109,10 +117,10 @@ impl Io {
         Ok(())
     }
 
-    fn raw_remote(&mut self, remote: SocketAddr) -> (*const libc::sockaddr, libc::socklen_t) {
-        let known = self.remotes.iter().position(|(address, _)| *address == remote);
+    fn raw_remote(&mut self, remote: &Endpoint) -> (*const libc::sockaddr, libc::socklen_t) {
+        let known = self.remotes.iter().position(|(known, _)| known == remote);
         let index = known.unwrap_or_else(|| {
-            self.remotes.push((remote, Box::new(RawAddress::new(remote))));
+            self.remotes.push((remote.clone(), Box::new(RawAddress::new(remote))));
             self.remotes.len() - 1
         });
         let raw = &self.remotes[index].1;
@@ -245,16 +253,19 @@ impl Io {
             if !slot.file_closed {
                 return self.close_file(conn);
             }
+            let slot = *slot;
+            let len = |id: BufferId| if id.is_some() { self.pool.get(id).len() } else { 0 };
+            let unsent = len(slot.sending) - slot.sent as usize + len(slot.out);
             for id in [slot.sending, slot.out, slot.carry] {
                 if id.is_some() {
                     self.pool.put(id);
                 }
             }
-            slot.state = State::Free;
-            (slot.sending, slot.out, slot.carry) = (BufferId::NONE, BufferId::NONE, BufferId::NONE);
-            let cause = slot.cause;
+            let freed = self.slots.get_mut(conn);
+            freed.state = State::Free;
+            (freed.sending, freed.out, freed.carry) = (BufferId::NONE, BufferId::NONE, BufferId::NONE);
             self.open -= 1;
-            self.gone.push((conn, cause));
+            self.gone.push((conn, Closed { cause: slot.cause, unsent }));
         }
     }
 

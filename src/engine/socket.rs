@@ -1,8 +1,10 @@
 //! TCP sockets as the engine wants them.
 
+use super::{Endpoint, Route};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 
 /// The range `connect` takes local ports from, both ends included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,20 +40,30 @@ pub struct RawAddress {
 }
 
 impl RawAddress {
-    pub fn new(address: SocketAddr) -> RawAddress {
-        // SAFETY: sockaddr_storage is plain data, large and aligned enough for both families, and all
+    pub fn new(endpoint: &Endpoint) -> RawAddress {
+        // SAFETY: sockaddr_storage is plain data, large and aligned enough for all families, and all
         // zeroes is valid for each.
         unsafe {
             let mut storage: libc::sockaddr_storage = std::mem::zeroed();
-            let len = match address {
-                SocketAddr::V4(v4) => {
+            let len = match endpoint {
+                Endpoint::Unix(path) => {
+                    let raw = &mut *(&raw mut storage).cast::<libc::sockaddr_un>();
+                    raw.sun_family = libc::AF_UNIX as libc::sa_family_t;
+                    let bytes = path.as_os_str().as_bytes();
+                    // What does not fit was turned away by `outgoing`, which is asked first.
+                    for (to, from) in raw.sun_path.iter_mut().zip(bytes) {
+                        *to = *from as libc::c_char;
+                    }
+                    std::mem::size_of::<libc::sockaddr_un>()
+                }
+                Endpoint::Tcp(SocketAddr::V4(v4)) => {
                     let raw = &mut *(&raw mut storage).cast::<libc::sockaddr_in>();
                     raw.sin_family = libc::AF_INET as libc::sa_family_t;
                     raw.sin_port = v4.port().to_be();
                     raw.sin_addr.s_addr = u32::from_ne_bytes(v4.ip().octets());
                     std::mem::size_of::<libc::sockaddr_in>()
                 }
-                SocketAddr::V6(v6) => {
+                Endpoint::Tcp(SocketAddr::V6(v6)) => {
                     let raw = &mut *(&raw mut storage).cast::<libc::sockaddr_in6>();
                     raw.sin6_family = libc::AF_INET6 as libc::sa_family_t;
                     raw.sin6_port = v6.port().to_be();
@@ -72,10 +84,18 @@ impl RawAddress {
 /// Since Linux 6.3; absent from the libc crate.
 const IP_LOCAL_PORT_RANGE: libc::c_int = 51;
 
-/// An unconnected socket for connecting to `remote`, bound to `local` when given (the port is chosen
+/// An unconnected socket for connecting by `route`, bound to its source when it has one (the port is chosen
 /// at `connect`, so one source address serves a full port range *per destination*).
-pub fn outgoing(remote: SocketAddr, local: Option<IpAddr>, ports: Option<PortRange>) -> io::Result<OwnedFd> {
-    let socket = stream(remote)?;
+pub fn outgoing(route: &Route) -> io::Result<OwnedFd> {
+    let &Route { ref remote, source: local, ports } = route;
+    let remote = match remote {
+        Endpoint::Tcp(address) => *address,
+        Endpoint::Unix(path) if path.as_os_str().len() > LONGEST_PATH => {
+            return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
+        }
+        Endpoint::Unix(_) => return stream(libc::AF_UNIX),
+    };
+    let socket = stream(family(remote))?;
     set(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
     if let Some(PortRange { low, high }) = ports {
         let range = i32::from_ne_bytes((u32::from(high) << 16 | u32::from(low)).to_ne_bytes());
@@ -91,7 +111,7 @@ pub fn outgoing(remote: SocketAddr, local: Option<IpAddr>, ports: Option<PortRan
 /// A listening socket that several workers may share by having one each (`SO_REUSEPORT`): the kernel
 /// spreads connections over them. Accepted sockets inherit `TCP_NODELAY`.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = stream(address)?;
+    let socket = stream(family(address))?;
     set(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
     set(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
     set(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
@@ -106,8 +126,14 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(TcpListener::from(socket))
 }
 
-fn stream(peer: SocketAddr) -> io::Result<OwnedFd> {
-    let family = if peer.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+/// Bytes of the path of a Unix socket: 108 with the zero behind it.
+const LONGEST_PATH: usize = 107;
+
+fn family(address: SocketAddr) -> libc::c_int {
+    if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 }
+}
+
+fn stream(family: libc::c_int) -> io::Result<OwnedFd> {
     let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: no pointers; a new descriptor or -1 comes back, and nobody else owns it.
     unsafe {
@@ -118,7 +144,7 @@ fn stream(peer: SocketAddr) -> io::Result<OwnedFd> {
 }
 
 fn bind(socket: RawFd, address: SocketAddr) -> io::Result<()> {
-    let raw = RawAddress::new(address);
+    let raw = RawAddress::new(&address.into());
     // SAFETY: pointer and length describe `raw`, which outlives the call.
     check(unsafe { libc::bind(socket, raw.as_ptr(), raw.len) })
 }
@@ -133,16 +159,19 @@ fn check(result: libc::c_int) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Whether `address` is one of this machine's: only those can be bound.
-pub fn is_local(address: IpAddr) -> bool {
-    UdpSocket::bind((address, 0)).is_ok()
+/// Whether `endpoint` is on this machine: only its own addresses can be bound.
+pub fn is_local(endpoint: &Endpoint) -> bool {
+    match endpoint {
+        Endpoint::Tcp(address) => UdpSocket::bind((address.ip(), 0)).is_ok(),
+        Endpoint::Unix(_) => true,
+    }
 }
 
 /// Source addresses for `remote` when one does not have enough ports: on loopback all of 127/8 is this
 /// machine's, elsewhere the kernel's choice of source is the only one.
-pub fn loopback_source(remote: SocketAddr, index: u32) -> Option<IpAddr> {
-    match remote.ip() {
-        IpAddr::V4(v4) if v4.is_loopback() => {
+pub fn loopback_source(remote: &Endpoint, index: u32) -> Option<IpAddr> {
+    match remote {
+        Endpoint::Tcp(SocketAddr::V4(v4)) if v4.ip().is_loopback() => {
             // 127.0.0.1, 127.0.0.2, ... without .0 and .255, which some people filter.
             let (high, low) = (index / 254, index % 254 + 1);
             Some(IpAddr::V4(Ipv4Addr::from(0x7f00_0000 | high << 8 | low)))

@@ -60,14 +60,14 @@ impl App for Echo {
         assert!(!io.blocked(conn));
         let _ = self.seen.send(Seen::Writable(conn));
     }
-    fn closed(&mut self, _: &mut Io, conn: Conn, cause: CloseCause) {
-        let _ = self.seen.send(Seen::Closed(conn, cause));
+    fn closed(&mut self, _: &mut Io, conn: Conn, closed: Closed) {
+        let _ = self.seen.send(Seen::Closed(conn, closed.cause));
     }
     fn woken(&mut self, io: &mut Io) {
         let _ = self.seen.send(Seen::Woken);
         while let Ok(order) = self.orders.try_recv() {
             match order {
-                Order::Connect(conn, remote) => io.connect(conn, remote, None, None).unwrap(),
+                Order::Connect(conn, remote) => io.connect(conn, &Endpoint::Tcp(remote).into()).unwrap(),
                 Order::Write(conn, bytes) => io.out(conn).extend_from_slice(&bytes),
                 Order::Hold(conn) => io.hold(conn),
                 Order::Resume(conn) => io.resume(conn),
@@ -385,7 +385,7 @@ impl App for Planner {
         bytes.len()
     }
     fn writable(&mut self, _: &mut Io, _: Conn) {}
-    fn closed(&mut self, _: &mut Io, _: Conn, _: CloseCause) {}
+    fn closed(&mut self, _: &mut Io, _: Conn, _: Closed) {}
     fn woken(&mut self, _: &mut Io) {
         let _ = self.heard.send(());
     }
@@ -464,18 +464,18 @@ fn a_table_beyond_the_limit_says_so() {
 
 #[test]
 fn local_addresses_are_told_from_others() {
-    assert!(is_local("127.0.0.1".parse().unwrap()) && is_local("127.1.2.3".parse().unwrap()));
-    assert!(!is_local("192.0.2.1".parse().unwrap()) && !is_local("2001:db8::1".parse().unwrap()));
+    assert!(is_local(&endpoint("127.0.0.1")) && is_local(&endpoint("127.1.2.3")));
+    assert!(!is_local(&endpoint("192.0.2.1")) && !is_local(&endpoint("2001:db8::1")));
 }
 
 #[test]
 fn loopback_sources_are_distinct_and_local() {
-    let remote = "127.0.0.1:1883".parse().unwrap();
-    let sources: Vec<_> = (0..1000).map(|i| loopback_source(remote, i).unwrap()).collect();
+    let remote = endpoint("127.0.0.1");
+    let sources: Vec<_> = (0..1000).map(|i| loopback_source(&remote, i).unwrap()).collect();
     let distinct: std::collections::HashSet<_> = sources.iter().collect();
     assert_eq!(distinct.len(), 1000);
     assert!(sources.iter().all(|source| source.is_loopback()));
-    assert_eq!(loopback_source("192.0.2.1:1883".parse().unwrap(), 1), None);
+    assert_eq!(loopback_source(&endpoint("192.0.2.1"), 1), None);
 }
 
 #[test]
@@ -514,4 +514,8 @@ fn a_held_connection_receives_only_after_resume() {
     running.order(Order::Close(Conn(0)));
     assert_eq!(running.next(), Seen::Closed(Conn(0), CloseCause::Local));
     running.stop();
+}
+
+fn endpoint(ip: &str) -> Endpoint {
+    Endpoint::Tcp(SocketAddr::new(ip.parse().unwrap(), 1883))
 }

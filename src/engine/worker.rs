@@ -295,6 +295,7 @@ impl Worker {
         let slot = self.io.slots.get_mut(conn);
         slot.send_failed = false;
         if slot.state == State::Closing {
+            slot.sent += result.max(0) as u32;
             return;
         }
         if result < 0 && result != -libc::EAGAIN {
@@ -313,6 +314,8 @@ impl Worker {
     fn sent<A: App>(&mut self, app: &mut A, conn: Conn) {
         let slot = self.io.slots.get_mut(conn);
         if slot.state == State::Closing {
+            // Of what the kernel has taken, nothing is unsent.
+            slot.sent = self.io.pool.get(slot.sending).len() as u32;
             return;
         }
         let sending = std::mem::replace(&mut slot.sending, BufferId::NONE);
@@ -348,8 +351,8 @@ impl Worker {
     }
 
     fn announce_gone<A: App>(&mut self, app: &mut A) {
-        while let Some((conn, cause)) = self.io.gone.pop() {
-            app.closed(&mut self.io, conn, cause);
+        while let Some((conn, closed)) = self.io.gone.pop() {
+            app.closed(&mut self.io, conn, closed);
             if std::mem::take(&mut self.accept_paused) {
                 self.accept();
             }

@@ -17,7 +17,7 @@ use super::publisher::{Publisher, Token};
 use super::shared::{Ending, Levels, Role, Shared, Tally};
 use crate::client::{Client, Event, Limits, State};
 use crate::clock::{MILLISECOND, Nanos, SECOND};
-use crate::engine::{self, App, CloseCause, Conn, Io};
+use crate::engine::{self, App, Closed, Conn, Io};
 use crate::load::Bursts;
 use crate::record::Ended;
 use crate::seed::Stream;
@@ -348,8 +348,8 @@ impl App for Crew {
         }
     }
 
-    fn closed(&mut self, io: &mut Io, conn: Conn, cause: CloseCause) {
-        self.transport_down(io, conn, cause);
+    fn closed(&mut self, io: &mut Io, conn: Conn, closed: Closed) {
+        self.transport_down(io, conn, closed.cause);
     }
 
     fn woken(&mut self, io: &mut Io) {

@@ -11,8 +11,9 @@ use super::hub::Hub;
 use super::mail::{Batch, Control, Letter, Outbox};
 use super::outgoing::Bounds;
 use super::session::Sessions;
-use super::transport::{Conn, Transport};
 use crate::clock::{MILLISECOND, Nanos, SECOND};
+use crate::crew::Link;
+use crate::engine::Conn;
 use crate::wire::{self, ConnAck, DecodeError, Packet};
 use takeover::Forwards;
 
@@ -178,27 +179,27 @@ impl Broker {
         &mut self.connections[conn.0 as usize]
     }
 
-    pub(super) fn handle_accepted(&mut self, transport: &impl Transport, conn: Conn) {
+    pub(super) fn handle_accepted(&mut self, link: &impl Link, conn: Conn) {
         let at = conn.0 as usize;
         if at >= self.connections.len() {
             self.connections.resize(at + 1, Connection::VACANT);
         }
         let connection = &mut self.connections[at];
         assert!(connection.phase == Phase::Vacant, "a connection is reused only after it has gone");
-        *connection = Connection { phase: Phase::New, since: transport.now(), ..Connection::VACANT };
+        *connection = Connection { phase: Phase::New, since: link.now(), ..Connection::VACANT };
         self.set_deadline(conn);
     }
 
     /// Takes bytes from a client and answers how many of them were whole packets.
-    pub(super) fn handle_data<T: Transport>(&mut self, transport: &mut T, conn: Conn, bytes: &[u8]) -> usize {
-        let used = self.handle_packets(transport, conn, bytes);
-        if transport.unsent(conn) > self.limits.unsent_fatal {
-            self.end(transport, conn, Ending::TooSlow);
+    pub(super) fn handle_data<L: Link>(&mut self, link: &mut L, conn: Conn, bytes: &[u8]) -> usize {
+        let used = self.handle_packets(link, conn, bytes);
+        if link.unsent(conn) > self.limits.unsent_fatal {
+            self.end(link, conn, Ending::TooSlow);
         }
         used
     }
 
-    fn handle_packets<T: Transport>(&mut self, transport: &mut T, conn: Conn, bytes: &[u8]) -> usize {
+    fn handle_packets<L: Link>(&mut self, link: &mut L, conn: Conn, bytes: &[u8]) -> usize {
         let mut used = 0;
         while used < bytes.len() {
             let max = match self.connection(conn).phase {
@@ -212,18 +213,18 @@ impl Broker {
                 Ok(Some((packet, length))) => {
                     let whole = &bytes[used..used + length];
                     used += length;
-                    if let ControlFlow::Break(ending) = self.handle_packet(transport, conn, packet, whole) {
-                        self.end(transport, conn, ending);
+                    if let ControlFlow::Break(ending) = self.handle_packet(link, conn, packet, whole) {
+                        self.end(link, conn, ending);
                     }
                 }
                 Err(error) => {
-                    self.handle_malformed(transport, conn, *error);
+                    self.handle_malformed(link, conn, *error);
                     return bytes.len();
                 }
             }
         }
         if used > 0 {
-            let now = transport.now();
+            let now = link.now();
             let connection = self.connection(conn);
             if connection.phase == Phase::Open {
                 connection.since = now;
@@ -232,18 +233,18 @@ impl Broker {
         used
     }
 
-    fn handle_malformed<T: Transport>(&mut self, transport: &mut T, conn: Conn, error: DecodeError) {
+    fn handle_malformed<L: Link>(&mut self, link: &mut L, conn: Conn, error: DecodeError) {
         if self.connection(conn).phase == Phase::New
             && let Some(code) = error.connect_code()
         {
-            wire::encode_connack(ConnAck { session_present: false, code }, transport.out(conn));
+            wire::encode_connack(ConnAck { session_present: false, code }, link.out(conn));
         }
-        self.end(transport, conn, Ending::Violation);
+        self.end(link, conn, Ending::Violation);
     }
 
-    fn handle_packet<T: Transport>(
+    fn handle_packet<L: Link>(
         &mut self,
-        transport: &mut T,
+        link: &mut L,
         conn: Conn,
         packet: &Packet<'_>,
         whole: &[u8],
@@ -252,7 +253,7 @@ impl Broker {
         if phase == Phase::New {
             // The first packet is CONNECT [MQTT-3.1.0-1].
             let Packet::Connect(connect) = packet else { return ControlFlow::Break(Ending::Violation) };
-            self.handle_connect(transport, conn, connect);
+            self.handle_connect(link, conn, connect);
             return ControlFlow::Continue(());
         }
         let session = self.sessions.get_mut(key).expect("an open connection has a session");
@@ -266,14 +267,14 @@ impl Broker {
             return ControlFlow::Continue(());
         }
         match packet {
-            Packet::Publish(publish) => self.handle_publish(transport, conn, key, publish),
-            Packet::PubAck(id) => self.handle_puback(transport, key, *id),
-            Packet::PubRec(id) => self.handle_pubrec(transport, conn, key, *id),
-            Packet::PubRel(id) => self.handle_pubrel(transport, conn, key, *id),
-            Packet::PubComp(id) => self.handle_pubcomp(transport, key, *id),
-            Packet::Subscribe(subscribe) => self.handle_subscribe(transport, conn, key, subscribe),
-            Packet::Unsubscribe(unsubscribe) => self.handle_unsubscribe(transport, conn, key, unsubscribe),
-            Packet::PingReq => wire::encode_pingresp(transport.out(conn)),
+            Packet::Publish(publish) => self.handle_publish(link, conn, key, publish),
+            Packet::PubAck(id) => self.handle_puback(link, key, *id),
+            Packet::PubRec(id) => self.handle_pubrec(link, conn, key, *id),
+            Packet::PubRel(id) => self.handle_pubrel(link, conn, key, *id),
+            Packet::PubComp(id) => self.handle_pubcomp(link, key, *id),
+            Packet::Subscribe(subscribe) => self.handle_subscribe(link, conn, key, subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.handle_unsubscribe(link, conn, key, unsubscribe),
+            Packet::PingReq => wire::encode_pingresp(link.out(conn)),
             Packet::Disconnect => return ControlFlow::Break(Ending::Disconnect),
             // A second CONNECT [MQTT-3.1.0-2], or what only a server sends.
             Packet::Connect(_)
@@ -286,34 +287,34 @@ impl Broker {
     }
 
     /// The kernel has taken everything that was due to this connection.
-    pub(super) fn handle_writable<T: Transport>(&mut self, transport: &mut T, conn: Conn) {
+    pub(super) fn handle_writable<L: Link>(&mut self, link: &mut L, conn: Conn) {
         let Connection { phase, session: key, .. } = *self.connection(conn);
         if phase == Phase::Open {
-            self.send_queued(transport, key);
+            self.send_queued(link, key);
         }
     }
 
     /// The transport of this connection is gone, whoever closed it.
-    pub(super) fn handle_gone<T: Transport>(&mut self, transport: &mut T, conn: Conn) {
-        self.end(transport, conn, Ending::Gone);
+    pub(super) fn handle_gone<L: Link>(&mut self, link: &mut L, conn: Conn) {
+        self.end(link, conn, Ending::Gone);
         self.connection(conn).phase = Phase::Vacant;
     }
 
     /// End of a pass: mail from the other workers, deadlines, mail to the other workers. Answers when to
     /// be called next at the latest.
-    pub(super) fn handle_pass<T: Transport>(&mut self, transport: &mut T) -> Option<Nanos> {
-        self.read_mail(transport);
-        self.send_stalled(transport);
-        self.check_deadlines(transport);
-        self.forwards.forget(transport.now());
+    pub(super) fn handle_pass<L: Link>(&mut self, link: &mut L) -> Option<Nanos> {
+        self.read_mail(link);
+        self.send_stalled(link);
+        self.check_deadlines(link);
+        self.forwards.forget(link.now());
         let delivered = self.outbox.flush(&self.hub.inboxes);
-        let retry = (!delivered || !self.stalled.is_empty()).then(|| transport.now() + RETRY);
+        let retry = (!delivered || !self.stalled.is_empty()).then(|| link.now() + RETRY);
         // Mail that came while mail was read: its sender woke nobody.
-        let more = (!self.mail.is_empty()).then(|| transport.now());
+        let more = (!self.mail.is_empty()).then(|| link.now());
         [self.deadlines.next(), retry, more].into_iter().flatten().min()
     }
 
-    fn read_mail<T: Transport>(&mut self, transport: &mut T) {
+    fn read_mail<L: Link>(&mut self, link: &mut L) {
         let mut mail = std::mem::take(&mut self.mail);
         if mail.is_empty() {
             self.hub.inboxes[usize::from(self.worker)].exchange(&mut mail);
@@ -323,11 +324,11 @@ impl Broker {
                 batch.open(|letter| match letter {
                     Letter::Publish(message, targets) => {
                         for (key, granted) in targets {
-                            self.deliver_here(transport, *key, *granted, &message);
+                            self.deliver_here(link, *key, *granted, &message);
                         }
                     }
-                    Letter::Control(Control::Surrender { key, heir }) => self.surrender(transport, key, heir),
-                    Letter::Control(Control::Inherit { key, estate }) => self.inherit(transport, key, estate),
+                    Letter::Control(Control::Surrender { key, heir }) => self.surrender(link, key, heir),
+                    Letter::Control(Control::Inherit { key, estate }) => self.inherit(link, key, estate),
                 });
             }
             self.hub.inboxes[usize::from(self.worker)].exchange(&mut mail);
@@ -343,23 +344,23 @@ impl Broker {
         };
     }
 
-    fn check_deadlines<T: Transport>(&mut self, transport: &mut T) {
-        let now = transport.now();
+    fn check_deadlines<L: Link>(&mut self, link: &mut L) {
+        let now = link.now();
         let mut due = std::mem::take(&mut self.due);
         while let Some(step) = self.deadlines.poll(now, &mut due) {
             for conn in due.drain(..) {
                 let connection = *self.connection(conn);
                 if connection.due == step {
-                    self.check_deadline(transport, conn, connection);
+                    self.check_deadline(link, conn, connection);
                 }
             }
         }
         self.due = due;
     }
 
-    fn check_deadline<T: Transport>(&mut self, transport: &mut T, conn: Conn, connection: Connection) {
+    fn check_deadline<L: Link>(&mut self, link: &mut L, conn: Conn, connection: Connection) {
         let Some(deadline) = connection.deadline(&self.limits) else { return };
-        if transport.now() < deadline {
+        if link.now() < deadline {
             if connection.phase == Phase::Open
                 && let Some(session) = self.sessions.get_mut(connection.session)
             {
@@ -367,15 +368,15 @@ impl Broker {
             }
             self.set_deadline(conn);
         } else if connection.phase == Phase::Closing {
-            transport.abort(conn);
+            link.abort(conn);
         } else {
-            self.end(transport, conn, Ending::Timeout);
+            self.end(link, conn, Ending::Timeout);
         }
     }
 
     /// Ends a connection: its session is detached or, if clean, gone; its will is published unless the
     /// client took leave.
-    fn end<T: Transport>(&mut self, transport: &mut T, conn: Conn, ending: Ending) {
+    fn end<L: Link>(&mut self, link: &mut L, conn: Conn, ending: Ending) {
         let Connection { phase, session, .. } = *self.connection(conn);
         if !matches!(phase, Phase::New | Phase::Open) {
             return;
@@ -389,22 +390,22 @@ impl Broker {
         }
         let connection = self.connection(conn);
         connection.phase = Phase::Closing;
-        connection.since = transport.now();
+        connection.since = link.now();
         match ending {
             Ending::Gone => {}
-            Ending::Timeout | Ending::TooSlow => transport.abort(conn),
+            Ending::Timeout | Ending::TooSlow => link.abort(conn),
             Ending::Disconnect | Ending::Violation | Ending::TakenOver => {
-                transport.close(conn);
+                link.close(conn);
                 self.set_deadline(conn);
             }
         }
         if phase == Phase::Open {
             self.counters.connections -= 1;
-            self.detach(transport, session, ending);
+            self.detach(link, session, ending);
         }
     }
 
-    fn detach<T: Transport>(&mut self, transport: &mut T, key: SessionKey, ending: Ending) {
+    fn detach<L: Link>(&mut self, link: &mut L, key: SessionKey, ending: Ending) {
         let session = self.sessions.get_mut(key).expect("an open connection has a session");
         session.conn = None;
         session.trim();
@@ -422,7 +423,7 @@ impl Broker {
             && let Some(will) = will
         {
             self.counters.wills += 1;
-            self.publish_will(transport, &will);
+            self.publish_will(link, &will);
         }
     }
 

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use super::broker::Broker;
 use super::counters::Counters;
-use super::transport::{Conn, Transport};
 use crate::clock::Nanos;
-use crate::engine::{App, CloseCause, Io};
+use crate::crew::Link;
+use crate::engine::Conn;
+use crate::engine::{App, Closed};
 
 /// What a worker shares with whoever started it.
 #[derive(Default)]
@@ -30,70 +31,41 @@ impl Service {
     }
 }
 
-impl App for Service {
-    fn connected(&mut self, _: &mut Io, conn: Conn) {
+impl<L: Link> App<L> for Service {
+    fn connected(&mut self, _: &mut L, conn: Conn) {
         unreachable!("the reflector opens no connections, but {conn:?} is one");
     }
 
-    fn accepted(&mut self, io: &mut Io, conn: Conn) {
-        self.broker.handle_accepted(io, conn);
+    fn accepted(&mut self, link: &mut L, conn: Conn) {
+        self.broker.handle_accepted(link, conn);
     }
 
-    fn data(&mut self, io: &mut Io, conn: Conn, bytes: &[u8]) -> usize {
-        self.broker.handle_data(io, conn, bytes)
+    fn data(&mut self, link: &mut L, conn: Conn, bytes: &[u8]) -> usize {
+        self.broker.handle_data(link, conn, bytes)
     }
 
-    fn writable(&mut self, io: &mut Io, conn: Conn) {
-        self.broker.handle_writable(io, conn);
+    fn writable(&mut self, link: &mut L, conn: Conn) {
+        self.broker.handle_writable(link, conn);
     }
 
-    fn closed(&mut self, io: &mut Io, conn: Conn, _: CloseCause) {
-        self.broker.handle_gone(io, conn);
+    fn closed(&mut self, link: &mut L, conn: Conn, _: Closed) {
+        self.broker.handle_gone(link, conn);
     }
 
     /// Mail is read in every pass, which follows.
-    fn woken(&mut self, io: &mut Io) {
+    fn woken(&mut self, link: &mut L) {
         if self.desk.stop.load(Ordering::Acquire) {
-            io.stop();
+            link.stop();
         }
     }
 
-    fn pass(&mut self, io: &mut Io) -> Option<Nanos> {
-        let next = self.broker.handle_pass(io);
+    fn pass(&mut self, link: &mut L) -> Option<Nanos> {
+        let next = self.broker.handle_pass(link);
         let counters = *self.broker.counters();
         if counters != self.published {
             self.published = counters;
             *self.desk.counters.lock().expect("nobody panics within this lock") = counters;
         }
         next
-    }
-}
-
-impl Transport for Io {
-    #[inline]
-    fn now(&self) -> Nanos {
-        Io::now(self)
-    }
-
-    #[inline]
-    fn out(&mut self, conn: Conn) -> &mut Vec<u8> {
-        Io::out(self, conn)
-    }
-
-    #[inline]
-    fn unsent(&self, conn: Conn) -> usize {
-        Io::unsent(self, conn)
-    }
-
-    fn blocked(&self, conn: Conn) -> bool {
-        Io::blocked(self, conn)
-    }
-
-    fn close(&mut self, conn: Conn) {
-        Io::close(self, conn);
-    }
-
-    fn abort(&mut self, conn: Conn) {
-        Io::abort(self, conn);
     }
 }

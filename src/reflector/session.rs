@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::address::{Address, SessionKey};
 use super::outgoing::Outgoing;
 use super::route::Route;
-use super::transport::Conn;
+use crate::engine::Conn;
 use crate::wire::{PacketId, QoS};
 
 /// What the broker knows about a client, connected or not. What a client does not use costs it a null

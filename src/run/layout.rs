@@ -1,9 +1,8 @@
 //! Which worker drives which clients, and from which local address to which broker.
 
 use super::{RunError, Spec};
-use crate::engine::{self, PortRange};
+use crate::engine::{self, Endpoint, PortRange, Route};
 use crate::load::{Role, Routes, Split};
-use std::net::{IpAddr, SocketAddr};
 
 /// The clients of one worker.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,18 +16,10 @@ pub struct Layout {
     pub split: Split,
     routes: Routes,
     pub workers: Vec<WorkerLayout>,
-    targets: Vec<SocketAddr>,
+    targets: Vec<Endpoint>,
     /// Clients that share a source address, where there are several.
     per_source: Option<u32>,
     ports: Option<PortRange>,
-}
-
-/// How a client reaches its broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route {
-    pub remote: SocketAddr,
-    pub source: Option<IpAddr>,
-    pub ports: Option<PortRange>,
 }
 
 /// Flows checked at most: 16 bytes each.
@@ -68,10 +59,10 @@ impl Layout {
             }
             _ => index,
         };
-        let remote = self.targets[(turn % brokers) as usize];
+        let remote = self.targets[(turn % brokers) as usize].clone();
         let source = self
             .per_source
-            .and_then(|per_source| engine::loopback_source(remote, index / brokers / per_source));
+            .and_then(|per_source| engine::loopback_source(&remote, index / brokers / per_source));
         Route { remote, source, ports: self.ports }
     }
 }
@@ -104,7 +95,7 @@ fn place(split: Split, routes: &Routes, cpus: &[usize], table: u32) -> Vec<Worke
 }
 
 /// How many clients share a source address, or which ports they use, so that every client finds a port.
-fn sources(targets: &[SocketAddr], clients: u32) -> Result<(Option<u32>, Option<PortRange>), RunError> {
+fn sources(targets: &[Endpoint], clients: u32) -> Result<(Option<u32>, Option<PortRange>), RunError> {
     let clients = clients.div_ceil(targets.len() as u32);
     let system = engine::ephemeral_ports();
     // connect() searches ever longer for a free port when few are left.
@@ -112,8 +103,8 @@ fn sources(targets: &[SocketAddr], clients: u32) -> Result<(Option<u32>, Option<
     if clients <= comfortable {
         return Ok((None, None));
     }
-    let away = targets.iter().find(|target| engine::loopback_source(**target, 0).is_none());
-    let Some(&target) = away else {
+    let away = targets.iter().find(|target| engine::loopback_source(target, 0).is_none());
+    let Some(target) = away else {
         return Ok((Some(comfortable.max(1)), None));
     };
     match clients {
@@ -121,7 +112,7 @@ fn sources(targets: &[SocketAddr], clients: u32) -> Result<(Option<u32>, Option<
         _ if clients <= PortRange::WIDEST.ports() - 1024 => Ok((None, Some(PortRange::WIDEST))),
         _ => {
             let ports = PortRange::WIDEST.ports();
-            Err(RunError::Ports { clients, target, sources: "this machine's address", ports })
+            Err(RunError::Ports { clients, target: target.clone(), sources: "this machine's address", ports })
         }
     }
 }
@@ -186,8 +177,9 @@ mod tests {
 
     #[test]
     fn loopback_has_as_many_sources_as_needed_and_others_one() {
-        let local = ["127.0.0.1:1883".parse().unwrap()];
-        let away = ["192.0.2.1:1883".parse().unwrap()];
+        let endpoint = |text: &str| Endpoint::Tcp(text.parse().unwrap());
+        let local = [endpoint("127.0.0.1:1883")];
+        let away = [endpoint("192.0.2.1:1883")];
         let system = engine::ephemeral_ports().ports();
         assert_eq!(sources(&local, 1000).unwrap(), (None, None));
         assert_eq!(sources(&local, 200_000).unwrap(), (Some(system / 2), None));
@@ -195,14 +187,14 @@ mod tests {
         assert_eq!(sources(&away, 60_000).unwrap(), (None, Some(PortRange::WIDEST)));
         let error = sources(&away, 70_000).unwrap_err().to_string();
         assert!(error.contains("70000") && error.contains("--host"), "{error}");
-        let four: Vec<_> = (1..5).map(|i| SocketAddr::from(([192, 0, 2, i], 1883))).collect();
+        let four: Vec<_> = (1..5).map(|i| endpoint(&format!("192.0.2.{i}:1883"))).collect();
         assert!(sources(&four, 200_000).is_ok());
     }
 
     #[test]
     fn both_ends_of_a_pair_go_to_the_same_broker() {
         let split = Split { publishers: 500, subscribers: 500, idle: 5 };
-        let targets: Vec<_> = (1..4).map(|i| SocketAddr::from(([192, 0, 2, i], 1883))).collect();
+        let targets: Vec<_> = (1..4).map(|i| Endpoint::Tcp(([192, 0, 2, i], 1883).into())).collect();
         let routes = Routes::new(split, &"bench/%p".parse().unwrap());
         let layout = Layout { split, routes, workers: Vec::new(), targets, per_source: None, ports: None };
         let broker = |index| layout.route(index).remote;

@@ -1,5 +1,6 @@
 //! Brokers as a person names them.
 
+use crate::engine::Endpoint;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::str::FromStr;
 use std::time::Duration;
@@ -63,7 +64,7 @@ impl FromStr for Target {
 
 /// The address of `target`. A name with several addresses (such as localhost: `::1` and `127.0.0.1`)
 /// stands for the first that accepts a connection within `patience`, or else for the first.
-pub fn resolve(target: &Target, port: u16, patience: Duration) -> Result<SocketAddr, TargetError> {
+pub fn resolve(target: &Target, port: u16, patience: Duration) -> Result<Endpoint, TargetError> {
     let unresolvable = |reason: String| TargetError::Unresolvable { host: target.host.clone(), reason };
     let port = target.port.unwrap_or(port);
     let all: Vec<SocketAddr> = (target.host.as_str(), port)
@@ -72,7 +73,7 @@ pub fn resolve(target: &Target, port: u16, patience: Duration) -> Result<SocketA
         .collect();
     let answers = |address: &&SocketAddr| TcpStream::connect_timeout(address, patience).is_ok();
     let chosen = if all.len() > 1 { all.iter().find(answers).or(all.first()) } else { all.first() };
-    chosen.copied().ok_or_else(|| unresolvable("it has no address".into()))
+    chosen.copied().map(Endpoint::Tcp).ok_or_else(|| unresolvable("it has no address".into()))
 }
 
 #[cfg(test)]
@@ -112,6 +113,6 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let resolved = resolve(&"localhost".parse().unwrap(), port, Duration::from_secs(1)).unwrap();
-        assert_eq!(resolved, listener.local_addr().unwrap());
+        assert_eq!(resolved, listener.local_addr().unwrap().into());
     }
 }

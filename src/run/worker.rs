@@ -9,7 +9,7 @@ use super::link::{Command, Gauges, Levels, Report, Tally, WorkerLink, WorkerSumm
 use super::{Layout, Spec};
 use crate::client::{self, Client, Event, State};
 use crate::clock::{Nanos, SECOND};
-use crate::engine::{self, App, CloseCause, Conn, Io, Usage};
+use crate::engine::{self, App, Closed, Conn, Io, Usage};
 use crate::load::{Body, Bursts, Flow, HandOver, Role, Routes, Schedule};
 use crate::record::Throughput;
 use crate::wire;
@@ -424,8 +424,8 @@ impl App for Clients {
         self.catch_up(io, conn.0 as usize);
     }
 
-    fn closed(&mut self, io: &mut Io, conn: Conn, cause: CloseCause) {
-        self.transport_down(io, conn, cause);
+    fn closed(&mut self, io: &mut Io, conn: Conn, closed: Closed) {
+        self.transport_down(io, conn, closed.cause);
     }
 
     fn woken(&mut self, io: &mut Io) {

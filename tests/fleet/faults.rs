@@ -9,7 +9,7 @@ use super::scripted::{Act, Broker, Heard};
 use super::*;
 
 fn against(broker: &Broker) -> Spec {
-    Spec { cpus: vec![0, 0], seed: 7, ..Spec::new(vec![broker.address]) }
+    Spec { cpus: vec![0, 0], seed: 7, ..Spec::new(vec![broker.address.into()]) }
 }
 
 /// Every message that was sent has been acknowledged, or is counted where it was lost.

@@ -4,7 +4,6 @@ use super::{After, Alarm, Crew, FIRST_WAIT, LAST_WAIT, Part, SHORT, Step};
 use crate::client::State;
 use crate::clock::{Nanos, SECOND};
 use crate::engine::{CloseCause, Conn, Io};
-use crate::fleet::Credentials;
 use crate::fleet::listener::Stage;
 use crate::wire::{ConnectCode, QoS, SubAck, SubAckCode};
 use crate::{engine, wire};
@@ -74,10 +73,10 @@ impl Crew {
         const PER_SOURCE: u32 = 20_000;
         let targets = self.shared.spec.targets.len() as u32;
         let source = (self.shared.clients() > PER_SOURCE)
-            .then(|| engine::loopback_source(remote, member.index / targets / PER_SOURCE))
+            .then(|| engine::loopback_source(&remote, member.index / targets / PER_SOURCE))
             .flatten();
         self.pending += 1;
-        match io.connect(conn, remote, source, None) {
+        match io.connect(conn, &engine::Route { remote: remote.clone(), source, ports: None }) {
             Ok(()) => self.await_step(now, conn),
             Err(error) => {
                 self.tally.measured.counters.refused_tcp += 1;
@@ -90,9 +89,9 @@ impl Crew {
         self.alarm(now + self.shared.spec.connection.timeout, Alarm::Step, conn);
     }
 
-    pub(in crate::fleet) fn remote(&self, conn: Conn) -> std::net::SocketAddr {
+    pub(in crate::fleet) fn remote(&self, conn: Conn) -> engine::Endpoint {
         let targets = &self.shared.spec.targets;
-        targets[self.members[conn.0 as usize].index as usize % targets.len()]
+        targets[self.members[conn.0 as usize].index as usize % targets.len()].clone()
     }
 
     pub(super) fn write_connect(&mut self, io: &mut Io, conn: Conn) {
@@ -119,14 +118,7 @@ impl Crew {
                 (listener.spec(&shared).client_id.as_str(), clean, false)
             }
         };
-        let (username, password) = match &spec.connection.credentials {
-            Credentials::None => (None, None),
-            Credentials::Same { username, password } => (Some(username.as_str()), password.as_deref()),
-            Credentials::Each(pairs) => {
-                let (username, password) = &pairs[member.index as usize % pairs.len()];
-                (Some(username.as_str()), Some(password.as_slice()))
-            }
-        };
+        let (username, password) = spec.connection.credentials.of(member.index);
         let connect = wire::Connect {
             client_id,
             keep_alive: spec.connection.keep_alive_s,

@@ -1,26 +1,21 @@
 //! A message goes to its targets: into a connection's output, into another worker's mail, or it waits.
 
 use super::Broker;
+use crate::crew::Link;
 use crate::reflector::address::{SessionKey, Target};
 use crate::reflector::message::{Message, encode_publish};
 use crate::reflector::outgoing::Outgoing;
-use crate::reflector::transport::Transport;
 use crate::wire::QoS;
 
 impl Broker {
     /// Delivers to targets ordered by worker.
     #[inline]
-    pub(super) fn deliver<T: Transport>(
-        &mut self,
-        transport: &mut T,
-        message: &Message<'_>,
-        targets: &[Target],
-    ) {
+    pub(super) fn deliver<L: Link>(&mut self, link: &mut L, message: &Message<'_>, targets: &[Target]) {
         for same_worker in targets.chunk_by(|a, b| a.address.worker == b.address.worker) {
             let worker = same_worker[0].address.worker;
             if worker == self.worker {
                 for target in same_worker {
-                    self.deliver_here(transport, target.address.key, target.granted, message);
+                    self.deliver_here(link, target.address.key, target.granted, message);
                 }
             } else if !self.outbox.publish(&self.hub.inboxes, worker, message, same_worker) {
                 for target in same_worker {
@@ -32,30 +27,30 @@ impl Broker {
 
     /// Delivers to a session of this worker, at the lower of the message's and the granted QoS
     /// [MQTT-3.8.4-6].
-    pub(super) fn deliver_here<T: Transport>(
+    pub(super) fn deliver_here<L: Link>(
         &mut self,
-        transport: &mut T,
+        link: &mut L,
         key: SessionKey,
         granted: QoS,
         message: &Message<'_>,
     ) {
         let Some(session) = self.sessions.get_mut(key) else {
             if let Some(address) = self.forwards.get(key) {
-                self.deliver(transport, message, &[Target { address, granted }]);
+                self.deliver(link, message, &[Target { address, granted }]);
             }
             return;
         };
         let qos = message.qos.min(granted);
         // Nothing goes out before CONNACK.
         let conn = session.conn.filter(|_| session.waiting.is_none());
-        let ready = conn.filter(|&conn| transport.unsent(conn) <= self.limits.unsent);
+        let ready = conn.filter(|&conn| link.unsent(conn) <= self.limits.unsent);
         let has_queue = session.outgoing.as_ref().is_some_and(|outgoing| outgoing.has_queue());
         if qos == QoS::AtMostOnce {
             match (ready, conn) {
                 (Some(conn), _) if !message.retain || !has_queue => {
                     self.counters.count_out(qos, message.payload.len());
                     let Message { topic, payload, retain, .. } = *message;
-                    return encode_publish(false, qos, retain, topic, None, payload, transport.out(conn));
+                    return encode_publish(false, qos, retain, topic, None, payload, link.out(conn));
                 }
                 // All retained messages come at once: no reason to take the client for slow.
                 (_, Some(_)) if message.retain => {}
@@ -71,7 +66,7 @@ impl Broker {
         let outgoing = session.outgoing.get_or_insert_with(|| Box::new(Outgoing::new(session.persistent)));
         match ready {
             Some(conn) if outgoing.can_send(bounds) && qos != QoS::AtMostOnce => {
-                outgoing.send(message, qos, transport.out(conn));
+                outgoing.send(message, qos, link.out(conn));
                 self.counters.count_out(qos, message.payload.len());
             }
             _ if outgoing.enqueue(message, qos, bounds) => {
@@ -85,12 +80,12 @@ impl Broker {
     }
 
     /// Sends what waits for a session, as far as its window and its connection take it.
-    pub(super) fn send_queued<T: Transport>(&mut self, transport: &mut T, key: SessionKey) {
+    pub(super) fn send_queued<L: Link>(&mut self, link: &mut L, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let Some(conn) = session.conn.filter(|_| session.waiting.is_none()) else { return };
         let Some(outgoing) = &mut session.outgoing else { return };
-        while transport.unsent(conn) <= self.limits.unsent {
-            match outgoing.send_queued(&self.limits.outgoing, transport.out(conn)) {
+        while link.unsent(conn) <= self.limits.unsent {
+            match outgoing.send_queued(&self.limits.outgoing, link.out(conn)) {
                 Some((qos, payload)) => self.counters.count_out(qos, payload),
                 // The queue is empty, or an acknowledgement will make room in the window.
                 None => return,
@@ -104,14 +99,14 @@ impl Broker {
 
     /// Goes on with sessions that had more to send than their connections were given. While the kernel has
     /// no room there is nothing to try: [`Broker::handle_writable`] comes when it has.
-    pub(super) fn send_stalled<T: Transport>(&mut self, transport: &mut T) {
+    pub(super) fn send_stalled<L: Link>(&mut self, link: &mut L) {
         for _ in 0..self.stalled.len() {
             let key = self.stalled.pop_front().expect("counted");
             let Some(session) = self.sessions.get_mut(key) else { continue };
             let Some(outgoing) = &mut session.outgoing else { continue };
             outgoing.stalled = false;
-            if session.conn.is_some_and(|conn| !transport.blocked(conn)) {
-                self.send_queued(transport, key);
+            if session.conn.is_some_and(|conn| !link.blocked(conn)) {
+                self.send_queued(link, key);
             }
         }
     }

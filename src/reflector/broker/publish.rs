@@ -1,19 +1,20 @@
 //! PUBLISH from a client and its acknowledgements, in both directions (4.3).
 
 use super::Broker;
+use crate::crew::Link;
+use crate::engine::Conn;
 use crate::reflector::address::SessionKey;
 use crate::reflector::message::Message;
 use crate::reflector::outgoing::Outgoing;
 use crate::reflector::route::Route;
 use crate::reflector::session::{Session, Will};
-use crate::reflector::transport::{Conn, Transport};
 use crate::wire::{self, PacketId, Publish, QoS};
 
 impl Broker {
     #[inline]
-    pub(super) fn handle_publish<T: Transport>(
+    pub(super) fn handle_publish<L: Link>(
         &mut self,
-        transport: &mut T,
+        link: &mut L,
         conn: Conn,
         key: SessionKey,
         publish: &Publish<'_>,
@@ -23,15 +24,15 @@ impl Broker {
             (QoS::ExactlyOnce, Some(id)) => {
                 // Known until PUBREL: the same identifier is the same message [MQTT-4.3.3-2].
                 if self.session(key).unreleased.get_or_insert_default().insert(id) {
-                    self.route(transport, key, publish);
+                    self.route(link, key, publish);
                 }
-                wire::encode_pubrec(id, transport.out(conn));
+                wire::encode_pubrec(id, link.out(conn));
             }
             (QoS::AtLeastOnce, Some(id)) => {
-                self.route(transport, key, publish);
-                wire::encode_puback(id, transport.out(conn));
+                self.route(link, key, publish);
+                wire::encode_puback(id, link.out(conn));
             }
-            _ => self.route(transport, key, publish),
+            _ => self.route(link, key, publish),
         }
     }
 
@@ -41,81 +42,69 @@ impl Broker {
     }
 
     /// Delivers to everyone who has subscribed, by way of the route that the publisher used last.
-    fn route<T: Transport>(&mut self, transport: &mut T, key: SessionKey, publish: &Publish<'_>) {
+    fn route<L: Link>(&mut self, link: &mut L, key: SessionKey, publish: &Publish<'_>) {
         let message = Message::new(publish.topic, publish.payload, publish.qos);
         if publish.retain {
-            return self.retain(transport, &message);
+            return self.retain(link, &message);
         }
         let mut route = self.session(key).route.take().unwrap_or_default();
         if route.topic != publish.topic || !self.hub.is_current(&route) {
             self.hub.resolve(publish.topic, &mut route);
         }
-        self.deliver(transport, &message, route.targets.as_slice());
+        self.deliver(link, &message, route.targets.as_slice());
         self.session(key).route = Some(route);
     }
 
-    fn retain<T: Transport>(&mut self, transport: &mut T, message: &Message<'_>) {
+    fn retain<L: Link>(&mut self, link: &mut L, message: &Message<'_>) {
         let (targets, stored) = self.hub.retain(message, self.limits.retained);
         self.counters.retained_refused += u64::from(!stored);
-        self.deliver(transport, message, targets.as_slice());
+        self.deliver(link, message, targets.as_slice());
     }
 
-    pub(super) fn publish_will<T: Transport>(&mut self, transport: &mut T, will: &Will) {
+    pub(super) fn publish_will<L: Link>(&mut self, link: &mut L, will: &Will) {
         let message = Message::new(&will.topic, &will.payload, will.qos);
         if will.retain {
-            return self.retain(transport, &message);
+            return self.retain(link, &message);
         }
         let mut route = Route::default();
         self.hub.resolve(&will.topic, &mut route);
-        self.deliver(transport, &message, route.targets.as_slice());
+        self.deliver(link, &message, route.targets.as_slice());
     }
 
     /// The client lets go of a QoS 2 message. Always answered: the answer may have been lost with an earlier
     /// connection [MQTT-4.3.3-2].
-    pub(super) fn handle_pubrel<T: Transport>(
-        &mut self,
-        transport: &mut T,
-        conn: Conn,
-        key: SessionKey,
-        id: PacketId,
-    ) {
+    pub(super) fn handle_pubrel<L: Link>(&mut self, link: &mut L, conn: Conn, key: SessionKey, id: PacketId) {
         if let Some(unreleased) = &mut self.session(key).unreleased {
             unreleased.remove(&id);
         }
-        wire::encode_pubcomp(id, transport.out(conn));
+        wire::encode_pubcomp(id, link.out(conn));
     }
 
-    pub(super) fn handle_puback<T: Transport>(&mut self, transport: &mut T, key: SessionKey, id: PacketId) {
-        self.acknowledge(transport, key, |outgoing| outgoing.handle_puback(id));
+    pub(super) fn handle_puback<L: Link>(&mut self, link: &mut L, key: SessionKey, id: PacketId) {
+        self.acknowledge(link, key, |outgoing| outgoing.handle_puback(id));
     }
 
-    pub(super) fn handle_pubcomp<T: Transport>(&mut self, transport: &mut T, key: SessionKey, id: PacketId) {
-        self.acknowledge(transport, key, |outgoing| outgoing.handle_pubcomp(id));
+    pub(super) fn handle_pubcomp<L: Link>(&mut self, link: &mut L, key: SessionKey, id: PacketId) {
+        self.acknowledge(link, key, |outgoing| outgoing.handle_pubcomp(id));
     }
 
     /// The client has a QoS 2 message. PUBREL is the answer even to an identifier that is not known, for
     /// the client would ask until it gets one.
-    pub(super) fn handle_pubrec<T: Transport>(
-        &mut self,
-        transport: &mut T,
-        conn: Conn,
-        key: SessionKey,
-        id: PacketId,
-    ) {
-        self.acknowledge(transport, key, |outgoing| outgoing.handle_pubrec(id));
-        wire::encode_pubrel(id, transport.out(conn));
+    pub(super) fn handle_pubrec<L: Link>(&mut self, link: &mut L, conn: Conn, key: SessionKey, id: PacketId) {
+        self.acknowledge(link, key, |outgoing| outgoing.handle_pubrec(id));
+        wire::encode_pubrel(id, link.out(conn));
     }
 
     /// An acknowledgement that nothing waits for is left alone: after a lost connection it may come late.
-    fn acknowledge<T: Transport>(
+    fn acknowledge<L: Link>(
         &mut self,
-        transport: &mut T,
+        link: &mut L,
         key: SessionKey,
         advance: impl FnOnce(&mut Outgoing) -> bool,
     ) {
         let Some(outgoing) = &mut self.session(key).outgoing else { return };
         if advance(outgoing) && outgoing.has_queue() {
-            self.send_queued(transport, key);
+            self.send_queued(link, key);
         }
     }
 }

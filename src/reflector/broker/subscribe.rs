@@ -1,16 +1,17 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
 use super::Broker;
+use crate::crew::Link;
+use crate::engine::Conn;
 use crate::reflector::address::SessionKey;
-use crate::reflector::transport::{Conn, Transport};
 use crate::wire::{self, SubAckCode, Subscribe, Unsubscribe};
 
 impl Broker {
     /// Subscribes, then answers, then sends the retained messages. Every worker's publishers see the
     /// subscription before the client sees SUBACK.
-    pub(super) fn handle_subscribe<T: Transport>(
+    pub(super) fn handle_subscribe<L: Link>(
         &mut self,
-        transport: &mut T,
+        link: &mut L,
         conn: Conn,
         key: SessionKey,
         subscribe: &Subscribe<'_>,
@@ -28,16 +29,16 @@ impl Broker {
             retained[before..].iter_mut().for_each(|kept| kept.qos = kept.qos.min(granted));
         }
         let codes = subscribe.filters().map(|(_, granted)| SubAckCode::Granted(granted));
-        wire::encode_suback(subscribe.packet_id(), codes, transport.out(conn))
+        wire::encode_suback(subscribe.packet_id(), codes, link.out(conn))
             .expect("as many codes as a SUBSCRIBE that was decoded has filters");
         for kept in retained {
-            self.deliver_here(transport, key, kept.qos, &kept.as_retained());
+            self.deliver_here(link, key, kept.qos, &kept.as_retained());
         }
     }
 
-    pub(super) fn handle_unsubscribe<T: Transport>(
+    pub(super) fn handle_unsubscribe<L: Link>(
         &mut self,
-        transport: &mut T,
+        link: &mut L,
         conn: Conn,
         key: SessionKey,
         unsubscribe: &Unsubscribe<'_>,
@@ -52,6 +53,6 @@ impl Broker {
                     .swap_remove(at.expect("a session knows the filters that it is in the table with"));
             }
         }
-        wire::encode_unsuback(unsubscribe.packet_id(), transport.out(conn));
+        wire::encode_unsuback(unsubscribe.packet_id(), link.out(conn));
     }
 }

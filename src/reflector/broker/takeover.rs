@@ -9,10 +9,10 @@ use std::collections::{HashMap, VecDeque};
 
 use super::{Broker, Ending};
 use crate::clock::{Nanos, SECOND};
+use crate::crew::Link;
 use crate::reflector::address::{Address, SessionKey};
 use crate::reflector::mail::Control;
 use crate::reflector::session::{Next, Session};
-use crate::reflector::transport::Transport;
 
 /// How long messages to a session that has moved are passed on. Mail takes far less, full inboxes included.
 const FORWARD: Nanos = 30 * SECOND;
@@ -43,14 +43,9 @@ impl Forwards {
 
 impl Broker {
     /// Gives a session of this worker up, to its heir or to nobody.
-    pub(super) fn surrender<T: Transport>(
-        &mut self,
-        transport: &mut T,
-        key: SessionKey,
-        heir: Option<Address>,
-    ) {
+    pub(super) fn surrender<L: Link>(&mut self, link: &mut L, key: SessionKey, heir: Option<Address>) {
         if let Some(conn) = self.sessions.get_mut(key).and_then(|session| session.conn) {
-            self.end(transport, conn, Ending::TakenOver);
+            self.end(link, conn, Ending::TakenOver);
         }
         let Some(session) = self.sessions.get_mut(key) else {
             // A clean session ends with its connection.
@@ -64,16 +59,16 @@ impl Broker {
         let Some(heir) = heir else { return self.drop_session(key) };
         let estate = self.sessions.remove(key).expect("it was there a line before");
         self.hub.retarget(&estate.filters, self.address(key), heir);
-        self.forwards.add(key, heir, transport.now());
+        self.forwards.add(key, heir, link.now());
         if heir.worker == self.worker {
-            self.inherit(transport, heir.key, estate);
+            self.inherit(link, heir.key, estate);
         } else {
             self.outbox.control(heir.worker, Control::Inherit { key: heir.key, estate });
         }
     }
 
     /// Takes over what another worker's session held.
-    pub(super) fn inherit<T: Transport>(&mut self, transport: &mut T, key: SessionKey, estate: Session) {
+    pub(super) fn inherit<L: Link>(&mut self, link: &mut L, key: SessionKey, estate: Session) {
         let session = self.sessions.get_mut(key).expect("an heir waits for what it inherits");
         let waiting = session.waiting.take().expect("a session inherits once");
         session.filters = estate.filters;
@@ -89,12 +84,12 @@ impl Broker {
         };
         let conn = session.conn;
         match (waiting.next, conn) {
-            (Some(Next::Heir(heir)), _) => self.surrender(transport, key, Some(heir)),
-            (Some(Next::Discard), _) => self.surrender(transport, key, None),
+            (Some(Next::Heir(heir)), _) => self.surrender(link, key, Some(heir)),
+            (Some(Next::Discard), _) => self.surrender(link, key, None),
             (None, None) => {}
             (None, Some(conn)) => {
-                self.resume(transport, conn, key);
-                self.handle_packets(transport, conn, &waiting.packets);
+                self.resume(link, conn, key);
+                self.handle_packets(link, conn, &waiting.packets);
             }
         }
     }

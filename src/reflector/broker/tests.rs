@@ -25,7 +25,7 @@ struct Wire {
     blocked: bool,
 }
 
-impl Transport for Wires {
+impl Link for Wires {
     fn now(&self) -> Nanos {
         self.now.get()
     }
@@ -40,6 +40,28 @@ impl Transport for Wires {
     }
     fn close(&mut self, conn: Conn) {
         self.wires.get_mut(&conn).unwrap().closed = true;
+    }
+    fn clock(&self) -> Nanos {
+        self.now.get()
+    }
+    fn unix_ns(&self) -> u64 {
+        self.now.get()
+    }
+    fn foresee(&mut self, _: Nanos) {}
+    fn dial(&mut self, conn: Conn, _: &crate::engine::Route) -> std::io::Result<()> {
+        unreachable!("a broker dials nobody, but {conn:?}");
+    }
+    fn hold(&mut self, _: Conn) {}
+    fn resume(&mut self, _: Conn) {}
+    fn connections(&self) -> u32 {
+        self.wires.len() as u32
+    }
+    fn stop(&mut self) {}
+    fn stats(&self) -> crate::engine::Stats {
+        Default::default()
+    }
+    fn usage(&self) -> crate::engine::Usage {
+        Default::default()
     }
     fn abort(&mut self, conn: Conn) {
         self.wires.get_mut(&conn).unwrap().closed = true;

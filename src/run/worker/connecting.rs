@@ -145,7 +145,7 @@ impl Clients {
             self.tally.measured.counters.connections_asked += 1;
         }
         let route = self.shared.layout.route(member.index);
-        match io.connect(conn, route.remote, route.source, route.ports) {
+        match io.connect(conn, &route) {
             Ok(()) => self.timers.await_step(now, conn),
             Err(error) => {
                 let trouble = format!("no socket to {}: {error}", route.remote);
@@ -164,15 +164,16 @@ impl Clients {
         (member.step, member.since) = (Step::ConnAck, now);
         let spec = &self.shared.spec;
         let id = format!("{}-{}", spec.plan.client_id_prefix, member.index);
+        let (username, password) = spec.connection.credentials.of(member.index);
         let connect = wire::Connect {
-            protocol: wire::Protocol::V311,
+            protocol: spec.connection.protocol,
             bridge: false,
             client_id: &id,
-            keep_alive: spec.keep_alive_s(),
+            keep_alive: spec.connection.keep_alive_s,
             clean_session: spec.plan.clean_session,
             will: None,
-            username: spec.username.as_deref(),
-            password: spec.password.as_deref(),
+            username,
+            password,
         };
         member.client.connect(&connect, now, io.out(conn)).expect("the plan was checked");
         self.tally.measured.counters.packets_out += 1;
@@ -411,7 +412,7 @@ impl Clients {
         self.timers.retry(io.now() + wait, conn);
     }
 
-    fn remote(&self, conn: Conn) -> std::net::SocketAddr {
+    fn remote(&self, conn: Conn) -> crate::engine::Endpoint {
         self.shared.layout.route(self.members[conn.0 as usize].index).remote
     }
 }

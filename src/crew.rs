@@ -1,0 +1,7 @@
+//! The clients of one worker, sans-IO.
+
+mod connection;
+mod link;
+
+pub use connection::{Connection, Credentials, Will};
+pub use link::Link;

@@ -1,0 +1,87 @@
+//! What clients do to get and stay connected.
+
+use crate::clock::{Nanos, SECOND};
+use crate::wire::{Protocol, QoS};
+
+/// What every client does to get and stay connected.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub protocol: Protocol,
+    /// In seconds, as CONNECT says it; 0 turns it off.
+    pub keep_alive_s: u16,
+    pub clean_session: bool,
+    /// Longest wait for TCP, for CONNACK and for SUBACK.
+    pub timeout: Nanos,
+    /// Connections a second over all workers; `None` is unlimited.
+    pub rate_per_s: Option<f64>,
+    /// Attempts at the first connection before a client fails; 0 is unlimited.
+    pub attempts: u32,
+    /// Attempts in a row at each later one; 0 is unlimited.
+    pub reconnect_attempts: u32,
+    pub credentials: Credentials,
+    /// What the broker publishes when a connection ends without DISCONNECT.
+    pub will: Option<Will>,
+}
+
+impl Default for Connection {
+    /// MQTT 3.1.1, clean sessions, a keepalive of 60 s; one attempt at the first connection, ten at later ones.
+    fn default() -> Connection {
+        Connection {
+            protocol: Protocol::V311,
+            keep_alive_s: 60,
+            clean_session: true,
+            timeout: 10 * SECOND,
+            rate_per_s: None,
+            attempts: 1,
+            reconnect_attempts: 10,
+            credentials: Credentials::None,
+            will: None,
+        }
+    }
+}
+
+/// User names and passwords.
+#[derive(Clone)]
+pub enum Credentials {
+    None,
+    Same {
+        username: String,
+        password: Option<Vec<u8>>,
+    },
+    /// One pair for each client by index, from the first again when there are more clients.
+    Each(Vec<(String, Vec<u8>)>),
+}
+
+impl std::fmt::Debug for Credentials {
+    /// Without the passwords.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Credentials::None => "None",
+            Credentials::Same { .. } => "Same",
+            Credentials::Each(_) => "Each",
+        })
+    }
+}
+
+impl Credentials {
+    /// User name and password of client `index`.
+    pub fn of(&self, index: u32) -> (Option<&str>, Option<&[u8]>) {
+        match self {
+            Credentials::None => (None, None),
+            Credentials::Same { username, password } => (Some(username), password.as_deref()),
+            Credentials::Each(pairs) => {
+                let (username, password) = &pairs[index as usize % pairs.len()];
+                (Some(username), Some(password))
+            }
+        }
+    }
+}
+
+/// The will of every client: the same.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Will {
+    pub topic: String,
+    pub payload: Vec<u8>,
+    pub qos: QoS,
+    pub retain: bool,
+}
