@@ -20,6 +20,7 @@ pub mod load;
 pub mod engine;
 // Floor 5
 pub mod crew;
+pub mod stage;
 // Floor 6
 pub mod fleet;
 pub mod reflector;

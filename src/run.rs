@@ -4,23 +4,29 @@
 //! warm-up, measure, drain and disconnect, and merges what they measured. Each worker is a thread with a
 //! ring of its own; nothing is shared between them per message.
 
+mod backlog;
 mod conductor;
-mod layout;
-mod link;
+mod publishers;
+mod shared;
+mod subscribers;
 mod target;
 mod worker;
 
 pub use crate::load::run_id;
-pub use conductor::{Progress, run};
-pub use layout::Layout;
 pub use target::{Target, TargetError, resolve};
 
-use crate::clock::Nanos;
+use crate::clock::{self, Nanos};
 use crate::crew::Connection;
-use crate::engine::Endpoint;
+use crate::engine::{self, Endpoint, Waker};
 use crate::load::{End, Schedule, Template};
-use crate::record::{self, Plan};
+use crate::record::{self, Plan, Record};
+use crate::stage::{Progress, Stage, StageError};
 use crate::wire::QoS;
+use conductor::{Phases, Setting};
+use shared::Shared;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use worker::Clients;
 
 /// Everything a run needs: the plan, and what must not be in a record.
 pub struct Spec {
@@ -50,21 +56,12 @@ pub struct Spec {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     #[error(transparent)]
-    Engine(#[from] crate::engine::Error),
-    #[error(
-        "{clients} clients to {target} need {clients} local ports, but {sources} has {ports}; give the \
-         broker's other addresses with --host, or fewer --clients"
-    )]
-    Ports { clients: u32, target: Endpoint, sources: &'static str, ports: u32 },
+    Stage(#[from] StageError),
     #[error(
         "{flows} flows (pairs of a publisher and a subscriber it reaches) are more than the {limit} that \
          can be checked: give the topics a field (--topic 'bench/%p') so that not everybody hears everybody"
     )]
     Flows { flows: u64, limit: u64 },
-    #[error(transparent)]
-    Pin(#[from] crate::cpu::PinError),
-    #[error("cannot start a thread: {0}")]
-    Thread(#[from] std::io::Error),
 }
 
 impl Spec {
@@ -77,7 +74,8 @@ impl Spec {
                 clean_session: plan.clean_session,
                 timeout: plan.connect_timeout_ns,
                 rate_per_s: plan.connect_rate_per_s,
-                reconnect_attempts: if plan.reconnect { 0 } else { 1 },
+                reconnect: plan.reconnect,
+                reconnect_attempts: 0,
                 ..Connection::default()
             },
             plan,
@@ -118,6 +116,16 @@ impl Spec {
         }
     }
 
+    /// Most unacknowledged messages of a publisher.
+    fn inflight(&self) -> u16 {
+        match self.plan.schedule {
+            record::Schedule::Closed { inflight } | record::Schedule::Open { inflight, .. } => {
+                inflight.min(u16::MAX.into()) as u16
+            }
+            record::Schedule::None => u16::MAX,
+        }
+    }
+
     /// Most messages a publisher may be behind.
     fn backlog_limit(&self) -> u32 {
         let messages = self.rate_per_publisher().unwrap_or(0.0) * self.plan.backlog_ns as f64 / 1e9;
@@ -133,6 +141,34 @@ impl Spec {
         };
         Some(Schedule::new(arrival, numbers, self.plan.publishers, rate_per_s, end, self.plan.seed))
     }
+}
+
+/// Runs `spec` to its end, or until `interrupt` is set. `observe` is called about once a second.
+///
+/// # Errors
+/// Only what keeps the run from starting; whatever happens later is in the record.
+pub fn run(
+    spec: Spec,
+    interrupt: &AtomicBool,
+    observe: &mut dyn FnMut(&Progress),
+) -> Result<Record, RunError> {
+    engine::probe().map_err(StageError::from)?;
+    let setting = Setting { started_at: std::time::SystemTime::now(), machine: crate::cpu::machine() };
+    let table = engine::descriptor_limit().min(1 << 20) as u32;
+    let shared = Arc::new(Shared::new(spec, table, clock::now())?);
+    let workers = shared.seats.len();
+    engine::reserve(workers as u32).map_err(StageError::from)?;
+    let wakers = (0..workers).map(|_| Waker::new()).collect::<Result<_, _>>().map_err(StageError::from)?;
+    let mut phases = Phases::new(shared.clone(), engine::resident_bytes);
+    let whole = (shared.epoch, u64::from(shared.spec.plan.clients));
+    let common = shared.clone();
+    let mut stage = Stage::open(&shared.seats, wakers, whole, move |desk| {
+        Clients::new(common.clone(), desk, clock::now())
+    })?;
+    stage.conduct(&mut phases, interrupt, observe);
+    phases.close(clock::now());
+    let (board, fault) = stage.finish(&mut phases, observe);
+    Ok(phases.record(board, fault, setting))
 }
 
 fn qos(level: u8) -> QoS {

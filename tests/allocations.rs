@@ -13,7 +13,8 @@ use malaria_bench::clock::{MICROSECOND, MILLISECOND, Nanos, SECOND};
 use malaria_bench::load::{Name, PayloadOf, PayloadPlan, Payloads, Template, Values};
 use malaria_bench::record::{Arrival, Phase, Plan, Schedule, Topology};
 use malaria_bench::reflector::{Config, Reflector, WorkerPlacement};
-use malaria_bench::run::{self, Progress, Spec};
+use malaria_bench::run::{self, Spec};
+use malaria_bench::stage::Progress;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -156,15 +157,15 @@ fn watch(spec: Spec) -> Vec<Watched> {
     let mut seconds = Vec::with_capacity(16);
     let mut before = None;
     let mut observe = |progress: &Progress| {
-        WATCHED.store(progress.phase == Phase::Measure, Ordering::Relaxed);
+        WATCHED.store(progress.phase == Some(Phase::Measure), Ordering::Relaxed);
         let count = ALLOCATIONS.load(Ordering::Relaxed);
-        let second = &progress.second;
+        let second = &progress.second.counters;
         match before.replace(count) {
-            Some(before) if progress.phase == Phase::Measure => seconds
+            Some(before) if progress.phase == Some(Phase::Measure) => seconds
                 .push(Watched { messages: second.sent + second.delivered, allocations: count - before }),
             _ => {}
         }
-        if progress.phase != Phase::Measure {
+        if progress.phase != Some(Phase::Measure) {
             before = None;
         }
     };

@@ -19,7 +19,8 @@ use broker::Broker;
 use malaria_bench::clock::{MILLISECOND, SECOND};
 use malaria_bench::cpu;
 use malaria_bench::record::{Plan, Schedule, Topology};
-use malaria_bench::run::{self, Progress, Spec};
+use malaria_bench::run::{self, Spec};
+use malaria_bench::stage::Progress;
 
 // As in the product.
 #[global_allocator]
@@ -91,7 +92,7 @@ fn generate(args: &[String]) {
     unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
     let mut resident = 0;
     let mut observe = |progress: &Progress| {
-        if progress.second.connected == u64::from(clients) {
+        if progress.levels.connected == u64::from(clients) {
             resident = resident_bytes();
         }
     };

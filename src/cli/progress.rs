@@ -2,7 +2,9 @@
 
 use super::args::ProgressArg;
 use crate::clock::SECOND;
-use crate::run::Progress;
+use crate::record::Phase;
+use crate::stage::Progress;
+use crate::stats::Histogram;
 use crate::units;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -49,27 +51,36 @@ impl Line {
 }
 
 fn line(progress: &Progress) -> String {
-    let second = &progress.second;
-    let latency = |name: &str, p50: Option<u64>, p99: Option<u64>| match (p50, p99) {
-        (Some(p50), Some(p99)) => format!("  {name} p50 {} p99 {}", units::latency(p50), units::latency(p99)),
-        (Some(p50), None) => format!("  {name} p50 {}", units::latency(p50)),
-        _ => String::new(),
-    };
+    let (second, times) = (&progress.second.counters, &progress.second.histograms);
+    let latency =
+        |name: &str, times: &Histogram| match (times.supported_quantile(0.5), times.supported_quantile(0.99))
+        {
+            (Some(p50), Some(p99)) => {
+                format!("  {name} p50 {} p99 {}", units::latency(p50), units::latency(p99))
+            }
+            (Some(p50), None) => format!("  {name} p50 {}", units::latency(p50)),
+            _ => String::new(),
+        };
+    let total = &progress.total;
+    let lost = total.ack_timeouts + total.unacked_at_end;
+    let errors = total.connections_lost
+        + total.refused_tcp
+        + total.refused_by_connack()
+        + total.connect_timeouts
+        + total.protocol_errors;
     // A narrow terminal cuts the end off, so what matters most comes first.
     let mut line = format!(
-        "{:>3}s {:<10} {}/{} connected  {} lost  {} errors",
+        "{:>3}s {:<10} {}/{} connected  {lost} lost  {errors} errors",
         progress.elapsed / SECOND,
-        second.phase.name(),
-        units::grouped(second.connected),
-        units::grouped(progress.clients.into()),
-        progress.lost,
-        progress.errors,
+        progress.phase.map_or("", Phase::name),
+        units::grouped(progress.levels.connected),
+        units::grouped(progress.clients),
     );
-    line += &latency("flight", second.flight_p50_ns, second.flight_p99_ns);
-    line += &latency("ack", second.ack_p50_ns, second.ack_p99_ns);
+    line += &latency("flight", &times.flight_response);
+    line += &latency("ack", &times.ack_response);
     line += &format!(
         "  {} offered {} sent {} acked {} delivered",
-        units::rate(second.offered as f64),
+        units::rate(second.due as f64),
         units::rate(second.sent as f64),
         units::rate(second.acked as f64),
         units::rate(second.delivered as f64),
@@ -80,33 +91,29 @@ fn line(progress: &Progress) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Phase, Second};
+    use crate::stats::{Counters, Levels};
 
     #[test]
     fn the_line_holds_what_one_watches() {
-        let second = Second {
-            phase: Phase::Measure,
-            time_ns: 7 * SECOND,
-            connected: 1998,
-            offered: 20_000,
-            sent: 19_999,
-            acked: 19_000,
-            delivered: 18_000,
-            shed: 0,
-            connections_lost: 2,
-            ack_p50_ns: Some(218_000),
-            ack_p99_ns: None,
-            flight_p50_ns: Some(301_000),
-            flight_p99_ns: Some(1_240_000),
-        };
-        let progress = Progress {
-            phase: Phase::Measure,
+        let mut progress = Progress {
+            phase: Some(Phase::Measure),
             elapsed: 7 * SECOND,
             clients: 2000,
-            second,
-            lost: 3,
-            errors: 2,
+            levels: Levels { connected: 1998, ..Levels::default() },
+            total: Counters {
+                ack_timeouts: 1,
+                unacked_at_end: 2,
+                connections_lost: 2,
+                ..Counters::default()
+            },
+            ..Progress::default()
         };
+        progress.second.counters =
+            Counters { due: 20_000, sent: 19_999, acked: 19_000, delivered: 18_000, ..Counters::default() };
+        let times = &mut progress.second.histograms;
+        times.flight_response.record_n(301_000, 990);
+        times.flight_response.record_n(1_240_000, 11);
+        times.ack_response.record_n(218_000, 12);
         assert_eq!(
             line(&progress),
             "  7s measure    1,998/2,000 connected  3 lost  2 errors  flight p50 301 us p99 1.24 ms  ack p50 218 us  \

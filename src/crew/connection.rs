@@ -1,7 +1,8 @@
 //! What clients do to get and stay connected.
 
+use crate::client::Limits;
 use crate::clock::{Nanos, SECOND};
-use crate::wire::{Protocol, QoS};
+use crate::wire::{self, Connect, Protocol, QoS};
 
 /// What every client does to get and stay connected.
 #[derive(Clone, Debug)]
@@ -16,11 +17,43 @@ pub struct Connection {
     pub rate_per_s: Option<f64>,
     /// Attempts at the first connection before a client fails; 0 is unlimited.
     pub attempts: u32,
-    /// Attempts in a row at each later one; 0 is unlimited.
+    /// Whether a lost connection is established again,
+    pub reconnect: bool,
+    /// and by how many attempts in a row; 0 is unlimited.
     pub reconnect_attempts: u32,
     pub credentials: Credentials,
     /// What the broker publishes when a connection ends without DISCONNECT.
     pub will: Option<Will>,
+}
+
+impl Connection {
+    /// What a client of this connection may do, with so many unacknowledged messages.
+    pub fn limits(&self, inflight: u16) -> Limits {
+        // Clients are looked at three times within it: the ping must not wait for the look after.
+        let keep_alive = Nanos::from(self.keep_alive_s) * SECOND / 4 * 3;
+        Limits { inflight, keep_alive, clean_session: self.clean_session }
+    }
+
+    /// CONNECT of client `index`.
+    pub fn connect<'a>(&'a self, index: u32, client_id: &'a str) -> Connect<'a> {
+        let (username, password) = self.credentials.of(index);
+        let will = self.will.as_ref().map(|Will { topic, payload, qos, retain }| wire::Will {
+            topic,
+            payload,
+            qos: *qos,
+            retain: *retain,
+        });
+        Connect {
+            protocol: self.protocol,
+            bridge: false,
+            client_id,
+            keep_alive: self.keep_alive_s,
+            clean_session: self.clean_session,
+            will,
+            username,
+            password,
+        }
+    }
 }
 
 impl Default for Connection {
@@ -33,6 +66,7 @@ impl Default for Connection {
             timeout: 10 * SECOND,
             rate_per_s: None,
             attempts: 1,
+            reconnect: true,
             reconnect_attempts: 10,
             credentials: Credentials::None,
             will: None,

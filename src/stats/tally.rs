@@ -1,12 +1,44 @@
-//! Times that are not in a tally yet.
-//!
-//! A histogram is 270 kB. To record one value now and one in a millisecond is to wait for memory each time;
-//! many at once wait once, together. And messages that leave in one pass, or whose acknowledgements arrive in
-//! one batch, have their times in common: equal values in a row are recorded as one.
+//! What one worker measured in one second of a run.
 
+use super::{Histogram, Interval, Latencies};
 use crate::clock::Nanos;
-use crate::run::link::Tally;
-use crate::stats::{Histogram, Latencies};
+
+/// Kinds of trouble told apart.
+const TROUBLES: usize = 8;
+
+/// What a worker measured in one second of the run, and what went wrong in it.
+#[derive(Default)]
+pub struct Tally {
+    /// Which second, from 0.
+    pub second: u64,
+    /// Messages whose intended time lies in the measure window, and everything that is not a message
+    /// (connections, bytes, pings) at any time.
+    pub measured: Interval,
+    /// Messages outside of the measure window.
+    pub unmeasured: Interval,
+    /// What went wrong, in words, with how often.
+    pub troubles: Vec<(String, u64)>,
+}
+
+impl Tally {
+    /// Forgets everything, keeps the memory, and begins `second` at `now`.
+    pub fn restart(&mut self, second: u64, now: Nanos) {
+        self.second = second;
+        self.measured.restart(now);
+        self.unmeasured.restart(now);
+        self.troubles.clear();
+    }
+
+    /// Counts one more case of `trouble`. At most eight kinds are told apart.
+    pub fn trouble(&mut self, trouble: String) {
+        let known = self.troubles.iter().position(|(known, _)| *known == trouble);
+        match known {
+            Some(at) => self.troubles[at].1 += 1,
+            None if self.troubles.len() < TROUBLES => self.troubles.push((trouble, 1)),
+            None => self.troubles[TROUBLES - 1].1 += 1,
+        }
+    }
+}
 
 /// Distinct values of one kind that wait.
 const ROOM: usize = 256;
@@ -50,6 +82,11 @@ impl Batch {
 /// Defines [`Times`]: each kind by the name that its histogram has in [`Latencies`].
 macro_rules! times {
     ($($name:ident),*) => {
+        /// Times that are not in a tally yet.
+        ///
+        /// A histogram is 270 kB. To record one value now and one in a millisecond is to wait for memory each
+        /// time; many at once wait once, together. And messages that leave in one pass, or whose acknowledgements
+        /// arrive in one batch, have their times in common: equal values in a row are recorded as one.
         #[derive(Default)]
         pub struct Times {
             $($name: Batch,)*

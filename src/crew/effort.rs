@@ -1,0 +1,92 @@
+//! What it cost the generator.
+
+use super::Link;
+use crate::clock::Nanos;
+use crate::engine::{Stats, Usage};
+use crate::record::{Generator, Throughput, Worker};
+use crate::stats::Levels;
+
+/// What a worker did, and what it took, within the time that counts.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Effort {
+    /// CPU time and switches.
+    pub usage: Usage,
+    /// Length of that time as this worker had it.
+    pub span: Nanos,
+    /// Enters, and the time outside of them.
+    pub enters: u64,
+    /// See above.
+    pub code: Nanos,
+    /// Messages sent, acknowledged and delivered.
+    pub throughput: Throughput,
+    /// What the engine counted in the worker's whole life.
+    pub stats: Stats,
+}
+
+/// Takes the difference between the beginning and the end of the time that counts.
+#[derive(Default)]
+pub struct Watch {
+    opening: Option<(Nanos, Usage, Stats, Levels)>,
+    /// What came out of it.
+    pub effort: Effort,
+}
+
+impl Watch {
+    /// The time begins, unless it has been.
+    pub fn open<L: Link>(&mut self, link: &L, levels: &Levels) {
+        if self.opening.is_none() && self.effort.span == 0 {
+            self.opening = Some((link.now(), link.usage(), link.stats(), *levels));
+        }
+    }
+
+    /// Whether it has begun and not ended.
+    pub fn is_open(&self) -> bool {
+        self.opening.is_some()
+    }
+
+    /// The time ends, if it has begun.
+    pub fn close<L: Link>(&mut self, link: &L, levels: &Levels) {
+        let Some((time, usage, stats, then)) = self.opening.take() else { return };
+        self.effort = Effort {
+            usage: link.usage().since(usage),
+            span: (link.now() - time).max(1),
+            enters: link.stats().enters - stats.enters,
+            code: link.stats().code_ns - stats.code_ns,
+            throughput: Throughput {
+                sent: levels.sent - then.sent,
+                acked: levels.acked - then.acked,
+                delivered: levels.delivered - then.delivered,
+            },
+            stats: link.stats(),
+        };
+    }
+}
+
+/// What all workers did within the time that counts.
+pub fn throughput(efforts: &[(usize, Effort)]) -> Throughput {
+    efforts.iter().fold(Throughput::default(), |sum, (_, Effort { throughput, .. })| Throughput {
+        sent: sum.sent + throughput.sent,
+        acked: sum.acked + throughput.acked,
+        delivered: sum.delivered + throughput.delivered,
+    })
+}
+
+/// The generator's health, from the efforts of its workers, each on the CPU beside it.
+pub fn generator(efforts: &[(usize, Effort)]) -> Generator {
+    let sum = |figure: fn(&Effort) -> u64| efforts.iter().map(|(_, effort)| figure(effort)).sum::<u64>();
+    Generator {
+        workers: efforts
+            .iter()
+            .map(|(cpu, effort)| Worker {
+                cpu: *cpu,
+                // Usage is counted in coarser steps than a run of a moment is long.
+                busy_share: (effort.usage.cpu_ns() as f64 / effort.span.max(1) as f64).min(1.0),
+            })
+            .collect(),
+        user_cpu_ns: sum(|effort| effort.usage.user_ns),
+        system_cpu_ns: sum(|effort| effort.usage.system_ns),
+        code_ns: sum(|effort| effort.code),
+        bytes_per_client: None,
+        enters: sum(|effort| effort.enters),
+    }
+}

@@ -1,0 +1,37 @@
+//! The state of a run, for whoever watches it.
+
+use crate::clock::Nanos;
+use crate::record::Phase;
+use crate::stats::{Counters, Interval, Levels};
+
+/// The state of a run, about once a second.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// Since the start of the run.
+    pub elapsed: Nanos,
+    /// Clients in all.
+    pub clients: u64,
+    /// The phase, in a run that has some.
+    pub phase: Option<Phase>,
+    /// What happened in the second that has just ended.
+    pub second: Interval,
+    /// What was counted so far, of what is measured.
+    pub total: Counters,
+    /// Where the workers stand.
+    pub levels: Levels,
+    /// Listeners and responders that have not subscribed yet, nor failed.
+    pub pending: u64,
+    /// Messages that are still expected; `None` without an expectation.
+    pub missing: Option<u64>,
+    /// Messages the broker dropped since the first report of it; `None` without one.
+    pub dropped: Option<u64>,
+    /// Messages the broker keeps; `None` without a report.
+    pub stored: Option<u64>,
+}
+
+impl Progress {
+    /// Of a run that has counted so much.
+    pub fn of(total: Counters) -> Progress {
+        Progress { total, ..Progress::default() }
+    }
+}
