@@ -115,7 +115,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         };
     }
     let environment = error.is::<Environment>()
-        || error.is::<crate::fleet::FleetError>()
+        || error.is::<crate::stage::StageError>()
         || error.is::<crate::fleet::FeedError>()
         || error.is::<engine::Error>()
         || error.is::<crate::reflector::Error>()

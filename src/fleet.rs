@@ -35,24 +35,30 @@
 //! ```
 
 mod conductor;
-mod crew;
 mod feed;
-mod listener;
+mod listeners;
 mod print;
-mod publisher;
+mod publishers;
+mod responders;
+mod scene;
+mod script;
 mod shared;
 
 pub use crate::crew::{Connection, Credentials, Will};
-pub use conductor::run;
 pub use feed::{Feed, FeedError, Framing};
 pub use print::Print;
 
-use crate::engine::Endpoint;
-
-use crate::clock::{MILLISECOND, Nanos, SECOND};
+use crate::clock::{self, MILLISECOND, Nanos, SECOND};
+use crate::engine::{self, Endpoint, Waker};
 use crate::load::{Expectation, Pace, Pacing, PayloadPlan, PayloadStamp, Payloads, Template, TopicLayout};
-use crate::record::FleetSecond;
+use crate::record::FleetRecord;
+use crate::stage::{Progress, Stage, StageError};
 use crate::wire::QoS;
+use conductor::Finale;
+use script::Script;
+use shared::Shared;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Everything a fleet needs.
 pub struct Spec {
@@ -243,33 +249,30 @@ pub struct Slow {
     pub pause: Nanos,
 }
 
-/// What keeps a fleet from starting. Nothing was sent yet.
-#[derive(Debug, thiserror::Error)]
-pub enum FleetError {
-    #[error(transparent)]
-    Engine(#[from] crate::engine::Error),
-    #[error("cannot start a thread: {0}")]
-    Thread(#[from] std::io::Error),
-}
-
-/// The state of a fleet, about once a second.
-#[derive(Clone, Debug, Default)]
-pub struct Progress {
-    pub elapsed: Nanos,
-    pub clients: u64,
-    pub second: FleetSecond,
-    /// Listeners and responders that have not subscribed yet, nor failed.
-    pub pending: u64,
-    /// Messages sent, acknowledged and received so far.
-    pub sent: u64,
-    pub acked: u64,
-    pub received: u64,
-    /// Clients that failed.
-    pub failed: u64,
-    /// Messages that are still expected; `None` without an expectation.
-    pub missing: Option<u64>,
-    /// Messages the broker dropped since the first report of it; `None` without one.
-    pub dropped: Option<u64>,
-    /// Messages the broker keeps; `None` without a report.
-    pub stored: Option<u64>,
+/// Runs `spec` to its end, or until `interrupt` is set. `observe` is called about once a second.
+///
+/// # Errors
+/// Only what keeps it from starting; whatever happens later is in the record.
+pub fn run(
+    spec: Spec,
+    interrupt: &AtomicBool,
+    observe: &mut dyn FnMut(&Progress),
+) -> Result<FleetRecord, StageError> {
+    engine::probe()?;
+    let started_at = std::time::SystemTime::now();
+    let table = engine::descriptor_limit().min(1 << 20) as u32;
+    let mut shared = Shared::new(spec, table, clock::now())?;
+    engine::reserve(shared.seats.len() as u32)?;
+    shared.wakers = shared.seats.iter().map(|_| Waker::new()).collect::<Result<_, _>>()?;
+    let shared = Arc::new(shared);
+    let whole = (shared.epoch, u64::from(shared.clients()));
+    let common = shared.clone();
+    let mut stage = Stage::open(&shared.seats, shared.wakers.clone(), whole, move |desk| {
+        Script::new(common.clone(), desk, clock::now())
+    })?;
+    let mut finale = Finale::new(shared.clone());
+    stage.conduct(&mut finale, interrupt, observe);
+    let elapsed = clock::now() - shared.epoch;
+    let (board, fault) = stage.finish(&mut finale, observe);
+    Ok(finale.record(board, fault, started_at, elapsed))
 }

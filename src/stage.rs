@@ -73,6 +73,8 @@ pub struct View {
     pub interrupted: bool,
     /// A worker has ended.
     pub ended: bool,
+    /// One could not start or go on.
+    pub broken: bool,
     /// All have.
     pub all_ended: bool,
 }
@@ -201,6 +203,7 @@ impl<C: Clone, E> Lines<C, E> {
             levels: self.levels(),
             interrupted,
             ended: ended > 0,
+            broken: self.board.fault().is_some(),
             all_ended: ended == workers,
         }
     }
@@ -271,10 +274,15 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Stage<C, E> {
         loop {
             let now = clock::now();
             self.lines.end_seconds(now, conductor, observe);
+            let gone: Vec<bool> = self.threads.iter().map(JoinHandle::is_finished).collect();
+            if gone.contains(&true) {
+                self.lines.hear(Duration::ZERO);
+            }
             let mut view = self.lines.view(interrupt.load(Ordering::Relaxed));
-            // One that has panicked reports nothing.
-            view.ended |= self.threads.iter().any(JoinHandle::is_finished);
-            view.all_ended |= self.threads.iter().all(JoinHandle::is_finished);
+            // One that has panicked has reported nothing.
+            view.broken |= self.lines.board.running().iter().any(|worker| gone[*worker]);
+            view.ended |= view.broken;
+            view.all_ended |= gone.iter().all(|gone| *gone);
             match conductor.cue(now, &view) {
                 Cue::Wait(until) => {
                     self.lines.hear(Duration::from_nanos(until.saturating_sub(now).clamp(1, SECOND)));

@@ -303,8 +303,8 @@ fn an_interrupt_ends_it_with_what_was_measured() {
         },
         &interrupt,
         &mut |progress| {
-            *seen.lock().unwrap() = progress.sent;
-            interrupt.fetch_or(progress.sent > 0, Ordering::Relaxed);
+            *seen.lock().unwrap() = progress.total.sent;
+            interrupt.fetch_or(progress.total.sent > 0, Ordering::Relaxed);
         },
     )
     .unwrap();

@@ -3,9 +3,10 @@
 use super::args::{OutputArgs, ProgressArg};
 use super::output::{self, Output};
 use crate::clock::{Nanos, SECOND};
-use crate::fleet::{self, Progress, Spec};
+use crate::fleet::{self, Spec};
 use crate::gate;
 use crate::record::{Exit, FleetRecord};
+use crate::stage::Progress;
 use std::collections::VecDeque;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::AtomicBool;
@@ -44,7 +45,7 @@ impl Windows {
         [(30 * SECOND, "30s"), (90 * SECOND, "90s"), (300 * SECOND, "5min"), (600 * SECOND, "10min")];
 
     fn note(&mut self, progress: &Progress) {
-        let Progress { elapsed, sent, received, .. } = *progress;
+        let (elapsed, sent, received) = (progress.elapsed, progress.total.sent, progress.total.received());
         self.0.push_back(Totals { at: elapsed, sent, received });
         let longest = Windows::SPANS[Windows::SPANS.len() - 1].0;
         // The last that is old enough stays.
@@ -75,8 +76,8 @@ impl Windows {
 
 /// How many of the clients that are not done are connected, while some are not.
 fn online(progress: &Progress) -> String {
-    let (connected, asked) = (progress.second.connected, progress.clients - progress.second.done);
-    match progress.second.errors {
+    let (connected, asked) = (progress.levels.connected, progress.clients - progress.levels.done);
+    match progress.errors() {
         _ if connected >= asked => String::new(),
         0 => format!(", {connected} of {asked} connected"),
         errors => format!(", {connected} of {asked} connected, {errors} errors"),
@@ -144,6 +145,7 @@ pub fn conclude(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::Counters;
 
     /// checklist 61
     #[test]
@@ -153,7 +155,8 @@ mod tests {
         // 10 a second, and 20 from second 600 on.
         for second in 1..=700u64 {
             let sent = second * 10 + second.saturating_sub(600) * 10;
-            windows.note(&Progress { elapsed: second * SECOND, sent, ..Progress::default() });
+            let total = Counters { sent, ..Counters::default() };
+            windows.note(&Progress { elapsed: second * SECOND, ..Progress::of(total) });
             lines.push(windows.rates(|total| total.sent));
         }
         assert_eq!((lines[0].as_str(), lines[1].as_str()), ("", ", 10/s"));

@@ -11,9 +11,10 @@ use super::connection::{self, positive};
 use super::fleet::{Texts, Windows};
 use super::output::Output;
 use super::{Usage, fleet, keys};
-use crate::fleet::{Content, Expect, Listening, Progress, PublisherName, Publishing, Slow, Spec};
+use crate::fleet::{Content, Expect, Listening, PublisherName, Publishing, Slow, Spec};
 use crate::load::{Name, Pace, Pacing, Template, TopicLayout, Values};
 use crate::record::Exit;
+use crate::stage::Progress;
 use crate::units::Rate;
 use crate::wire::{self, QoS};
 use crate::{cpu, engine, report, seed};
@@ -248,8 +249,8 @@ fn layout(template: &Template, filter: &str) -> Option<TopicLayout> {
 fn progress_line(progress: &Progress, windows: &Windows) -> String {
     let rates = windows.rates(|total| total.sent);
     // One that failed on its way out is not done yet.
-    let completed = progress.second.done.saturating_sub(progress.failed);
-    let failed = match progress.failed {
+    let completed = progress.levels.done.saturating_sub(progress.levels.failed);
+    let failed = match progress.levels.failed {
         0 => String::new(),
         failed => format!(", {failed} failed"),
     };

@@ -6,9 +6,10 @@ use super::connection::{self, positive};
 use super::fleet::{Texts, Windows};
 use super::output::Output;
 use super::{Usage, fleet, publish};
-use crate::fleet::{Expect, Listening, Print, Progress, Slow, Spec};
+use crate::fleet::{Expect, Listening, Print, Slow, Spec};
 use crate::load::{Expectation, TopicLayout};
 use crate::record::Exit;
+use crate::stage::Progress;
 use crate::{cpu, engine, report, seed, wire};
 use std::path::Path;
 
@@ -165,7 +166,7 @@ fn progress_line(progress: &Progress, windows: &Windows) -> String {
     let rates = windows.rates(|total| total.received);
     match progress.missing {
         Some(missing) => format!("Still waiting for {missing} messages{rates}"),
-        None => format!("Received {} messages{rates}", progress.received),
+        None => format!("Received {} messages{rates}", progress.total.received()),
     }
 }
 

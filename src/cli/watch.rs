@@ -9,9 +9,10 @@ use super::connection::{self, positive};
 use super::output::{Output, tell};
 use super::{Environment, Usage, publish, subscribe};
 use crate::clock::{Nanos, SECOND};
-use crate::fleet::{self, Expect, Listening, Progress, Spec};
+use crate::fleet::{self, Expect, Listening, Spec};
 use crate::load::PayloadStamp;
 use crate::record::{Ended, Exit, FleetRecord};
+use crate::stage::Progress;
 use crate::{cpu, engine, seed};
 use directory::Directory;
 use metrics::Metrics;
@@ -102,7 +103,7 @@ impl Due {
 
 impl Metrics {
     fn follow(&mut self, progress: &Progress) {
-        self.msgs_total = progress.received;
+        self.msgs_total = progress.total.received();
         self.msgs_stored = progress.stored;
         self.drop_count = progress.dropped;
         self.uptime = progress.elapsed / SECOND;

@@ -25,6 +25,9 @@ pub struct Books {
     pub levels: Levels,
 }
 
+/// Meant to be sent never: a message that is in no account.
+pub const ASIDE: Nanos = Nanos::MAX;
+
 /// Acknowledgements in a row of messages that were meant to leave and left together.
 #[derive(Default)]
 struct Acks {
@@ -161,7 +164,7 @@ impl Books {
     #[inline]
     pub(super) fn settle_acks(&mut self, now: Nanos) {
         let Acks { intended, sent, count } = std::mem::take(&mut self.acks);
-        if count > 0 {
+        if count > 0 && intended != ASIDE {
             self.levels.outstanding -= count;
             self.levels.acked += count;
             self.of(intended).acked += count;
@@ -171,25 +174,33 @@ impl Books {
 
     /// An ack after its timeout: the message was counted as timed out, and still is.
     pub(super) fn acked_late<M>(&mut self, token: &Token<M>) {
-        self.levels.acked += 1;
-        self.of(token.intended).acked += 1;
+        if token.intended != ASIDE {
+            self.levels.acked += 1;
+            self.of(token.intended).acked += 1;
+        }
     }
 
     /// A message was given up.
     pub(super) fn ack_timed_out<M>(&mut self, now: Nanos, token: &Token<M>) {
-        self.unanswered(now, token);
-        self.of(token.intended).ack_timeouts += 1;
+        if self.unanswered(now, token) {
+            self.of(token.intended).ack_timeouts += 1;
+        }
     }
 
     /// A message whose acknowledgement can never come, because its session is gone or the run is over.
     pub(super) fn abandoned<M>(&mut self, now: Nanos, token: &Token<M>) {
-        self.unanswered(now, token);
-        self.of(token.intended).unacked_at_end += 1;
+        if self.unanswered(now, token) {
+            self.of(token.intended).unacked_at_end += 1;
+        }
     }
 
-    fn unanswered<M>(&mut self, now: Nanos, token: &Token<M>) {
-        self.levels.outstanding -= 1;
-        self.time_acks(now, token.intended, token.sent, 1);
+    /// False for what is in no account.
+    fn unanswered<M>(&mut self, now: Nanos, token: &Token<M>) -> bool {
+        if token.intended != ASIDE {
+            self.levels.outstanding -= 1;
+            self.time_acks(now, token.intended, token.sent, 1);
+        }
+        token.intended != ASIDE
     }
 
     /// The times of an acknowledgement, or of the wait for one that was given up: leaving those out would

@@ -151,6 +151,17 @@ impl<M: Copy> Crew<M> {
         }
     }
 
+    /// Ends a connection, or the attempt at one, without a word: its owner has done with it.
+    pub fn quit<L: Link>(&mut self, link: &mut L, place: Place) {
+        let member = &mut self.members[place.at()];
+        if member.is_online() {
+            self.books.levels.connected -= 1;
+            member.step = Step::Leaving(After::Done);
+        }
+        self.leave(link, place, After::Done);
+        self.abort(link, place);
+    }
+
     /// Ends an attempt whose connection is open.
     pub(super) fn retreat<L: Link>(&mut self, link: &mut L, place: Place, trouble: String, last: bool) {
         let spent = self.count_failure(place) || last;
@@ -234,7 +245,12 @@ impl<M: Copy> Crew<M> {
                 let remote = self.remote(place);
                 self.attempt_failed(place, format!("{remote} ended the connection before CONNACK: {cause}"));
             }
-            was @ (Step::Up | Step::Subscribing | Step::Unsubscribing) => {
+            // It had all it was to have.
+            was @ Step::Unsubscribing => {
+                self.books.levels.connected -= 1;
+                self.has_left(link.now(), place, was, After::Done, false);
+            }
+            was @ (Step::Up | Step::Subscribing) => {
                 self.books.counters().closed_by_broker += u64::from(eof);
                 let spent = self.lost(link.now(), place);
                 self.down(place, was, spent, format!("connection to {} lost: {cause}", self.remote(place)));

@@ -4,6 +4,7 @@
 //! nothing would: so it counts as sent when the kernel has taken it, and as unfinished when its connection ended
 //! before.
 
+use super::books::ASIDE;
 use super::{Crew, Link, Place, Token, Written};
 use crate::client::{Client, Limits, Outgoing};
 use crate::clock::Nanos;
@@ -58,6 +59,18 @@ impl<M: Copy> Crew<M> {
         // Of the whole run, unlike messages.
         self.books.counters().packets_out += count;
         self.written.push(written);
+    }
+
+    /// Writes a message that is in no account; there must be room for it.
+    pub fn publish_aside<L: Link>(&mut self, link: &mut L, place: Place, message: Outgoing<'_>, more: M) {
+        let member = &mut self.members[place.at()];
+        let limits = &self.terms.limits[usize::from(member.kind)];
+        let token = Token { sequence: 0, intended: ASIDE, sent: link.now(), more };
+        Pen { client: &mut member.client, limits, out: link.out(place.conn()), token }.write(message);
+        if message.qos != QoS::AtMostOnce {
+            self.await_ack(link.now(), place);
+        }
+        self.books.counters().packets_out += 1;
     }
 
     /// Something that is no message was written.

@@ -1,15 +1,14 @@
-//! What the workers of a fleet share, and what they tell the conductor.
+//! What the workers of a fleet share.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use super::listener::Listener;
-use super::{Publishing, Spec};
-use crate::client::Limits;
+use super::{Expect, Publishing, Spec};
 use crate::clock::Nanos;
-use crate::engine::{self, Usage, Waker};
-use crate::record::{self, Ended};
-use crate::stats::{Histogram, Interval};
+use crate::engine::{Route, Waker};
+use crate::load::{Name, Values};
+use crate::record::Ended;
+use crate::stage::{Seat, StageError, Ways, seats};
+use std::collections::HashSet;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Read-only but for the counters that bring about the next step of somebody else's script.
 pub struct Shared {
@@ -18,12 +17,10 @@ pub struct Shared {
     pub spec: Spec,
     /// What `%r` stands for in topics.
     pub run_id: u32,
-    pub publisher_limits: Limits,
-    pub other_limits: Limits,
     /// What stands for this fleet's publishers in topics, when a listener is to hear them and nobody else.
     pub own: HashSet<String>,
-    /// Largest packet accepted from the broker.
-    pub max_packet: usize,
+    pub seats: Vec<Seat>,
+    ways: Ways,
     /// One for each worker.
     pub wakers: Vec<Waker>,
     /// Publishers that are not done.
@@ -33,14 +30,59 @@ pub struct Shared {
     /// Messages that publishers which are done have sent.
     pub published: AtomicU64,
     /// Publishers make no more messages, listeners listen no more.
-    pub stopping: AtomicBool,
+    stopping: AtomicBool,
     /// The broker has told of dropped messages, and a listener is to end by that.
     pub dropped: AtomicBool,
+    /// What the broker has told: messages dropped since its first report, and messages it keeps; one more than that,
+    /// and 0 as long as it has told nothing.
+    pub told: [AtomicU64; 2],
     /// What ended the whole run before its time, and why in words.
-    pub fault: std::sync::OnceLock<(Ended, String)>,
+    pub fault: OnceLock<(Ended, String)>,
+}
+
+/// What client `index` does. Clients are numbered publishers first, then responders, then listeners.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    Publisher(u32),
+    Responder(u32),
+    Listener(u32),
 }
 
 impl Shared {
+    /// Lays out `spec`, with tables of at most `table` connections, for a run that begins at `epoch`.
+    ///
+    /// # Errors
+    /// Fewer ports than clients.
+    pub fn new(spec: Spec, table: u32, epoch: Nanos) -> Result<Shared, StageError> {
+        let publishing = spec.publishing.as_ref();
+        let publishers = publishing.map_or(0, |publishing| publishing.clients.len() as u64);
+        let responders = publishing.map_or(0, |publishing| publishing.responders);
+        let clients = publishers as u32 + responders + spec.listening.len() as u32;
+        let checks_itself = spec.listening.iter().any(|listening| listening.expect == Expect::Published);
+        let names = publishing.filter(|_| checks_itself).into_iter().flat_map(|all| &all.clients);
+        Ok(Shared {
+            own: names.map(|name| name.topic_id.clone()).collect(),
+            epoch,
+            run_id: crate::load::run_id(spec.seed),
+            seats: seats(clients, &spec.cpus, table, |index, workers| index % workers),
+            ways: Ways::new(&spec.targets, clients.max(1))?,
+            wakers: Vec::new(),
+            publishers_left: AtomicU64::new(publishers),
+            listeners_pending: AtomicU64::new(u64::from(responders) + spec.listening.len() as u64),
+            published: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            dropped: AtomicBool::new(false),
+            told: [AtomicU64::new(0), AtomicU64::new(0)],
+            fault: OnceLock::new(),
+            spec,
+        })
+    }
+
+    /// The way of client `index` to its broker.
+    pub fn route(&self, index: u32) -> Route {
+        self.ways.route(index, index)
+    }
+
     pub fn wake_all(&self) {
         self.wakers.iter().for_each(Waker::wake);
     }
@@ -50,10 +92,34 @@ impl Shared {
         self.wake_all();
     }
 
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
     /// Stops everybody because of something that concerns all.
     pub fn fail(&self, end: Ended, reason: String) {
         let _ = self.fault.set((end, reason));
         self.stop();
+    }
+
+    /// One less whom publishers wait for.
+    pub fn ready(&self) {
+        if self.listeners_pending.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.wake_all();
+        }
+    }
+
+    /// A publisher that has sent so much is done.
+    pub fn publisher_done(&self, sent: u64) {
+        self.published.fetch_add(sent, Ordering::AcqRel);
+        if self.publishers_left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.wake_all();
+        }
+    }
+
+    /// Whether nobody publishes any more.
+    pub fn all_published(&self) -> bool {
+        self.publishers_left.load(Ordering::Acquire) == 0
     }
 
     pub fn publishing(&self) -> &Publishing {
@@ -71,17 +137,7 @@ impl Shared {
     pub fn clients(&self) -> u32 {
         self.publishers() + self.responders() + self.spec.listening.len() as u32
     }
-}
 
-/// What client `index` does. Clients are numbered publishers first, then responders, then listeners.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    Publisher(u32),
-    Responder(u32),
-    Listener(u32),
-}
-
-impl Shared {
     pub fn role(&self, index: u32) -> Role {
         let (publishers, responders) = (self.publishers(), self.responders());
         match index {
@@ -90,45 +146,24 @@ impl Shared {
             _ => Role::Listener(index - publishers - responders),
         }
     }
-}
 
-/// Where a worker stands.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Levels {
-    pub connected: u64,
-    pub done: u64,
-    /// Of those that are done, the ones that failed.
-    pub failed: u64,
-    pub missing: Option<u64>,
-    pub dropped: Option<u64>,
-    pub stored: Option<u64>,
-}
+    /// What fields of templates stand for in message `sequence` of publisher `number`.
+    pub fn values(&self, number: u32, sequence: u64) -> Values<'_> {
+        let publishing = self.publishing();
+        Values {
+            client: Name::Given(&publishing.clients[number as usize].topic_id),
+            index: number,
+            pair: number,
+            run_id: self.run_id,
+            sequence,
+            total: publishing.pacing.count.unwrap_or(0),
+            seed: self.spec.seed,
+        }
+    }
 
-/// What a worker measured in one second of the run.
-#[derive(Default)]
-pub struct Tally {
-    /// Which second, from 0.
-    pub second: u64,
-    pub measured: Interval,
-    pub round_trip: Histogram,
-    pub levels: Levels,
-    /// What went wrong, in words, with how often.
-    pub troubles: Vec<(String, u64)>,
-}
-
-/// What a worker has to say at its end.
-#[derive(Default)]
-pub struct Ending {
-    /// With their indices among all publishers.
-    pub publishers: Vec<(u32, record::Publisher)>,
-    /// Their accounts are made up when it is known what all publishers have sent.
-    pub listeners: Vec<Listener>,
-    pub usage: Usage,
-    /// Time the worker ran.
-    pub span: Nanos,
-    pub enters: u64,
-    /// Time outside of them.
-    pub code: Nanos,
-    /// Why it could not start or go on.
-    pub failure: Option<engine::Error>,
+    /// Largest packet accepted from the broker.
+    pub fn max_packet(&self) -> usize {
+        let largest = self.spec.publishing.as_ref().map_or(0, |publishing| publishing.content.largest());
+        (64 << 20).max(2 * largest + (1 << 16))
+    }
 }

@@ -30,6 +30,15 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Connections lost and attempts failed in this second.
+    pub fn errors(&self) -> u64 {
+        let counters = &self.second.counters;
+        counters.connections_lost
+            + counters.refused_tcp
+            + counters.refused_by_connack()
+            + counters.connect_timeouts
+    }
+
     /// Of a run that has counted so much.
     pub fn of(total: Counters) -> Progress {
         Progress { total, ..Progress::default() }

@@ -106,6 +106,11 @@ counters! {
 }
 
 impl Counters {
+    /// Messages that arrived, whatever they were.
+    pub fn received(&self) -> u64 {
+        self.delivered + self.duplicated + self.foreign
+    }
+
     /// Connections refused with a CONNACK, whatever the reason.
     pub fn refused_by_connack(&self) -> u64 {
         self.refused.iter().sum()

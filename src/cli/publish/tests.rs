@@ -229,9 +229,9 @@ fn payloads_that_cannot_be_made_are_usage_errors() {
 #[test]
 fn the_progress_counts_clients_that_are_done() {
     let mut progress = Progress { clients: 4, ..Progress::default() };
-    progress.second.done = 3;
+    progress.levels.done = 3;
     assert_eq!(progress_line(&progress, &Windows::default()), "Completed workers: 3/4");
-    progress.failed = 1;
+    progress.levels.failed = 1;
     assert_eq!(progress_line(&progress, &Windows::default()), "Completed workers: 2/4, 1 failed");
 }
 

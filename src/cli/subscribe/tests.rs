@@ -115,7 +115,8 @@ fn bad_input_is_named() {
 
 #[test]
 fn the_progress_says_what_is_missing() {
-    let mut progress = Progress { received: 7, missing: Some(3), ..Progress::default() };
+    let total = crate::stats::Counters { delivered: 7, ..Default::default() };
+    let mut progress = Progress { missing: Some(3), ..Progress::of(total) };
     let windows = Windows::default();
     assert_eq!(progress_line(&progress, &windows), "Still waiting for 3 messages");
     progress.missing = None;

@@ -59,10 +59,9 @@ fn the_values_follow_the_progress() {
     let mut metrics = Metrics::default();
     let progress = Progress {
         elapsed: 7 * SECOND,
-        received: 5,
         stored: Some(2),
         dropped: Some(1),
-        ..Progress::default()
+        ..Progress::of(crate::stats::Counters { delivered: 5, ..Default::default() })
     };
     metrics.follow(&progress);
     let expected =
