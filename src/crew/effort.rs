@@ -88,5 +88,9 @@ pub fn generator(efforts: &[(usize, Effort)]) -> Generator {
         code_ns: sum(|effort| effort.code),
         bytes_per_client: None,
         enters: sum(|effort| effort.enters),
+        sends_blocked: sum(|effort| effort.stats.blocked),
+        receives: sum(|effort| effort.stats.receives),
+        receives_without_buffer: sum(|effort| effort.stats.no_buffers),
+        completions_lost: sum(|effort| effort.stats.overflows),
     }
 }

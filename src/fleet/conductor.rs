@@ -5,6 +5,7 @@ use super::script::Ending;
 use super::shared::Shared;
 use crate::clock::{MILLISECOND, Nanos};
 use crate::crew::generator;
+use crate::load::Pace;
 use crate::record::{self, Ended, FLEET_SCHEMA, FleetRecord, FleetSecond};
 use crate::stage::{Board, Conductor, Cue, Farewell, Progress, View};
 use std::collections::BTreeMap;
@@ -101,7 +102,8 @@ impl Finale {
         let mut listeners: Vec<_> =
             listeners.into_iter().map(|listener| listener.finish(&self.shared, &sent)).collect();
         listeners.sort_by_key(|(number, _)| *number);
-        let qos = spec.publishing.as_ref().map(|publishing| publishing.qos);
+        let publishing = spec.publishing.as_ref();
+        let qos = publishing.map(|publishing| publishing.qos);
         let qos = qos.or(spec.listening.first().map(|listening| listening.qos));
         let mut record = FleetRecord {
             schema: FLEET_SCHEMA.into(),
@@ -115,6 +117,10 @@ impl Finale {
                 ..record::Broker::default()
             },
             qos: qos.map_or(0, |qos| qos as u8),
+            tolerance_ns: publishing.map_or(0, |publishing| publishing.tolerance),
+            closed_loop: publishing.is_some_and(|publishing| publishing.pacing.pace == Pace::Unlimited),
+            verdict: record::Verdict::Unknown,
+            verdict_reasons: Vec::new(),
             ended,
             partial_reason,
             exit_code: 0,

@@ -292,6 +292,7 @@ impl Phases {
                 addresses: spec.targets.iter().map(ToString::to_string).collect(),
                 embedded: spec.plan.embedded,
                 cpus: spec.broker_cpus.clone(),
+                connections_refused: None,
             },
             verdict: record::Verdict::Unknown,
             verdict_reasons: Vec::new(),
