@@ -23,7 +23,7 @@ mod worker;
 pub use endpoint::{Endpoint, Route};
 pub use io::Io;
 pub use limits::{descriptor_limit, probe, reserve};
-pub use socket::{PortRange, ephemeral_ports, is_local, listen, loopback_source};
+pub use socket::{PortRange, ephemeral_ports, is_local, listen, loopback_source, stop_listening};
 pub use usage::{Usage, process_usage, resident_bytes, thread_usage};
 pub use waker::Waker;
 pub use worker::Worker;

@@ -29,7 +29,7 @@ mod subscribers;
 mod topics;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -64,18 +64,40 @@ pub struct WorkerPlacement {
 /// Why a reflector did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// So many workers there cannot be.
     #[error("a reflector needs 1 to 65,535 workers, not {0}")]
     Workers(usize),
-    #[error("the reflector cannot listen on {address}: {source}; choose another port, or 0 for a free one")]
-    Listen { address: SocketAddr, source: io::Error },
+    /// The address is not to be had.
+    #[error("the reflector cannot listen on {address}: {source}{}", remedy(source))]
+    Listen {
+        /// As asked for.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// There are too many threads, or no memory for their stacks.
     #[error("cannot start a thread for the reflector: {0}")]
     Thread(io::Error),
+    /// A worker is not allowed on its CPU.
     #[error("reflector: {0}")]
     Pin(#[from] cpu::PinError),
+    /// A worker's ring could not be set up, or failed.
     #[error("reflector: {0}")]
     Engine(#[from] engine::Error),
+    /// A defect of this program.
     #[error("a worker of the reflector has panicked")]
     Panicked,
+}
+
+/// What to do about an address that is not to be had, to stand behind what the kernel said.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => {
+            "; choose another port, or 0 for a free one"
+        }
+        io::ErrorKind::AddrNotAvailable => "; it is no address of this machine",
+        _ => "",
+    }
 }
 
 /// A running broker. Dropping it stops it.
@@ -112,20 +134,16 @@ impl Reflector {
             return Err(Error::Workers(count));
         }
         // All sockets listen before anyone runs: the kernel's choice among them does not change later.
-        let mut address = config.listen;
-        let mut listeners = Vec::with_capacity(count);
-        for _ in 0..count {
-            let listen = |source| Error::Listen { address, source };
-            let listener = engine::listen(address).map_err(listen)?;
-            address = listener.local_addr().map_err(listen)?;
-            listeners.push(listener);
-        }
+        let listen = |source| Error::Listen { address: config.listen, source };
+        let listeners = engine::listen(config.listen, count).map_err(listen)?;
+        let address = listeners[0].local_addr().map_err(listen)?;
         let hub = Arc::new(Hub::new(count));
         let (started, starts) = mpsc::channel();
         let mut reflector = Reflector { address, workers: Vec::with_capacity(count) };
         for (number, (placement, listener)) in config.workers.iter().zip(listeners).enumerate() {
             let broker = Broker::new(number as u16, Arc::clone(&hub), limits);
             let waker = engine::Waker::new()?;
+            let door = listener.try_clone().map_err(listen)?;
             let mut engine = engine::Config::new(config.max_connections_per_worker, waker.clone());
             engine.listener = Some(listener);
             let bell = waker.clone();
@@ -135,7 +153,7 @@ impl Reflector {
             let (cpu, started) = (placement.cpu, started.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("reflector-{number}"))
-                .spawn(move || work(cpu, engine, service, started))
+                .spawn(move || work(cpu, engine, &door, service, started))
                 .map_err(Error::Thread)?;
             reflector.workers.push(Running { desk, waker, thread: Some(thread) });
         }
@@ -191,6 +209,7 @@ impl Drop for Reflector {
 fn work(
     cpu: Option<usize>,
     config: engine::Config,
+    door: &TcpListener,
     mut service: Service,
     started: mpsc::Sender<()>,
 ) -> Result<(), Error> {
@@ -199,6 +218,8 @@ fn work(
     // The receiver waits until every worker has let go of its end.
     let _ = started.send(());
     drop(started);
-    worker.run(&mut service)?;
+    let result = worker.run(&mut service);
+    engine::stop_listening(door);
+    result?;
     Ok(())
 }

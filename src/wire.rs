@@ -18,7 +18,7 @@ mod tests;
 use std::fmt;
 use std::num::NonZeroU16;
 
-pub use decode::{decode, explain_first};
+pub use decode::{decode, decode_with_any_flags, explain_first};
 pub use encode::{
     encode_connack, encode_disconnect, encode_pingreq, encode_pingresp, encode_puback, encode_pubcomp,
     encode_pubrec, encode_pubrel, encode_suback, encode_subscribe, encode_unsuback, encode_unsubscribe,

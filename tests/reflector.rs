@@ -1,13 +1,16 @@
 //! The reflector on real sockets: with the command line clients of Debian's `mosquitto-clients`, and with
 //! plain sockets where those cannot do what is to be shown. Several workers, so that clients meet across them.
 
+#[path = "reflector/starting.rs"]
+mod starting;
+
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use malaria_bench::reflector::{Config, Error, Reflector, WorkerPlacement};
+use malaria_bench::reflector::{Config, Reflector, WorkerPlacement};
 use malaria_bench::wire::{self, Connect, Packet, PacketId, Protocol, Publish, QoS};
 
 /// Nothing here takes this long on a machine that works.
@@ -465,31 +468,4 @@ fn many_retained_messages_reach_a_subscriber_that_reads() {
         let retained = subscriber.next(|packet| matches!(packet, Packet::Publish(publish) if publish.retain));
         assert!(retained);
     }
-}
-
-#[test]
-fn stopping_closes_connections_and_frees_the_port() {
-    let reflector = start(2);
-    let address = reflector.addr();
-    let (mut client, _) = Client::connect(&reflector, "c", true);
-    client.publish("t", b"x", QoS::AtLeastOnce);
-    let counters = reflector.stop().expect("it ends well");
-    assert_eq!((counters.connects, counters.messages_in), (1, [0, 1, 0]));
-    assert!(client.is_closed());
-    assert!(TcpStream::connect(address).is_err());
-}
-
-#[test]
-fn what_keeps_it_from_starting_is_named() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let listen = taken.local_addr().unwrap();
-    let error = Reflector::start(Config { listen, ..config(2, 100) }).unwrap_err();
-    assert!(matches!(error, Error::Listen { address, .. } if address == listen), "{error}");
-    assert!(matches!(Reflector::start(config(0, 100)).unwrap_err(), Error::Workers(0)));
-    let mut nowhere = config(2, 100);
-    nowhere.workers[1].cpu = Some(100_000);
-    let error = Reflector::start(nowhere).unwrap_err();
-    assert!(matches!(error, Error::Pin(_)), "{error}");
-    let error = Reflector::start(config(2, u32::MAX)).unwrap_err();
-    assert!(matches!(error, Error::Engine(_)), "{error}");
 }

@@ -108,22 +108,44 @@ pub fn outgoing(route: &Route) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// A listening socket that several workers may share by having one each (`SO_REUSEPORT`): the kernel
-/// spreads connections over them. Accepted sockets inherit `TCP_NODELAY`.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = stream(family(address))?;
-    set(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
-    set(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
-    set(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
-    if let SocketAddr::V6(v6) = address {
-        let only = i32::from(v6.ip() != &Ipv6Addr::UNSPECIFIED);
-        set(socket.as_raw_fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, only)?;
+/// Listening sockets for as many workers, all at `address`, which is nobody else's: the kernel spreads connections
+/// over them. Port 0 takes a free one. Accepted sockets inherit `TCP_NODELAY`.
+///
+/// `SO_REUSEPORT` from the start would let in every other socket of the same user that has it too. So the first one
+/// listens without it, which fails beside any other listener, and shares the address only then. `SO_REUSEADDR` is for
+/// connections of an earlier listener that are not over (TIME_WAIT).
+pub fn listen(address: SocketAddr, sockets: usize) -> io::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::with_capacity(sockets);
+    let mut address = address;
+    for _ in 0..sockets {
+        let socket = stream(family(address))?;
+        let first = listeners.is_empty();
+        set(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+        set(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, i32::from(!first))?;
+        set(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+        if let SocketAddr::V6(v6) = address {
+            let only = i32::from(v6.ip() != &Ipv6Addr::UNSPECIFIED);
+            set(socket.as_raw_fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, only)?;
+        }
+        bind(socket.as_raw_fd(), address)?;
+        // The kernel lowers it to net.core.somaxconn.
+        // SAFETY: no pointers.
+        check(unsafe { libc::listen(socket.as_raw_fd(), 65535) })?;
+        if first {
+            set(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+        }
+        let listener = TcpListener::from(socket);
+        address = listener.local_addr()?;
+        listeners.push(listener);
     }
-    bind(socket.as_raw_fd(), address)?;
-    // The kernel lowers it to net.core.somaxconn.
-    // SAFETY: no pointers.
-    check(unsafe { libc::listen(socket.as_raw_fd(), 65535) })?;
-    Ok(TcpListener::from(socket))
+    Ok(listeners)
+}
+
+/// Ends listening at once. Closing does so only when the ring that accepted from the socket has let go of it, which
+/// the kernel sees to some time after the ring's worker has ended.
+pub fn stop_listening(listener: &TcpListener) {
+    // SAFETY: no pointers. It fails for a socket that does not listen, which is what is wanted.
+    unsafe { libc::shutdown(listener.as_raw_fd(), libc::SHUT_RDWR) };
 }
 
 /// Bytes of the path of a Unix socket: 108 with the zero behind it.

@@ -97,7 +97,7 @@ struct Running {
 impl Running {
     fn start(chunk: usize, shape: impl FnOnce(&mut Config) + Send + 'static) -> Running {
         let waker = Waker::new().unwrap();
-        let listener = listen(LOCALHOST).unwrap();
+        let listener = listen(LOCALHOST, 1).unwrap().remove(0);
         let address = listener.local_addr().unwrap();
         let (seen_to, seen) = mpsc::channel();
         let (orders, orders_from) = mpsc::channel();

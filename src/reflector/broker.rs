@@ -14,7 +14,7 @@ use super::session::Sessions;
 use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::crew::Link;
 use crate::engine::Conn;
-use crate::wire::{self, ConnAck, DecodeError, Packet};
+use crate::wire::{self, ConnAck, DecodeError, Packet, Protocol};
 use takeover::Forwards;
 
 mod connect;
@@ -33,7 +33,8 @@ pub(super) struct Limits {
     /// With more unsent bytes than this a connection gets no more messages: QoS 0 is dropped, the others
     /// wait in the session.
     pub unsent: usize,
-    /// With more unsent bytes than this a connection is ended: it does not even read acknowledgements.
+    /// With more unsent bytes than this, beside a large message, a connection is ended: it does not even read
+    /// acknowledgements.
     pub unsent_fatal: usize,
     /// What waits for a session.
     pub outgoing: Bounds,
@@ -75,16 +76,19 @@ enum Phase {
     New,
     /// CONNECT has come, and the session is known.
     Open,
-    /// It has ended for the broker; the transport is still to go.
+    /// It has ended for the broker; the link is still to go.
     Closing,
 }
 
 #[derive(Clone, Copy)]
 struct Connection {
     phase: Phase,
+    /// Valid while `Open`, as all that follows from CONNECT.
+    protocol: Protocol,
     /// Seconds; 0 is off.
     keep_alive: u16,
-    /// Valid while `Open`.
+    /// Payload of the last message sent that was larger than [`Limits::unsent`], in bytes: it may be due still.
+    large: u32,
     session: SessionKey,
     /// When the phase began or, while `Open`, the last packet came.
     since: Nanos,
@@ -96,11 +100,21 @@ struct Connection {
 impl Connection {
     const VACANT: Connection = Connection {
         phase: Phase::Vacant,
+        protocol: Protocol::V311,
         keep_alive: 0,
+        large: 0,
         session: SessionKey { index: u32::MAX, generation: 0 },
         since: 0,
         due: 0,
     };
+
+    /// A message with this payload has been written for the client.
+    #[inline]
+    fn note_sent(&mut self, payload: usize, limits: &Limits) {
+        if payload > limits.unsent {
+            self.large = u32::try_from(payload).expect("a packet has less than 2^28 bytes");
+        }
+    }
 
     /// When the connection has lasted too long without a sign of life, if ever.
     fn deadline(&self, limits: &Limits) -> Option<Nanos> {
@@ -124,7 +138,7 @@ pub(super) enum Ending {
     Timeout,
     TakenOver,
     TooSlow,
-    /// The transport is gone already.
+    /// The link is gone already.
     Gone,
 }
 
@@ -193,7 +207,8 @@ impl Broker {
     /// Takes bytes from a client and answers how many of them were whole packets.
     pub(super) fn handle_data<L: Link>(&mut self, link: &mut L, conn: Conn, bytes: &[u8]) -> usize {
         let used = self.handle_packets(link, conn, bytes);
-        if link.unsent(conn) > self.limits.unsent_fatal {
+        let answers = link.unsent(conn).saturating_sub(self.connection(conn).large as usize);
+        if answers > self.limits.unsent_fatal {
             self.end(link, conn, Ending::TooSlow);
         }
         used
@@ -217,10 +232,10 @@ impl Broker {
                         self.end(link, conn, ending);
                     }
                 }
-                Err(error) => {
-                    self.handle_malformed(link, conn, *error);
-                    return bytes.len();
-                }
+                Err(error) => match self.handle_refused(link, conn, &bytes[used..], max, *error) {
+                    0 => break,
+                    length => used += length,
+                },
             }
         }
         if used > 0 {
@@ -231,6 +246,38 @@ impl Broker {
             }
         }
         used
+    }
+
+    /// Takes from a client of 3.1 what only 3.1.1 forbids; anything else ends the connection. Answers how many
+    /// bytes are done with.
+    #[cold]
+    fn handle_refused<L: Link>(
+        &mut self,
+        link: &mut L,
+        conn: Conn,
+        bytes: &[u8],
+        max: usize,
+        error: DecodeError,
+    ) -> usize {
+        let old = self.connection(conn).protocol == Protocol::V31;
+        let again = match error {
+            DecodeError::Flags { .. } if old => wire::decode_with_any_flags(bytes, max),
+            error => Err(error),
+        };
+        match again {
+            Ok(None) => 0,
+            Ok(Some((packet, length))) => {
+                if let ControlFlow::Break(ending) = self.handle_packet(link, conn, &packet, &bytes[..length])
+                {
+                    self.end(link, conn, ending);
+                }
+                length
+            }
+            Err(error) => {
+                self.handle_malformed(link, conn, error);
+                bytes.len()
+            }
+        }
     }
 
     fn handle_malformed<L: Link>(&mut self, link: &mut L, conn: Conn, error: DecodeError) {
@@ -268,10 +315,10 @@ impl Broker {
         }
         match packet {
             Packet::Publish(publish) => self.handle_publish(link, conn, key, publish),
-            Packet::PubAck(id) => self.handle_puback(link, key, *id),
-            Packet::PubRec(id) => self.handle_pubrec(link, conn, key, *id),
+            Packet::PubAck(id) => return self.handle_puback(link, key, *id),
+            Packet::PubRec(id) => return self.handle_pubrec(link, conn, key, *id),
             Packet::PubRel(id) => self.handle_pubrel(link, conn, key, *id),
-            Packet::PubComp(id) => self.handle_pubcomp(link, key, *id),
+            Packet::PubComp(id) => return self.handle_pubcomp(link, key, *id),
             Packet::Subscribe(subscribe) => self.handle_subscribe(link, conn, key, subscribe),
             Packet::Unsubscribe(unsubscribe) => self.handle_unsubscribe(link, conn, key, unsubscribe),
             Packet::PingReq => wire::encode_pingresp(link.out(conn)),
@@ -294,7 +341,7 @@ impl Broker {
         }
     }
 
-    /// The transport of this connection is gone, whoever closed it.
+    /// The link of this connection is gone, whoever closed it.
     pub(super) fn handle_gone<L: Link>(&mut self, link: &mut L, conn: Conn) {
         self.end(link, conn, Ending::Gone);
         self.connection(conn).phase = Phase::Vacant;

@@ -29,6 +29,18 @@ enum State {
     Done,
 }
 
+/// What an acknowledgement comes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ack {
+    /// It is the one that its message waited for.
+    Taken,
+    /// Nothing in flight waits for it, or not any more. After a lost connection a client may repeat its half
+    /// of a handshake, or speak of messages of a session that is gone.
+    Stale,
+    /// Its message is in flight and waits for another kind.
+    WrongKind,
+}
+
 /// A session's messages at QoS 1 and 2 that are not acknowledged yet.
 #[derive(Debug)]
 pub(super) struct Outgoing {
@@ -37,6 +49,8 @@ pub(super) struct Outgoing {
     window: VecDeque<State>,
     /// Contents of the window, beside it, when the session is persistent. A clean session never redelivers.
     contents: VecDeque<Option<Kept>>,
+    /// How many at the window's end are still to be delivered again to a client that has come back.
+    again: usize,
     queue: VecDeque<Kept>,
     bytes: usize,
     keeps: bool,
@@ -54,6 +68,7 @@ impl Outgoing {
             first: 0,
             window: VecDeque::new(),
             contents: VecDeque::new(),
+            again: 0,
             queue: VecDeque::new(),
             bytes: 0,
             keeps,
@@ -65,8 +80,9 @@ impl Outgoing {
         self.window.is_empty() && self.queue.is_empty()
     }
 
-    pub(super) fn has_queue(&self) -> bool {
-        !self.queue.is_empty()
+    /// Whether anything waits to be sent.
+    pub(super) fn has_more(&self) -> bool {
+        self.again > 0 || !self.queue.is_empty()
     }
 
     fn window_full(&self, bounds: &Bounds) -> bool {
@@ -75,7 +91,7 @@ impl Outgoing {
 
     /// Whether a message of QoS 1 or 2 can be sent at once.
     pub(super) fn can_send(&self, bounds: &Bounds) -> bool {
-        self.queue.is_empty() && !self.window_full(bounds) && self.bytes <= bounds.bytes
+        !self.has_more() && !self.window_full(bounds) && self.bytes <= bounds.bytes
     }
 
     /// Sends a message of QoS 1 or 2, for which there is room.
@@ -115,9 +131,12 @@ impl Outgoing {
         dropped
     }
 
-    /// Sends the first message that waits, if the window has room. `None` when nothing was sent, else the
-    /// QoS and length of what was.
-    pub(super) fn send_queued(&mut self, bounds: &Bounds, out: &mut Vec<u8>) -> Option<(QoS, usize)> {
+    /// Sends the first message that waits, if the window has room. `None` when no message was sent, else the
+    /// QoS and length of the one that was.
+    pub(super) fn send_next(&mut self, bounds: &Bounds, out: &mut Vec<u8>) -> Option<(QoS, usize)> {
+        if let Some(sent) = self.send_again(out) {
+            return Some(sent);
+        }
         let qos = self.queue.front()?.qos;
         if qos != QoS::AtMostOnce && self.window_full(bounds) {
             return None;
@@ -139,42 +158,54 @@ impl Outgoing {
         Some(sent)
     }
 
-    /// Delivers again what is in flight, in its order, to a client that has come back [MQTT-4.4.0-1].
-    /// Calls `sent` with the QoS and length of each PUBLISH.
-    pub(super) fn redeliver(&mut self, out: &mut Vec<u8>, mut sent: impl FnMut(QoS, usize)) {
+    /// What is in flight is to be delivered again, in its order, to a client that has come back
+    /// [MQTT-4.4.0-1], in front of everything that waits.
+    pub(super) fn redeliver(&mut self) {
         assert!(self.keeps || self.window.is_empty(), "a clean session does not come back");
-        for (position, (state, kept)) in self.window.iter().zip(&self.contents).enumerate() {
+        self.again = self.window.len();
+    }
+
+    /// Delivers the next message in flight again; a PUBREL on the way there is not worth a word.
+    fn send_again(&mut self, out: &mut Vec<u8>) -> Option<(QoS, usize)> {
+        while self.again > 0 {
+            let position = self.window.len() - self.again;
+            self.again -= 1;
             let id = self.id(position);
-            match (state, kept) {
+            match (self.window[position], &self.contents[position]) {
                 (State::AwaitPubAck | State::AwaitPubRec, Some(kept)) => {
-                    sent(kept.qos, kept.payload().len());
                     kept.encode(true, Some(id), out);
+                    return Some((kept.qos, kept.payload().len()));
                 }
                 (State::AwaitPubComp, _) => wire::encode_pubrel(id, out),
                 _ => {}
             }
         }
+        None
     }
 
-    /// PUBACK. False when no QoS 1 message with this identifier is in flight.
-    pub(super) fn handle_puback(&mut self, id: PacketId) -> bool {
+    /// PUBACK, for a message of QoS 1.
+    pub(super) fn handle_puback(&mut self, id: PacketId) -> Ack {
         self.advance(id, State::AwaitPubAck, State::Done)
     }
 
     /// PUBREC: the client has the message, and it is never sent again [MQTT-4.3.3-1].
-    pub(super) fn handle_pubrec(&mut self, id: PacketId) -> bool {
+    pub(super) fn handle_pubrec(&mut self, id: PacketId) -> Ack {
         self.advance(id, State::AwaitPubRec, State::AwaitPubComp)
     }
 
-    pub(super) fn handle_pubcomp(&mut self, id: PacketId) -> bool {
+    /// PUBCOMP, the end of a message of QoS 2.
+    pub(super) fn handle_pubcomp(&mut self, id: PacketId) -> Ack {
         self.advance(id, State::AwaitPubComp, State::Done)
     }
 
-    fn advance(&mut self, id: PacketId, from: State, to: State) -> bool {
+    fn advance(&mut self, id: PacketId, from: State, to: State) -> Ack {
         let position = (usize::from(id.get()) - 1 + IDENTIFIERS - usize::from(self.first)) % IDENTIFIERS;
         match self.window.get_mut(position) {
             Some(state) if *state == from => *state = to,
-            _ => return false,
+            None | Some(State::Done) => return Ack::Stale,
+            // PUBREC once more.
+            Some(state) if *state == to => return Ack::Stale,
+            Some(_) => return Ack::WrongKind,
         }
         // From here on the content is not needed, acknowledged or only received.
         if let Some(kept) = self.contents.get_mut(position).and_then(Option::take) {
@@ -185,7 +216,9 @@ impl Outgoing {
             self.contents.pop_front();
             self.first = ((usize::from(self.first) + 1) % IDENTIFIERS) as u16;
         }
-        true
+        // It may have been acknowledged before it was delivered again.
+        self.again = self.again.min(self.window.len());
+        Ack::Taken
     }
 
     fn track(&mut self, qos: QoS) -> PacketId {

@@ -7,8 +7,7 @@ use super::broker::Broker;
 use super::counters::Counters;
 use crate::clock::Nanos;
 use crate::crew::Link;
-use crate::engine::Conn;
-use crate::engine::{App, Closed};
+use crate::engine::{App, Closed, Conn};
 
 /// What a worker shares with whoever started it.
 #[derive(Default)]

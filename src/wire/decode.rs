@@ -57,6 +57,32 @@ pub fn decode(bytes: &[u8], max_packet: usize) -> Result<Option<(Packet<'_>, usi
     Ok(Some((packet, length)))
 }
 
+/// Takes a packet that [`decode`] refused for [`DecodeError::Flags`] from a client of MQTT 3.1. There a client that
+/// sends PUBREL, SUBSCRIBE or UNSUBSCRIBE once more sets DUP, and the other flags of what is not a PUBLISH are not
+/// used (3.1, section 2.1): whatever they are, nobody looks at them.
+///
+/// # Errors
+/// As [`decode`], the flags aside.
+pub fn decode_with_any_flags(
+    bytes: &[u8],
+    max_packet: usize,
+) -> Result<Option<(Packet<'_>, usize)>, DecodeError> {
+    let Some((&first, after)) = bytes.split_first() else { return Ok(None) };
+    let first = match first >> 4 {
+        kind @ (6 | 8 | 10) => kind << 4 | 0b0010,
+        kind => kind << 4,
+    };
+    let Some((header, remaining)) = remaining_length(after)? else { return Ok(None) };
+    let length = 1 + header + remaining;
+    if length > max_packet {
+        return Err(DecodeError::Oversized { length, max: max_packet });
+    }
+    match bytes.get(1 + header..length) {
+        Some(body) => Ok(Some((rare(first, body)?, length))),
+        None => unfinished(first, Some(remaining)).map(|()| None),
+    }
+}
+
 /// Reads a remaining length (2.2.3): the bytes it takes and its value.
 fn remaining_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, DecodeError> {
     let mut value = 0;
@@ -198,7 +224,7 @@ fn connect(body: &[u8]) -> Result<Connect<'_>, DecodeError> {
     let mut rest = body;
     let (protocol, bridge) = protocol(&mut rest)?;
     let [flags] = array(&mut rest, PACKET, Field::ConnectFlags)?;
-    let flags = ConnectFlags::parse(flags)?;
+    let flags = ConnectFlags::parse(flags, protocol)?;
     let keep_alive = u16::from_be_bytes(array(&mut rest, PACKET, Field::KeepAlive)?);
     let client_id = plain_text(&mut rest, PACKET, Field::ClientId)?;
     if client_id.is_empty() && !(flags.clean_session && protocol == Protocol::V311) {
@@ -213,11 +239,15 @@ fn connect(body: &[u8]) -> Result<Connect<'_>, DecodeError> {
         }
         None => None,
     };
+    // In 3.1 a user name or password may be announced and not be there (3.1, section 3.1).
+    let absent = |rest: &[u8]| protocol == Protocol::V31 && rest.is_empty();
     let username = match flags.username {
+        true if absent(rest) => None,
         true => Some(plain_text(&mut rest, PACKET, Field::UserName)?),
         false => None,
     };
     let password = match flags.password {
+        true if absent(rest) => None,
         true => Some(binary(&mut rest, PACKET, Field::Password)?),
         false => None,
     };
@@ -244,7 +274,7 @@ fn protocol(rest: &mut &[u8]) -> Result<(Protocol, bool), DecodeError> {
     Ok((protocol, level & 0x80 != 0))
 }
 
-/// The connect flags byte (3.1.2.3).
+/// The connect flags byte (3.1.2.3). What 3.1 does not use of it may be anything there.
 struct ConnectFlags {
     clean_session: bool,
     will: Option<(QoS, bool)>,
@@ -253,16 +283,17 @@ struct ConnectFlags {
 }
 
 impl ConnectFlags {
-    fn parse(byte: u8) -> Result<ConnectFlags, DecodeError> {
+    fn parse(byte: u8, protocol: Protocol) -> Result<ConnectFlags, DecodeError> {
         let bit = |n: u8| byte >> n & 1 == 1;
-        if bit(0) {
+        let strict = protocol != Protocol::V31;
+        if bit(0) && strict {
             return Err(DecodeError::ConnectReservedFlag);
         }
         let (will_qos, will_retain) = (byte >> 3 & 0b11, bit(5));
         let will = match bit(2) {
             true => Some((QoS::try_from(will_qos).map_err(|_| DecodeError::WillQoS)?, will_retain)),
-            false if will_qos != 0 => return Err(DecodeError::WillQoSWithoutWill),
-            false if will_retain => return Err(DecodeError::WillRetainWithoutWill),
+            false if will_qos != 0 && strict => return Err(DecodeError::WillQoSWithoutWill),
+            false if will_retain && strict => return Err(DecodeError::WillRetainWithoutWill),
             false => None,
         };
         let (username, password) = (bit(7), bit(6));

@@ -7,7 +7,7 @@ use crate::reflector::address::SessionKey;
 use crate::reflector::hub::{Claim, Home};
 use crate::reflector::mail::Control;
 use crate::reflector::session::{Session, Waiting, Will};
-use crate::wire::{self, ConnAck, Connect, ConnectCode};
+use crate::wire::{self, ConnAck, Connect, ConnectCode, Protocol};
 
 impl Broker {
     pub(super) fn handle_connect<L: Link>(&mut self, link: &mut L, conn: Conn, connect: &Connect<'_>) {
@@ -24,6 +24,7 @@ impl Broker {
         connection.session = key;
         connection.since = now;
         connection.keep_alive = connect.keep_alive;
+        connection.protocol = connect.protocol;
         self.set_deadline(conn);
         self.counters.connects += 1;
         self.counters.connections += 1;
@@ -84,13 +85,14 @@ impl Broker {
         self.accept(link, conn, true);
         let session = self.sessions.get_mut(key).expect("it is being resumed");
         if let Some(outgoing) = &mut session.outgoing {
-            let counters = &mut self.counters;
-            outgoing.redeliver(link.out(conn), |qos, payload| counters.count_out(qos, payload));
+            outgoing.redeliver();
         }
         self.send_queued(link, key);
     }
 
     fn accept<L: Link>(&mut self, link: &mut L, conn: Conn, session_present: bool) {
+        // In 3.1 that byte of CONNACK is reserved.
+        let session_present = session_present && self.connection(conn).protocol != Protocol::V31;
         let connack = ConnAck { session_present, code: ConnectCode::Accepted };
         wire::encode_connack(connack, link.out(conn));
     }

@@ -44,12 +44,13 @@ impl Broker {
         // Nothing goes out before CONNACK.
         let conn = session.conn.filter(|_| session.waiting.is_none());
         let ready = conn.filter(|&conn| link.unsent(conn) <= self.limits.unsent);
-        let has_queue = session.outgoing.as_ref().is_some_and(|outgoing| outgoing.has_queue());
+        let has_more = session.outgoing.as_ref().is_some_and(|outgoing| outgoing.has_more());
         if qos == QoS::AtMostOnce {
             match (ready, conn) {
-                (Some(conn), _) if !message.retain || !has_queue => {
-                    self.counters.count_out(qos, message.payload.len());
+                (Some(conn), _) if !message.retain || !has_more => {
                     let Message { topic, payload, retain, .. } = *message;
+                    self.counters.count_out(qos, payload.len());
+                    self.connections[conn.0 as usize].note_sent(payload.len(), &self.limits);
                     return encode_publish(false, qos, retain, topic, None, payload, link.out(conn));
                 }
                 // All retained messages come at once: no reason to take the client for slow.
@@ -68,6 +69,7 @@ impl Broker {
             Some(conn) if outgoing.can_send(bounds) && qos != QoS::AtMostOnce => {
                 outgoing.send(message, qos, link.out(conn));
                 self.counters.count_out(qos, message.payload.len());
+                self.connections[conn.0 as usize].note_sent(message.payload.len(), &self.limits);
             }
             _ if outgoing.enqueue(message, qos, bounds) => {
                 if conn.is_some() && ready.is_none() && !outgoing.stalled {
@@ -85,13 +87,16 @@ impl Broker {
         let Some(conn) = session.conn.filter(|_| session.waiting.is_none()) else { return };
         let Some(outgoing) = &mut session.outgoing else { return };
         while link.unsent(conn) <= self.limits.unsent {
-            match outgoing.send_queued(&self.limits.outgoing, link.out(conn)) {
-                Some((qos, payload)) => self.counters.count_out(qos, payload),
+            match outgoing.send_next(&self.limits.outgoing, link.out(conn)) {
+                Some((qos, payload)) => {
+                    self.counters.count_out(qos, payload);
+                    self.connections[conn.0 as usize].note_sent(payload, &self.limits);
+                }
                 // The queue is empty, or an acknowledgement will make room in the window.
                 None => return,
             }
         }
-        if outgoing.has_queue() && !outgoing.stalled {
+        if outgoing.has_more() && !outgoing.stalled {
             outgoing.stalled = true;
             self.stalled.push_back(key);
         }

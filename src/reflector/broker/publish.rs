@@ -1,11 +1,13 @@
 //! PUBLISH from a client and its acknowledgements, in both directions (4.3).
 
-use super::Broker;
+use std::ops::ControlFlow;
+
+use super::{Broker, Ending, Outcome};
 use crate::crew::Link;
 use crate::engine::Conn;
 use crate::reflector::address::SessionKey;
 use crate::reflector::message::Message;
-use crate::reflector::outgoing::Outgoing;
+use crate::reflector::outgoing::{Ack, Outgoing};
 use crate::reflector::route::Route;
 use crate::reflector::session::{Session, Will};
 use crate::wire::{self, PacketId, Publish, QoS};
@@ -80,31 +82,41 @@ impl Broker {
         wire::encode_pubcomp(id, link.out(conn));
     }
 
-    pub(super) fn handle_puback<L: Link>(&mut self, link: &mut L, key: SessionKey, id: PacketId) {
-        self.acknowledge(link, key, |outgoing| outgoing.handle_puback(id));
+    pub(super) fn handle_puback<L: Link>(&mut self, link: &mut L, key: SessionKey, id: PacketId) -> Outcome {
+        self.acknowledge(link, key, |outgoing| outgoing.handle_puback(id))
     }
 
-    pub(super) fn handle_pubcomp<L: Link>(&mut self, link: &mut L, key: SessionKey, id: PacketId) {
-        self.acknowledge(link, key, |outgoing| outgoing.handle_pubcomp(id));
+    pub(super) fn handle_pubcomp<L: Link>(&mut self, link: &mut L, key: SessionKey, id: PacketId) -> Outcome {
+        self.acknowledge(link, key, |outgoing| outgoing.handle_pubcomp(id))
     }
 
     /// The client has a QoS 2 message. PUBREL is the answer even to an identifier that is not known, for
     /// the client would ask until it gets one.
-    pub(super) fn handle_pubrec<L: Link>(&mut self, link: &mut L, conn: Conn, key: SessionKey, id: PacketId) {
-        self.acknowledge(link, key, |outgoing| outgoing.handle_pubrec(id));
+    pub(super) fn handle_pubrec<L: Link>(
+        &mut self,
+        link: &mut L,
+        conn: Conn,
+        key: SessionKey,
+        id: PacketId,
+    ) -> Outcome {
+        self.acknowledge(link, key, |outgoing| outgoing.handle_pubrec(id))?;
         wire::encode_pubrel(id, link.out(conn));
+        ControlFlow::Continue(())
     }
 
-    /// An acknowledgement that nothing waits for is left alone: after a lost connection it may come late.
     fn acknowledge<L: Link>(
         &mut self,
         link: &mut L,
         key: SessionKey,
-        advance: impl FnOnce(&mut Outgoing) -> bool,
-    ) {
-        let Some(outgoing) = &mut self.session(key).outgoing else { return };
-        if advance(outgoing) && outgoing.has_queue() {
-            self.send_queued(link, key);
+        advance: impl FnOnce(&mut Outgoing) -> Ack,
+    ) -> Outcome {
+        let Some(outgoing) = &mut self.session(key).outgoing else { return ControlFlow::Continue(()) };
+        match advance(outgoing) {
+            Ack::Taken if outgoing.has_more() => self.send_queued(link, key),
+            Ack::Taken | Ack::Stale => {}
+            // As mosquitto 2.1 does; a client that mixes them up would wait for ever otherwise.
+            Ack::WrongKind => return ControlFlow::Break(Ending::Violation),
         }
+        ControlFlow::Continue(())
     }
 }

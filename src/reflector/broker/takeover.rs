@@ -82,6 +82,10 @@ impl Broker {
             }
             (held, later) => held.or(later),
         };
+        if let Some(outgoing) = &mut session.outgoing {
+            // Where it was listed it is not any more.
+            outgoing.stalled = false;
+        }
         let conn = session.conn;
         match (waiting.next, conn) {
             (Some(Next::Heir(heir)), _) => self.surrender(link, key, Some(heir)),

@@ -1,8 +1,10 @@
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::io;
 use std::rc::Rc;
 
 use super::*;
+use crate::engine::{Route, Stats, Usage};
 use crate::wire::{Connect, ConnectCode, MAX_PACKET, PacketId, Protocol, Publish, QoS, Will, decode};
 
 mod connections;
@@ -29,42 +31,63 @@ impl Link for Wires {
     fn now(&self) -> Nanos {
         self.now.get()
     }
-    fn out(&mut self, conn: Conn) -> &mut Vec<u8> {
-        &mut self.wires.get_mut(&conn).expect("nothing is written to a connection that is gone").out
-    }
-    fn unsent(&self, conn: Conn) -> usize {
-        self.wires[&conn].out.len()
-    }
-    fn blocked(&self, conn: Conn) -> bool {
-        self.wires[&conn].blocked
-    }
-    fn close(&mut self, conn: Conn) {
-        self.wires.get_mut(&conn).unwrap().closed = true;
-    }
+
     fn clock(&self) -> Nanos {
         self.now.get()
     }
+
     fn unix_ns(&self) -> u64 {
-        self.now.get()
+        unreachable!("a broker asks for no wall clock")
     }
+
     fn foresee(&mut self, _: Nanos) {}
-    fn dial(&mut self, conn: Conn, _: &crate::engine::Route) -> std::io::Result<()> {
-        unreachable!("a broker dials nobody, but {conn:?}");
+
+    fn dial(&mut self, conn: Conn, _: &Route) -> io::Result<()> {
+        unreachable!("a broker dials nobody, but {conn:?}")
     }
-    fn hold(&mut self, _: Conn) {}
-    fn resume(&mut self, _: Conn) {}
+
+    fn out(&mut self, conn: Conn) -> &mut Vec<u8> {
+        &mut self.wires.get_mut(&conn).expect("nothing is written to a connection that is gone").out
+    }
+
+    fn unsent(&self, conn: Conn) -> usize {
+        self.wires[&conn].out.len()
+    }
+
+    fn blocked(&self, conn: Conn) -> bool {
+        self.wires[&conn].blocked
+    }
+
+    fn hold(&mut self, conn: Conn) {
+        unreachable!("a broker reads always, also from {conn:?}")
+    }
+
+    fn resume(&mut self, conn: Conn) {
+        unreachable!("{conn:?} was never held")
+    }
+
+    fn close(&mut self, conn: Conn) {
+        self.wires.get_mut(&conn).unwrap().closed = true;
+    }
+
+    fn abort(&mut self, conn: Conn) {
+        self.wires.get_mut(&conn).unwrap().closed = true;
+    }
+
     fn connections(&self) -> u32 {
         self.wires.len() as u32
     }
-    fn stop(&mut self) {}
-    fn stats(&self) -> crate::engine::Stats {
-        Default::default()
+
+    fn stop(&mut self) {
+        unreachable!("it is the worker that is told to stop")
     }
-    fn usage(&self) -> crate::engine::Usage {
-        Default::default()
+
+    fn stats(&self) -> Stats {
+        Stats::default()
     }
-    fn abort(&mut self, conn: Conn) {
-        self.wires.get_mut(&conn).unwrap().closed = true;
+
+    fn usage(&self) -> Usage {
+        Usage::default()
     }
 }
 

@@ -40,8 +40,8 @@ fn identifiers_wrap_and_are_never_used_twice_at_a_time() {
         outgoing.send(&message(b"x"), QoS::AtLeastOnce, &mut out);
         let expected = (n % 65_535 + 1) as u16;
         assert_eq!(sent(&mut out)[0].1, expected);
-        assert!(outgoing.handle_puback(id(expected)));
-        assert!(!outgoing.handle_puback(id(expected)), "acknowledged once");
+        assert_eq!(outgoing.handle_puback(id(expected)), Ack::Taken);
+        assert_eq!(outgoing.handle_puback(id(expected)), Ack::Stale, "acknowledged once");
     }
     assert!(outgoing.is_idle());
 }
@@ -56,10 +56,10 @@ fn a_full_window_makes_messages_wait_until_the_oldest_is_acknowledged() {
     assert!(!outgoing.can_send(&bounds));
     assert!(outgoing.enqueue(&message(b"3"), QoS::AtLeastOnce, &bounds));
     out.clear();
-    assert!(outgoing.handle_puback(id(2)));
-    assert_eq!(outgoing.send_queued(&bounds, &mut out), None, "identifier 1 still holds the window");
-    assert!(outgoing.handle_puback(id(1)));
-    assert_eq!(outgoing.send_queued(&bounds, &mut out), Some((QoS::AtLeastOnce, 1)));
+    assert_eq!(outgoing.handle_puback(id(2)), Ack::Taken);
+    assert_eq!(outgoing.send_next(&bounds, &mut out), None, "identifier 1 still holds the window");
+    assert_eq!(outgoing.handle_puback(id(1)), Ack::Taken);
+    assert_eq!(outgoing.send_next(&bounds, &mut out), Some((QoS::AtLeastOnce, 1)));
     assert_eq!(sent(&mut out), [(false, 3, b"3".to_vec())]);
     assert!(outgoing.can_send(&bounds));
 }
@@ -73,16 +73,18 @@ fn redelivery_is_in_order_with_dup_and_resumes_each_handshake_where_it_was() {
     outgoing.send(&message(b"3"), QoS::ExactlyOnce, &mut out);
     outgoing.send(&message(b"4"), QoS::AtLeastOnce, &mut out);
     out.clear();
-    assert!(outgoing.handle_pubrec(id(2)));
-    assert!(outgoing.handle_puback(id(4)));
-    let mut published = 0;
-    outgoing.redeliver(&mut out, |_, _| published += 1);
+    assert_eq!(outgoing.handle_pubrec(id(2)), Ack::Taken);
+    assert_eq!(outgoing.handle_puback(id(4)), Ack::Taken);
+    outgoing.redeliver();
+    assert!(!outgoing.can_send(&BOUNDS));
+    let published = std::iter::from_fn(|| outgoing.send_next(&BOUNDS, &mut out)).count();
     let expected = [(true, 1, b"1".to_vec()), (false, 2, b"pubrel".to_vec()), (true, 3, b"3".to_vec())];
     assert_eq!(sent(&mut out), expected);
     assert_eq!(published, 2);
-    assert!(outgoing.handle_pubcomp(id(2)));
-    assert!(outgoing.handle_puback(id(1)));
-    assert!(outgoing.handle_pubrec(id(3)) && outgoing.handle_pubcomp(id(3)));
+    assert_eq!(outgoing.handle_pubcomp(id(2)), Ack::Taken);
+    assert_eq!(outgoing.handle_puback(id(1)), Ack::Taken);
+    assert_eq!(outgoing.handle_pubrec(id(3)), Ack::Taken);
+    assert_eq!(outgoing.handle_pubcomp(id(3)), Ack::Taken);
     assert!(outgoing.is_idle());
     assert_eq!(outgoing.bytes, 0);
 }
@@ -96,9 +98,9 @@ fn the_queue_is_bounded_in_messages_and_in_bytes() {
     let large = [0; 6_000];
     assert_eq!((0..5).filter(|_| outgoing.enqueue(&message(&large), QoS::AtLeastOnce, &bounds)).count(), 2);
     let mut out = Vec::new();
-    assert!(outgoing.send_queued(&bounds, &mut out).is_some());
+    assert!(outgoing.send_next(&bounds, &mut out).is_some());
     assert!(!outgoing.enqueue(&message(b"x"), QoS::AtLeastOnce, &bounds), "in flight is kept too");
-    assert!(outgoing.handle_puback(id(1)));
+    assert_eq!(outgoing.handle_puback(id(1)), Ack::Taken);
     assert!(outgoing.enqueue(&message(b"x"), QoS::AtLeastOnce, &bounds));
 }
 
@@ -108,12 +110,31 @@ fn an_acknowledgement_of_the_wrong_kind_or_out_of_the_window_changes_nothing() {
     let mut out = Vec::new();
     outgoing.send(&message(b"1"), QoS::AtLeastOnce, &mut out);
     outgoing.send(&message(b"2"), QoS::ExactlyOnce, &mut out);
-    assert!(!outgoing.handle_pubrec(id(1)) && !outgoing.handle_pubcomp(id(1)));
-    assert!(!outgoing.handle_puback(id(2)) && !outgoing.handle_pubcomp(id(2)));
-    assert!(!outgoing.handle_puback(id(3)) && !outgoing.handle_puback(id(65_535)));
-    assert!(outgoing.handle_puback(id(1)) && outgoing.handle_pubrec(id(2)));
-    assert!(!outgoing.handle_pubrec(id(2)), "received once");
-    assert!(outgoing.handle_pubcomp(id(2)));
+    assert_eq!([outgoing.handle_pubrec(id(1)), outgoing.handle_pubcomp(id(1))], [Ack::WrongKind; 2]);
+    assert_eq!([outgoing.handle_puback(id(2)), outgoing.handle_pubcomp(id(2))], [Ack::WrongKind; 2]);
+    assert_eq!([outgoing.handle_puback(id(3)), outgoing.handle_puback(id(65_535))], [Ack::Stale; 2]);
+    assert_eq!([outgoing.handle_pubrec(id(2)), outgoing.handle_pubrec(id(2))], [Ack::Taken, Ack::Stale]);
+    assert_eq!([outgoing.handle_puback(id(2)), outgoing.handle_pubcomp(id(2))], [Ack::WrongKind, Ack::Taken]);
+    assert_eq!(outgoing.handle_pubcomp(id(2)), Ack::Stale, "it is done, and only waits for the one before");
+    assert_eq!(outgoing.handle_puback(id(1)), Ack::Taken);
+    assert!(outgoing.is_idle());
+}
+
+#[test]
+fn what_is_acknowledged_before_it_was_delivered_again_is_not() {
+    let mut outgoing = Outgoing::new(true);
+    let mut out = Vec::new();
+    for payload in [b"1", b"2", b"3", b"4"] {
+        outgoing.send(&message(payload), QoS::AtLeastOnce, &mut out);
+    }
+    out.clear();
+    outgoing.redeliver();
+    assert!(outgoing.send_next(&BOUNDS, &mut out).is_some());
+    for number in [3, 1, 2] {
+        assert_eq!(outgoing.handle_puback(id(number)), Ack::Taken);
+    }
+    assert!(outgoing.send_next(&BOUNDS, &mut out).is_some() && !outgoing.has_more());
+    assert_eq!(sent(&mut out), [(true, 1, b"1".to_vec()), (true, 4, b"4".to_vec())]);
 }
 
 proptest! {
@@ -126,7 +147,7 @@ proptest! {
         }
         let ids: Vec<_> = sent(&mut out).iter().map(|(_, id, _)| *id).collect();
         for (done, at) in order.iter().enumerate() {
-            prop_assert!(outgoing.handle_puback(id(ids[usize::from(*at)])));
+            prop_assert_eq!(outgoing.handle_puback(id(ids[usize::from(*at)])), Ack::Taken);
             prop_assert_eq!(outgoing.is_idle(), done == 299);
         }
         prop_assert_eq!(outgoing.bytes, 0);

@@ -48,6 +48,20 @@ fn connect_with_everything() {
     is(bytes, Packet::Connect(Connect { protocol: Protocol::V31, bridge: true, ..connect }));
 }
 
+/// A user name or password may be announced and not be there, and nobody looks at flags that are not used (3.1,
+/// section 3.1). [`rejections`](super::rejections) shows that 3.1.1 forbids all of this.
+#[test]
+fn connect_of_3_1_is_read_with_less_rigour() {
+    let connect = Connect { protocol: Protocol::V31, client_id: "c", ..BARE };
+    for flags in [0x02, 0x03, 0x0A, 0x1A, 0x22, 0x3B, 0x82, 0xC2] {
+        let bytes = [b"\x10\x0F\0\x06MQIsdp\x03".as_slice(), &[flags], b"\0\0\0\x01c"].concat();
+        assert_eq!(decode(&bytes, 1000), Ok(Some((Packet::Connect(connect), bytes.len()))), "{flags:#04x}");
+    }
+    let bytes = b"\x10\x12\0\x06MQIsdp\x03\xC2\0\0\0\x01c\0\x01u";
+    let connect = Connect { username: Some("u"), ..connect };
+    assert_eq!(decode(bytes, 1000), Ok(Some((Packet::Connect(connect), bytes.len()))));
+}
+
 /// Checklist 34 and 41: both versions, each for clients and for bridges.
 #[test]
 fn connect_at_each_level() {

@@ -50,6 +50,37 @@ fn old_clients_and_bridges_are_clients_like_others() {
     }
 }
 
+/// In 3.1 a packet that is sent once more has DUP, and other flags are not used; 3.1.1 forbids both.
+#[test]
+fn flags_that_the_old_protocol_does_not_forbid_are_no_offence_there() {
+    let mut net = Net::new(1);
+    let old = net.open(0);
+    net.packet(old, Packet::Connect(Connect { protocol: Protocol::V31, ..clean("old") }));
+    assert_eq!(net.got(old), ["CONNACK new"]);
+    net.publish(old, "t", "x", 2);
+    assert_eq!(net.got(old), ["PUBREC #7"]);
+    let packets: [(&[u8], &str); 5] = [
+        (b"\x8A\x06\0\x09\0\x01t\x01", "SUBACK #9 [1]"),
+        (b"\x6A\x02\0\x07", "PUBCOMP #7"),
+        (b"\xAA\x05\0\x08\0\x01t", "UNSUBACK #8"),
+        (b"\x60\x02\0\x07", "PUBCOMP #7"),
+        (b"\xCF\0", "PingResp"),
+    ];
+    for (bytes, answer) in packets {
+        for cut in 1..bytes.len() {
+            assert_eq!(net.bytes(old, &bytes[..cut]), 0);
+        }
+        assert_eq!(net.bytes(old, bytes), bytes.len());
+        assert_eq!(net.got(old), [answer]);
+        let new = net.connect(0, "new");
+        net.bytes(new, bytes);
+        assert!(net.is_closed(new), "{bytes:?}");
+    }
+    assert!(!net.is_closed(old));
+    net.bytes(old, b"\xF0\0");
+    assert!(net.is_closed(old), "a packet type is no flag");
+}
+
 #[test]
 fn connect_comes_first_and_once() {
     let mut net = Net::new(1);

@@ -219,6 +219,80 @@ fn a_client_that_reads_no_acknowledgements_is_ended() {
 }
 
 #[test]
+fn a_message_larger_than_a_connection_may_owe_is_delivered() {
+    let limits = Limits { unsent: 1000, unsent_fatal: 5000, ..Limits::default() };
+    let mut net = Net::with_limits(1, limits);
+    let client = net.connect(0, "c");
+    net.subscribed(client, &[("large", 1)]);
+    let payload = "x".repeat(20_000);
+    net.publish(client, "large", &payload, 1);
+    net.packet(client, Packet::PingReq);
+    assert!(!net.is_closed(client), "it cannot have read all that by now");
+    let mut answers = 1;
+    while !net.is_closed(client) && answers < 10_000 {
+        net.packet(client, Packet::PingReq);
+        answers += 1;
+    }
+    assert!((2400..2600).contains(&answers), "{answers} answers of 2 bytes");
+    assert_eq!(net.counters().too_slow, 1);
+}
+
+#[test]
+fn an_acknowledgement_of_the_wrong_kind_ends_the_connection() {
+    type Ack = fn(PacketId) -> Packet<'static>;
+    // What is sent, what has been answered already, what comes then.
+    let wrong: [(u8, &[Ack], Ack); 6] = [
+        (1, &[], Packet::PubRec),
+        (1, &[], Packet::PubComp),
+        (2, &[], Packet::PubAck),
+        (2, &[], Packet::PubComp),
+        (2, &[Packet::PubRec], Packet::PubAck),
+        (2, &[Packet::PubRec, Packet::PubRec], Packet::PubAck),
+    ];
+    for (quality, answers, ack) in wrong {
+        let mut net = Net::new(1);
+        let (subscriber, publisher) = (net.connect(0, "s"), net.connect(0, "p"));
+        net.subscribed(subscriber, &[("t", quality)]);
+        net.publish(publisher, "t", "x", quality);
+        answers.iter().for_each(|answer| net.packet(subscriber, answer(id(1))));
+        assert_eq!(net.got(subscriber).len(), 1 + answers.len());
+        assert!(!net.is_closed(subscriber));
+        let ack = ack(id(1));
+        net.packet(subscriber, ack);
+        assert!(net.is_closed(subscriber), "QoS {quality}, {answers:?}, {ack:?}");
+        assert_eq!(net.got(subscriber), [] as [&str; 0]);
+        assert_eq!(net.counters().violations, 1);
+    }
+}
+
+#[test]
+fn an_acknowledgement_that_nothing_waits_for_is_left_alone() {
+    let mut net = Net::new(1);
+    let (subscriber, publisher) = (net.connect(0, "s"), net.connect(0, "p"));
+    net.subscribed(subscriber, &[("t", 2)]);
+    let stray = [Packet::PubAck(id(3)), Packet::PubComp(id(3)), Packet::PubRec(id(3)), Packet::PubRel(id(3))];
+    for round in 0..3 {
+        for packet in stray {
+            net.packet(subscriber, packet);
+        }
+        assert_eq!(net.got(subscriber), ["PUBREL #3", "PUBCOMP #3"]);
+        // Acknowledged out of order, number 2 stays in the window behind number 1.
+        match round {
+            0 => {
+                net.publish(publisher, "t", "x", 1);
+                net.publish(publisher, "t", "y", 1);
+                assert_eq!(net.got(subscriber), ["t=x q1 #1", "t=y q1 #2"]);
+                net.packet(subscriber, Packet::PubAck(id(2)));
+                net.packet(subscriber, Packet::PubAck(id(2)));
+            }
+            _ => net.packet(subscriber, Packet::PubAck(id(1))),
+        }
+    }
+    assert!(!net.is_closed(subscriber));
+    assert_eq!(net.counters().violations, 0);
+}
+
+#[test]
 fn counters_tell_what_happened() {
     let mut net = Net::new(2);
     let (near, far) = (net.connect(0, "near"), net.connect(1, "far"));

@@ -152,3 +152,26 @@ fn forwarding_ends_after_a_while() {
     assert!(net.brokers[0].forwards.get(SessionKey { index: 0, generation: 0 }).is_none());
     assert!(!net.is_closed(client));
 }
+
+#[test]
+fn a_session_that_moves_in_the_middle_of_much_gets_the_rest() {
+    let limits = Limits { unsent: 1000, ..Limits::default() };
+    let mut net = Net::with_limits(2, limits);
+    let publisher = net.connect(1, "p");
+    for number in 0..50 {
+        net.retain(publisher, &format!("t/{number:02}"), &"x".repeat(100), 0);
+    }
+    let (old, _) = net.connect_persistent(0, "c");
+    net.subscribe(old, &[("t/#", 0)]);
+    // What goes out before the worker hears of the move is the old connection's, read or not.
+    let mut got = net.take(old).len() - 1;
+    let (client, present) = net.connect_persistent(1, "c");
+    assert!(present && net.is_closed(old));
+    got += net.take(old).len();
+    assert!((5..30).contains(&got), "{got}");
+    // Nothing that the client does from here on makes the session go on.
+    for _ in 0..20 {
+        got += net.got(client).len();
+    }
+    assert_eq!(got, 50);
+}

@@ -105,3 +105,95 @@ fn the_second_connection_of_a_client_ends_the_first() {
         }
     }
 }
+
+/// 3.1 has no flag for it in CONNACK: the byte is reserved (3.1, section 3.2).
+#[test]
+fn a_client_of_the_old_protocol_is_not_told_of_its_session() {
+    for worker in [0, 1] {
+        let mut net = Net::new(2);
+        let publisher = net.connect(0, "p");
+        let connect = Connect { protocol: Protocol::V31, clean_session: false, ..clean("c") };
+        let client = net.open(0);
+        net.packet(client, Packet::Connect(connect));
+        assert_eq!(net.got(client), ["CONNACK new"]);
+        net.subscribed(client, &[("t", 1)]);
+        net.cut(client);
+        net.publish(publisher, "t", "x", 1);
+        let client = net.open(worker);
+        net.packet(client, Packet::Connect(connect));
+        assert_eq!(net.got(client), ["CONNACK new", "t=x q1 #1"], "it is there all the same");
+        net.cut(client);
+        let (_, present) = net.connect_persistent(worker, "c");
+        assert!(present, "a client of 3.1.1 is told");
+    }
+}
+
+/// A client sends what it has not seen answered again: PUBREC here, on its own and to the repeated PUBLISH.
+#[test]
+fn a_client_that_comes_back_may_repeat_its_half_of_a_handshake() {
+    for received in [false, true] {
+        let mut net = Net::new(1);
+        let publisher = net.connect(0, "p");
+        let (client, _) = net.connect_persistent(0, "c");
+        net.subscribed(client, &[("t", 2)]);
+        net.publish(publisher, "t", "x", 2);
+        assert_eq!(net.got(client), ["t=x q2 #1"]);
+        if received {
+            net.packet(client, Packet::PubRec(id(1)));
+        }
+        net.cut(client);
+        let (client, present) = net.connect_persistent(0, "c");
+        assert!(present);
+        assert_eq!(net.got(client), [if received { "PUBREL #1" } else { "t=x q2 #1 dup" }]);
+        for _ in 0..2 {
+            net.packet(client, Packet::PubRec(id(1)));
+            assert_eq!(net.got(client), ["PUBREL #1"]);
+        }
+        for _ in 0..3 {
+            net.packet(client, Packet::PubComp(id(1)));
+        }
+        net.packet(client, Packet::PubRec(id(1)));
+        assert_eq!(net.got(client), ["PUBREL #1"]);
+        assert!(!net.is_closed(client));
+        assert_eq!(net.counters().violations, 0);
+    }
+}
+
+#[test]
+fn much_that_is_in_flight_comes_again_as_fast_as_it_is_taken() {
+    let limits = Limits { unsent: 1000, unsent_fatal: 5000, ..Limits::default() };
+    let mut net = Net::with_limits(1, limits);
+    let publisher = net.connect(0, "p");
+    let (client, _) = net.connect_persistent(0, "c");
+    net.subscribed(client, &[("t", 2)]);
+    let payload = "x".repeat(300);
+    for number in 0..100 {
+        net.publish(publisher, "t", &format!("{number:02}{payload}"), 1 + number % 2);
+        net.packet(publisher, Packet::PubRel(id(7)));
+        net.got(publisher);
+        assert_eq!(net.got(client).len(), 1);
+    }
+    net.packet(client, Packet::PubRec(id(2)));
+    net.cut(client);
+    let (client, present) = net.connect_persistent(0, "c");
+    assert!(present);
+    net.publish(publisher, "t", "new", 1);
+    let mut got = Vec::new();
+    loop {
+        net.packet(client, Packet::PingReq);
+        net.settle();
+        let owed = net.wires[0].wires[&client.conn].out.len();
+        assert!(owed <= 1000 + 320, "{owed}");
+        match net.take(client) {
+            pong if pong == ["PingResp"] => break,
+            words => got.extend(words.into_iter().filter(|words| words != "PingResp")),
+        }
+    }
+    assert!(!net.is_closed(client));
+    let mut expected: Vec<_> = (0..100)
+        .map(|number| format!("t={number:02}{payload} q{} #{} dup", 1 + number % 2, number + 1))
+        .collect();
+    expected[1] = "PUBREL #2".into();
+    expected.push("t=new q1 #101".into());
+    assert_eq!(got, expected);
+}
