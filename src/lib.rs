@@ -28,4 +28,6 @@ pub mod run;
 pub mod gate;
 pub mod report;
 // Floor 8
+pub mod experiment;
+// Above them all
 pub mod cli;
