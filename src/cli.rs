@@ -60,6 +60,11 @@ fn read<C: CommandFactory + FromArgMatches>() -> anyhow::Result<C> {
     Ok(C::from_arg_matches(&matches)?)
 }
 
+/// The command line for a record: what of it is no UTF-8 shows as U+FFFD.
+fn command_line() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
 /// Says what went wrong, in one line, and ends.
 fn finish(result: anyhow::Result<Exit>) -> ExitCode {
     let error = match result {
@@ -69,8 +74,8 @@ fn finish(result: anyhow::Result<Exit>) -> ExitCode {
     match error.downcast_ref::<clap::Error>() {
         // --help and --version are no errors, and a missing command is answered with the help.
         Some(error) if !error.use_stderr() || error.kind() == HELP => error.exit(),
-        Some(error) => eprintln!("error: {}; try --help", config::one_line(error)),
-        None => eprintln!("error: {}", chain(&error)),
+        Some(error) => output::complain(format_args!("error: {}; try --help", config::one_line(error))),
+        None => output::complain(format_args!("error: {}", chain(&error))),
     }
     ExitCode::from(exit_of(&error).code())
 }

@@ -134,8 +134,8 @@ fn perform(scenario: &Scenario, file: &Path, name: &str, request: &Request) -> R
     let out = request.out.clone().unwrap_or_else(default);
     let program = std::env::current_exe()?;
     let around = Surroundings {
-        program: program.to_string_lossy().into_owned(),
-        out: out.to_string_lossy().trim_end_matches('/').to_owned(),
+        program: program.to_str().map(str::to_owned),
+        out: out.to_str().map(|out| out.trim_end_matches('/').to_owned()),
     };
     let experiment = expand::expand(scenario, &around).map_err(|fault| in_file(file, &fault))?;
     check(&experiment, request.understand).map_err(|fault| in_file(file, &fault))?;
@@ -167,15 +167,16 @@ fn perform(scenario: &Scenario, file: &Path, name: &str, request: &Request) -> R
         planned: experiment.combinations.len(),
         combinations,
     };
-    print(&summary.table())?;
     let json = serde_json::to_string_pretty(&summary).expect("a summary is JSON");
     for (name, text) in [("summary.json", json + "\n"), ("summary.csv", summary.csv())] {
         let path = out.join(name);
         std::fs::write(&path, text)
             .map_err(|error| Error::Environment(format!("{}: {error}", path.display())))?;
     }
+    // Whatever comes of the terminal, the results are kept.
+    print(&summary.table())?;
     if !request.quiet {
-        eprintln!("results are in {}", out.display());
+        complain(format_args!("results are in {}", out.display()));
     }
     Ok(summary.exit())
 }
@@ -206,7 +207,9 @@ fn prepare(out: &Path) -> Result<(), Error> {
     if std::fs::read_dir(out).map_err(error)?.next().is_some() {
         return Err(Error::Usage(format!("--out {name}: it is not empty; choose a new directory")));
     }
-    std::fs::write(out.join("summary.json"), "").map_err(error)?;
+    // Whether it can be written shows only when it is; an empty summary would look like one.
+    let summary = out.join("summary.json");
+    std::fs::write(&summary, "").and_then(|()| std::fs::remove_file(&summary)).map_err(error)?;
     Ok(())
 }
 
@@ -249,6 +252,11 @@ fn show(experiment: &Experiment) -> Result<Exit, Error> {
 fn quoted(words: &[String]) -> String {
     // Only a NUL cannot be quoted, and no command line can have one.
     shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default()
+}
+
+/// To standard error, where nobody has to be listening.
+fn complain(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// To standard output; a reader that has seen enough (`| head`) is no error.

@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod cpu;
 pub mod seed;
+pub mod signals;
 pub mod units;
 // Floor 1
 pub mod stats;

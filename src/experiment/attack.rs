@@ -2,8 +2,8 @@
 
 mod warhead;
 
-use super::Error;
 use super::process::{GLANCE, Interrupts, Process, exit_code, first_code};
+use super::{Error, complain};
 use crate::record::Exit;
 use rustix::process::Signal;
 use std::ffi::OsString;
@@ -49,18 +49,21 @@ pub fn attack(attack: &Attack) -> Result<Exit, Error> {
     let mut interrupts = Interrupts::listen()?;
     let mut codes = Vec::new();
     for shot in &shots {
-        eprintln!("+ {}", shot.line);
+        complain(format_args!("+ {}", shot.line));
         let code = fire(shot, &path, &mut interrupts)?;
         codes.push(code);
         if code != Exit::Clean.code() {
-            eprintln!("line {} ended with exit code {code}", shot.number);
+            complain(format_args!("line {} ended with exit code {code}", shot.number));
         }
         if interrupts.count() > 0 {
             codes.push(Exit::Interrupted.code());
             break;
         }
         if code == Exit::Usage.code() {
-            eprintln!("error: line {} makes no sense: the lines after it are not run", shot.number);
+            complain(format_args!(
+                "error: line {} makes no sense: the lines after it are not run",
+                shot.number
+            ));
             break;
         }
     }

@@ -81,7 +81,7 @@ mod tests {
     fn expanded(matrix: &Matrix, settings: &[&str]) -> expand::Experiment {
         let mut scenario = scenario(matrix);
         set(&mut scenario, &settings.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
-        let around = expand::Surroundings { program: "malaria-bench".into(), out: "out".into() };
+        let around = expand::Surroundings { program: None, out: Some("out".into()) };
         expand::expand(&scenario, &around).unwrap()
     }
 

@@ -4,7 +4,7 @@ use super::expand::{Combination, Experiment, PlannedSection, PlannedStep, Planne
 use super::figures::Tally;
 use super::process::{GLANCE, Interrupts, Process, exit_code, first_code};
 use super::results::{Done, DoneSection, DoneStep};
-use super::{Understand, broker, quoted};
+use super::{Understand, broker, complain, quoted};
 use crate::record::Exit;
 use rustix::process::Signal;
 use std::fs::File;
@@ -106,7 +106,7 @@ impl Runner {
 
     fn say(&self, line: std::fmt::Arguments) {
         if !self.quiet {
-            eprintln!("{line}");
+            complain(line);
         }
     }
 
