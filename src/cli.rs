@@ -1,12 +1,12 @@
 //! The command line: what was typed, what it means, and how the process ends.
 
 mod args;
-mod attack;
 mod bench;
 mod check;
 mod config;
 mod connection;
 mod embedded;
+mod experiment;
 mod fleet;
 mod keygen;
 mod keys;
@@ -16,7 +16,6 @@ mod progress;
 mod publish;
 mod reflector;
 mod report;
-mod scenario;
 mod subscribe;
 mod watch;
 
@@ -34,8 +33,8 @@ pub fn main() -> ExitCode {
         Some(Command::Reflector(args)) => reflector::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Check(args)) => check::run(&args),
-        Some(Command::Scenario(args)) => scenario::run(&args),
-        Some(Command::Matrix(args)) => scenario::matrix::run(&args),
+        Some(Command::Scenario(args)) => experiment::scenario(&args),
+        Some(Command::Matrix(args)) => experiment::matrix(&args),
         Some(Command::Malaria(command)) => malaria(&command),
     }))
 }
@@ -51,7 +50,7 @@ fn malaria(command: &MalariaCommand) -> anyhow::Result<Exit> {
         MalariaCommand::Subscribe(args) => subscribe::run(args),
         MalariaCommand::Watch(args) => watch::run(args),
         MalariaCommand::Keygen(args) => keygen::run(args),
-        MalariaCommand::Attack(args) => attack::run(args),
+        MalariaCommand::Attack(args) => experiment::attack(args),
     }
 }
 
@@ -59,6 +58,11 @@ fn malaria(command: &MalariaCommand) -> anyhow::Result<Exit> {
 fn read<C: CommandFactory + FromArgMatches>() -> anyhow::Result<C> {
     let matches = config::parse(C::command(), std::env::args_os().collect())?;
     Ok(C::from_arg_matches(&matches)?)
+}
+
+/// The command line for a record: what of it is no UTF-8 shows as U+FFFD.
+fn command_line() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 /// Says what went wrong, in one line, and ends.
@@ -70,8 +74,8 @@ fn finish(result: anyhow::Result<Exit>) -> ExitCode {
     match error.downcast_ref::<clap::Error>() {
         // --help and --version are no errors, and a missing command is answered with the help.
         Some(error) if !error.use_stderr() || error.kind() == HELP => error.exit(),
-        Some(error) => eprintln!("error: {}; try --help", config::one_line(error)),
-        None => eprintln!("error: {}", chain(&error)),
+        Some(error) => output::complain(format_args!("error: {}; try --help", config::one_line(error))),
+        None => output::complain(format_args!("error: {}", chain(&error))),
     }
     ExitCode::from(exit_of(&error).code())
 }
@@ -111,6 +115,12 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     if let Some(error) = error.downcast_ref::<RunError>() {
         return match error {
             RunError::Flows { .. } => Exit::Usage,
+            _ => Exit::Environment,
+        };
+    }
+    if let Some(error) = error.downcast_ref::<crate::experiment::Error>() {
+        return match error {
+            crate::experiment::Error::Usage(_) => Exit::Usage,
             _ => Exit::Environment,
         };
     }

@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod cpu;
 pub mod seed;
+pub mod signals;
 pub mod units;
 // Floor 1
 pub mod stats;
@@ -29,4 +30,6 @@ pub mod run;
 pub mod gate;
 pub mod report;
 // Floor 8
+pub mod experiment;
+// Above them all
 pub mod cli;

@@ -286,6 +286,22 @@ fn the_matrix_runs_against_the_reflector() {
     }
 }
 
+/// checklist 53: every command of the whole matrix makes sense, against each host.
+#[test]
+fn a_dry_run_of_the_matrix_checks_every_command() {
+    let output = Command::new(BENCH)
+        .args(["matrix", "--dry-run", "-H", "one", "-H", "two:1884", "--", "--cores", "1"])
+        .output()
+        .unwrap();
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{stdout}{}", text(&output.stderr));
+    for (target, directory) in [("-H one -p 1883", "one_1883/"), ("-H two -p 1884", "two_1884/")] {
+        let runs = |line: &&str| line.contains(target) && line.ends_with(" --cores 1");
+        assert_eq!(stdout.lines().filter(runs).count(), 162, "{target}");
+        assert!(stdout.lines().any(|line| line.starts_with(directory)), "{directory}");
+    }
+}
+
 fn attack(dir: &TempDir, warhead: &str, target: &str) -> Output {
     let file = dir.path().join("test.warhead");
     std::fs::write(&file, warhead).unwrap();

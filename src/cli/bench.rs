@@ -1,14 +1,14 @@
 //! The main job: one run, its summary and its record.
 
 use super::args::RunArgs;
-use super::output::{Output, print, print_text};
+use super::output::{Output, complain, print, print_text};
 use super::plan::{self, Broker, Cores};
 use super::progress::Line;
 use super::{connection, embedded};
 use crate::crew::Credentials;
 use crate::record::{Ended, Exit, Record};
 use crate::run::{self, Spec};
-use crate::{cpu, engine, gate, report, seed};
+use crate::{cpu, engine, gate, report, seed, signals};
 use anyhow::Context;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let mut spec = Spec {
         cpus: generator,
         broker_cpus,
-        command: std::env::args().collect(),
+        command: super::command_line(),
         warnings,
         tolerance_is_per_ring: args.tolerance.is_none(),
         ..Spec::new(plan, targets)
@@ -71,10 +71,10 @@ fn conclude(args: &RunArgs, record: Record, output: Option<Output>) -> anyhow::R
         print_text(&gate::text(&record.bounds), to_stdout)?;
     }
     if (!connected || args.quiet) && record.exit_code != 0 {
-        eprintln!("error: {}", record.exit_reason);
+        complain(format_args!("error: {}", record.exit_reason));
     }
     if let Some(advice) = advice(&record) {
-        eprintln!("{advice}");
+        complain(format_args!("{advice}"));
     }
     written?;
     Ok(Exit::from_code(record.exit_code))
@@ -103,14 +103,17 @@ fn advice(record: &Record) -> Option<String> {
     })
 }
 
-/// A flag that the first SIGINT or SIGTERM sets; the second ends the process at once.
+/// A flag that the first SIGINT or SIGTERM sets, and SIGHUP; the second SIGINT or SIGTERM ends the process at once.
 pub fn interruption() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+    for signal in signals::ASKING {
         let code = Exit::Interrupted.code().into();
         signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&flag))
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
             .context("cannot handle signals")?;
+    }
+    if let Some(signal) = signals::hangup() {
+        signal_hook::flag::register(signal, Arc::clone(&flag)).context("cannot handle signals")?;
     }
     Ok(flag)
 }

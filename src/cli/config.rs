@@ -1,13 +1,14 @@
 //! Flags from a file (TOML): keys are the names of flags in either spelling, `msg_count` or `msg-count`. Keys
-//! at the top hold for every command that knows them, those in a table such as `[publish]` for that one. The
-//! command line wins.
+//! at the top hold for every command that is given the file, so that each has to know them; those in a table such as
+//! `[publish]` hold for that one (`[malaria-bench]` is the main job). The command line wins.
 
 use super::Usage;
 use clap::builder::ValueParser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -43,7 +44,7 @@ pub fn either_spelling(command: Command) -> Command {
 /// [`clap::Error`] for the words, also for --help; [`Usage`] for the file.
 pub fn parse(command: Command, words: Vec<OsString>) -> anyhow::Result<ArgMatches> {
     let mut command = either_spelling(command);
-    let matches = command.clone().try_get_matches_from(&words)?;
+    let matches = command.clone().try_get_matches_from(&words).map_err(|error| mistyped(&command, error))?;
     let (name, active) = active(&matches);
     let Ok(Some(path)) = active.try_get_one::<PathBuf>(CONFIG) else { return Ok(matches) };
     command.build();
@@ -51,6 +52,20 @@ pub fn parse(command: Command, words: Vec<OsString>) -> anyhow::Result<ArgMatche
         .map_err(|error| Usage(format!("--config {}: {error}", path.display())))?;
     let file = File { path, text: &text, command: &command, words: &words };
     file.parse(name, active)
+}
+
+/// The error about a word behind flags that is not the name of a command; clap calls it one, and then says that it
+/// does not go with the flags.
+fn mistyped(command: &Command, error: clap::Error) -> clap::Error {
+    let word = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(word)) if error.kind() == ErrorKind::ArgumentConflict => word,
+        _ => return error,
+    };
+    if command.find_subcommand(word).is_some() {
+        return error;
+    }
+    let alone = command.clone().try_get_matches_from([command.get_name(), word]);
+    alone.err().unwrap_or(error)
 }
 
 /// The subcommand that was chosen, and its flags.
@@ -115,7 +130,10 @@ impl File<'_> {
                 general.push((key, value));
                 continue;
             };
-            let command = self.command.find_subcommand(key.get_ref().as_ref());
+            let command = match key.get_ref().as_ref() {
+                name if name == self.command.get_name() => Some(self.command),
+                name => self.command.find_subcommand(name),
+            };
             let command = command.ok_or_else(|| self.unknown(key, "a command"))?;
             for (key, value) in table {
                 let arg = flag(command, key.get_ref()).ok_or_else(|| self.unknown(key, "a flag"))?;
@@ -126,13 +144,7 @@ impl File<'_> {
             }
         }
         for (key, value) in general {
-            let Some(arg) = flag(active, key.get_ref()) else {
-                let commands = std::iter::once(self.command).chain(self.command.get_subcommands());
-                match commands.into_iter().any(|command| flag(command, key.get_ref()).is_some()) {
-                    true => continue,
-                    false => return Err(self.unknown(key, "a flag")),
-                }
-            };
+            let arg = flag(active, key.get_ref()).ok_or_else(|| self.foreign(key, active))?;
             if settings.iter().all(|setting| setting.arg.get_id() != arg.get_id()) {
                 settings.push(Setting { arg, words: self.words_of(arg, value)?, at: key.span().start });
             }
@@ -141,7 +153,23 @@ impl File<'_> {
         Ok(settings)
     }
 
-    fn unknown(&self, key: &Spanned<std::borrow::Cow<'_, str>>, what: &str) -> Usage {
+    /// A key at the top that the command `active` does not know; others may.
+    fn foreign(&self, key: &Spanned<Cow<'_, str>>, active: &Command) -> Usage {
+        let commands = std::iter::once(self.command).chain(self.command.get_subcommands());
+        let knowing = commands.filter(|command| flag(command, key.get_ref()).is_some());
+        let tables: Vec<String> = knowing.map(|command| format!("[{}]", command.get_name())).collect();
+        if tables.is_empty() {
+            return self.unknown(key, "a flag");
+        }
+        let (key_name, name) = (key.get_ref(), active.get_name());
+        let table = tables.join(" or ");
+        self.error(
+            key.span().start,
+            format!("`{key_name}` is not a flag of {name}: put it into the table {table}"),
+        )
+    }
+
+    fn unknown(&self, key: &Spanned<Cow<'_, str>>, what: &str) -> Usage {
         self.error(key.span().start, format!("`{}` is not the name of {what}", key.get_ref()))
     }
 

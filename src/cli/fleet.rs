@@ -130,14 +130,14 @@ pub fn conclude(
         output::print_text(&(texts.summary)(record), to_stderr)?;
         output::print_text(&gate::text(&record.bounds), to_stderr)?;
     } else if record.exit_code != Exit::Clean.code() {
-        eprintln!("error: {}", record.exit_reason);
+        output::complain(format_args!("error: {}", record.exit_reason));
     }
     written?;
     if record.exit_code == Exit::Broker.code() && record.counts.connections_established == 0 {
-        eprintln!(
+        output::complain(format_args!(
             "hint: is an MQTT broker listening on {}? `malaria-bench reflector` starts one here",
             record.broker.addresses.join(", ")
-        );
+        ));
     }
     Ok(Exit::from_code(record.exit_code))
 }

@@ -6,7 +6,9 @@ use super::{Environment, Usage};
 use crate::record::Exit;
 use rand::TryRng;
 use rand::rngs::SysRng;
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Characters of a key: 160 bits, read as hexadecimal.
@@ -78,7 +80,7 @@ fn key() -> Result<String, Environment> {
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Environment> {
     let written = match path == Path::new("-") {
         true => std::io::stdout().lock().write_all(bytes),
-        false => std::fs::write(path, bytes),
+        false => write_private(path, bytes),
     };
     match written {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -86,6 +88,18 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Environment> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes a file that its owner alone can read (mode 0600), whoever could read what was there before. Pipes and
+/// devices stay as they are.
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    if file.metadata()?.is_file() {
+        // Before the first secret is in it.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.set_len(0)?;
+    }
+    file.write_all(bytes)
 }
 
 /// Writes the lines of `file` to `count` files beside it.
@@ -176,6 +190,27 @@ mod tests {
         assert_eq!(counts, [3, 3, 3, 2]);
         assert_eq!((1..=4).map(read).collect::<String>(), lines.concat());
         assert!(!piece_of(&file, 5).exists());
+    }
+
+    /// Secrets are for their owner, also where everybody could read what was there.
+    #[test]
+    fn key_files_are_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let mode = |file: &Path| std::fs::metadata(file).unwrap().permissions().mode() & 0o7777;
+        let (new, old) = (directory.path().join("new"), directory.path().join("old"));
+        std::fs::write(&old, "x".repeat(10_000)).unwrap();
+        std::fs::set_permissions(&old, Permissions::from_mode(0o666)).unwrap();
+        for file in [&new, &old] {
+            keygen(&["-n", "2", "-f", file.to_str().unwrap()]).unwrap();
+            assert_eq!((mode(file), keys::read_psk(file).unwrap().len()), (0o600, 2), "{}", file.display());
+        }
+        std::fs::write(piece_of(&new, 2), "").unwrap();
+        keygen(&["-s", "-n", "2", "-F", new.to_str().unwrap()]).unwrap();
+        assert_eq!((mode(&piece_of(&new, 1)), mode(&piece_of(&new, 2))), (0o600, 0o600));
+        // What is no file keeps its mode, and its length.
+        let device = mode(Path::new("/dev/null"));
+        keygen(&["-f", "/dev/null"]).unwrap();
+        assert_eq!(mode(Path::new("/dev/null")), device);
     }
 
     proptest! {

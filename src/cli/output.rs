@@ -12,8 +12,15 @@ pub const WIDEST: usize = 100;
 
 /// The place of a result, and the flag that named it.
 pub enum Output {
-    Stdout { flag: &'static str },
-    File { flag: &'static str, file: File, path: PathBuf },
+    Stdout {
+        flag: &'static str,
+    },
+    /// `file` is what was there already.
+    File {
+        flag: &'static str,
+        file: Option<File>,
+        path: PathBuf,
+    },
 }
 
 impl Output {
@@ -22,13 +29,14 @@ impl Output {
         Output::open_for("--json", path)
     }
 
-    /// Opens `path`, or standard output for `-`. What is in the file stays until [`Output::write`].
+    /// Finds out whether `path` can be written, or takes standard output for `-`. What is in the file stays until
+    /// [`Output::write`], and until then there is no file where there was none: whatever ends the process, no empty
+    /// one looks like a result.
     pub fn open_for(flag: &'static str, path: &Path) -> Result<Output, Environment> {
         if path == Path::new("-") {
             return Ok(Output::Stdout { flag });
         }
-        let file = OpenOptions::new().create(true).append(true).open(path);
-        let file = file.map_err(|error| {
+        let file = existing(path).map_err(|error| {
             Environment(format!("{flag} {}: {error}; choose a path that can be written", path.display()))
         })?;
         Ok(Output::File { flag, file, path: path.into() })
@@ -43,10 +51,29 @@ impl Output {
         match self {
             Output::Stdout { flag } => tolerate_closed(writeln!(io::stdout().lock(), "{text}"))
                 .map_err(|error| Environment(format!("{flag} -: {error}"))),
-            Output::File { flag, mut file, path } => replace(&mut file, text).map_err(|error| {
-                Environment(format!("{flag} {}: the file is not complete: {error}", path.display()))
-            }),
+            Output::File { flag, file, path } => {
+                let file = file.map_or_else(|| appending().open(&path), Ok);
+                file.and_then(|mut file| replace(&mut file, text)).map_err(|error| {
+                    Environment(format!("{flag} {}: the file is not complete: {error}", path.display()))
+                })
+            }
         }
+    }
+}
+
+fn appending() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    options
+}
+
+/// The file at `path`, for writing; `None` when there is none, and there can be.
+fn existing(path: &Path) -> io::Result<Option<File>> {
+    match OpenOptions::new().create_new(true).append(true).open(path) {
+        // A folder from which nothing may be removed keeps it.
+        Ok(file) => Ok(std::fs::remove_file(path).err().map(|_| file)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => appending().open(path).map(Some),
+        Err(error) => Err(error),
     }
 }
 
@@ -80,6 +107,11 @@ pub fn print_text(text: &str, to_stderr: bool) -> anyhow::Result<()> {
 /// process from ending well.
 pub fn tell(line: std::fmt::Arguments<'_>) {
     let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+/// The same on standard error.
+pub fn complain(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// Columns of the terminal, or [`WIDEST`].

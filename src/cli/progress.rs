@@ -1,6 +1,7 @@
 //! The status line.
 
 use super::args::ProgressArg;
+use super::output::complain;
 use crate::clock::SECOND;
 use crate::record::Phase;
 use crate::stage::Progress;
@@ -36,7 +37,7 @@ impl Line {
     pub fn show(&mut self, progress: &Progress) {
         match self {
             Line::Off => {}
-            Line::Plain => eprintln!("{}", line(progress)),
+            Line::Plain => complain(format_args!("{}", line(progress))),
             Line::Terminal(bar) => {
                 bar.set_message(line(progress));
             }

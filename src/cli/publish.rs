@@ -64,7 +64,7 @@ pub fn run(args: &PublishArgs) -> anyhow::Result<Exit> {
         targets,
         cpus,
         seed,
-        command: std::env::args().collect(),
+        command: super::command_line(),
         warnings,
         connection,
         publishing: Some(publishing(args, clients, pacing, content)),

@@ -2,6 +2,7 @@
 
 use super::args::ReflectorArgs;
 use super::bench::interruption;
+use super::output::{complain, tell};
 use super::{embedded, plan};
 use crate::record::Exit;
 use crate::{cpu, engine, units};
@@ -16,20 +17,24 @@ pub fn run(args: &ReflectorArgs) -> anyhow::Result<Exit> {
     let listen = SocketAddr::new(args.bind, args.port);
     let reflector = embedded::start(listen, &cores.generator, args.max_clients.map(Into::into))?;
     if !args.quiet {
-        cores.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-        println!("reflector listens on {} (CPUs {})", reflector.addr(), cpu::list(&cores.generator));
+        cores.warnings.iter().for_each(|warning| complain(format_args!("warning: {warning}")));
+        tell(format_args!(
+            "reflector listens on {} (CPUs {})",
+            reflector.addr(),
+            cpu::list(&cores.generator)
+        ));
     }
     while !interrupt.load(Ordering::Relaxed) {
         std::thread::park_timeout(Duration::from_millis(100));
     }
     let counters = reflector.stop()?;
     if !args.quiet {
-        println!(
+        tell(format_args!(
             "{} messages in, {} out, {} dropped",
             units::grouped(counters.messages_in.iter().sum()),
             units::grouped(counters.messages_out.iter().sum()),
             units::grouped(counters.dropped.iter().sum())
-        );
+        ));
     }
     // Being told to stop is how a broker ends.
     Ok(Exit::Clean)

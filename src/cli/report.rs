@@ -16,8 +16,8 @@ const UNBOUNDED: usize = 160;
 pub fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
     check(args)?;
     // First of all: a report that cannot be kept is not made.
-    let html = args.html.as_deref().map(|path| Place::open("--html", path)).transpose()?;
-    let csv = args.csv.as_deref().map(|path| Place::open("--csv", path)).transpose()?;
+    let html = args.html.as_deref().map(|path| Output::open_for("--html", path)).transpose()?;
+    let csv = args.csv.as_deref().map(|path| Output::open_for("--csv", path)).transpose()?;
     let labels = labels(&args.files);
     let runs = args.files.iter().zip(labels).map(|(path, label)| read(path, label));
     let runs = runs.collect::<Result<Vec<Run>, Usage>>()?;
@@ -25,7 +25,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
     let blame = |error: report::ReportError| Usage(error.to_string());
     let page = html.map(|place| Ok((place, report::html(&runs)?))).transpose().map_err(blame)?;
     let table = csv.map(|place| Ok((place, report::runs_csv(&runs)?))).transpose().map_err(blame)?;
-    let written = page.into_iter().chain(table).map(|(place, text)| place.write(&text));
+    let written = page.into_iter().chain(table).map(|(place, text)| write(place, &text));
     written.collect::<Result<(), Environment>>()?;
     if args.text {
         output::print_text(&summaries(&runs), false)?;
@@ -34,6 +34,11 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
         output::print_text(&report::comparison(&runs, width, color).map_err(blame)?, false)?;
     }
     Ok(Exit::Clean)
+}
+
+/// [`Output`] ends what it writes with a newline.
+fn write(place: Output, text: &str) -> Result<(), Environment> {
+    place.write(text.strip_suffix('\n').unwrap_or(text))
 }
 
 /// What no single flag's parser can see.
@@ -60,36 +65,6 @@ fn check(args: &ReportArgs) -> Result<(), Usage> {
         }
     }
     Ok(())
-}
-
-/// Where a report goes. A file that was made for one and never written is removed again.
-struct Place {
-    output: Option<Output>,
-    made: Option<PathBuf>,
-}
-
-impl Place {
-    fn open(flag: &'static str, path: &Path) -> Result<Place, Environment> {
-        let new = path != Path::new("-") && !path.exists();
-        let output = Some(Output::open_for(flag, path)?);
-        Ok(Place { output, made: new.then(|| path.to_owned()) })
-    }
-
-    fn write(mut self, text: &str) -> Result<(), Environment> {
-        self.made = None;
-        let output = self.output.take().expect("a place is written once");
-        // Output ends what it writes with a newline.
-        output.write(text.strip_suffix('\n').unwrap_or(text))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(path) = &self.made {
-            // The error that led here is the one to tell of.
-            let _ = std::fs::remove_file(path);
-        }
-    }
 }
 
 fn read(path: &Path, label: String) -> Result<Run, Usage> {

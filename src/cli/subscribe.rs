@@ -4,7 +4,7 @@ use super::args::SubscribeArgs;
 use super::bench::interruption;
 use super::connection::{self, positive};
 use super::fleet::{Texts, Windows};
-use super::output::Output;
+use super::output::{Output, complain};
 use super::{Usage, fleet, publish};
 use crate::fleet::{Expect, Listening, Print, Slow, Spec};
 use crate::load::{Expectation, TopicLayout};
@@ -38,7 +38,7 @@ pub fn run(args: &SubscribeArgs) -> anyhow::Result<Exit> {
         targets,
         cpus,
         seed: seed::fresh(),
-        command: std::env::args().collect(),
+        command: super::command_line(),
         warnings,
         connection,
         publishing: None,
@@ -47,7 +47,9 @@ pub fn run(args: &SubscribeArgs) -> anyhow::Result<Exit> {
     let record = fleet::run(spec, &interrupt, &args.output, &TEXTS)?;
     let unprinted = print.map_or(0, |print| print.finish());
     if unprinted > 0 {
-        eprintln!("warning: {unprinted} payloads came faster than they could be printed, and were not");
+        complain(format_args!(
+            "warning: {unprinted} payloads came faster than they could be printed, and were not"
+        ));
     }
     fleet::conclude(&record, output, &args.output, &TEXTS)
 }

@@ -6,7 +6,7 @@ mod metrics;
 use super::args::WatchArgs;
 use super::bench::interruption;
 use super::connection::{self, positive};
-use super::output::{Output, tell};
+use super::output::{Output, complain, tell};
 use super::{Environment, Usage, publish, subscribe};
 use crate::clock::{Nanos, SECOND};
 use crate::fleet::{self, Expect, Listening, Spec};
@@ -30,7 +30,7 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<Exit> {
         targets,
         cpus,
         seed: seed::fresh(),
-        command: std::env::args().collect(),
+        command: super::command_line(),
         warnings,
         connection,
         publishing: None,
@@ -116,7 +116,7 @@ fn exit(record: &FleetRecord) -> Exit {
         return Exit::Clean;
     }
     if record.exit_code != Exit::Clean.code() {
-        eprintln!("error: {}", record.exit_reason);
+        complain(format_args!("error: {}", record.exit_reason));
     }
     Exit::from_code(record.exit_code)
 }

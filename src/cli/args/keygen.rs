@@ -18,7 +18,8 @@ pub struct KeygenArgs {
     /// Keys to make; with --split, files to split into.
     #[arg(short = 'n', long, default_value = "10", value_name = "N")]
     pub count: NonZeroU32,
-    /// File to write, or - for standard output.
+    /// File to write, or - for standard output. Its owner alone can read it (mode 0600), as the pieces of --split;
+    /// one that is there already gets that mode too.
     #[arg(short, long, default_value = "-", value_name = "FILE")]
     pub file: PathBuf,
     /// File to split, or - for standard input.

@@ -75,6 +75,35 @@ fn the_main_job_reads_the_top() {
     assert!(matches!(cli.command, Some(Chosen::Reflector(args)) if args.port == 1999 && args.quiet));
 }
 
+/// A key that the command does not have would do nothing: it is told, with the table that it belongs into.
+#[test]
+fn keys_of_other_commands_are_told() {
+    for (text, parts) in [
+        ("qos = 2\nprint = true\n", &["line 2", "`print`", "publish", "[subscribe]"][..]),
+        ("[subscribe]\nprint = true\n[watch]\nclients = 3\n", &["line 4", "`clients`", "flag"]),
+    ] {
+        let error = publish(text, "").err().unwrap_or_else(|| panic!("{text:?} is accepted"));
+        assert!(parts.iter().all(|part| error.contains(part)), "{text:?}: {error}");
+    }
+    let error = bench("qos = 2\nprocesses = 3\n", "").err().expect("it is a flag of publish");
+    let parts = ["line 2", "`processes`", "malaria-bench", "[publish]"];
+    assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+}
+
+/// So that one file serves the main job, too.
+#[test]
+fn the_main_job_has_a_table() {
+    let text = "qos = 2\n[malaria-bench]\nclients = 40\n[publish]\nprocesses = 3\n";
+    let args = bench(text, "").unwrap();
+    assert_eq!((args.clients, args.qos), (40, 2));
+    let file = file(text);
+    let line = format!("malaria-bench publish --config {}", file.path().display());
+    match read::<Cli>(&line).unwrap().command {
+        Some(Chosen::Malaria(MalariaCommand::Publish(args))) => assert_eq!(args.processes.get(), 3),
+        _ => panic!("publish was asked for"),
+    }
+}
+
 /// checklist 12, bad input: each error is one line that names the file's line.
 #[test]
 fn what_is_wrong_is_named_with_its_line() {

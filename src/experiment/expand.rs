@@ -20,10 +20,10 @@ const READY: Duration = Duration::from_secs(30);
 /// What the texts may refer to beyond the file.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
-    /// Path of this program: `${program}`.
-    pub program: String,
-    /// Directory of all results, without a slash at its end: the first part of `${dir}`.
-    pub out: String,
+    /// Path of this program: `${program}`; `None` when it is no text.
+    pub program: Option<String>,
+    /// Directory of all results, without a slash at its end: the first part of `${dir}`; `None` when it is no text.
+    pub out: Option<String>,
 }
 
 /// Everything that is to be done, in order.
@@ -187,7 +187,7 @@ impl<'s> Names<'s> {
     fn find(&self, name: &str) -> Option<Text> {
         let plain = |text: &str| Some(Text { text: text.to_owned(), line: 0 });
         match name {
-            "program" => return plain(&self.around.program),
+            "program" => return self.around.program.as_deref().and_then(plain),
             "dir" => return self.directory.as_deref().and_then(plain),
             "group" => return self.group.and_then(plain),
             "broker" => return self.broker.and_then(|broker| plain(&broker.name.text)),
@@ -235,6 +235,10 @@ impl<'s> Names<'s> {
     }
 
     fn unknown(&self, name: &str) -> String {
+        let around = [("program", &self.around.program), ("dir", &self.around.out)];
+        if around.iter().any(|(known, path)| *known == name && path.is_none()) {
+            return format!("`${{{name}}}` is a path that is not UTF-8, and no text can hold it");
+        }
         let own =
             self.broker.iter().flat_map(|broker| &broker.vars).map(|variable| variable.name.text.as_str());
         let mut known: Vec<&str> = self.vars.iter().map(|(name, ..)| name.text.as_str()).chain(own).collect();
@@ -257,7 +261,7 @@ impl<'s> Names<'s> {
         let numbered = (2..).map(|number| format!("{plain}-{number}"));
         let mut candidates = std::iter::once(plain.clone()).chain(numbered);
         let directory = candidates.find(|name| taken.insert(name.clone())).expect("numbers do not end");
-        self.directory = Some(format!("{}/{directory}", self.around.out));
+        self.directory = self.around.out.as_ref().map(|out| format!("{out}/{directory}"));
         Ok((variables, directory))
     }
 }
@@ -331,7 +335,7 @@ fn planned_broker(
             names.add(name, value, false)?;
         }
     }
-    names.directory = Some(format!("{}/{}", around.out, broker.name.text));
+    names.directory = around.out.as_ref().map(|out| format!("{out}/{}", broker.name.text));
     let text = |text: &Option<Text>| text.as_ref().map(|text| names.render(text)).transpose();
     let host = text(&broker.host)?;
     if let (Some(start), None) = (&broker.start, &broker.ready) {

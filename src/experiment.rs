@@ -7,7 +7,7 @@
 //! # The file
 //!
 //! ```toml
-#![doc = include_str!("scenario/example.toml")]
+#![doc = include_str!("experiment/example.toml")]
 //! ```
 //!
 //! `${name}` works in every text, values of variables included; `$${` is a plain `${`. Always there are
@@ -24,22 +24,23 @@
 //! A step that fails with usage, environment or an internal fault ends its combination; the next one runs. The
 //! exit code is that of the steps: [`process::first_code`].
 
+mod attack;
 mod broker;
-mod command;
 mod expand;
 mod figures;
 mod file;
 mod inherit;
-pub mod matrix;
-pub mod process;
+mod matrix;
+mod process;
 mod results;
 mod runner;
 #[cfg(test)]
 mod tests;
 mod text;
 
-use super::args::{ExperimentArgs, ScenarioArgs};
-use super::{Environment, Usage};
+pub use attack::{Attack, attack};
+pub use matrix::{Host, Matrix, matrix};
+
 use crate::record::Exit;
 use expand::{Experiment, PlannedTask, PlannedWork, Surroundings};
 use file::{Fault, Scenario};
@@ -49,59 +50,110 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-pub fn run(args: &ScenarioArgs) -> anyhow::Result<Exit> {
-    let Some(path) = args.file.as_deref().filter(|_| !args.example) else {
-        return super::output::print_text(EXAMPLE, false).map(|()| Exit::Clean);
-    };
-    let text =
-        std::fs::read_to_string(path).map_err(|error| Usage(format!("{}: {error}", path.display())))?;
-    let mut scenario = file::parse(&text).map_err(|fault| in_file(path, &fault))?;
-    set(&mut scenario, &args.set)?;
-    let stem = path.file_stem().map_or("scenario".into(), |stem| stem.to_string_lossy());
-    perform(&scenario, path, &stem, &args.output)
+/// How an experiment is run, and where its results go.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Other values for variables, `NAME=VALUE` each.
+    pub set: Vec<String>,
+    /// Directory of the results, new or empty; `None` makes up a name.
+    pub out: Option<PathBuf>,
+    /// Only say what would run.
+    pub dry_run: bool,
+    /// Say nothing of how it goes.
+    pub quiet: bool,
+    /// What words mean to this program.
+    pub understand: Understand,
 }
 
-/// What `--example` prints: a file with everything there is.
-const EXAMPLE: &str = include_str!("scenario/example.toml");
+/// A command of this program that makes sense.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Command {
+    /// Behind the program's name.
+    pub words: Vec<String>,
+    /// Whether it has `--json`, and so leaves a record.
+    pub has_record: bool,
+    /// Whether it says on standard error when its subscriptions stand.
+    pub says_subscribed: bool,
+}
 
-fn in_file(file: &Path, fault: &Fault) -> Usage {
-    Usage(format!("{}, {fault}", file.display()))
+/// Understands the words of a step; the program's name may stand in front of them. The error is what is wrong with
+/// them, in one line.
+pub type Understand = fn(&[String]) -> Result<Command, String>;
+
+/// Why there are no results.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was typed, or stands in a file, makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The machine does not let it: an output that cannot be written, a process that cannot be started.
+    #[error("{0}")]
+    Environment(String),
+    /// The same, in the machine's own words.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A file with everything there is, explained.
+pub const EXAMPLE: &str = include_str!("experiment/example.toml");
+
+/// Runs the scenario in the file `path`. The exit code is that of its steps.
+///
+/// # Errors
+/// The scenario makes no sense, or its results cannot be kept.
+pub fn scenario(path: &Path, request: &Request) -> Result<Exit, Error> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::Usage(format!("{}: {error}", path.display())))?;
+    let mut scenario = file::parse(&text).map_err(|fault| in_file(path, &fault))?;
+    set(&mut scenario, &request.set)?;
+    let stem = path.file_stem().map_or("scenario".into(), |stem| stem.to_string_lossy());
+    perform(&scenario, path, &stem, request)
+}
+
+fn in_file(file: &Path, fault: &Fault) -> Error {
+    Error::Usage(format!("{}, {fault}", file.display()))
 }
 
 /// Variables from the command line.
-fn set(scenario: &mut Scenario, settings: &[String]) -> Result<(), Usage> {
+fn set(scenario: &mut Scenario, settings: &[String]) -> Result<(), Error> {
     for setting in settings {
         let Some((name, value)) = setting.split_once('=') else {
-            return Err(Usage(format!("--set {setting}: expected NAME=VALUE, such as qos=1")));
+            return Err(Error::Usage(format!("--set {setting}: expected NAME=VALUE, such as qos=1")));
         };
-        let values =
-            file::parse_values(name, value).map_err(|what| Usage(format!("--set {setting}: {what}")))?;
-        inherit::set(scenario, name, &values).map_err(Usage)?;
+        let values = file::parse_values(name, value)
+            .map_err(|what| Error::Usage(format!("--set {setting}: {what}")))?;
+        inherit::set(scenario, name, &values).map_err(Error::Usage)?;
     }
     Ok(())
 }
 
 /// Runs a scenario, or says what it would run.
-fn perform(scenario: &Scenario, file: &Path, name: &str, args: &ExperimentArgs) -> anyhow::Result<Exit> {
+fn perform(scenario: &Scenario, file: &Path, name: &str, request: &Request) -> Result<Exit, Error> {
     let started_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let default = || PathBuf::from(format!("{name}-{}", started_at.replace([':', '-'], "")));
-    let out = args.out.clone().unwrap_or_else(default);
+    let out = request.out.clone().unwrap_or_else(default);
     let program = std::env::current_exe()?;
     let around = Surroundings {
-        program: program.to_string_lossy().into_owned(),
-        out: out.to_string_lossy().trim_end_matches('/').to_owned(),
+        program: program.to_str().map(str::to_owned),
+        out: out.to_str().map(|out| out.trim_end_matches('/').to_owned()),
     };
     let experiment = expand::expand(scenario, &around).map_err(|fault| in_file(file, &fault))?;
-    check(&experiment).map_err(|fault| in_file(file, &fault))?;
-    if args.dry_run {
+    check(&experiment, request.understand).map_err(|fault| in_file(file, &fault))?;
+    if request.dry_run {
         return show(&experiment);
     }
     prepare(&out)?;
     let interrupts = Interrupts::listen()?;
-    let mut runner = runner::Runner { program, out: out.clone(), interrupts, quiet: args.quiet };
-    let combinations = runner
-        .run(&experiment)
-        .map_err(|error| Environment(format!("{}: the experiment cannot go on: {error}", out.display())))?;
+    let mut runner = runner::Runner {
+        program,
+        out: out.clone(),
+        interrupts,
+        quiet: request.quiet,
+        understand: request.understand,
+    };
+    let combinations = runner.run(&experiment).map_err(|error| {
+        Error::Environment(format!("{}: the experiment cannot go on: {error}", out.display()))
+    })?;
     let mut exit_code = first_code(combinations.iter().map(|done| done.exit_code));
     if runner.interrupts.count() > 0 {
         exit_code = first_code([exit_code, Exit::Interrupted.code()]);
@@ -115,20 +167,22 @@ fn perform(scenario: &Scenario, file: &Path, name: &str, args: &ExperimentArgs) 
         planned: experiment.combinations.len(),
         combinations,
     };
-    print(&summary.table())?;
-    let json = serde_json::to_string_pretty(&summary)?;
+    let json = serde_json::to_string_pretty(&summary).expect("a summary is JSON");
     for (name, text) in [("summary.json", json + "\n"), ("summary.csv", summary.csv())] {
         let path = out.join(name);
-        std::fs::write(&path, text).map_err(|error| Environment(format!("{}: {error}", path.display())))?;
+        std::fs::write(&path, text)
+            .map_err(|error| Error::Environment(format!("{}: {error}", path.display())))?;
     }
-    if !args.quiet {
-        eprintln!("results are in {}", out.display());
+    // Whatever comes of the terminal, the results are kept.
+    print(&summary.table())?;
+    if !request.quiet {
+        complain(format_args!("results are in {}", out.display()));
     }
     Ok(summary.exit())
 }
 
 /// Checks every command before the first one runs.
-fn check(experiment: &Experiment) -> Result<(), Fault> {
+fn check(experiment: &Experiment, understand: Understand) -> Result<(), Fault> {
     let mut checked = std::collections::HashSet::new();
     let steps = experiment.combinations.iter().flat_map(|combination| &combination.steps);
     for step in steps {
@@ -136,7 +190,7 @@ fn check(experiment: &Experiment) -> Result<(), Fault> {
         for section in sections {
             let PlannedTask::Run(words) = &section.task else { continue };
             if checked.insert(words) {
-                command::check(words).map_err(|what| Fault { line: section.line, what })?;
+                understand(words).map_err(|what| Fault { line: section.line, what })?;
             }
         }
     }
@@ -144,21 +198,23 @@ fn check(experiment: &Experiment) -> Result<(), Fault> {
 }
 
 /// A place for the results, before anything runs. What another experiment left is not mixed with it.
-fn prepare(out: &Path) -> anyhow::Result<()> {
+fn prepare(out: &Path) -> Result<(), Error> {
     let name = out.display();
     let error = |error: io::Error| {
-        Environment(format!("--out {name}: {error}; choose a directory that can be written"))
+        Error::Environment(format!("--out {name}: {error}; choose a directory that can be written"))
     };
     std::fs::create_dir_all(out).map_err(error)?;
     if std::fs::read_dir(out).map_err(error)?.next().is_some() {
-        return Err(Usage(format!("--out {name}: it is not empty; choose a new directory")).into());
+        return Err(Error::Usage(format!("--out {name}: it is not empty; choose a new directory")));
     }
-    std::fs::write(out.join("summary.json"), "").map_err(error)?;
+    // Whether it can be written shows only when it is; an empty summary would look like one.
+    let summary = out.join("summary.json");
+    std::fs::write(&summary, "").and_then(|()| std::fs::remove_file(&summary)).map_err(error)?;
     Ok(())
 }
 
 /// Prints what would run.
-fn show(experiment: &Experiment) -> anyhow::Result<Exit> {
+fn show(experiment: &Experiment) -> Result<Exit, Error> {
     let mut text = String::new();
     for broker in &experiment.brokers {
         let hooks = [("start", &broker.start), ("ready", &broker.ready), ("stop", &broker.stop)];
@@ -198,11 +254,16 @@ fn quoted(words: &[String]) -> String {
     shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default()
 }
 
+/// To standard error, where nobody has to be listening.
+fn complain(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
 /// To standard output; a reader that has seen enough (`| head`) is no error.
-fn print(text: &str) -> Result<(), Environment> {
+fn print(text: &str) -> Result<(), Error> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Environment(format!("cannot write the table: {error}")))
+            Err(Error::Environment(format!("cannot write the table: {error}")))
         }
         _ => Ok(()),
     }

@@ -1,19 +1,23 @@
 //! Processes that are ours to end, and the signals that tell us to.
 
+use crate::signals;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Time between two looks at what runs.
 pub const GLANCE: Duration = Duration::from_millis(10);
 
-/// SIGINT and SIGTERM, counted.
+/// SIGINT and SIGTERM, counted; SIGHUP is the first of them, never one more.
 pub struct Interrupts {
     signals: UnixStream,
     count: u32,
+    hung_up: Arc<AtomicBool>,
 }
 
 impl Interrupts {
@@ -21,10 +25,14 @@ impl Interrupts {
     pub fn listen() -> io::Result<Interrupts> {
         let (signals, ours) = UnixStream::pair()?;
         signals.set_nonblocking(true)?;
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        for signal in signals::ASKING {
             signal_hook::low_level::pipe::register(signal, ours.try_clone()?)?;
         }
-        Ok(Interrupts { signals, count: 0 })
+        let hung_up = Arc::new(AtomicBool::new(false));
+        if let Some(signal) = signals::hangup() {
+            signal_hook::flag::register(signal, Arc::clone(&hung_up))?;
+        }
+        Ok(Interrupts { signals, count: 0, hung_up })
     }
 
     /// Signals so far.
@@ -33,7 +41,7 @@ impl Interrupts {
         while let Ok(read @ 1..) = self.signals.read(&mut bytes) {
             self.count += read as u32;
         }
-        self.count
+        self.count.max(self.hung_up.load(Ordering::Relaxed).into())
     }
 
     /// Waits, until `span` is over or a signal has come.

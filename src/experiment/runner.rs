@@ -1,11 +1,10 @@
 //! Runs an experiment: one combination after the other, in processes of their own.
 
-use super::command;
 use super::expand::{Combination, Experiment, PlannedSection, PlannedStep, PlannedTask, PlannedWork};
 use super::figures::Tally;
 use super::process::{GLANCE, Interrupts, Process, exit_code, first_code};
 use super::results::{Done, DoneSection, DoneStep};
-use super::{broker, quoted};
+use super::{Understand, broker, complain, quoted};
 use crate::record::Exit;
 use rustix::process::Signal;
 use std::fs::File;
@@ -25,6 +24,7 @@ pub struct Runner {
     pub out: PathBuf,
     pub interrupts: Interrupts,
     pub quiet: bool,
+    pub understand: Understand,
 }
 
 impl Runner {
@@ -106,7 +106,7 @@ impl Runner {
 
     fn say(&self, line: std::fmt::Arguments) {
         if !self.quiet {
-            eprintln!("{line}");
+            complain(line);
         }
     }
 
@@ -127,7 +127,7 @@ impl Runner {
         match &step.work {
             PlannedWork::Sleep(span) => self.interrupts.sleep(*span),
             PlannedWork::Sections(sections) => {
-                let mut parallel = Parallel { program: &self.program, directory, sections: Vec::new() };
+                let mut parallel = Parallel::new(self, directory);
                 parallel.start(sections, &mut self.interrupts, problems)?;
                 parallel.finish(&mut self.interrupts)?;
                 done.sections = parallel.done();
@@ -193,7 +193,8 @@ fn figures(
 
 /// Sections that run at once.
 struct Parallel<'r> {
-    program: &'r Path,
+    program: PathBuf,
+    understand: Understand,
     directory: &'r Path,
     sections: Vec<Running<'r>>,
 }
@@ -218,6 +219,11 @@ struct Running<'r> {
 }
 
 impl<'r> Parallel<'r> {
+    fn new(runner: &Runner, directory: &'r Path) -> Parallel<'r> {
+        let Runner { program, understand, .. } = runner;
+        Parallel { program: program.clone(), understand: *understand, directory, sections: Vec::new() }
+    }
+
     /// Starts the sections in their order, each when those before it are ready.
     fn start(
         &mut self,
@@ -257,8 +263,8 @@ impl<'r> Parallel<'r> {
                 (command, line.clone(), false)
             }
             PlannedTask::Run(words) => {
-                let checked = command::check(words).map_err(io::Error::other)?;
-                let mut command = std::process::Command::new(self.program);
+                let checked = (self.understand)(words).map_err(io::Error::other)?;
+                let mut command = std::process::Command::new(&self.program);
                 command.args(&checked.words);
                 if checked.has_record {
                     command.arg("--json").arg(path("json"));

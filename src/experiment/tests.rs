@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 fn around() -> Surroundings {
-    Surroundings { program: "/bin/malaria-bench".into(), out: "out".into() }
+    Surroundings { program: Some("/bin/malaria-bench".into()), out: Some("out".into()) }
 }
 
 fn expanded(text: &str) -> Result<Experiment, Fault> {

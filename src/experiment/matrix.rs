@@ -1,74 +1,87 @@
 //! The built-in matrix.
 
 use super::file::{self, Broker, Scenario, Text, Values, Variable};
-use super::{perform, quoted, set};
-use crate::cli::args::MatrixArgs;
+use super::{Error, Request, perform, quoted, set};
 use crate::record::Exit;
 use std::path::Path;
 
 const SOURCE: &str = include_str!("matrix.toml");
 
-pub fn run(args: &MatrixArgs) -> anyhow::Result<Exit> {
-    let mut scenario = scenario(args);
-    set(&mut scenario, &args.set)?;
-    perform(&scenario, Path::new("matrix"), "matrix", &args.output)
+/// The matrix as asked for.
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    /// Brokers to run it against.
+    pub hosts: Vec<Host>,
+    /// A tenth of the time.
+    pub quick: bool,
+    /// More words for each run.
+    pub extra: Vec<String>,
 }
 
-/// The matrix as asked for, each host a broker of its own.
-fn scenario(args: &MatrixArgs) -> Scenario {
+/// A broker of the matrix.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// What its results are called.
+    pub name: String,
+    /// The words that say on a command line where it is.
+    pub words: Vec<String>,
+}
+
+/// Runs the matrix. The exit code is that of its runs.
+///
+/// # Errors
+/// A variable is set that it does not have, or the results cannot be kept.
+pub fn matrix(matrix: &Matrix, request: &Request) -> Result<Exit, Error> {
+    let mut scenario = scenario(matrix);
+    set(&mut scenario, &request.set)?;
+    perform(&scenario, Path::new("matrix"), "matrix", request)
+}
+
+/// The scenario behind it; of several hosts each is a broker of its own.
+fn scenario(matrix: &Matrix) -> Scenario {
     let mut scenario = file::parse(SOURCE).expect("the matrix is right: there is a test");
     let text = |text: String| Text { text: text.replace("${", "$${"), line: 0 };
     let mut put = |name: &str, value: String| {
         let values = Values::One(text(value));
         super::inherit::set(&mut scenario, name, &values).expect("the matrix has this variable");
     };
-    put("extra", quoted(&args.extra));
-    if args.quick {
+    put("extra", quoted(&matrix.extra));
+    if matrix.quick {
         put("duration", "1.5s".into());
         put("warmup", "0.3s".into());
     }
-    let target = |host: &crate::run::Target| {
-        let port = host.port.unwrap_or(args.port);
-        quoted(&["-H".into(), host.host.clone(), "-p".into(), port.to_string()])
-    };
-    match args.host.as_slice() {
-        _ if args.embedded => put("target", "--embedded".into()),
-        [host] => put("target", target(host)),
-        hosts => {
-            let broker = |host: &crate::run::Target| {
-                let values = Values::One(text(target(host)));
-                let vars = vec![Variable { name: text("target".into()), values }];
-                let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '.' { c } else { '_' };
-                let name: String = host.host.chars().map(plain).collect();
-                let name = text(format!("{name}_{}", host.port.unwrap_or(args.port)));
-                Broker { name, vars, ..Broker::default() }
-            };
-            scenario.brokers = hosts.iter().map(broker).collect();
-        }
+    if let [host] = matrix.hosts.as_slice() {
+        put("target", quoted(&host.words));
+        return scenario;
     }
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '.' { c } else { '_' };
+    let broker = |host: &Host| {
+        let values = Values::One(text(quoted(&host.words)));
+        let vars = vec![Variable { name: text("target".into()), values }];
+        let name = text(host.name.chars().map(plain).collect());
+        Broker { name, vars, ..Broker::default() }
+    };
+    scenario.brokers = matrix.hosts.iter().map(broker).collect();
     scenario
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{check, expand};
+    use super::super::expand;
     use super::*;
-    use crate::cli::args::{Cli, Command};
-    use clap::Parser;
 
-    fn args(line: &str) -> MatrixArgs {
-        let words = ["malaria-bench", "matrix"].into_iter().chain(line.split_whitespace());
-        match Cli::parse_from(words).command {
-            Some(Command::Matrix(args)) => args,
-            _ => panic!("the matrix was asked for"),
-        }
+    fn against(hosts: &[(&str, &str)]) -> Matrix {
+        let host = |(name, words): &(&str, &str)| Host {
+            name: (*name).into(),
+            words: words.split(' ').map(str::to_owned).collect(),
+        };
+        Matrix { hosts: hosts.iter().map(host).collect(), quick: false, extra: Vec::new() }
     }
 
-    fn expanded(line: &str) -> expand::Experiment {
-        let args = args(line);
-        let mut scenario = scenario(&args);
-        set(&mut scenario, &args.set).unwrap();
-        let around = expand::Surroundings { program: "malaria-bench".into(), out: "out".into() };
+    fn expanded(matrix: &Matrix, settings: &[&str]) -> expand::Experiment {
+        let mut scenario = scenario(matrix);
+        set(&mut scenario, &settings.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
+        let around = expand::Surroundings { program: None, out: Some("out".into()) };
         expand::expand(&scenario, &around).unwrap()
     }
 
@@ -85,12 +98,10 @@ mod tests {
         sections.map(line).collect()
     }
 
-    /// checklist 53: three patterns, 1/5/10 clients x QoS x clean or persistent x size, and all of it parses.
+    /// checklist 53: three patterns, 1/5/10 clients x QoS x clean or persistent x size.
     #[test]
     fn the_matrix_has_every_combination() {
-        let experiment = expanded("-H broker.lab");
-        check(&experiment).unwrap();
-        let lines = lines(&experiment);
+        let lines = lines(&expanded(&against(&[("broker", "-H broker.lab -p 1883")]), &[]));
         assert_eq!(lines.len(), 3 * 3 * 3 * 3 * 2);
         for pattern in ["fan-in", "fan-out", "pairs"] {
             for qos in 0..=2 {
@@ -116,9 +127,9 @@ mod tests {
     /// checklist 53: a tenth of the time.
     #[test]
     fn the_quick_matrix_takes_a_tenth() {
-        let experiment = expanded("--quick --embedded --set qos=1 --set size=[\"24\"] -- --cores 1");
-        check(&experiment).unwrap();
-        let lines = lines(&experiment);
+        let extra = vec!["--cores".to_owned(), "1".to_owned()];
+        let matrix = Matrix { quick: true, extra, ..against(&[("embedded", "--embedded")]) };
+        let lines = lines(&expanded(&matrix, &["qos=1", "size=[\"24\"]"]));
         assert_eq!(lines.len(), 3 * 3 * 2);
         assert!(
             lines
@@ -130,7 +141,8 @@ mod tests {
     /// checklist 87: each host is a broker of its own.
     #[test]
     fn every_host_gets_the_whole_matrix() {
-        let experiment = expanded("-H one -H two:1884");
+        let hosts = [("one_1883", "-H one -p 1883"), ("two:1884", "-H two -p 1884")];
+        let experiment = expanded(&against(&hosts), &[]);
         assert_eq!((experiment.brokers.len(), experiment.combinations.len()), (2, 324));
         let lines = lines(&experiment);
         assert!(lines[0].contains("-H one -p 1883") && lines[323].contains("-H two -p 1884"));

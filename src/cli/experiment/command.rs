@@ -2,20 +2,10 @@
 
 use crate::cli::args::{Cli, ProgressArg};
 use crate::cli::config;
+use crate::experiment::Command;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 use std::path::PathBuf;
-
-/// A command that parses.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Command {
-    /// Behind the program's name.
-    pub words: Vec<String>,
-    /// Whether it has --json, and so leaves a record.
-    pub has_record: bool,
-    /// Whether it says on standard error when its subscriptions stand.
-    pub says_subscribed: bool,
-}
 
 /// Commands that run others: one within another would have no end, or no place for its results.
 const OUTER: [&str; 3] = ["scenario", "matrix", "attack"];

@@ -2,9 +2,8 @@
 
 mod warhead;
 
-use super::args::AttackArgs;
-use super::scenario::process::{GLANCE, Interrupts, Process, exit_code, first_code};
-use super::{Environment, Usage};
+use super::process::{GLANCE, Interrupts, Process, exit_code, first_code};
+use super::{Error, complain};
 use crate::record::Exit;
 use rustix::process::Signal;
 use std::ffi::OsString;
@@ -17,35 +16,54 @@ use warhead::Shot;
 /// What is run without a warhead.
 const DEFAULT: &str = "malaria publish -n 10 -P 10 -t -T 1 -H %(malaria_target)s";
 
-pub fn run(args: &AttackArgs) -> anyhow::Result<Exit> {
-    let (name, text) = match &args.warhead {
+/// A warhead, and whom it is for.
+#[derive(Clone, Debug)]
+pub struct Attack {
+    /// What `%(malaria_target)s` stands for.
+    pub target: String,
+    /// File of commands; `None`: one publish.
+    pub warhead: Option<PathBuf>,
+}
+
+/// Runs the commands, one after the other. The exit code is theirs.
+///
+/// # Errors
+/// The warhead makes no sense, or the machine does not let it run.
+pub fn attack(attack: &Attack) -> Result<Exit, Error> {
+    let (name, text) = match &attack.warhead {
         Some(path) => {
             let name = format!("--warhead {}", path.display());
-            let text = std::fs::read_to_string(path).map_err(|error| Usage(format!("{name}: {error}")))?;
+            let text =
+                std::fs::read_to_string(path).map_err(|error| Error::Usage(format!("{name}: {error}")))?;
             (name, text)
         }
         None => ("the default warhead".to_owned(), DEFAULT.to_owned()),
     };
     // A mistake at the end is told of before anything is run.
-    let shots = warhead::parse(&text, &args.target).map_err(|error| Usage(format!("{name}, {error}")))?;
-    let names = Names::make()
-        .map_err(|error| Environment(format!("no place for a link to this program: {error}; set TMPDIR")))?;
+    let shots =
+        warhead::parse(&text, &attack.target).map_err(|error| Error::Usage(format!("{name}, {error}")))?;
+    let names = Names::make().map_err(|error| {
+        Error::Environment(format!("no place for a link to this program: {error}; set TMPDIR"))
+    })?;
     let path = names.before(std::env::var_os("PATH"))?;
     let mut interrupts = Interrupts::listen()?;
     let mut codes = Vec::new();
     for shot in &shots {
-        eprintln!("+ {}", shot.line);
+        complain(format_args!("+ {}", shot.line));
         let code = fire(shot, &path, &mut interrupts)?;
         codes.push(code);
         if code != Exit::Clean.code() {
-            eprintln!("line {} ended with exit code {code}", shot.number);
+            complain(format_args!("line {} ended with exit code {code}", shot.number));
         }
         if interrupts.count() > 0 {
             codes.push(Exit::Interrupted.code());
             break;
         }
         if code == Exit::Usage.code() {
-            eprintln!("error: line {} makes no sense: the lines after it are not run", shot.number);
+            complain(format_args!(
+                "error: line {} makes no sense: the lines after it are not run",
+                shot.number
+            ));
             break;
         }
     }
@@ -88,10 +106,13 @@ impl Names {
     }
 
     /// The search path with these names first.
-    fn before(&self, path: Option<OsString>) -> anyhow::Result<OsString> {
+    fn before(&self, path: Option<OsString>) -> Result<OsString, Error> {
         let path = path.unwrap_or_default();
         let others = std::env::split_paths(&path).filter(|path| path != Path::new(""));
-        Ok(std::env::join_paths([self.directory.clone()].into_iter().chain(others))?)
+        let paths = [self.directory.clone()].into_iter().chain(others);
+        std::env::join_paths(paths).map_err(|error| {
+            Error::Environment(format!("no place for a link to this program: {error}; set TMPDIR"))
+        })
     }
 }
 

@@ -1,0 +1,48 @@
+//! The commands that run others: what was typed for `scenario`, `matrix` and `attack`.
+
+mod command;
+
+use super::args::{AttackArgs, ExperimentArgs, MatrixArgs, ScenarioArgs};
+use super::output::print_text;
+use crate::experiment::{self, Attack, Host, Matrix, Request};
+use crate::record::Exit;
+
+pub fn scenario(args: &ScenarioArgs) -> anyhow::Result<Exit> {
+    match args.file.as_deref().filter(|_| !args.example) {
+        Some(path) => Ok(experiment::scenario(path, &request(&args.output, &args.set))?),
+        None => print_text(experiment::EXAMPLE, false).map(|()| Exit::Clean),
+    }
+}
+
+pub fn matrix(args: &MatrixArgs) -> anyhow::Result<Exit> {
+    let matrix = Matrix { hosts: hosts(args), quick: args.quick, extra: args.extra.clone() };
+    Ok(experiment::matrix(&matrix, &request(&args.output, &args.set))?)
+}
+
+pub fn attack(args: &AttackArgs) -> anyhow::Result<Exit> {
+    let attack = Attack { target: args.target.clone(), warhead: args.warhead.clone() };
+    Ok(experiment::attack(&attack)?)
+}
+
+fn request(args: &ExperimentArgs, set: &[String]) -> Request {
+    Request {
+        set: set.to_vec(),
+        out: args.out.clone(),
+        dry_run: args.dry_run,
+        quiet: args.quiet,
+        understand: command::check,
+    }
+}
+
+/// The brokers, as the main job is told of them.
+fn hosts(args: &MatrixArgs) -> Vec<Host> {
+    if args.embedded {
+        return vec![Host { name: "embedded".into(), words: vec!["--embedded".into()] }];
+    }
+    let host = |host: &crate::run::Target| {
+        let port = host.port.unwrap_or(args.port);
+        let words = vec!["-H".into(), host.host.clone(), "-p".into(), port.to_string()];
+        Host { name: format!("{}_{port}", host.host), words }
+    };
+    args.host.iter().map(host).collect()
+}
