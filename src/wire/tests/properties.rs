@@ -59,6 +59,21 @@ proptest! {
         }
     }
 
+    /// Of packets that are not PUBLISH, a client of 3.1 is heard whatever their flags are, cut anywhere.
+    #[test]
+    fn flags_can_be_left_alone(sample in samples(), flags in 0u8..16) {
+        let mut bytes = sample.encode();
+        prop_assume!(bytes[0] >> 4 != 3 && bytes.len() < 1000);
+        bytes[0] = bytes[0] & 0xF0 | flags;
+        for cut in 0..bytes.len() {
+            prop_assert_eq!(decode_with_any_flags(&bytes[..cut], 1000), Ok(None));
+        }
+        let (packet, used) = decode_with_any_flags(&bytes, 1000).unwrap().unwrap();
+        prop_assert_eq!((Sample::from(packet), used), (sample, bytes.len()));
+        let oversized = DecodeError::Oversized { length: used, max: used - 1 };
+        prop_assert_eq!(decode_with_any_flags(&bytes, used - 1), Err(oversized));
+    }
+
     /// One damaged byte gets past the header more often than noise does.
     #[test]
     fn damaged_packets_are_taken_or_refused(sample in samples(), at in any::<prop::sample::Index>(), byte: u8) {

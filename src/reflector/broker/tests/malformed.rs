@@ -69,6 +69,7 @@ fn packet_bytes() -> impl Strategy<Value = Vec<u8>> {
         1 => prop_oneof![
             Just(encode(Packet::PingReq)),
             Just(encode(Packet::Disconnect)),
+            (1..5_u8, 0..16_u8).prop_map(|(number, flags)| vec![0x60 | flags, 2, 0, number]),
             prop::collection::vec(any::<u8>(), 0..12),
         ],
     ]
@@ -109,7 +110,9 @@ proptest! {
                 Step::Connect { worker, name, clean_session } => {
                     let client = net.open(worker);
                     let name = format!("c{name}");
-                    let connect = Connect { clean_session, keep_alive: 20, will: will("a", "w"), ..clean(&name) };
+                    let protocol = if worker == 2 { Protocol::V31 } else { Protocol::V311 };
+                    let connect =
+                        Connect { protocol, clean_session, keep_alive: 20, will: will("a", "w"), ..clean(&name) };
                     net.packet(client, Packet::Connect(connect));
                     clients.push(client);
                 }
