@@ -8,6 +8,7 @@ mod config;
 mod connection;
 mod embedded;
 mod fleet;
+mod ids;
 mod keygen;
 mod keys;
 mod output;
