@@ -8,6 +8,7 @@ mod connection;
 mod embedded;
 mod experiment;
 mod fleet;
+mod ids;
 mod keygen;
 mod keys;
 mod output;

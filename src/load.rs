@@ -30,4 +30,4 @@ pub use payload::{
 };
 pub use stamp::{STAMP_LEN, Stamp, run_id};
 pub use template::{Name, Template, TemplateError, Values};
-pub use topology::{Role, Routes, Split, SplitError};
+pub use topology::{CLIENTS, Role, Routes, Split, SplitError};

@@ -57,6 +57,11 @@ pub fn json(record: &Record) -> String {
     text
 }
 
+/// The JSON Schema (draft 2020-12) of what [`json`] writes.
+pub fn schema() -> &'static str {
+    include_str!("report/run.schema.json")
+}
+
 /// The distribution of every latency of the record as CSV with a header: `latency,quantile,value_ns,count`.
 ///
 /// One line for each value that was counted (3 significant digits), ascending: how many samples had it, and the

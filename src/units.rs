@@ -1,6 +1,6 @@
 //! Rates, sizes and spans of time as text: what a person types, and what a person reads.
 //!
-//! [`Rate`], [`Size`] and [`Span`] are exact: what one prints, it parses back to the same value. The free
+//! [`Count`], [`Rate`], [`Size`] and [`Span`] are exact: what one prints, it parses back to the same value. The free
 //! functions ([`latency`], [`rate`], [`fn@bytes`], [`count`], [`grouped`]) are for reading only and round.
 
 use std::fmt;
@@ -15,6 +15,8 @@ mod tests;
 pub enum UnitError {
     #[error("`{0}` is not a rate: expected messages per second above 0, such as 0.066, 500, 20k or 1.5M")]
     Rate(String),
+    #[error("`{0}` is not a count: expected a whole number, such as 10, 500, 20k or 1.5M")]
+    Count(String),
     #[error("`{0}` is not a size: expected whole bytes, such as 100, 100B, 4KiB, 1MB or 1MiB")]
     Size(String),
     #[error("`{0}` is ambiguous: say `{1}kB` (1000 bytes each) or `{1}KiB` (1024 bytes each)")]
@@ -75,6 +77,48 @@ impl fmt::Display for Rate {
             }
         }
         f.pad(&self.0.to_string())
+    }
+}
+
+/// A number of things (clients, messages).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct Count(u64);
+
+impl Count {
+    /// `count` things.
+    pub fn new(count: u64) -> Count {
+        Count(count)
+    }
+
+    /// How many.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+const COUNT_SCALES: [(char, u64); 4] = [('G', 1_000_000_000), ('M', 1_000_000), ('k', 1_000), ('K', 1_000)];
+
+impl FromStr for Count {
+    type Err = UnitError;
+
+    /// `7`, `200k`, `1.5M`, `2G`: with the suffixes of [`Rate`], and whole once they are applied.
+    fn from_str(text: &str) -> Result<Count, UnitError> {
+        let bare = text.trim();
+        let scaled =
+            COUNT_SCALES.iter().find_map(|(suffix, scale)| Some((bare.strip_suffix(*suffix)?, *scale)));
+        let (number, scale) = scaled.map_or((bare, 1), |(number, scale)| (number.trim_end(), scale));
+        let count = is_decimal(number).then(|| scale_exactly(number, scale)).flatten();
+        count.map(Count).ok_or_else(|| UnitError::Count(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Count {
+    /// The largest scale that leaves a whole number: `200k`, `1500k`, `1234`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match COUNT_SCALES.iter().find(|(_, scale)| self.0 != 0 && self.0.is_multiple_of(*scale)) {
+            Some((suffix, scale)) => f.pad(&format!("{}{suffix}", self.0 / scale)),
+            None => f.pad(&self.0.to_string()),
+        }
     }
 }
 

@@ -28,6 +28,21 @@ fn read(path: PathBuf) -> String {
     std::fs::read_to_string(path).expect("was written")
 }
 
+/// Issue section 1: the main job says what its record is, and it is that.
+#[test]
+fn a_record_is_as_the_main_jobs_schema_says() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let here = directory.path();
+    record(here, "run.json", "10");
+    let schema = stdout(&malaria_bench(here, &["--json-schema"]));
+    let schema: serde_json::Value = serde_json::from_str(&schema).expect("JSON");
+    let validator = jsonschema::draft202012::new(&schema).expect("a schema");
+    let run: serde_json::Value = serde_json::from_str(&read(here.join("run.json"))).expect("JSON");
+    if let Some(error) = validator.iter_errors(&run).next() {
+        panic!("{}: {error}", error.instance_path());
+    }
+}
+
 /// checklist 76, 77
 #[test]
 fn two_runs_are_compared_as_text_html_and_csv() {

@@ -1,12 +1,14 @@
 //! The main job: one run, its summary and its record.
 
-use super::args::RunArgs;
+use super::args::{ConnectionArgs, OutputArgs, RunArgs};
+use super::connection::{self, Reconnects};
 use super::output::{Output, complain, print, print_text};
 use super::plan::{self, Broker, Cores};
 use super::progress::Line;
-use super::{connection, embedded};
-use crate::crew::Credentials;
-use crate::record::{Ended, Exit, Record};
+use super::{Usage, embedded};
+use crate::crew::Connection;
+use crate::engine::Endpoint;
+use crate::record::{Ended, Exit, Plan, Record};
 use crate::run::{self, Spec};
 use crate::{cpu, engine, gate, report, seed, signals};
 use anyhow::Context;
@@ -14,55 +16,74 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+/// Runs the main job.
+///
+/// # Errors
+/// What kept it from beginning.
 pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
+    if args.output.json_schema {
+        return print_text(report::schema(), false).map(|()| Exit::Clean);
+    }
     let allowed = cpu::allowed();
-    let cores = |broker| plan::cores(args.cores.map(Into::into), &allowed, broker);
+    let cores = |broker| plan::cores(args.connection.cores, &allowed, broker);
     let seed = args.seed.unwrap_or_else(seed::fresh);
     let plan = |cores: &Cores| plan::plan(args, cores, seed, &cpu::machine().host);
     // Senseless flags are told of before anything is resolved or opened.
-    plan(&cores(Broker::Away))?;
-    let password = connection::password(args.password_file.as_deref(), args.username.is_some())?;
+    let clients = plan(&cores(Broker::Away))?.clients;
+    let connection = connection(args, clients)?;
     // Before the first packet: a run whose record cannot be kept is not begun.
-    let output = args.json.as_deref().map(Output::open).transpose()?;
+    let output = args.output.json.as_deref().map(Output::open).transpose()?;
     engine::probe()?;
     let interrupt = interruption()?;
     let (cores, reflector, targets) = match args.embedded {
         true => {
             let cores = cores(Broker::Embedded);
             let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            let reflector = embedded::start(loopback, &cores.reflector, Some(args.clients))?;
+            let reflector = embedded::start(loopback, &cores.reflector, Some(clients))?;
             let targets = vec![reflector.addr().into()];
             (cores, Some(reflector), targets)
         }
         false => {
-            let targets = connection::resolve(&args.host, args.port, args.connect_timeout.nanos())?;
+            let ConnectionArgs { host, port, .. } = &args.connection;
+            let targets = connection::resolve(host, *port, connection.timeout)?;
             let here = targets.iter().any(engine::is_local);
             (cores(if here { Broker::Here } else { Broker::Away }), None, targets)
         }
     };
     let plan = plan(&cores)?;
-    let Cores { generator, reflector: broker_cpus, warnings } = cores;
-    let mut spec = Spec {
+    let spec = spec(args, plan, connection, cores, targets);
+    let mut line = Line::new(args.output.progress, args.output.quiet);
+    let mut record = run::run(spec, &interrupt, &mut |progress| line.show(progress))?;
+    line.clear();
+    drop(reflector);
+    gate::judge(&args.output.require.bounds, &mut record);
+    conclude(&args.output, record, output)
+}
+
+/// How the clients connect. Reads the files with passwords.
+fn connection(args: &RunArgs, clients: u32) -> Result<Connection, Usage> {
+    let mut connection = connection::connection(&args.connection, Reconnects::RUN, clients as usize)?;
+    connection.reconnect = args.reconnect;
+    Ok(connection)
+}
+
+fn spec(args: &RunArgs, plan: Plan, connection: Connection, cores: Cores, targets: Vec<Endpoint>) -> Spec {
+    let Cores { generator, reflector, mut warnings } = cores;
+    warnings.extend(plan::idle(&plan));
+    Spec {
         cpus: generator,
-        broker_cpus,
+        broker_cpus: reflector,
+        connection,
+        retain: args.retain,
         command: super::command_line(),
         warnings,
         tolerance_is_per_ring: args.tolerance.is_none(),
         ..Spec::new(plan, targets)
-    };
-    if let Some(username) = &args.username {
-        spec.connection.credentials = Credentials::Same { username: username.clone(), password };
     }
-    let mut line = Line::new(args.progress, args.quiet);
-    let mut record = run::run(spec, &interrupt, &mut |progress| line.show(progress))?;
-    line.clear();
-    drop(reflector);
-    gate::judge(&args.require.bounds, &mut record);
-    conclude(args, record, output)
 }
 
 /// Writes what there is to say about a run that has begun.
-fn conclude(args: &RunArgs, record: Record, output: Option<Output>) -> anyhow::Result<Exit> {
+fn conclude(args: &OutputArgs, record: Record, output: Option<Output>) -> anyhow::Result<Exit> {
     let to_stdout = output.as_ref().is_some_and(Output::is_stdout);
     let written = output.map_or(Ok(()), |output| output.write(&report::json(&record)));
     let connected = record.counts.connections_established > 0;
@@ -116,4 +137,87 @@ pub fn interruption() -> anyhow::Result<Arc<AtomicBool>> {
         signal_hook::flag::register(signal, Arc::clone(&flag)).context("cannot handle signals")?;
     }
     Ok(flag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Cli, ProgressArg};
+    use crate::clock::SECOND;
+    use crate::crew::{Credentials, Will};
+    use crate::wire::{Protocol, QoS};
+    use clap::Parser;
+
+    fn specified(line: &str) -> Spec {
+        let words = std::iter::once("malaria-bench").chain(line.split_whitespace());
+        let args = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}")).run;
+        let cores = plan::cores(args.connection.cores, &[0, 1], Broker::Away);
+        let plan = plan::plan(&args, &cores, 7, "lab").unwrap();
+        let connection = connection(&args, plan.clients).unwrap();
+        spec(&args, plan, connection, cores, vec!["192.0.2.1:1883".parse::<SocketAddr>().unwrap().into()])
+    }
+
+    /// Issue section 1: the main job has the connection flags of every other command.
+    #[test]
+    fn the_flags_about_connections_reach_the_run() {
+        let Spec { connection, retain, plan, .. } = specified("");
+        assert_eq!((connection.protocol, connection.keep_alive_s), (Protocol::V311, 60));
+        assert_eq!((connection.attempts, connection.reconnect_attempts), (1, 0), "lost ones without end");
+        assert_eq!((connection.timeout, connection.rate_per_s), (10 * SECOND, None));
+        assert!(matches!(connection.credentials, Credentials::None) && connection.will.is_none());
+        assert!(connection.clean_session && plan.reconnect && !retain);
+        let Spec { connection, retain, plan, .. } = specified(
+            "--protocol 3.1 -k 1.5s --connect-attempts 0 --reconnect-attempts 3 --connect-timeout 2 --connect-rate 1k \
+             --will-topic gone/%c --will-payload bye --will-qos 1 --will-retain --retain --clients 2k -u me",
+        );
+        assert_eq!((connection.protocol, connection.keep_alive_s), (Protocol::V31, 2));
+        assert_eq!((connection.attempts, connection.reconnect_attempts), (0, 3));
+        assert_eq!((connection.timeout, connection.rate_per_s), (2 * SECOND, Some(1000.0)));
+        assert_eq!((plan.connect_timeout_ns, plan.connect_rate_per_s), (2 * SECOND, Some(1000.0)));
+        assert_eq!((retain, plan.clients), (true, 2000));
+        assert_eq!(connection.credentials.of(1).0, Some("me"));
+        let will =
+            Will { topic: "gone/%c".into(), payload: b"bye".to_vec(), qos: QoS::AtLeastOnce, retain: true };
+        assert_eq!(connection.will, Some(will), "a will is what was typed, no template");
+        let Spec { connection, plan, .. } = specified("--reconnect false --clean-session false -c me");
+        assert!(!plan.reconnect && !connection.reconnect);
+        assert!(!connection.clean_session && !plan.clean_session);
+    }
+
+    /// Issue section 1: `--credentials` of the main job, one line for each client.
+    #[test]
+    fn each_client_of_the_main_job_has_a_line_of_its_own() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "a:1\nb:2\nc:3\n").unwrap();
+        let flags = format!("--credentials {}", file.path().display());
+        let credentials = specified(&format!("{flags} --clients 2")).connection.credentials;
+        assert_eq!(credentials.of(1), (Some("b"), Some(&b"2"[..])));
+        let words = ["malaria-bench", "--credentials", file.path().to_str().unwrap()];
+        let args = Cli::try_parse_from(words).unwrap().run;
+        let error = connection(&args, 4).err().expect("too few").to_string();
+        assert!(error.contains("3 lines") && error.contains("4 clients"), "{error}");
+    }
+
+    #[test]
+    fn progress_is_for_terminals_and_the_record_where_it_was_asked_for() {
+        let output = |line: &str| {
+            let words = std::iter::once("malaria-bench").chain(line.split_whitespace());
+            Cli::try_parse_from(words).unwrap().run.output
+        };
+        assert_eq!(output("").progress, ProgressArg::Auto);
+        assert_eq!(output("--progress always").progress, ProgressArg::Always);
+        assert!(output("--json-schema").json_schema);
+    }
+
+    /// Issue section 4: clients that nobody asked for, and those that somebody did.
+    #[test]
+    fn idle_clients_are_told_of() {
+        assert_eq!(specified("--publishers 3 --subscribers 3").warnings, [""; 0]);
+        let spec = specified("--publishers 3 --subscribers 3 --clients 1k");
+        assert_eq!(spec.plan.clients, 1000);
+        let [warning] = &spec.warnings[..] else { panic!("{:?}", spec.warnings) };
+        assert!(warning.contains("994 of 1,000 clients") && warning.contains("--clients"), "{warning}");
+        assert_eq!(specified("--topology idle --clients 9").warnings, [""; 0], "asked for by name");
+        assert!(specified("--clients 7").warnings[0].contains("1 of 7 clients"));
+    }
 }

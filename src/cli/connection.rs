@@ -1,32 +1,90 @@
-//! What the flags about brokers and connections mean, for the commands that run a fleet.
+//! What the flags about brokers and connections mean, for every command that connects.
 
-use super::args::ConnectionArgs;
+use super::args::{ConnectionArgs, WillArgs};
 use super::{Usage, keys, plan};
 use crate::clock::{Nanos, SECOND};
+use crate::crew::{Connection, Credentials, Will};
 use crate::engine::{self, Endpoint};
-use crate::fleet::{Connection, Credentials};
 use crate::run::{self, Target, TargetError};
 use crate::units::Rate;
+use crate::wire::{self, QoS};
 use std::path::Path;
 use std::time::Duration;
 
+/// What a command takes for `--reconnect-attempts` when nothing is said: 0 is unlimited.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reconnects(u32);
+
+impl Reconnects {
+    /// The main job is to outlast a broker that restarts.
+    pub const RUN: Reconnects = Reconnects(0);
+    /// A script waits for its clients to end.
+    pub const FLEET: Reconnects = Reconnects(10);
+}
+
 /// How `clients` clients connect. Reads the files with passwords.
-pub fn connection(args: &ConnectionArgs, rate: Option<Rate>, clients: usize) -> Result<Connection, Usage> {
-    let keep_alive = args.keepalive.nanos().div_ceil(SECOND);
-    let keep_alive_s = keep_alive.try_into().map_err(|_| {
-        Usage(format!("--keepalive {}: MQTT allows at most 65535s [MQTT-3.1.2-10]", args.keepalive))
-    })?;
+pub fn connection(
+    args: &ConnectionArgs,
+    reconnects: Reconnects,
+    clients: usize,
+) -> Result<Connection, Usage> {
     Ok(Connection {
         protocol: args.protocol,
-        keep_alive_s,
+        keep_alive_s: keep_alive_s(args)?,
         clean_session: args.clean_session,
         timeout: positive("--connect-timeout", args.connect_timeout.nanos())?,
-        rate_per_s: rate.map(Rate::per_second),
+        rate_per_s: args.connect_rate.map(Rate::per_second),
         attempts: args.connect_attempts,
-        reconnect_attempts: args.reconnect_attempts,
+        reconnect: true,
+        reconnect_attempts: args.reconnect_attempts.unwrap_or(reconnects.0),
         credentials: credentials(args, clients)?,
-        ..Connection::default()
+        will: will(&args.will)?,
     })
+}
+
+/// What can be said of `args` before any file is read.
+pub fn check(args: &ConnectionArgs, clientid: Option<&str>) -> Result<(), Usage> {
+    keep_alive_s(args)?;
+    positive("--connect-timeout", args.connect_timeout.nanos())?;
+    if args.password_file.is_some() && args.username.is_none() {
+        return Err(Usage("--password-file: a password needs a user name; give it with --username".into()));
+    }
+    will(&args.will)?;
+    check_session(args, clientid)
+}
+
+/// Keep-alive as CONNECT says it, in whole seconds.
+fn keep_alive_s(args: &ConnectionArgs) -> Result<u16, Usage> {
+    args.keepalive.nanos().div_ceil(SECOND).try_into().map_err(|_| {
+        Usage(format!("--keepalive {}: MQTT allows at most 65535s [MQTT-3.1.2-10]", args.keepalive))
+    })
+}
+
+fn will(args: &WillArgs) -> Result<Option<Will>, Usage> {
+    let Some(topic) = &args.will_topic else {
+        let parts = [
+            ("--will-payload", args.will_payload.is_some()),
+            ("--will-qos", args.will_qos.is_some()),
+            ("--will-retain", args.will_retain),
+        ];
+        return match parts.into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(Usage(format!("{flag}: a will needs a topic; give it with --will-topic"))),
+            None => Ok(None),
+        };
+    };
+    wire::topic::valid_name(topic).map_err(|error| Usage(format!("--will-topic {topic}: {error}")))?;
+    let payload = args.will_payload.clone().unwrap_or_default().into_bytes();
+    if payload.len() > usize::from(u16::MAX) {
+        let bytes = payload.len();
+        return Err(Usage(format!("--will-payload: {bytes} bytes; MQTT allows at most 65,535 in a will")));
+    }
+    let qos = args.will_qos.map_or(QoS::AtMostOnce, qos);
+    Ok(Some(Will { topic: topic.clone(), payload, qos, retain: args.will_retain }))
+}
+
+/// The QoS of a flag.
+pub fn qos(level: u8) -> QoS {
+    QoS::try_from(level).expect("the flag's parser has checked it")
 }
 
 /// A wait that something can come within.
@@ -38,7 +96,7 @@ pub fn positive(flag: &str, span: Nanos) -> Result<Nanos, Usage> {
 }
 
 /// A session that outlives the process is of no use to one that cannot name it.
-pub fn check_session(args: &ConnectionArgs, clientid: Option<&str>) -> Result<(), Usage> {
+fn check_session(args: &ConnectionArgs, clientid: Option<&str>) -> Result<(), Usage> {
     match clientid {
         None if !args.clean_session => Err(Usage(
             "--clean-session false leaves sessions on the broker: name them with --clientid, so that a later run \
@@ -80,14 +138,9 @@ fn credentials(args: &ConnectionArgs, clients: usize) -> Result<Credentials, Usa
 }
 
 /// The password: of the file, or else of the environment when there is a user for it.
-pub fn password(file: Option<&Path>, has_username: bool) -> Result<Option<Vec<u8>>, Usage> {
+fn password(file: Option<&Path>, has_username: bool) -> Result<Option<Vec<u8>>, Usage> {
     use std::os::unix::ffi::OsStringExt;
     let password = match (file, std::env::var_os("MALARIA_PASSWORD")) {
-        (Some(_), _) if !has_username => {
-            return Err(Usage(
-                "--password-file: a password needs a user name; give it with --username".into(),
-            ));
-        }
         (Some(file), _) => {
             let mut text = std::fs::read(file)
                 .map_err(|error| Usage(format!("--password-file {}: {error}", file.display())))?;
@@ -124,7 +177,7 @@ pub fn cpus(
 ) -> (Vec<usize>, Vec<String>) {
     let here = targets.iter().any(engine::is_local);
     let broker = if here { plan::Broker::Here } else { plan::Broker::Away };
-    let mut cores = plan::cores(args.cores.map(Into::into), allowed, broker);
+    let mut cores = plan::cores(args.cores, allowed, broker);
     if args.cores.is_none() {
         cores.generator.truncate(busy.max(1));
     }
@@ -149,7 +202,10 @@ mod tests {
     }
 
     fn connected(line: &str, clients: usize) -> Result<Connection, String> {
-        connection(&args(line)?, None, clients).map_err(|error| error.to_string())
+        let args = args(line)?;
+        let connection =
+            check(&args, Some("me")).and_then(|()| connection(&args, Reconnects::FLEET, clients));
+        connection.map_err(|error| error.to_string())
     }
 
     fn file(text: &str) -> tempfile::NamedTempFile {
@@ -179,6 +235,36 @@ mod tests {
         assert_eq!((connection.attempts, connection.clean_session), (0, false));
     }
 
+    /// Issue section 1: what differs between commands is what they do when nothing is said.
+    #[test]
+    fn only_the_defaults_differ_between_commands() {
+        let attempts = |line: &str, reconnects| {
+            connection(&args(line).unwrap(), reconnects, 1).unwrap().reconnect_attempts
+        };
+        assert_eq!((attempts("", Reconnects::RUN), attempts("", Reconnects::FLEET)), (0, 10));
+        for reconnects in [Reconnects::RUN, Reconnects::FLEET] {
+            assert_eq!(attempts("--reconnect-attempts 3", reconnects), 3);
+            assert_eq!(attempts("--reconnect-attempts 0", reconnects), 0);
+        }
+        let connection = connected("--connect-rate 2k --connect-attempts 1k", 1).unwrap();
+        assert_eq!((connection.rate_per_s, connection.attempts), (Some(2000.0), 1000));
+        assert_eq!(connected("--ramp 5", 1).unwrap().rate_per_s, Some(5.0));
+    }
+
+    /// Issue section 1: the will, as mosquitto_sub names it.
+    #[test]
+    fn a_will_has_a_topic_and_may_have_more() {
+        assert_eq!(connected("", 1).unwrap().will, None);
+        let will = |line: &str| connected(line, 1).unwrap().will.unwrap();
+        let least = Will { topic: "a/b".into(), payload: vec![], qos: QoS::AtMostOnce, retain: false };
+        assert_eq!(will("--will-topic a/b"), least);
+        let all = Will { payload: b"gone".to_vec(), qos: QoS::ExactlyOnce, retain: true, ..least };
+        assert_eq!(will("--will-topic a/b --will-payload gone --will-qos 2 --will-retain"), all);
+        let long = format!("--will-topic a --will-payload {}", "x".repeat(65_536));
+        let error = connected(&long, 1).unwrap_err();
+        assert!(error.contains("--will-payload: 65536 bytes") && error.contains("65,535"), "{error}");
+    }
+
     /// checklist 30: one pair for everybody, or one for each from a file as keygen makes it.
     #[test]
     fn passwords_come_from_files() {
@@ -206,6 +292,14 @@ mod tests {
             ("--credentials /nowhere/at/all", "/nowhere/at/all"),
             ("-u a --password-file /nowhere/at/all", "/nowhere/at/all"),
             ("--protocol 5", "5"),
+            ("--will-payload x", "--will-payload: a will needs a topic; give it with --will-topic"),
+            ("--will-qos 1", "--will-topic"),
+            ("--will-retain", "--will-topic"),
+            ("--will-topic a --will-qos 3", "3"),
+            ("--will-topic a/+", "--will-topic a/+"),
+            ("--connect-attempts many", "many"),
+            ("--connect-rate 0", "`0`"),
+            ("--cores 0", "0"),
             ("-p 0", "0"),
             ("-p 70000", "70000"),
             ("-H mqtts://x", "mqtts"),
@@ -213,6 +307,13 @@ mod tests {
             let error = connected(line, 1).err().unwrap_or_else(|| panic!("{line} is accepted"));
             assert!(error.contains(part), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn a_session_that_is_kept_has_a_name() {
+        let args = args("--clean-session false").unwrap();
+        assert!(check(&args, Some("me")).is_ok());
+        assert!(check(&args, None).unwrap_err().to_string().contains("--clientid"));
     }
 
     #[test]

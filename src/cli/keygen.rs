@@ -17,11 +17,11 @@ const ALPHABET: &[u8; 22] = b"0123456789abcdefABCDEF";
 
 pub fn run(args: &KeygenArgs) -> anyhow::Result<Exit> {
     if args.split {
-        split(&args.infile, args.count.get() as usize)?;
+        split(&args.infile, args.count as usize)?;
     } else {
-        let identities = Identities::new(&args.template, args.count.get())?;
+        let identities = Identities::new(&args.template, args.count)?;
         let mut text = String::new();
-        for number in 1..=args.count.get() {
+        for number in 1..=args.count {
             text += &format!("{}:{}\n", identities.of(number), key()?);
         }
         write(&args.file, text.as_bytes())?;

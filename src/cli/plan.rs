@@ -1,17 +1,39 @@
 //! What the flags mean: the resolved plan.
 
-use super::Usage;
-use super::args::{ArrivalArg, RateArg, RunArgs, TopologyArg};
-use crate::clock::{MICROSECOND, Nanos, SECOND};
+use super::args::{ArrivalArg, RunArgs, TopologyArg};
+use super::connection::{self, positive};
+use super::{Usage, ids};
+use crate::clock::{MICROSECOND, MILLISECOND, Nanos};
 use crate::load::{Name, STAMP_LEN, Split, Values};
 use crate::record::{Arrival, Plan, Schedule, Topology};
 use crate::run;
-use crate::units::Span;
+use crate::units::{self, Span};
 use crate::wire;
 
 /// Waking up for each message costs more than sending it; this much lateness is below what most
 /// brokers' answers take.
 const TOLERANCE: Nanos = 100 * MICROSECOND;
+
+/// Longest `--tolerance`. Messages wait for as long, so at its end a run is behind its schedule by as much: this
+/// is within the quarter of a second that the verdict allows a broker for what is under way.
+const LONGEST_TOLERANCE: Nanos = 200 * MILLISECOND;
+
+/// Whether messages that wait for `tolerance` still say something about a broker.
+pub fn check_tolerance(tolerance: Span, duration: Option<Span>) -> Result<(), Usage> {
+    if tolerance.nanos() > LONGEST_TOLERANCE {
+        return Err(Usage(format!(
+            "--tolerance {tolerance}: messages are late by as much, which would be taken for the broker's doing; at \
+             most {}",
+            Span::from_nanos(LONGEST_TOLERANCE)
+        )));
+    }
+    match duration.filter(|duration| tolerance > *duration) {
+        Some(duration) => {
+            Err(Usage(format!("--tolerance {tolerance}: at most as long as --duration {duration}")))
+        }
+        None => Ok(()),
+    }
+}
 
 /// Where the broker runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,13 +101,13 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
     }
     let cores_used = cores.generator.len() as u32;
     let plan = Plan {
-        hosts: args.host.iter().map(|target| target.host.clone()).collect(),
-        port: args.port,
+        hosts: args.connection.host.iter().map(|target| target.host.clone()).collect(),
+        port: args.connection.port,
         embedded: args.embedded,
-        cores_asked: args.cores.map_or(cores_used, Into::into),
+        cores_asked: args.connection.cores.unwrap_or(cores_used),
         cores_used,
         workers: cores_used,
-        clients: args.clients,
+        clients: split.clients(),
         publishers: split.publishers,
         subscribers: split.subscribers,
         topology,
@@ -93,19 +115,16 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
         qos: args.qos,
         sub_qos: args.sub_qos.unwrap_or(args.qos),
         size_bytes: args.size.bytes(),
-        msg_count: args.msg_count.map(Into::into),
+        msg_count: args.msg_count,
         warmup_ns: warmup,
         duration_ns: duration,
         drain_ns: args.drain.nanos(),
-        connect_rate_per_s: args.connect_rate.map(|rate| rate.per_second()),
-        connect_timeout_ns: args.connect_timeout.nanos(),
+        connect_rate_per_s: args.connection.connect_rate.map(|rate| rate.per_second()),
+        connect_timeout_ns: args.connection.connect_timeout.nanos(),
         ack_timeout_ns: args.ack_timeout.nanos(),
-        keepalive_ns: args.keepalive.nanos(),
-        clean_session: args.clean_session,
-        client_id_prefix: args
-            .clientid
-            .clone()
-            .unwrap_or_else(|| format!("malaria-{host}-{}", std::process::id())),
+        keepalive_ns: args.connection.keepalive.nanos(),
+        clean_session: args.connection.clean_session,
+        client_id_prefix: args.clientid.clone().unwrap_or_else(|| ids::on_host("malaria", host)),
         topic_template: args.topic.to_string(),
         backlog_ns: args.backlog.nanos(),
         tolerance_ns: args.tolerance.map_or(TOLERANCE, Span::nanos),
@@ -115,6 +134,20 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
     };
     check(args, &plan)?;
     Ok(plan)
+}
+
+/// What to say of clients that have no part, where they are not idle by name.
+pub fn idle(plan: &Plan) -> Option<String> {
+    let idle = plan.clients - plan.publishers - plan.subscribers;
+    (idle > 0 && plan.topology != Topology::Idle).then(|| {
+        format!(
+            "{} of {} clients are idle: --clients is more than {} that publish and {} that subscribe",
+            units::grouped(idle.into()),
+            units::grouped(plan.clients.into()),
+            units::grouped(plan.publishers.into()),
+            units::grouped(plan.subscribers.into())
+        )
+    })
 }
 
 fn topology(arg: TopologyArg) -> Topology {
@@ -132,19 +165,22 @@ fn schedule(args: &RunArgs, split: Split) -> Result<Schedule, Usage> {
         ArrivalArg::Constant => Arrival::Constant,
         ArrivalArg::Poisson => Arrival::Poisson,
     };
-    let rate_per_s = match (args.rate, args.msgs_per_second) {
-        _ if split.publishers == 0 => return Ok(Schedule::None),
-        (Some(RateArg::Max), _) if args.arrival == ArrivalArg::Poisson => {
+    if split.publishers == 0 {
+        return Ok(Schedule::None);
+    }
+    let publishers = f64::from(split.publishers);
+    let total = args.rate.map(|rate| rate.0.map(|rate| rate.per_second()));
+    let own = args.msgs_per_second.map(|rate| rate.0.map(|rate| rate.per_second() * publishers));
+    let limits = [total, own].into_iter().flatten();
+    let rate_per_s = match limits.clone().flatten().reduce(f64::min) {
+        Some(lowest) => lowest,
+        None if limits.count() == 0 => publishers,
+        None if args.arrival == ArrivalArg::Poisson => {
             return Err(Usage(
                 "--arrival poisson needs a rate: in a closed loop (--rate max) there is none".into(),
             ));
         }
-        (Some(RateArg::Max), _) => {
-            return Ok(Schedule::Closed { inflight: args.inflight.map_or(1, Into::into) });
-        }
-        (Some(RateArg::Open(rate)), _) => rate.per_second(),
-        (None, Some(rate)) => rate.per_second() * f64::from(split.publishers),
-        (None, None) => f64::from(split.publishers),
+        None => return Ok(Schedule::Closed { inflight: args.inflight.map_or(1, Into::into) }),
     };
     let inflight = args.inflight.unwrap_or(u16::MAX).into();
     Ok(Schedule::Open { rate_per_s, arrival, inflight })
@@ -153,8 +189,11 @@ fn schedule(args: &RunArgs, split: Split) -> Result<Schedule, Usage> {
 /// What no single flag's parser can see.
 fn check(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
     let error = |message: String| Err(Usage(message));
-    if args.password_file.is_some() && args.username.is_none() {
-        return error("--password-file: a password needs a user name; give it with --username".into());
+    connection::check(&args.connection, args.clientid.as_deref())?;
+    if !args.reconnect && args.connection.reconnect_attempts.is_some() {
+        return error(
+            "--reconnect false: then there are no --reconnect-attempts; leave out one of them".into(),
+        );
     }
     if plan.size_bytes < STAMP_LEN as u64 {
         return error(format!(
@@ -170,27 +209,11 @@ fn check(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
             args.size
         ));
     }
-    if plan.keepalive_ns > Nanos::from(u16::MAX) * SECOND {
-        return error(format!("--keepalive {}: MQTT allows at most 65535s [MQTT-3.1.2-10]", args.keepalive));
+    positive("--ack-timeout", plan.ack_timeout_ns)?;
+    if let Some(tolerance) = args.tolerance {
+        check_tolerance(tolerance, plan.duration_ns.map(Span::from_nanos))?;
     }
-    for (flag, span) in
-        [("--connect-timeout", plan.connect_timeout_ns), ("--ack-timeout", plan.ack_timeout_ns)]
-    {
-        if span == 0 {
-            return error(format!("{flag} 0: nothing could ever come in time; give a length, such as 10s"));
-        }
-    }
-    let longest = plan.client_id_prefix.len() + "-4294967295".len();
-    if longest > 65_535 || plan.client_id_prefix.contains('\0') {
-        return error("--clientid: a client id is at most 65,535 bytes without U+0000 [MQTT-1.5.3-2]".into());
-    }
-    if !plan.clean_session && args.clientid.is_none() {
-        return error(
-            "--clean-session false leaves sessions on the broker: name them with --clientid, so that a later \
-             run finds them again"
-                .into(),
-        );
-    }
+    connection::check_client_id(&format!("{}-{}", plan.client_id_prefix, u32::MAX))?;
     check_topic(args, plan)
 }
 
@@ -215,12 +238,13 @@ fn check_topic(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
 mod tests {
     use super::*;
     use crate::cli::args::Cli;
+    use crate::clock::SECOND;
     use clap::Parser;
 
     fn planned(line: &str) -> Result<Plan, String> {
         let words = std::iter::once("malaria-bench").chain(line.split_whitespace());
         let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
-        let cores = cores(cli.run.cores.map(Into::into), &[0, 1, 2, 3], Broker::Away);
+        let cores = cores(cli.run.connection.cores, &[0, 1, 2, 3], Broker::Away);
         plan(&cli.run, &cores, 7, "lab").map_err(|error| error.to_string())
     }
 
@@ -254,6 +278,53 @@ mod tests {
         assert_eq!(rate("--rate max"), Schedule::Closed { inflight: 1 });
         assert_eq!(rate("--rate max --inflight 8"), Schedule::Closed { inflight: 8 });
         assert_eq!(rate("--topology idle"), Schedule::None);
+        assert_eq!(rate("-T 0"), Schedule::Closed { inflight: 1 }, "as `publish -T 0`");
+        assert_eq!(rate("-T max"), Schedule::Closed { inflight: 1 });
+        assert_eq!(rate("--rate 100 -T 5"), open(100.0, Arrival::Constant), "the lower one holds");
+        assert_eq!(rate("--rate 50k -T 5"), open(2500.0, Arrival::Constant));
+        assert_eq!(rate("--rate max -T 5"), open(2500.0, Arrival::Constant));
+    }
+
+    /// Issue section 4: `--tolerance 20s` made a run of 20 s and blamed the broker.
+    #[test]
+    fn the_tolerance_has_a_bound() {
+        let tolerance = |line: &str| planned(line).map(|plan| plan.tolerance_ns);
+        assert_eq!(tolerance("--tolerance 200ms"), Ok(200 * MILLISECOND));
+        assert_eq!(tolerance("--tolerance 0"), Ok(0));
+        assert_eq!(tolerance("-n 5 --tolerance 200ms"), Ok(200 * MILLISECOND), "no duration to compare with");
+        for (line, parts) in [
+            ("--tolerance 20s", ["--tolerance 20s", "200ms"]),
+            ("--tolerance 200.001ms", ["--tolerance 200.001ms", "200ms"]),
+            ("-n 5 --tolerance 1s", ["--tolerance 1s", "200ms"]),
+            ("--duration 50ms --tolerance 60ms", ["--tolerance 60ms", "--duration 50ms"]),
+        ] {
+            let error = tolerance(line).err().unwrap_or_else(|| panic!("{line} is accepted"));
+            assert!(parts.iter().all(|part| error.contains(part)), "{line}: {error}");
+        }
+    }
+
+    /// Issue section 4: there are as many clients as have a part, and ids are safe.
+    #[test]
+    fn parts_say_how_many_clients_there_are() {
+        let clients =
+            |line: &str| planned(line).map(|plan| (plan.clients, plan.publishers, plan.subscribers));
+        assert_eq!(clients("--publishers 3 --subscribers 3"), Ok((6, 3, 3)));
+        assert_eq!(clients("--topology fan-in --publishers 3"), Ok((4, 3, 1)));
+        assert_eq!(clients("--topology fan-in --publishers 3 --clients 1000"), Ok((1000, 3, 1)));
+        assert_eq!(clients("--publishers 1.5k --subscribers 2k"), Ok((3500, 1500, 2000)));
+        assert_eq!(clients("--clients 200k"), Ok((200_000, 100_000, 100_000)));
+    }
+
+    #[test]
+    fn default_ids_are_safe_and_typed_ones_stay() {
+        let cores = cores(None, &[0], Broker::Away);
+        let prefix = |line: &str, host: &str| {
+            let words = std::iter::once("malaria-bench").chain(line.split_whitespace());
+            plan(&Cli::try_parse_from(words).unwrap().run, &cores, 7, host).unwrap().client_id_prefix
+        };
+        let id = prefix("", "bench.lab_1.example.org");
+        assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'), "{id}");
+        assert_eq!(prefix("-c a.b/c_d", "lab"), "a.b/c_d");
     }
 
     #[test]
@@ -267,11 +338,15 @@ mod tests {
         for (line, parts) in [
             ("--size 10", &["--size 10", "24"][..]),
             ("--size 1GiB", &["268369916"]),
-            ("--clients 0", &["--clients 0"]),
+            ("--clients 0", &["'0' for '--clients <N>'", "at least 1"]),
             ("--clients 1", &["needs at least 2", "1"]),
             ("--inflight 70000", &["70000"]),
             ("--rate max --arrival poisson", &["closed loop"]),
-            ("--rate 5 -T 5", &["cannot be used with"]),
+            ("--rate max -T 0 --arrival poisson", &["closed loop"]),
+            ("--rate 0", &["`0`", "`max`"]),
+            ("-p 0", &["0"]),
+            ("--reconnect false --reconnect-attempts 3", &["--reconnect false", "--reconnect-attempts"]),
+            ("--will-payload x", &["--will-topic"]),
             ("--rate fast", &["`fast`"]),
             ("-q 3", &["3", "0..=2"]),
             ("-n 0", &["0"]),
@@ -289,7 +364,7 @@ mod tests {
             ("--embedded -H x", &["cannot be used with"]),
             ("--password-file x", &["--username"]),
             ("--topology idle -n 5", &["idle"]),
-            ("--publishers 900 --subscribers 900", &["more than --clients 1000"]),
+            ("--publishers 900 --subscribers 900 --clients 1k", &["more than --clients 1000"]),
             ("-H mqtts://x", &["mqtts"]),
         ] {
             let error = planned(line).err().unwrap_or_else(|| panic!("{line} is accepted"));

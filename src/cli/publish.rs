@@ -7,16 +7,17 @@ mod tests;
 
 use super::args::PublishArgs;
 use super::bench::interruption;
-use super::connection::{self, positive};
+use super::connection::{self, Reconnects, positive, qos};
 use super::fleet::{Texts, Windows};
 use super::output::Output;
-use super::{Usage, fleet, keys};
+use super::plan::check_tolerance;
+use super::{Usage, fleet, ids, keys};
 use crate::fleet::{Content, Expect, Listening, PublisherName, Publishing, Slow, Spec};
 use crate::load::{Name, Pace, Pacing, Template, TopicLayout, Values};
 use crate::record::Exit;
 use crate::stage::Progress;
 use crate::units::Rate;
-use crate::wire::{self, QoS};
+use crate::wire;
 use crate::{cpu, engine, report, seed};
 
 const TEXTS: Texts = Texts {
@@ -47,7 +48,7 @@ pub fn run(args: &PublishArgs) -> anyhow::Result<Exit> {
     let plan = plan(args, &cpu::machine().host, args.payload.seed.unwrap_or_else(seed::fresh))?;
     check_keys(args, plan.clients.len())?;
     let everybody = plan.clients.len() + responders(args) as usize + plan.listening.len();
-    let connection = connection::connection(&args.connection, args.connect_rate, everybody)?;
+    let connection = connection::connection(&args.connection, Reconnects::FLEET, everybody)?;
     let content = content::content(&args.payload, plan.seed)?;
     // Before the first packet: a run whose result cannot be kept is not begun.
     let output = args.output.json.as_deref().map(Output::open).transpose()?;
@@ -91,23 +92,19 @@ fn publishing(
         stagger: (args.stagger.min, args.stagger.max),
         ack_timeout: args.ack_timeout.nanos(),
         tolerance: args.tolerance.nanos(),
-        reconnect_every: args.reconnect_every.map(Into::into),
+        reconnect_every: args.reconnect_every,
         bridge: names::is_bridge(args),
         responders: responders(args),
     }
 }
 
-pub fn qos(level: u8) -> QoS {
-    QoS::try_from(level).expect("the flag's parser has checked it")
-}
-
 fn responders(args: &PublishArgs) -> u32 {
-    if args.check.round_trip { args.check.responders.get() } else { 0 }
+    if args.check.round_trip { args.check.responders } else { 0 }
 }
 
 fn plan(args: &PublishArgs, host: &str, seed: u64) -> Result<Plan, Usage> {
     check(args)?;
-    let prefix = args.clientid.clone().unwrap_or_else(|| format!("beem.loadr-{host}-{}", std::process::id()));
+    let prefix = args.clientid.clone().unwrap_or_else(|| ids::on_host("beem-loadr", host));
     let clients = names::names(args, &prefix, seed)?;
     let pacing = pacing(args, clients.len() as u32, seed);
     pacing.check().map_err(|error| Usage(error.to_string()))?;
@@ -122,11 +119,12 @@ fn plan(args: &PublishArgs, host: &str, seed: u64) -> Result<Plan, Usage> {
 /// What no single flag's parser can see.
 fn check(args: &PublishArgs) -> Result<(), Usage> {
     let error = |message: &str| Err(Usage(message.into()));
-    connection::check_session(&args.connection, args.clientid.as_deref())?;
+    connection::check(&args.connection, args.clientid.as_deref())?;
     positive("--ack-timeout", args.ack_timeout.nanos())?;
     if let Some(duration) = args.duration {
         positive("--duration", duration.nanos())?;
     }
+    check_tolerance(args.tolerance, args.duration)?;
     if !args.check.self_check && (args.check.backlog || args.check.slow.is_some()) {
         return error("--backlog and --slow are about the listener of --self-check: add --self-check");
     }
@@ -194,11 +192,12 @@ fn check_topic(template: &Template, client: &PublisherName) -> Result<(), Usage>
 }
 
 fn pacing(args: &PublishArgs, clients: u32, seed: u64) -> Pacing {
-    let share = args.rate.map(|rate| rate.per_second() / f64::from(clients.max(1)));
+    let total = args.rate.and_then(|rate| rate.0);
+    let share = total.map(|rate| rate.per_second() / f64::from(clients.max(1)));
     let own = args.msgs_per_second.0.map(Rate::per_second);
     let pace = match (args.burst, args.delay, own, share) {
         (Some(burst), ..) => Pace::Burst {
-            slow_per_s: burst.slow.0.map_or(0.0, Rate::per_second),
+            slow_per_s: burst.slow.map_or(0.0, Rate::per_second),
             fast_per_s: burst.fast.per_second(),
             length: burst.length,
             period: burst.period,

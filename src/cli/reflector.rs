@@ -11,11 +11,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub fn run(args: &ReflectorArgs) -> anyhow::Result<Exit> {
-    let cores = plan::cores(args.cores.map(Into::into), &cpu::allowed(), plan::Broker::Away);
+    let cores = plan::cores(args.cores, &cpu::allowed(), plan::Broker::Away);
     engine::probe()?;
     let interrupt = interruption()?;
     let listen = SocketAddr::new(args.bind, args.port);
-    let reflector = embedded::start(listen, &cores.generator, args.max_clients.map(Into::into))?;
+    let reflector = embedded::start(listen, &cores.generator, args.max_clients)?;
     if !args.quiet {
         cores.warnings.iter().for_each(|warning| complain(format_args!("warning: {warning}")));
         tell(format_args!(

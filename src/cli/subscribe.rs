@@ -2,10 +2,10 @@
 
 use super::args::SubscribeArgs;
 use super::bench::interruption;
-use super::connection::{self, positive};
+use super::connection::{self, Reconnects, positive};
 use super::fleet::{Texts, Windows};
 use super::output::{Output, complain};
-use super::{Usage, fleet, publish};
+use super::{Usage, fleet, ids};
 use crate::fleet::{Expect, Listening, Print, Slow, Spec};
 use crate::load::{Expectation, TopicLayout};
 use crate::record::Exit;
@@ -25,7 +25,7 @@ pub fn run(args: &SubscribeArgs) -> anyhow::Result<Exit> {
         return schema;
     }
     let mut listening = listening(args)?;
-    let connection = connection::connection(&args.connection, args.connect_rate, listening.len())?;
+    let connection = connection::connection(&args.connection, Reconnects::FLEET, listening.len())?;
     let output = args.output.json.as_deref().map(Output::open).transpose()?;
     engine::probe()?;
     let interrupt = interruption()?;
@@ -37,7 +37,7 @@ pub fn run(args: &SubscribeArgs) -> anyhow::Result<Exit> {
     let spec = Spec {
         targets,
         cpus,
-        seed: seed::fresh(),
+        seed: args.seed.unwrap_or_else(seed::fresh),
         command: super::command_line(),
         warnings,
         connection,
@@ -64,7 +64,7 @@ const LISTENERS_PER_WORKER: usize = 1000;
 fn listening(args: &SubscribeArgs) -> Result<Vec<Listening>, Usage> {
     let one = one_listening(args)?;
     let topics = if args.connection_per_topic { args.topic.len() } else { 1 };
-    let clients = args.clients.get() as usize * topics;
+    let clients = args.clients as usize * topics;
     let listeners = (0..clients).map(|index| {
         let mut listening = one.clone();
         if clients > 1 {
@@ -85,18 +85,16 @@ fn listening(args: &SubscribeArgs) -> Result<Vec<Listening>, Usage> {
 /// What every client does.
 fn one_listening(args: &SubscribeArgs) -> Result<Listening, Usage> {
     check(args)?;
-    let client_id = args.clientid.clone().unwrap_or_else(|| format!("beem.listr-{}", std::process::id()));
+    let client_id = args.clientid.clone().unwrap_or_else(|| ids::of_process("beem-listr"));
     connection::check_client_id(&client_id)?;
     let expect = match args.endless {
         true => Expect::Nothing,
-        false => {
-            Expect::Messages(Expectation { messages: args.msg_count.get(), clients: args.client_count.get() })
-        }
+        false => Expect::Messages(Expectation { messages: args.msg_count, clients: args.client_count }),
     };
     Ok(Listening {
         client_id,
         filters: args.topic.clone(),
-        qos: publish::qos(args.qos),
+        qos: connection::qos(args.qos),
         layout: layout(&args.topic, args.endless),
         stamp: args.stamp.clone(),
         expect,
@@ -105,7 +103,7 @@ fn one_listening(args: &SubscribeArgs) -> Result<Listening, Usage> {
         duration: args.duration.map(|span| span.nanos()),
         sys: true,
         abort_on_drop: !args.ignore_drops,
-        sample_every: args.sample_every.map(Into::into),
+        sample_every: args.sample_every,
         slow: args.slow.map(|slow| Slow { every: slow.every, pause: slow.pause }),
         print: None,
         backlog: false,
@@ -124,16 +122,16 @@ fn layout(topics: &[String], endless: bool) -> Option<TopicLayout> {
 }
 
 fn check(args: &SubscribeArgs) -> Result<(), Usage> {
-    connection::check_session(&args.connection, args.clientid.as_deref())?;
+    connection::check(&args.connection, args.clientid.as_deref())?;
     check_filters(&args.topic)?;
     let topics = if args.connection_per_topic { args.topic.len() as u64 } else { 1 };
-    if u64::from(args.clients.get()) * topics > MOST {
+    if u64::from(args.clients) * topics > MOST {
         return Err(Usage(format!(
             "--clients {}: more than {MOST} cannot run at once; choose fewer",
             args.clients
         )));
     }
-    if args.msg_count.get().checked_mul(args.client_count.get()).is_none() {
+    if args.msg_count.checked_mul(args.client_count).is_none() {
         return Err(Usage(format!(
             "--msg_count {} of --client_count {}: more messages than can be counted",
             args.msg_count, args.client_count

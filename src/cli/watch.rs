@@ -5,9 +5,9 @@ mod metrics;
 
 use super::args::WatchArgs;
 use super::bench::interruption;
-use super::connection::{self, positive};
+use super::connection::{self, Reconnects, positive};
 use super::output::{Output, complain, tell};
-use super::{Environment, Usage, publish, subscribe};
+use super::{Environment, Usage, ids, subscribe};
 use crate::clock::{Nanos, SECOND};
 use crate::fleet::{self, Expect, Listening, Spec};
 use crate::load::PayloadStamp;
@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub fn run(args: &WatchArgs) -> anyhow::Result<Exit> {
     let listening = listening(args)?;
-    let connection = connection::connection(&args.connection, None, 1)?;
+    let connection = connection::connection(&args.connection, Reconnects::FLEET, 1)?;
     let output = args.json.as_deref().map(Output::open).transpose()?;
     engine::probe()?;
     let interrupt = interruption()?;
@@ -131,7 +131,7 @@ fn unwritable(args: &WatchArgs, error: &std::io::Error) -> Environment {
 
 /// What the command line says, before anything is opened or resolved.
 fn listening(args: &WatchArgs) -> Result<Listening, Usage> {
-    connection::check_session(&args.connection, args.clientid.as_deref())?;
+    connection::check(&args.connection, args.clientid.as_deref())?;
     subscribe::check_filters(&args.topic)?;
     if args.interval.nanos() < SECOND {
         return Err(Usage(format!("--interval {}: files are updated once a second at most", args.interval)));
@@ -139,12 +139,12 @@ fn listening(args: &WatchArgs) -> Result<Listening, Usage> {
     if let Some(duration) = args.duration {
         positive("--duration", duration.nanos())?;
     }
-    let client_id = args.clientid.clone().unwrap_or_else(|| format!("beem.watchr-{}", std::process::id()));
+    let client_id = args.clientid.clone().unwrap_or_else(|| ids::of_process("beem-watchr"));
     connection::check_client_id(&client_id)?;
     Ok(Listening {
         client_id,
         filters: args.topic.clone(),
-        qos: publish::qos(args.qos),
+        qos: connection::qos(args.qos),
         layout: None,
         stamp: PayloadStamp::None,
         expect: Expect::Nothing,

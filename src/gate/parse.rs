@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::figure::{Count, Share, Statistic, Timing};
 use super::{Bound, Claim, Percent, Relation};
 use crate::stats::HIGHEST;
-use crate::units::{Rate, Span, UnitError};
+use crate::units::{self, Rate, Span, UnitError};
 
 /// Text that is not a bound. Each message names the value and what there is.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -122,7 +122,7 @@ fn count_claim(of: Count, relation: Relation, value: &str) -> Result<Claim, Boun
         inexact(relation, "a rate")?;
         return Ok(Claim::Rate { of, limit });
     }
-    Ok(Claim::Count { of, limit: whole_number(value).ok_or_else(wrong)? })
+    Ok(Claim::Count { of, limit: value.parse::<units::Count>().map_err(|_| wrong())?.get() })
 }
 
 fn inexact(relation: Relation, what: &'static str) -> Result<(), BoundError> {
@@ -131,18 +131,6 @@ fn inexact(relation: Relation, what: &'static str) -> Result<(), BoundError> {
 
 fn expected(name: &'static str, found: &str, expected: &str) -> BoundError {
     BoundError::Value { name, found: found.to_owned(), expected: expected.to_owned() }
-}
-
-/// `0`, `1000`, `10k`, `2M`
-fn whole_number(text: &str) -> Option<u64> {
-    let scales = [("k", 1_000), ("K", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)];
-    let scaled = scales.into_iter().find_map(|(suffix, scale)| Some((text.strip_suffix(suffix)?, scale)));
-    let (digits, scale) = scaled.unwrap_or((text, 1));
-    // from_str of integers takes a sign
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    digits.parse::<u64>().ok()?.checked_mul(scale)
 }
 
 /// `0%` to `100%`

@@ -3,6 +3,9 @@
 use super::Template;
 use crate::record::Topology;
 
+/// Clients of a run that says nothing about their number.
+pub const CLIENTS: u32 = 1000;
+
 /// How many clients play which part. Clients are numbered publishers first, then subscribers, then
 /// the idle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,30 +31,43 @@ pub enum SplitError {
 }
 
 impl Topology {
-    /// Splits `clients` as asked; what is not asked for follows from the shape.
+    /// Splits `clients` as asked; what is not asked for follows from the shape: one subscriber of a fan-in, one
+    /// publisher of a fan-out, the rest of the clients otherwise. Clients that then have no part are idle.
+    ///
+    /// Without `clients` there are as many as have a part, once the numbers of publishers or of subscribers say
+    /// it, else [`CLIENTS`].
+    ///
+    /// # Errors
+    /// Numbers that do not add up.
     pub fn split(
         self,
-        clients: u32,
+        clients: Option<u32>,
         publishers: Option<u32>,
         subscribers: Option<u32>,
     ) -> Result<Split, SplitError> {
-        if clients == 0 {
-            return Err(SplitError::NoClients);
+        let is_heard = !matches!(self, Topology::Idle | Topology::Publish);
+        match clients {
+            Some(0) => return Err(SplitError::NoClients),
+            Some(clients @ 1) if is_heard => return Err(SplitError::TooFew { topology: self, clients }),
+            _ => {}
         }
+        let clients = clients.or_else(|| self.parts(publishers, subscribers)).unwrap_or(CLIENTS);
         let absent = |part, asked: Option<u32>| match asked {
             Some(1..) => Err(SplitError::NoSuchPart { topology: self, part }),
             _ => Ok(0),
         };
+        let rest = |part: u32| clients.saturating_sub(part);
         let (publishers, subscribers) = match self {
             Topology::Idle => (absent("publishers", publishers)?, absent("subscribers", subscribers)?),
             Topology::Publish => (publishers.unwrap_or(clients), absent("subscribers", subscribers)?),
-            _ if clients < 2 => return Err(SplitError::TooFew { topology: self, clients }),
             _ => match (publishers, subscribers, self) {
                 (Some(publishers), Some(subscribers), _) => (publishers, subscribers),
-                (Some(publishers), None, _) => (publishers, clients.saturating_sub(publishers)),
-                (None, Some(subscribers), _) => (clients.saturating_sub(subscribers), subscribers),
-                (None, None, Topology::FanIn) => (clients - 1, 1),
-                (None, None, Topology::FanOut) => (1, clients - 1),
+                (Some(publishers), None, Topology::FanIn) => (publishers, 1),
+                (None, Some(subscribers), Topology::FanOut) => (1, subscribers),
+                (Some(publishers), None, _) => (publishers, rest(publishers)),
+                (None, Some(subscribers), _) => (rest(subscribers), subscribers),
+                (None, None, Topology::FanIn) => (rest(1), 1),
+                (None, None, Topology::FanOut) => (1, rest(1)),
                 (None, None, _) => (clients / 2, clients / 2),
             },
         };
@@ -63,8 +79,24 @@ impl Topology {
             _ => Ok(()),
         };
         none("publishers", publishers, self != Topology::Idle)?;
-        none("subscribers", subscribers, !matches!(self, Topology::Idle | Topology::Publish))?;
+        none("subscribers", subscribers, is_heard)?;
         Ok(Split { publishers, subscribers, idle: clients - publishers - subscribers })
+    }
+
+    /// How many clients have a part, where the numbers asked for say it. What is too much to count is too much
+    /// for [`Topology::split`], too.
+    fn parts(self, publishers: Option<u32>, subscribers: Option<u32>) -> Option<u32> {
+        match (self, publishers, subscribers) {
+            (Topology::Idle, ..) => None,
+            (Topology::Publish, publishers, _) => publishers,
+            (Topology::FanIn, Some(publishers), None) => Some(publishers.saturating_add(1)),
+            (Topology::FanOut, None, Some(subscribers)) => Some(subscribers.saturating_add(1)),
+            (Topology::Pairs, Some(half), None) | (Topology::Pairs, None, Some(half)) => {
+                Some(half.saturating_mul(2))
+            }
+            (_, Some(publishers), Some(subscribers)) => Some(publishers.saturating_add(subscribers)),
+            _ => None,
+        }
     }
 }
 
@@ -166,7 +198,7 @@ mod tests {
     #[test]
     fn each_topology_splits_as_its_name_says() {
         let split = |topology: Topology, clients, p, s| {
-            topology.split(clients, p, s).map(|s| (s.publishers, s.subscribers, s.idle))
+            topology.split(Some(clients), p, s).map(|s| (s.publishers, s.subscribers, s.idle))
         };
         assert_eq!(split(Topology::Pairs, 1000, None, None), Ok((500, 500, 0)));
         assert_eq!(split(Topology::Pairs, 7, None, None), Ok((3, 3, 1)));
@@ -174,6 +206,7 @@ mod tests {
         assert_eq!(split(Topology::Pairs, 10, None, Some(2)), Ok((8, 2, 0)));
         assert_eq!(split(Topology::Pairs, 10, Some(2), Some(3)), Ok((2, 3, 5)));
         assert_eq!(split(Topology::FanIn, 10, None, None), Ok((9, 1, 0)));
+        assert_eq!(split(Topology::FanIn, 10, None, Some(4)), Ok((6, 4, 0)));
         assert_eq!(split(Topology::FanOut, 10, None, None), Ok((1, 9, 0)));
         assert_eq!(split(Topology::FanOut, 10, Some(4), None), Ok((4, 6, 0)));
         assert_eq!(split(Topology::Publish, 10, None, None), Ok((10, 0, 0)));
@@ -181,17 +214,57 @@ mod tests {
         assert_eq!(split(Topology::Idle, 10, None, None), Ok((0, 0, 10)));
     }
 
+    /// Issue section 4: `fan-in --publishers 3` ran 997 subscribers.
+    #[test]
+    fn the_one_of_a_fan_is_one_unless_asked_otherwise() {
+        let split = |topology: Topology, clients, p, s| {
+            topology.split(clients, p, s).map(|s| (s.publishers, s.subscribers, s.idle))
+        };
+        assert_eq!(split(Topology::FanIn, None, Some(3), None), Ok((3, 1, 0)));
+        assert_eq!(split(Topology::FanIn, Some(10), Some(3), None), Ok((3, 1, 6)));
+        assert_eq!(split(Topology::FanOut, None, None, Some(3)), Ok((1, 3, 0)));
+        assert_eq!(split(Topology::FanOut, Some(10), None, Some(3)), Ok((1, 3, 6)));
+        assert_eq!(split(Topology::FanIn, None, None, Some(3)), Ok((997, 3, 0)));
+        assert_eq!(split(Topology::FanOut, None, Some(3), None), Ok((3, 997, 0)));
+    }
+
+    /// Issue section 4: `--publishers 3 --subscribers 3` ran 994 idle clients.
+    #[test]
+    fn without_a_number_of_clients_there_are_as_many_as_have_a_part() {
+        let split = |topology: Topology, p, s| {
+            topology.split(None, p, s).map(|split| (split.publishers, split.subscribers, split.idle))
+        };
+        for topology in [Topology::Pairs, Topology::FanIn, Topology::FanOut] {
+            assert_eq!(split(topology, Some(3), Some(3)), Ok((3, 3, 0)), "{topology}");
+            assert_eq!(split(topology, Some(2000), Some(1000)), Ok((2000, 1000, 0)), "{topology}");
+        }
+        assert_eq!(split(Topology::Pairs, None, None), Ok((500, 500, 0)));
+        assert_eq!(split(Topology::Pairs, Some(3), None), Ok((3, 3, 0)));
+        assert_eq!(split(Topology::Pairs, None, Some(2000)), Ok((2000, 2000, 0)));
+        assert_eq!(split(Topology::Publish, Some(4), None), Ok((4, 0, 0)));
+        assert_eq!(split(Topology::Publish, None, None), Ok((1000, 0, 0)));
+        assert_eq!(split(Topology::Idle, None, None), Ok((0, 0, 1000)));
+        assert_eq!(split(Topology::FanIn, None, None), Ok((999, 1, 0)));
+    }
+
     #[test]
     fn numbers_that_do_not_add_up_are_errors() {
         let error = |topology: Topology, clients, p, s| topology.split(clients, p, s).unwrap_err();
-        assert_eq!(error(Topology::Idle, 0, None, None), SplitError::NoClients);
-        assert!(matches!(error(Topology::Pairs, 1, None, None), SplitError::TooFew { clients: 1, .. }));
-        assert!(matches!(error(Topology::FanIn, 5, Some(4), Some(2)), SplitError::TooMany { .. }));
-        assert!(matches!(error(Topology::FanIn, 5, Some(u32::MAX), Some(2)), SplitError::TooMany { .. }));
-        assert!(matches!(error(Topology::Idle, 5, Some(1), None), SplitError::NoSuchPart { .. }));
-        assert!(matches!(error(Topology::Publish, 5, None, Some(1)), SplitError::NoSuchPart { .. }));
-        assert!(matches!(error(Topology::Pairs, 5, Some(0), None), SplitError::NonePlays { .. }));
-        assert!(matches!(error(Topology::Pairs, 5, Some(5), None), SplitError::NonePlays { .. }));
+        assert_eq!(error(Topology::Idle, Some(0), None, None), SplitError::NoClients);
+        assert!(matches!(error(Topology::Pairs, Some(1), None, None), SplitError::TooFew { clients: 1, .. }));
+        assert!(matches!(error(Topology::FanIn, Some(5), Some(4), Some(2)), SplitError::TooMany { .. }));
+        assert!(matches!(error(Topology::FanIn, Some(5), Some(5), None), SplitError::TooMany { .. }));
+        let most = Some(u32::MAX);
+        assert!(matches!(error(Topology::FanIn, Some(5), most, Some(2)), SplitError::TooMany { .. }));
+        assert!(matches!(error(Topology::FanIn, None, most, Some(2)), SplitError::TooMany { .. }));
+        assert!(matches!(error(Topology::FanIn, None, most, None), SplitError::TooMany { .. }));
+        assert!(Topology::Pairs.split(None, most, None).is_err());
+        assert!(matches!(error(Topology::Idle, Some(5), Some(1), None), SplitError::NoSuchPart { .. }));
+        assert!(matches!(error(Topology::Publish, Some(5), None, Some(1)), SplitError::NoSuchPart { .. }));
+        assert!(matches!(error(Topology::Pairs, Some(5), Some(0), None), SplitError::NonePlays { .. }));
+        assert!(matches!(error(Topology::Pairs, None, Some(0), None), SplitError::NonePlays { .. }));
+        assert!(matches!(error(Topology::Publish, None, Some(0), None), SplitError::NonePlays { .. }));
+        assert!(matches!(error(Topology::Pairs, Some(5), Some(5), None), SplitError::NonePlays { .. }));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 use super::*;
 use crate::record::samples::{broken, clean, idle};
-use crate::record::{Ended, Schedule, Throughput, Worker};
+use crate::record::{Amount, BoundResult, BoundState, Ended, Schedule, Throughput, Worker};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Everything that can go wrong at once.
 fn worst() -> Record {
@@ -240,5 +242,82 @@ fn json_is_read_back_as_the_same_record() {
         let json = json(&record);
         assert!(json.starts_with("{\n  \"schema\": \"malaria-bench/1\",\n") && json.ends_with("}\n"));
         assert_eq!(Record::from_json(&json).expect("what was written"), record);
+    }
+}
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+fn with_bound(mut record: Record) -> Record {
+    record.bounds.push(BoundResult {
+        bound: "ack p99 < 5ms".to_owned(),
+        result: BoundState::NotMeasured,
+        found: None,
+        limit: Amount::Ns(5_000_000),
+        reason: Some("too few samples".to_owned()),
+    });
+    record
+}
+
+#[test]
+fn json_is_as_its_schema_says() {
+    let schema = parsed(schema());
+    jsonschema::draft202012::meta::validate(&schema).expect("a schema of draft 2020-12");
+    let validator = jsonschema::draft202012::new(&schema).expect("a schema");
+    let mut closed = clean();
+    closed.plan.schedule = Schedule::Closed { inflight: 8 };
+    closed.plan.msg_count = Some(5);
+    for record in [clean(), broken(), idle(), worst(), closed, with_bound(clean())] {
+        let instance = parsed(&json(&record));
+        if let Some(error) = validator.iter_errors(&instance).next() {
+            panic!("{}: {error}", error.instance_path());
+        }
+    }
+    for (at, wrong) in [
+        ("/plan/qos", json!(3)),
+        ("/plan/schedule/loop", json!("ajar")),
+        ("/counts/sent", json!(-1)),
+        ("/latencies/ack_response/p99_ns", json!("fast")),
+        ("/exit_code", json!(2)),
+        ("/schema", json!("malaria-bench/2")),
+    ] {
+        let mut instance = parsed(&json(&clean()));
+        *instance.pointer_mut(at).expect(at) = wrong;
+        assert!(!validator.is_valid(&instance), "{at}");
+    }
+    let mut later = parsed(&json(&clean()));
+    later["of_the_future"] = json!(1);
+    later["counts"]["of_the_future"] = json!(1);
+    assert!(validator.is_valid(&later), "readers tolerate what they do not know");
+}
+
+/// A field that is added to the record is documented. Counters and the generator's figures may be ahead.
+#[test]
+fn the_schema_knows_every_field() {
+    let keys = |json: &Value| json.as_object().expect("an object").keys().cloned().collect::<BTreeSet<_>>();
+    let schema = parsed(schema());
+    let record = parsed(&json(&with_bound(clean())));
+    let part = |at: &str| record.pointer(at).expect(at);
+    assert_eq!(keys(&schema["properties"]), keys(&record));
+    for (name, at) in [
+        ("plan", "/plan"),
+        ("versions", "/versions"),
+        ("machine", "/machine"),
+        ("broker", "/broker"),
+        ("phase", "/phases/0"),
+        ("throughput", "/throughput"),
+        ("latencies", "/latencies"),
+        ("latency", "/latencies/ack_response"),
+        ("worker", "/generator/workers/0"),
+        ("second", "/series/0"),
+        ("bound", "/bounds/0"),
+    ] {
+        assert_eq!(keys(&schema["$defs"][name]["properties"]), keys(part(at)), "{name}");
+    }
+    for name in ["counts", "generator"] {
+        let known = keys(&schema["$defs"][name]["properties"]);
+        let unknown: Vec<_> = known.difference(&keys(&record[name])).cloned().collect();
+        assert_eq!(unknown, [""; 0], "{name}");
     }
 }

@@ -39,6 +39,31 @@ fn rates_print_in_the_scale_that_fits() {
 }
 
 #[test]
+fn counts_as_typed() {
+    for (text, count) in [
+        ("0", 0),
+        ("7", 7),
+        ("200k", 200_000),
+        ("1.5M", 1_500_000),
+        ("0.001k", 1),
+        ("20 K", 20_000),
+        ("2G", 2_000_000_000),
+        (" 12 ", 12),
+    ] {
+        assert_eq!(text.parse::<Count>().map(Count::get), Ok(count), "{text}");
+    }
+    for text in ["", "k", "-1", "+1", "1.5", "1.2345k", "1e3", "5m", "10%", "ten", "99999999999G"] {
+        assert_eq!(text.parse::<Count>(), Err(UnitError::Count(text.to_owned())));
+    }
+    for (count, text) in
+        [(0, "0"), (1234, "1234"), (200_000, "200k"), (1_500_000, "1500k"), (3_000_000_000, "3G")]
+    {
+        assert_eq!(Count::new(count).to_string(), text);
+        assert_eq!(text.parse(), Ok(Count::new(count)));
+    }
+}
+
+#[test]
 fn sizes_as_typed() {
     let cases = [
         ("100", 100),

@@ -9,13 +9,21 @@ use std::process::{Command, Stdio};
 
 /// A mosquitto that knows `user` with the password `right` only, and the folder of its password file.
 fn guarded() -> Option<(Broker, tempfile::TempDir)> {
+    guarded_for(&[("user", "right")])
+}
+
+/// A mosquitto that knows these users with their passwords only, and the folder of its password file.
+fn guarded_for(users: &[(&str, &str)]) -> Option<(Broker, tempfile::TempDir)> {
     let passwd = find("mosquitto_passwd");
     let folder = tempfile::tempdir().expect("a folder for temporary files");
     let file = folder.path().join("users");
     if let Some(passwd) = passwd {
-        let mut command = Command::new(passwd);
-        command.args(["-b", "-c"]).arg(&file).args(["user", "right"]).stderr(Stdio::null());
-        assert!(command.status().expect("mosquitto_passwd runs").success());
+        std::fs::write(&file, "").expect("writable");
+        for (user, password) in users {
+            let mut command = Command::new(&passwd);
+            command.arg("-b").arg(&file).args([user, password]).stderr(Stdio::null());
+            assert!(command.status().expect("mosquitto_passwd runs").success());
+        }
     }
     let access = format!("allow_anonymous false\npassword_file {}", file.display());
     let broker = Broker::start_with(Kind::Mosquitto, Ipv4Addr::LOCALHOST.into(), &access)?;
@@ -40,6 +48,37 @@ fn the_right_password_connects() {
     });
     records.iter().for_each(|record| assert_exact(record, 1));
     broker.confirm(Totals::of(&records));
+}
+
+/// Issue section 1: `--credentials` of the main job, a line for each client, also from a `--config` file.
+#[test]
+fn every_client_connects_with_a_password_of_its_own() {
+    // The watcher of the broker's own counters is `user`.
+    let Some((broker, folder)) = guarded_for(&[("user", "right"), ("a", "secret-1"), ("b", "secret-2")])
+    else {
+        return;
+    };
+    let file = folder.path().join("pairs");
+    let run = |lines: &str| {
+        std::fs::write(&file, lines).expect("writable");
+        let config = folder.path().join("config.toml");
+        std::fs::write(&config, format!("credentials = \"{}\"\nclients = 2\n", file.display())).unwrap();
+        let mut command = bench::command(broker.address(), "-n 10 -T 50 --drain 20s --protocol 3.1 -c m");
+        command.arg("--config").arg(config);
+        bench::start(command).end()
+    };
+    let finished = run("a:secret-1\nb:secret-2\n");
+    assert!(!finished.stdout.contains("secret-"), "a password is in the record");
+    let record = finished.record();
+    assert_exact(&record, 1);
+    assert_eq!(record.plan.clients, 2);
+    let refused = run("a:secret-1\nb:wrong\n");
+    assert_eq!(refused.code, 4, "{}", refused.said);
+    let counts = Record::from_json(&refused.stdout).expect("a partial record").counts;
+    assert_eq!(counts.connections_established, 1, "{counts:?}");
+    let few = run("a:secret-1\n");
+    assert_eq!(few.code, 2, "{}", few.said);
+    assert!(few.said.contains("1 lines") && few.said.contains("2 clients"), "{}", few.said);
 }
 
 #[test]

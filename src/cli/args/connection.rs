@@ -1,12 +1,13 @@
 //! Flags of every command that connects.
 
+use super::values::count;
 use crate::run::Target;
-use crate::units::Span;
+use crate::units::{Rate, Span};
 use crate::wire::Protocol;
 use clap::{ArgAction, Args};
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+/// Which brokers, and how clients get and stay connected.
 #[derive(Args)]
 pub struct ConnectionArgs {
     /// Broker: host, host:port or mqtt://host:port; repeat it to spread the clients evenly over several.
@@ -30,22 +31,47 @@ pub struct ConnectionArgs {
     #[arg(long, default_value_t = Protocol::V311, value_name = "VERSION", help_heading = "Broker")]
     pub protocol: Protocol,
 
+    /// Pinned workers [default: all CPUs this process may use, or half of them when the broker is on this
+    /// machine; publish, subscribe and watch take no more of them than their clients keep busy].
+    #[arg(long, value_name = "N", value_parser = count::<u32, 1>, help_heading = "Connections")]
+    pub cores: Option<u32>,
+    /// Connections a second, over all workers [default: unlimited].
+    #[arg(long, alias = "ramp", value_name = "RATE", help_heading = "Connections")]
+    pub connect_rate: Option<Rate>,
     /// Longest wait for the TCP connection, for CONNACK and for SUBACK.
     #[arg(long, default_value = "10s", value_name = "TIME", help_heading = "Connections")]
     pub connect_timeout: Span,
     /// Attempts at the first connection before a client has failed; 0 is unlimited.
-    #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Connections")]
+    #[arg(long, default_value = "1", value_name = "N", value_parser = count::<u32, 0>, help_heading = "Connections")]
     pub connect_attempts: u32,
-    /// Attempts in a row to establish a lost connection again; 0 is unlimited.
-    #[arg(long, default_value_t = 10, value_name = "N", help_heading = "Connections")]
-    pub reconnect_attempts: u32,
+    /// Attempts in a row to establish a lost connection again, after a growing wait; 0 is unlimited
+    /// [default: 0 for the main job; 10 for publish, subscribe and watch].
+    #[arg(long, value_name = "N", value_parser = count::<u32, 0>, help_heading = "Connections")]
+    pub reconnect_attempts: Option<u32>,
     /// Silence after which a client pings; 0 turns it off.
     #[arg(short, long, default_value = "60s", value_name = "TIME", help_heading = "Connections")]
     pub keepalive: Span,
     /// Clean session flag of CONNECT; false keeps subscriptions and unacknowledged messages over a loss.
     #[arg(long, default_value_t = true, action = ArgAction::Set, value_name = "BOOL", help_heading = "Connections")]
     pub clean_session: bool,
-    /// Pinned workers [default: as many as the clients keep busy, of the CPUs this process may use].
-    #[arg(long, value_name = "N", help_heading = "Connections")]
-    pub cores: Option<NonZeroU32>,
+    #[command(flatten)]
+    pub will: WillArgs,
+}
+
+/// What the broker publishes when a connection ends without DISCONNECT; the same for every client.
+#[derive(Args)]
+pub struct WillArgs {
+    /// Topic of the will: what the broker publishes when a client's connection ends without DISCONNECT
+    /// [default: no will].
+    #[arg(long, value_name = "TOPIC", help_heading = "Connections")]
+    pub will_topic: Option<String>,
+    /// What it says; needs --will-topic [default: nothing].
+    #[arg(long, value_name = "TEXT", help_heading = "Connections")]
+    pub will_payload: Option<String>,
+    /// QoS that it is published with: 0, 1 or 2; needs --will-topic [default: 0].
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=2), value_name = "QOS", help_heading = "Connections")]
+    pub will_qos: Option<u8>,
+    /// Set its retain flag; needs --will-topic [default: off].
+    #[arg(long, help_heading = "Connections")]
+    pub will_retain: bool,
 }

@@ -1,7 +1,7 @@
 //! Flags of `keygen`.
 
+use super::values::count;
 use clap::Args;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 pub const EXAMPLES: &str = "\
@@ -9,6 +9,7 @@ Examples:
   malaria keygen -n 500 -f keys          500 `identity:key` lines, as mosquitto's psk_file takes them
   malaria keygen -s -n 4 -F keys         the lines of `keys` in keys.chunked.1 to keys.chunked.4";
 
+/// What is typed behind `keygen`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct KeygenArgs {
@@ -16,8 +17,8 @@ pub struct KeygenArgs {
     #[arg(short, long, default_value = "malaria-tlspsk-%d", value_name = "TEMPLATE")]
     pub template: String,
     /// Keys to make; with --split, files to split into.
-    #[arg(short = 'n', long, default_value = "10", value_name = "N")]
-    pub count: NonZeroU32,
+    #[arg(short = 'n', long, default_value = "10", value_name = "N", value_parser = count::<u32, 1>)]
+    pub count: u32,
     /// File to write, or - for standard output. Its owner alone can read it (mode 0600), as the pieces of --split;
     /// one that is there already gets that mode too.
     #[arg(short, long, default_value = "-", value_name = "FILE")]

@@ -1,12 +1,10 @@
 //! Flags of `publish`.
 
-use super::connection::ConnectionArgs;
-use super::values::{Between, Bursts, Fraction, Pauses, PerSecond, Step};
-use super::{ProgressArg, RequireArgs};
+use super::values::{Between, Bursts, Fraction, Pauses, PerSecond, Step, Total, count};
+use super::{ConnectionArgs, OutputArgs};
 use crate::load::{BodyPlan, Encoding, PayloadStamp, SizePlan, Template};
-use crate::units::{Rate, Size, Span};
+use crate::units::{Size, Span};
 use clap::{Args, ValueEnum};
-use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
 pub const EXAMPLES: &str = "\
@@ -21,19 +19,22 @@ Topics: %c client id, %i index, %n number of the message, %N how many, %r run id
         [a,b] picked at random for each message, <a,b> in turn; a backslash before [ or < takes it as it is.
 Times: 250ms, 1.5s, 2m; a bare number is seconds.";
 
+/// What is typed behind `publish`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct PublishArgs {
     /// Client ids: client i, from 0, is ID-i, which is also its part of the topic
-    /// [default: beem.loadr-<host>-<pid>].
+    /// [default: beem-loadr-<host>-<pid>].
     #[arg(short, long, value_name = "ID", help_heading = "Clients")]
     pub clientid: Option<String>,
     /// Number of clients. (Once of processes: a few pinned workers drive them all.)
-    #[arg(short = 'P', long, default_value = "1", value_name = "N", help_heading = "Clients")]
-    pub processes: NonZeroU32,
+    #[arg(short = 'P', long, visible_alias = "clients", default_value = "1", value_name = "N")]
+    #[arg(value_parser = count::<u32, 1>, help_heading = "Clients")]
+    pub processes: u32,
     /// Clients for each of --processes; other than 1, all of them are bridges.
     #[arg(long = "thread_ratio", default_value = "1", value_name = "N", help_heading = "Clients")]
-    pub thread_ratio: NonZeroU32,
+    #[arg(value_parser = count::<u32, 1>)]
+    pub thread_ratio: u32,
     /// Connect each client as a bridge, with the id mal-bridge-<client id> [default: off].
     #[arg(short, long, help_heading = "Clients")]
     pub bridge: bool,
@@ -47,9 +48,6 @@ pub struct PublishArgs {
     /// Cut client ids to 23 characters, the most that every MQTT 3.1 broker takes [default: off].
     #[arg(long, help_heading = "Clients")]
     pub short_ids: bool,
-    /// Connections a second, over all workers [default: unlimited].
-    #[arg(long, alias = "ramp", value_name = "RATE", help_heading = "Clients")]
-    pub connect_rate: Option<Rate>,
     /// Each client waits a random time within this range between its connection and its first message;
     /// 0 turns it off.
     #[arg(long, default_value = "1..10s", value_name = "RANGE", help_heading = "Clients")]
@@ -65,12 +63,12 @@ pub struct PublishArgs {
     )]
     pub steps: Vec<Step>,
     /// Disconnect and connect again after every N messages of a client [default: never].
-    #[arg(long, value_name = "N", help_heading = "Clients")]
-    pub reconnect_every: Option<NonZeroU64>,
+    #[arg(long, value_name = "N", value_parser = count::<u64, 1>, help_heading = "Clients")]
+    pub reconnect_every: Option<u64>,
 
     /// Messages of each client, numbered from 1 [default: 10; with --duration no limit].
     #[arg(short = 'n', long = "msg_count", value_name = "N", help_heading = "Messages")]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(value_parser = count::<u64, 1>)]
     pub msg_count: Option<u64>,
     /// Time after which each client stops [default: none].
     #[arg(long, value_name = "TIME", help_heading = "Messages")]
@@ -93,14 +91,14 @@ pub struct PublishArgs {
     #[arg(long, help_heading = "Messages")]
     pub retain: bool,
     /// Most unacknowledged messages of a client.
-    #[arg(long, default_value_t = 200, value_name = "N", help_heading = "Messages")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value = "200", value_name = "N", help_heading = "Messages")]
+    #[arg(value_parser = count::<u16, 1>)]
     pub inflight: u16,
     /// Longest wait for an acknowledgement.
     #[arg(long, default_value = "30s", value_name = "TIME", help_heading = "Messages")]
     pub ack_timeout: Span,
 
-    /// Messages a second of each client, fractions allowed; 0 is as fast as possible.
+    /// Messages a second of each client, fractions allowed; 0 or `max` is as fast as the broker acknowledges.
     #[arg(
         short = 'T',
         long = "msgs_per_second",
@@ -109,9 +107,10 @@ pub struct PublishArgs {
         help_heading = "Pace"
     )]
     pub msgs_per_second: PerSecond,
-    /// Messages a second of all clients together, at most [default: no limit].
+    /// Messages a second of all clients together, such as 500, 20k or 1.5M; `max` is as fast as the broker
+    /// acknowledges. Of this and -T the lower one holds [default: no limit].
     #[arg(long, value_name = "RATE", conflicts_with_all = ["burst", "delay", "steps"], help_heading = "Pace")]
-    pub rate: Option<Rate>,
+    pub rate: Option<Total>,
     /// Random change of each interval, as a fraction of it; 0 turns it off. Only with a rate.
     #[arg(long, default_value = "0.1", value_name = "FRACTION", help_heading = "Pace")]
     pub jitter: Fraction,
@@ -122,7 +121,8 @@ pub struct PublishArgs {
     /// every 30, and 10 a second in between [default: none].
     #[arg(long, value_name = "BURST", conflicts_with = "msgs_per_second", help_heading = "Pace")]
     pub burst: Option<Bursts>,
-    /// Messages that come due within this time after others are sent with them, and are late by it.
+    /// Messages that come due within this time after others are sent with them, and are late by it; 200ms at
+    /// most.
     #[arg(long, default_value = "1ms", value_name = "TIME", help_heading = "Pace")]
     pub tolerance: Span,
 
@@ -150,7 +150,13 @@ pub struct PayloadArgs {
     pub msg_size: Size,
     /// Size of the body in other ways: 4KiB, gauss:100,30, uniform:10..200, lognormal:100,0.5 or list:10,1KiB
     /// [default: as --msg_size says].
-    #[arg(long, value_name = "PLAN", conflicts_with = "msg_size", help_heading = "Payload")]
+    #[arg(
+        long,
+        visible_alias = "size",
+        value_name = "PLAN",
+        conflicts_with = "msg_size",
+        help_heading = "Payload"
+    )]
     pub size_of: Option<SizePlan>,
     /// What the body holds: hex, zeros, random, text, text:hello, hex:00FF, base64:aGk=, pattern:abc,
     /// pick:on,off, int:0..100 (long, float, double, binary-int, ...), json:{"t":%{float:-1..1}},
@@ -204,32 +210,11 @@ pub struct CheckArgs {
     #[arg(long, conflicts_with_all = ["self_check", "backlog", "slow"], help_heading = "Check")]
     pub round_trip: bool,
     /// With --round-trip: how many answer.
-    #[arg(long, default_value = "1", value_name = "N", help_heading = "Check")]
-    pub responders: NonZeroU32,
+    #[arg(long, default_value = "1", value_name = "N", value_parser = count::<u32, 1>, help_heading = "Check")]
+    pub responders: u32,
 }
 
-/// Where results go.
-#[derive(Args)]
-pub struct OutputArgs {
-    /// Write the result (JSON) to FILE, or to standard output with - [default: nowhere].
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub json: Option<PathBuf>,
-    /// Print the JSON Schema of what --json writes, and end [default: off].
-    #[arg(long, help_heading = "Output")]
-    pub json_schema: bool,
-    /// Print neither progress nor summary: errors only, and the result if asked for [default: off].
-    #[arg(long, help_heading = "Output")]
-    pub quiet: bool,
-    /// The progress on standard error, each second.
-    #[arg(long, value_enum, default_value_t = ProgressArg::Always, value_name = "WHEN", help_heading = "Output")]
-    pub progress: ProgressArg,
-    #[command(flatten)]
-    pub require: RequireArgs,
-    /// File (TOML) with flags by their names; the command line wins [default: none].
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub config: Option<PathBuf>,
-}
-
+/// How payloads of a command are told apart.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FramingArg {
     Lines,

@@ -70,6 +70,7 @@ pub struct MatrixArgs {
     pub host: Vec<crate::run::Target>,
     /// Port of the hosts that name none.
     #[arg(short, long, default_value_t = 1883, value_name = "PORT")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
     /// Measure the built-in reflector instead [default: off].
     #[arg(long, conflicts_with_all = ["host", "port"])]

@@ -1,12 +1,10 @@
 //! Flags of `subscribe`.
 
-use super::connection::ConnectionArgs;
-use super::publish::OutputArgs;
-use super::values::Pauses;
+use super::values::{Pauses, count};
+use super::{ConnectionArgs, OutputArgs};
 use crate::load::PayloadStamp;
-use crate::units::{Rate, Span};
+use crate::units::Span;
 use clap::Args;
-use std::num::{NonZeroU32, NonZeroU64};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -16,21 +14,19 @@ Examples:
 
 Times: 250ms, 1.5s, 2m; a bare number is seconds.";
 
+/// What is typed behind `subscribe`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct SubscribeArgs {
-    /// Client id [default: beem.listr-<pid>].
+    /// Client id [default: beem-listr-<pid>].
     #[arg(short, long, value_name = "ID", help_heading = "Messages")]
     pub clientid: Option<String>,
     /// Clients that subscribe, each to the same; client i of several is ID-i.
-    #[arg(long, default_value = "1", value_name = "N", help_heading = "Messages")]
-    pub clients: NonZeroU32,
+    #[arg(long, default_value = "1", value_name = "N", value_parser = count::<u32, 1>, help_heading = "Messages")]
+    pub clients: u32,
     /// A client of its own for each --topic, times --clients [default: off].
     #[arg(long, help_heading = "Messages")]
     pub connection_per_topic: bool,
-    /// Connections a second [default: unlimited].
-    #[arg(long, alias = "ramp", value_name = "RATE", help_heading = "Connections")]
-    pub connect_rate: Option<Rate>,
     /// QoS to subscribe with: 0, 1 or 2.
     #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=2), value_name = "QOS", help_heading = "Messages")]
     pub qos: u8,
@@ -40,18 +36,20 @@ pub struct SubscribeArgs {
         long = "msg_count",
         default_value = "10",
         value_name = "N",
+        value_parser = count::<u64, 1>,
         help_heading = "Messages"
     )]
-    pub msg_count: NonZeroU64,
+    pub msg_count: u64,
     /// Clients expected.
     #[arg(
         short = 'N',
         long = "client_count",
         default_value = "1",
         value_name = "N",
+        value_parser = count::<u64, 1>,
         help_heading = "Messages"
     )]
-    pub client_count: NonZeroU64,
+    pub client_count: u64,
     /// Expect nothing: count what comes until interrupted [default: off].
     #[arg(long, conflicts_with_all = ["msg_count", "client_count"], help_heading = "Messages")]
     pub endless: bool,
@@ -73,11 +71,14 @@ pub struct SubscribeArgs {
     pub print: bool,
     /// Keep the flight times of every N messages in a row as a sample of their own, in --json
     /// [default: none; those of each second are always there].
-    #[arg(long, value_name = "N", help_heading = "Messages")]
-    pub sample_every: Option<NonZeroU64>,
+    #[arg(long, value_name = "N", value_parser = count::<u64, 1>, help_heading = "Messages")]
+    pub sample_every: Option<u64>,
     /// messages,time: 100,50ms reads nothing for 50 ms after every 100th message [default: none].
     #[arg(long, value_name = "PAUSE", help_heading = "Messages")]
     pub slow: Option<Pauses>,
+    /// Seed of everything random: waits before lost connections are established again [default: random].
+    #[arg(long, value_name = "N", help_heading = "Messages")]
+    pub seed: Option<u64>,
 
     /// End when nothing has arrived for as long, from the first message on [default: never].
     #[arg(long, value_name = "TIME", help_heading = "End")]

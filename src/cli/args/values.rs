@@ -1,14 +1,24 @@
 //! Values of single flags.
 
 use crate::clock::Nanos;
-use crate::units::{Rate, Span, UnitError};
+use crate::units::{Count, Rate, Span, UnitError};
 use std::str::FromStr;
 
 /// Text that is none of the values here. Each message names the value and what is expected.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ValueError {
-    #[error("`{0}` is not a rate: expected messages per second, such as 0.066, 5 or 20k, or 0 for no limit")]
+    #[error(
+        "`{0}` is not a rate: expected messages per second, such as 0.066, 5 or 20k, or 0 or `max` for no limit"
+    )]
     PerSecond(String),
+    #[error(
+        "`{0}` is not a rate: expected messages per second above 0, such as 500, 20k or 1.5M, or `max` for no limit"
+    )]
+    Total(String),
+    #[error("`{0}` is too few: it must be at least {1}")]
+    TooFew(String, u64),
+    #[error("`{0}` is too large: it must be at most {1}")]
+    TooMany(String, u64),
     #[error("`{0}` is not a fraction: expected a number up to 1, such as 0.1 for 10 %; 0 turns it off")]
     Fraction(String),
     #[error("`{0}` is not a range of time: expected min..max, such as 0.5..1.5s, or one time, such as 2s")]
@@ -30,18 +40,48 @@ pub enum ValueError {
     Unit(#[from] UnitError),
 }
 
-/// Messages a second of one client; `None` is as fast as possible.
+/// A number of things, at least `LEAST`, in the unsigned `T`: `7`, `200k`, `1.5M`. Every count of every command is
+/// read by this.
+///
+/// # Errors
+/// What is no count, or out of range.
+pub fn count<T: TryFrom<u64>, const LEAST: u64>(text: &str) -> Result<T, ValueError> {
+    let count = text.parse::<Count>()?.get();
+    if count < LEAST {
+        return Err(ValueError::TooFew(text.into(), LEAST));
+    }
+    T::try_from(count).map_err(|_| ValueError::TooMany(text.into(), u64::MAX >> (64 - 8 * size_of::<T>())))
+}
+
+/// Messages a second of one client; `None` is as fast as the broker acknowledges.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct PerSecond(pub Option<Rate>);
 
 impl FromStr for PerSecond {
     type Err = ValueError;
 
+    /// A rate, or `max`, or 0 for the same.
     fn from_str(text: &str) -> Result<PerSecond, ValueError> {
-        if text.parse::<f64>() == Ok(0.0) {
+        if text == "max" || text.parse::<f64>() == Ok(0.0) {
             return Ok(PerSecond(None));
         }
         text.parse().map(|rate| PerSecond(Some(rate))).map_err(|_| ValueError::PerSecond(text.into()))
+    }
+}
+
+/// Messages a second of all clients together; `None` is as fast as the broker acknowledges.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Total(pub Option<Rate>);
+
+impl FromStr for Total {
+    type Err = ValueError;
+
+    /// A rate, or `max`. Not 0: in all that would be nothing to some.
+    fn from_str(text: &str) -> Result<Total, ValueError> {
+        if text == "max" {
+            return Ok(Total(None));
+        }
+        text.parse().map(|rate| Total(Some(rate))).map_err(|_| ValueError::Total(text.into()))
     }
 }
 
@@ -90,7 +130,8 @@ impl FromStr for Between {
 /// Fast for `length` of every `period`, slow in between.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Bursts {
-    pub slow: PerSecond,
+    /// `None` is nothing.
+    pub slow: Option<Rate>,
     pub fast: Rate,
     pub length: Nanos,
     pub period: Nanos,
@@ -109,7 +150,8 @@ impl FromStr for Bursts {
         if length == 0 || length >= period {
             return Err(error());
         }
-        let slow = slow.parse().map_err(|_| error())?;
+        let nothing = slow.parse::<f64>() == Ok(0.0);
+        let slow = (!nothing).then(|| slow.parse().map_err(|_| error())).transpose()?;
         Ok(Bursts { slow, fast: fast.parse().map_err(|_| error())?, length, period })
     }
 }
@@ -135,7 +177,7 @@ impl FromStr for Step {
             Some(b'-') => -1,
             _ => return Err(error()),
         };
-        let count = clients[1..].parse::<u32>().ok().filter(|count| *count > 0).ok_or_else(error)?;
+        let count = count::<u32, 1>(&clients[1..]).map_err(|_| error())?;
         let at = at.parse::<Span>().map_err(|_| error())?.nanos();
         Ok(Step { clients: sign * i64::from(count), at })
     }
@@ -155,7 +197,7 @@ impl FromStr for Pauses {
     fn from_str(text: &str) -> Result<Pauses, ValueError> {
         let error = || ValueError::Slow(text.into());
         let (every, pause) = text.split_once(',').ok_or_else(error)?;
-        let every = every.trim().parse().ok().filter(|every| *every > 0).ok_or_else(error)?;
+        let every = count::<u64, 1>(every).map_err(|_| error())?;
         let pause = pause.parse::<Span>().map_err(|_| error())?.nanos();
         if pause == 0 { Err(error()) } else { Ok(Pauses { every, pause }) }
     }
@@ -165,6 +207,34 @@ impl FromStr for Pauses {
 mod tests {
     use super::*;
     use crate::clock::{MILLISECOND, SECOND};
+
+    /// Issue section 1: a count is the same wherever it is typed.
+    #[test]
+    fn counts_have_a_least_and_a_most() {
+        for (text, value) in [("1", 1), ("200k", 200_000), ("1.5M", 1_500_000), ("4294967295", u32::MAX)] {
+            assert_eq!(count::<u32, 1>(text), Ok(value));
+        }
+        assert_eq!(count::<u16, 1>("65.535k"), Ok(65_535));
+        assert_eq!(count::<u64, 0>("0"), Ok(0));
+        assert_eq!(count::<u32, 1>("0").unwrap_err().to_string(), "`0` is too few: it must be at least 1");
+        let error = count::<u16, 1>("70k").unwrap_err().to_string();
+        assert_eq!(error, "`70k` is too large: it must be at most 65535");
+        assert_eq!(count::<u32, 1>("5G"), Err(ValueError::TooMany("5G".into(), u32::MAX.into())));
+        for text in ["-1", "", "few", "1.5", "+3"] {
+            let error = count::<u64, 0>(text).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{text}` is not a count")), "{error}");
+        }
+    }
+
+    #[test]
+    fn as_fast_as_possible_is_max_and_per_client_also_0() {
+        let total = |text: &str| text.parse::<Total>().map(|total| total.0.map(Rate::per_second));
+        assert_eq!((total("max"), total("20k")), (Ok(None), Ok(Some(20_000.0))));
+        for text in ["0", "-1", "", "fast"] {
+            assert_eq!(total(text), Err(ValueError::Total(text.into())));
+        }
+        assert_eq!("max".parse(), Ok(PerSecond(None)));
+    }
 
     #[test]
     fn a_rate_of_0_is_no_limit() {
@@ -210,10 +280,12 @@ mod tests {
     #[test]
     fn bursts_are_shorter_than_their_period() {
         let bursts: Bursts = "0, 500, 250ms, 30".parse().unwrap();
-        assert_eq!(bursts.slow, PerSecond(None));
+        assert_eq!(bursts.slow, None);
         assert_eq!(bursts.fast.per_second(), 500.0);
         assert_eq!((bursts.length, bursts.period), (250 * MILLISECOND, 30 * SECOND));
-        for text in ["", "1,2,3", "1,2,3s,3s", "1,0,1s,3s", "1,2,0,3s", "1,2,1s,3s,4s", "x,2,1s,3s"] {
+        for text in
+            ["", "1,2,3", "1,2,3s,3s", "1,0,1s,3s", "1,2,0,3s", "1,2,1s,3s,4s", "x,2,1s,3s", "max,2,1s,3s"]
+        {
             assert_eq!(text.parse::<Bursts>(), Err(ValueError::Burst(text.into())));
         }
     }
@@ -222,6 +294,7 @@ mod tests {
     fn steps_add_and_remove_clients() {
         assert_eq!("+100@10s".parse(), Ok(Step { clients: 100, at: 10 * SECOND }));
         assert_eq!("-50@0.5".parse(), Ok(Step { clients: -50, at: SECOND / 2 }));
+        assert_eq!("+1.5k@1m".parse(), Ok(Step { clients: 1500, at: 60 * SECOND }));
         for text in ["", "100@10s", "+@1s", "+1", "+0@1s", "--1@2s", "+1@x"] {
             assert_eq!(text.parse::<Step>(), Err(ValueError::Step(text.into())));
         }
@@ -230,6 +303,7 @@ mod tests {
     #[test]
     fn a_slow_consumer_pauses_after_every_so_many() {
         assert_eq!("100,50ms".parse(), Ok(Pauses { every: 100, pause: 50 * MILLISECOND }));
+        assert_eq!("2k,1s".parse(), Ok(Pauses { every: 2000, pause: SECOND }));
         for text in ["", "100", "0,50ms", "100,0", "-1,1s", "1,x"] {
             assert_eq!(text.parse::<Pauses>(), Err(ValueError::Slow(text.into())));
         }

@@ -1,6 +1,6 @@
 //! Flags of `watch`.
 
-use super::connection::ConnectionArgs;
+use super::ConnectionArgs;
 use crate::units::Span;
 use clap::Args;
 use std::path::PathBuf;
@@ -13,10 +13,11 @@ Examples:
 Files: msgs_total, msgs_stored, drop_count, uptime, topic, metrics.json, metrics.prom (for Prometheus), README,
        README.detailed.";
 
+/// What is typed behind `watch`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct WatchArgs {
-    /// Client id [default: beem.watchr-<pid>].
+    /// Client id [default: beem-watchr-<pid>].
     #[arg(short, long, value_name = "ID", help_heading = "Watching")]
     pub clientid: Option<String>,
     /// QoS to subscribe with: 0, 1 or 2.

@@ -43,7 +43,7 @@ fn keys_are_the_names_of_flags() {
     assert_eq!(args.msgs_per_second.0.map(|rate| rate.per_second()), Some(0.066));
     assert!(!args.connection.clean_session);
     assert_eq!(args.steps.len(), 2);
-    assert_eq!(args.connect_rate.map(|rate| rate.per_second()), Some(50.0));
+    assert_eq!(args.connection.connect_rate.map(|rate| rate.per_second()), Some(50.0));
 }
 
 /// checklist 12: overridable on the command line, also by a flag that excludes the one in the file.
@@ -51,7 +51,7 @@ fn keys_are_the_names_of_flags() {
 fn the_command_line_wins() {
     let args =
         publish("qos = 2\nprocesses = 7\nmsg_count = 5\nhost = \"file\"", "-q 0 --endless -H here").unwrap();
-    assert_eq!((args.qos, args.processes.get(), args.msg_count, args.endless), (0, 7, None, true));
+    assert_eq!((args.qos, args.processes, args.msg_count, args.endless), (0, 7, None, true));
     assert_eq!(args.connection.host[0].host, "here");
     assert_eq!(args.connection.host.len(), 1);
 }
@@ -69,7 +69,17 @@ fn the_main_job_reads_the_top() {
     let text =
         "clients = 40\ntopology = \"fan-in\"\nduration = 3\nembedded = true\n[publish]\nprocesses = 3\n";
     let args = bench(text, "--clients 50").unwrap();
-    assert_eq!((args.clients, args.embedded, args.duration.to_string()), (50, true, "3s".to_owned()));
+    assert_eq!((args.clients, args.embedded, args.duration.to_string()), (Some(50), true, "3s".to_owned()));
+    let text = "credentials = \"users\"\nwill-topic = \"gone\"\nwill_payload = \"bye\"\nretain = true\nprotocol = 3.1\n\
+                reconnect_attempts = 5\nclients = \"2k\"\njson = \"out\"\n";
+    let args = bench(text, "--will-payload tata").unwrap();
+    assert_eq!(args.connection.credentials.as_deref(), Some(Path::new("users")));
+    let will = &args.connection.will;
+    assert_eq!((will.will_topic.as_deref(), will.will_payload.as_deref()), (Some("gone"), Some("tata")));
+    assert_eq!((args.connection.reconnect_attempts, args.clients, args.retain), (Some(5), Some(2000), true));
+    assert_eq!(args.output.json.as_deref(), Some(Path::new("out")));
+    let error = bench("will_payload = \"bye\"\nqos = 3\n", "").err().expect("no QoS");
+    assert!(error.contains("line 2"), "{error}");
     let file = file("port = 1999\n[reflector]\nquiet = true\n");
     let cli: Cli = read(&format!("malaria-bench reflector --config {}", file.path().display())).unwrap();
     assert!(matches!(cli.command, Some(Chosen::Reflector(args)) if args.port == 1999 && args.quiet));
@@ -95,11 +105,11 @@ fn keys_of_other_commands_are_told() {
 fn the_main_job_has_a_table() {
     let text = "qos = 2\n[malaria-bench]\nclients = 40\n[publish]\nprocesses = 3\n";
     let args = bench(text, "").unwrap();
-    assert_eq!((args.clients, args.qos), (40, 2));
+    assert_eq!((args.clients, args.qos), (Some(40), 2));
     let file = file(text);
     let line = format!("malaria-bench publish --config {}", file.path().display());
     match read::<Cli>(&line).unwrap().command {
-        Some(Chosen::Malaria(MalariaCommand::Publish(args))) => assert_eq!(args.processes.get(), 3),
+        Some(Chosen::Malaria(MalariaCommand::Publish(args))) => assert_eq!(args.processes, 3),
         _ => panic!("publish was asked for"),
     }
 }

@@ -21,12 +21,12 @@ type Stay = (Nanos, Option<Nanos>);
 
 /// Whether clients connect as bridges: with --thread_ratio they always did.
 pub fn is_bridge(args: &PublishArgs) -> bool {
-    args.bridge || args.thread_ratio.get() != 1
+    args.bridge || args.thread_ratio != 1
 }
 
 /// Every client of the run, by index.
 pub fn names(args: &PublishArgs, prefix: &str, seed: u64) -> Result<Vec<PublisherName>, Usage> {
-    let (processes, threads) = (u64::from(args.processes.get()), u64::from(args.thread_ratio.get()));
+    let (processes, threads) = (u64::from(args.processes), u64::from(args.thread_ratio));
     if threads != 1 && !args.steps.is_empty() {
         return Err(Usage("--steps cannot be used with --thread_ratio: use --processes alone".into()));
     }
@@ -46,7 +46,9 @@ pub fn names(args: &PublishArgs, prefix: &str, seed: u64) -> Result<Vec<Publishe
     let named = |(index, (joins, leaves)): (u64, Stay)| {
         let own = match threads {
             1 => format!("-{index}"),
-            _ => format!("_{}_{}", index / threads, index % threads),
+            // As of old behind a name that was typed; nothing but hyphens in names that were not.
+            _ if args.clientid.is_some() => format!("_{}_{}", index / threads, index % threads),
+            _ => format!("-{}-{}", index / threads, index % threads),
         };
         let topic_id = shape.id(index, &own)?;
         let client_id = if is_bridge(args) { format!("{BRIDGE}{topic_id}") } else { topic_id.clone() };
@@ -144,10 +146,11 @@ mod tests {
     #[test]
     fn bridges_have_a_name_of_their_own() {
         assert_eq!(ids("-b"), [pair("mal-bridge-bee-0", "bee-0")]);
-        let threads = ids("-P 2 --thread_ratio 3");
+        let threads = ids("-c bee -P 2 --thread_ratio 3");
         assert_eq!(threads.len(), 6);
         assert_eq!(threads[0], pair("mal-bridge-bee_0_0", "bee_0_0"));
         assert_eq!(threads[5], pair("mal-bridge-bee_1_2", "bee_1_2"));
+        assert_eq!(ids("--thread_ratio 3")[2], pair("mal-bridge-bee-0-2", "bee-0-2"));
     }
 
     /// checklist 29: a random suffix of a given length.
@@ -164,7 +167,7 @@ mod tests {
     /// checklist 29: at most 23 characters, and different all the same.
     #[test]
     fn short_ids_fit_23_characters() {
-        let long = "beem.loadr-ein-län-gerer-name-als-erlaubt";
+        let long = "beem-loadr-ein-län-gerer-name-als-erlaubt";
         for line in ["-P 1200 --short-ids", "-P 1200 --short-ids --id-suffix 5", "-P 1200 --short-ids -b"] {
             let all = names(&args(line).unwrap(), long, 7).unwrap();
             assert!(all.iter().all(|name| name.client_id.len() <= SHORT), "{line}");

@@ -2,6 +2,7 @@ use super::*;
 use crate::cli::args::{Malaria, MalariaCommand};
 use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::load::PayloadStamp;
+use crate::wire::QoS;
 use clap::{CommandFactory, Parser};
 
 /// The flags of `line`, as `malaria publish` takes them.
@@ -29,7 +30,7 @@ fn pace(line: &str) -> Pace {
 fn defaults_are_those_of_malaria() {
     let args = args("").unwrap();
     assert_eq!((args.connection.host[0].host.as_str(), args.connection.port), ("localhost", 1883));
-    assert_eq!((args.qos, args.processes.get(), args.thread_ratio.get()), (1, 1, 1));
+    assert_eq!((args.qos, args.processes, args.thread_ratio), (1, 1, 1));
     assert_eq!((args.payload.msg_size.bytes(), args.payload.timing, args.jitter.0), (100, false, 0.1));
     assert!(!args.bridge && args.psk_file.is_none() && args.output.json.is_none());
     assert_eq!((args.inflight, args.retain), (200, false));
@@ -38,7 +39,7 @@ fn defaults_are_those_of_malaria() {
     // checklist 17: malaria's start, 1 to 10 seconds
     assert_eq!((args.stagger.min, args.stagger.max), (SECOND, 10 * SECOND));
     let plan = planned("").unwrap();
-    let client = format!("beem.loadr-lab-{}-0", std::process::id());
+    let client = format!("beem-loadr-lab-{}-0", std::process::id());
     assert_eq!(plan.clients[0].client_id, client);
     assert_eq!(
         plan.pacing,
@@ -46,6 +47,43 @@ fn defaults_are_those_of_malaria() {
     );
     let topic = topic_of(&args.topic, &client, 3);
     assert_eq!(topic, format!("mqtt-malaria/{client}/data/3/{}", u64::MAX));
+}
+
+/// Issue section 4: default ids are one level of a topic for every broker; what is typed stays.
+#[test]
+fn default_ids_are_safe() {
+    let ids = |line: &str| -> Vec<String> {
+        let plan = plan(&args(line).unwrap(), "bench.lab_1.example.org", 7).unwrap();
+        let publishing = plan.clients.iter().flat_map(|name| [name.client_id.clone(), name.topic_id.clone()]);
+        publishing.chain(plan.listening.iter().map(|listening| listening.client_id.clone())).collect()
+    };
+    for line in ["-P 2 --self-check", "-b", "-P 2 --thread_ratio 2", "-b --short-ids --id-suffix 3"] {
+        for id in ids(line) {
+            assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'), "{line}: {id}");
+        }
+    }
+    assert_eq!(ids("-c a.b_c"), ["a.b_c-0", "a.b_c-0"]);
+    assert_eq!(ids("-c a.b --thread_ratio 2")[1], "a.b_0_0", "as malaria numbers them");
+}
+
+/// Issue section 1: counts, rates and names of flags are those of the other commands.
+#[test]
+fn values_mean_what_they_mean_elsewhere() {
+    let given = args("--clients 1.5k -n 2M --inflight 1k --reconnect-every 10k --size 4KiB").unwrap();
+    assert_eq!((given.processes, given.msg_count, given.inflight), (1500, Some(2_000_000), 1000));
+    assert_eq!(given.reconnect_every, Some(10_000));
+    assert_eq!(given.payload.size_of, args("--size-of 4KiB").unwrap().payload.size_of);
+    assert_eq!(args("-P 200k").unwrap().processes, 200_000);
+    for (line, parts) in [
+        ("-p 0", &["0"][..]),
+        ("--tolerance 20s", &["--tolerance 20s", "200ms"]),
+        ("--duration 50ms --tolerance 60ms", &["--tolerance 60ms", "--duration 50ms"]),
+        ("--will-qos 1", &["--will-topic"]),
+        ("-k 100000s", &["65535"]),
+    ] {
+        let error = planned(line).err().unwrap_or_else(|| panic!("{line} is accepted"));
+        assert!(parts.iter().all(|part| error.contains(part)), "{line}: {error}");
+    }
 }
 
 /// checklist 2: every flag of malaria's, long and short, in malaria's spelling and with hyphens.
@@ -61,7 +99,7 @@ fn malarias_flags_are_taken() {
         assert_eq!((args.connection.host[0].host.as_str(), args.connection.port), ("h", 1884));
         assert_eq!((args.qos, args.msg_count, args.payload.msg_size.bytes()), (2, Some(5), 50));
         assert_eq!(content::stamp(&args.payload), PayloadStamp::Malaria);
-        assert_eq!((args.jitter.0, args.processes.get(), args.bridge), (0.0, 3, true));
+        assert_eq!((args.jitter.0, args.processes, args.bridge), (0.0, 3, true));
         assert_eq!(args.output.json.as_deref(), Some(std::path::Path::new("-")));
         assert_eq!(pacing(&args, 3, 0).pace, Pace::Rate { per_s: 0.066 });
     }
@@ -79,11 +117,9 @@ fn the_old_readmes_lines_are_taken() {
 /// checklist 4: every flag with its default.
 #[test]
 fn the_help_shows_every_flag_with_its_default() {
-    let mut command = Malaria::command();
-    command.build();
-    for name in ["publish", "subscribe", "watch", "keygen"] {
-        let command = command.find_subcommand_mut(name).unwrap();
+    let shows = |command: &mut clap::Command| {
         let help = command.render_long_help().to_string();
+        let name = command.get_name();
         for arg in command.get_arguments() {
             let long = arg.get_long().unwrap();
             assert!(help.contains(&format!("--{long}")), "{name} --{long}");
@@ -92,7 +128,15 @@ fn the_help_shows_every_flag_with_its_default() {
                 || text.contains("[default: ");
             assert!(said || ["help", "version"].contains(&long), "{name} --{long} has no default: {text}");
         }
+    };
+    let mut command = Malaria::command();
+    command.build();
+    for name in ["publish", "subscribe", "watch", "keygen"] {
+        shows(command.find_subcommand_mut(name).unwrap());
     }
+    let mut command = crate::cli::args::Cli::command();
+    command.build();
+    shows(&mut command);
 }
 
 /// checklist 13: a number of messages, a time, both, or neither.
@@ -116,6 +160,9 @@ fn paces_are_per_client() {
     assert_eq!(pace("-P 4 --rate 100 -T 5"), Pace::Rate { per_s: 5.0 }, "the lower one holds");
     assert_eq!(pace("-P 4 --rate 4 -T 5"), Pace::Rate { per_s: 1.0 });
     assert_eq!(pace("--delay 0.5..1.5s"), Pace::Delay { min: SECOND / 2, max: 3 * SECOND / 2 });
+    assert_eq!(pace("-T max"), Pace::Unlimited);
+    assert_eq!(pace("--rate max"), Pace::Unlimited);
+    assert_eq!(pace("--rate max -T 5"), Pace::Rate { per_s: 5.0 });
     let burst = Pace::Burst { slow_per_s: 0.0, fast_per_s: 500.0, length: SECOND, period: 30 * SECOND };
     assert_eq!(pace("--burst 0,500,1s,30s"), burst);
 }

@@ -48,7 +48,7 @@ fn there_are_as_many_subscribers_as_asked_and_one_for_each_topic() {
 #[test]
 fn defaults_are_those_of_malaria() {
     let listening = listens("").unwrap();
-    assert_eq!(listening.client_id, format!("beem.listr-{}", std::process::id()));
+    assert_eq!(listening.client_id, format!("beem-listr-{}", std::process::id()));
     assert_eq!(listening.filters, ["mqtt-malaria/+/data/#"]);
     assert_eq!(listening.expect, Expect::Messages(Expectation { messages: 10, clients: 1 }));
     assert_eq!(listening.layout.unwrap().read("mqtt-malaria/a/data/3/9"), Some(("a", 3)));
@@ -68,6 +68,14 @@ fn malarias_flags_are_taken() {
         assert_eq!(listening.expect, Expect::Messages(Expectation { messages: 3, clients: 4 }));
         assert_eq!(listening.qos, wire::QoS::ExactlyOnce);
     }
+}
+
+/// Issue section 1: counts are those of the other commands.
+#[test]
+fn counts_have_suffixes() {
+    let args = args("--clients 2k -n 10k -N 1.5k --sample-every 1M --slow 2k,1s --seed 5").unwrap();
+    assert_eq!((args.clients, args.msg_count, args.client_count), (2000, 10_000, 1500));
+    assert_eq!((args.sample_every, args.seed), (Some(1_000_000), Some(5)));
 }
 
 /// checklist 49: counting without an expectation; topics that do not say the client are only counted.
@@ -107,6 +115,9 @@ fn bad_input_is_named() {
         ("--print --json -", "--print"),
         ("--stamp rubber", "rubber"),
         ("--clean-session false", "--clientid"),
+        ("-p 0", "0"),
+        ("--will-payload x", "--will-topic"),
+        ("--tolerance 1ms", "--tolerance"),
     ] {
         let error = listens(line).err().unwrap_or_else(|| panic!("{line} is accepted"));
         assert!(error.contains(part), "{line}: {error}");

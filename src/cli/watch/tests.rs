@@ -14,7 +14,7 @@ fn listens(line: &str) -> Result<Listening, String> {
 #[test]
 fn defaults_are_those_of_malaria() {
     let listening = listens("").unwrap();
-    assert_eq!(listening.client_id, format!("beem.watchr-{}", std::process::id()));
+    assert_eq!(listening.client_id, format!("beem-watchr-{}", std::process::id()));
     assert_eq!(listening.filters, ["#"]);
     assert_eq!((listening.qos, listening.expect), (crate::wire::QoS::AtLeastOnce, Expect::Nothing));
     assert!(listening.sys && !listening.abort_on_drop);
@@ -36,6 +36,8 @@ fn bad_input_is_named() {
         ("-q 3", "0..=2"),
         ("--interval 0.5", "--interval 500ms"),
         ("--duration 0", "--duration 0"),
+        ("-p 0", "0"),
+        ("--will-retain", "--will-topic"),
     ] {
         let error = listens(line).err().unwrap_or_else(|| panic!("{line} is accepted"));
         assert!(error.contains(part), "{line}: {error}");

@@ -1,0 +1,36 @@
+//! Flags of where results go.
+
+use super::RequireArgs;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// Where results go.
+#[derive(Args)]
+pub struct OutputArgs {
+    /// Write the result (JSON) to FILE, or to standard output with - [default: nowhere].
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub json: Option<PathBuf>,
+    /// Print the JSON Schema of what --json writes, and end [default: off].
+    #[arg(long, help_heading = "Output")]
+    pub json_schema: bool,
+    /// Print neither progress nor summary: errors only, and the result if asked for [default: off].
+    #[arg(long, help_heading = "Output")]
+    pub quiet: bool,
+    /// The progress on standard error, each second.
+    #[arg(long, value_enum, default_value_t = ProgressArg::Always, value_name = "WHEN", help_heading = "Output")]
+    pub progress: ProgressArg,
+    #[command(flatten)]
+    pub require: RequireArgs,
+    /// File (TOML) with flags by their names; the command line wins [default: none].
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub config: Option<PathBuf>,
+}
+
+/// When there is a line of progress each second.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum ProgressArg {
+    /// When standard error is a terminal.
+    Auto,
+    Always,
+    Never,
+}

@@ -1,0 +1,124 @@
+//! Flags of the main job.
+
+use super::values::{PerSecond, Total, count};
+use super::{ConnectionArgs, OutputArgs};
+use crate::load::Template;
+use crate::units::{Size, Span};
+use clap::{ArgAction, Args, ValueEnum};
+
+/// What is typed without a subcommand.
+///
+/// The progress of the old commands is read by scripts, that of the main job by people.
+#[derive(Args)]
+#[command(mut_arg("progress", |progress| progress.default_value("auto")))]
+pub struct RunArgs {
+    /// Start the built-in reflector on loopback, on CPUs of its own, and measure that [default: off].
+    #[arg(long, conflicts_with_all = ["host", "port"], help_heading = "Broker")]
+    pub embedded: bool,
+    /// Clients in all; those that neither publish nor subscribe are idle [default: --publishers and
+    /// --subscribers together, or 1000].
+    #[arg(long, value_name = "N", value_parser = count::<u32, 1>, help_heading = "Clients")]
+    pub clients: Option<u32>,
+    /// Who talks to whom.
+    #[arg(long, value_enum, default_value_t = TopologyArg::Pairs, value_name = "SHAPE", help_heading = "Clients")]
+    pub topology: TopologyArg,
+    /// Clients that publish [default: as the topology says].
+    #[arg(long, value_name = "N", value_parser = count::<u32, 0>, help_heading = "Clients")]
+    pub publishers: Option<u32>,
+    /// Clients that subscribe [default: as the topology says].
+    #[arg(long, value_name = "N", value_parser = count::<u32, 0>, help_heading = "Clients")]
+    pub subscribers: Option<u32>,
+    /// Prefix of the client ids: client i is PREFIX-i [default: malaria-<host>-<pid>].
+    #[arg(short, long, value_name = "PREFIX", help_heading = "Clients")]
+    pub clientid: Option<String>,
+    /// Establish lost connections again, as --reconnect-attempts says.
+    #[arg(long, default_value_t = true, action = ArgAction::Set, value_name = "BOOL", help_heading = "Connections")]
+    pub reconnect: bool,
+
+    /// Messages a second of all publishers together, such as 500, 20k or 1.5M; `max` sends the next when
+    /// the broker has acknowledged (closed loop) [default: 1/s per publisher].
+    #[arg(long, value_name = "RATE", help_heading = "Messages")]
+    pub rate: Option<Total>,
+    /// The same per publisher; fractions allowed, such as 0.066, and 0 is `max`. Of this and --rate the lower
+    /// one holds [default: 1].
+    #[arg(short = 'T', long, value_name = "RATE", help_heading = "Messages")]
+    pub msgs_per_second: Option<PerSecond>,
+    /// Most unacknowledged messages per publisher; on a schedule, what comes due beyond waits in the
+    /// backlog [default: 1 with --rate max, else 65535].
+    #[arg(long, value_name = "N", value_parser = count::<u16, 1>, help_heading = "Messages")]
+    pub inflight: Option<u16>,
+    /// How messages are spread in time.
+    #[arg(long, value_enum, default_value_t = ArrivalArg::Constant, value_name = "KIND", help_heading = "Messages")]
+    pub arrival: ArrivalArg,
+    /// QoS to publish and subscribe with: 0, 1 or 2.
+    #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=2), value_name = "QOS", help_heading = "Messages")]
+    pub qos: u8,
+    /// QoS to subscribe with, if another [default: that of --qos].
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=2), value_name = "QOS", help_heading = "Messages")]
+    pub sub_qos: Option<u8>,
+    /// Payload, such as 100 or 4KiB; at least the 24 bytes of the stamp.
+    #[arg(short, long, default_value = "100", value_name = "SIZE", help_heading = "Messages")]
+    pub size: Size,
+    /// Topic template: %c client id, %i client index, %p pair, %r run id.
+    #[arg(short, long, default_value = "bench/%p", value_name = "TOPIC", help_heading = "Messages")]
+    pub topic: Template,
+    /// Set the retain flag [default: off].
+    #[arg(long, help_heading = "Messages")]
+    pub retain: bool,
+    /// Schedule that a publisher may be behind before it sheds messages.
+    #[arg(long, default_value = "1s", value_name = "TIME", help_heading = "Messages")]
+    pub backlog: Span,
+    /// Messages that come due within this time after others were sent are sent together, and are late by
+    /// it, 200ms at most [default: 100us; times the rings of a core, where several share one].
+    #[arg(long, value_name = "TIME", help_heading = "Messages")]
+    pub tolerance: Option<Span>,
+    /// Longest wait for an acknowledgement.
+    #[arg(long, default_value = "30s", value_name = "TIME", help_heading = "Messages")]
+    pub ack_timeout: Span,
+    /// Seed of everything random; the same seed and plan give byte-identical streams [default: random].
+    #[arg(long, value_name = "N", help_heading = "Messages")]
+    pub seed: Option<u64>,
+
+    /// Length of the measure phase.
+    #[arg(long, default_value = "10s", value_name = "TIME", help_heading = "Phases")]
+    pub duration: Span,
+    /// Stop after N messages of each publisher instead, without warm-up [default: off].
+    #[arg(short = 'n', long, value_name = "N", value_parser = count::<u64, 1>, help_heading = "Phases")]
+    #[arg(conflicts_with_all = ["duration", "warmup"])]
+    pub msg_count: Option<u64>,
+    /// Publishing before the measure phase.
+    #[arg(long, default_value = "2s", value_name = "TIME", help_heading = "Phases")]
+    pub warmup: Span,
+    /// Longest wait for what is under way after the measure phase.
+    #[arg(long, default_value = "5s", value_name = "TIME", help_heading = "Phases")]
+    pub drain: Span,
+
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Who talks to whom.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TopologyArg {
+    /// Half publish, half subscribe, one topic per pair.
+    Pairs,
+    /// One subscriber, unless --subscribers says otherwise, hears all others.
+    FanIn,
+    /// All others hear one publisher, unless --publishers says otherwise.
+    FanOut,
+    /// Nobody listens.
+    Publish,
+    /// Connect and ping only.
+    Idle,
+}
+
+/// How messages are spread in time.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ArrivalArg {
+    /// Equal gaps, evenly phased over the publishers.
+    Constant,
+    /// Exponential gaps.
+    Poisson,
+}
