@@ -20,7 +20,7 @@ use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::engine::{self, App, Closed, Conn, Io};
 use crate::load::Bursts;
 use crate::record::Ended;
-use crate::seed::Stream;
+use crate::seed::Draw;
 use crate::wire::{self};
 
 /// Clients of all workers between SYN and CONNACK: brokers listen with backlogs as short as 100.
@@ -142,7 +142,7 @@ pub(super) struct Crew {
     pub scratch: Vec<u8>,
     pub topic: String,
     pub payload: Vec<u8>,
-    jitter: Stream,
+    jitter: Draw,
     /// The wall clock at a reading of the process clock.
     wall: (Nanos, u64),
     begun: Nanos,

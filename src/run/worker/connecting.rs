@@ -41,7 +41,7 @@ pub struct Connecting {
     pub awaiting_suback: usize,
     /// The next subscriber to subscribe, once the phase has come.
     pub next_subscriber: usize,
-    jitter: crate::seed::Stream,
+    jitter: crate::seed::Draw,
 }
 
 impl Connecting {
