@@ -73,11 +73,6 @@ pub enum PacingError {
 }
 
 impl Pace {
-    /// The pace of each of `clients` that together send `per_s` messages a second.
-    pub fn of_total(per_s: f64, clients: u32) -> Pace {
-        Pace::Rate { per_s: per_s / f64::from(clients.max(1)) }
-    }
-
     /// When client number `client` of `clients` starts, so that their messages are spread evenly over time:
     /// its share of the first interval. 0 for paces without a fixed interval.
     pub fn phase(&self, client: u32, clients: u32) -> Nanos {

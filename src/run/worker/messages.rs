@@ -435,7 +435,7 @@ impl Clients {
             return;
         }
         let receipt = if first { flow.receive(stamp.sequence) } else { Receipt::Duplicate };
-        let sent = self.shared.hand_over.time(stamp.publisher, stamp.sequence);
+        let sent = self.shared.hand_over.time(stamp.publisher, stamp.sequence, stamp.intended);
         let late = self.phase == Phase::Draining;
         let new = matches!(receipt, Receipt::InOrder | Receipt::Reordered);
         self.levels.delivered += u64::from(new);
