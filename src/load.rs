@@ -5,7 +5,6 @@
 mod arrival;
 mod body;
 mod bursts;
-mod draw;
 mod drops;
 mod flow;
 mod handover;

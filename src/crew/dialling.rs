@@ -2,7 +2,7 @@
 
 use super::{Place, Terms};
 use crate::clock::{MILLISECOND, Nanos, SECOND};
-use crate::seed::Stream;
+use crate::seed::Draw;
 use rand::RngExt;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -38,7 +38,7 @@ pub(super) struct Dialling {
     next: Nanos,
     /// Failures since the last success.
     failures: usize,
-    jitter: Stream,
+    jitter: Draw,
 }
 
 impl Dialling {

@@ -2,8 +2,7 @@
 
 use crate::clock::{Nanos, SECOND};
 use crate::record::Arrival;
-use crate::seed::{self, Stream};
-use rand::RngExt;
+use crate::seed::{self, Draw};
 
 /// One message that is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,7 +44,7 @@ enum Kind {
         place: u32,
     },
     Poisson {
-        stream: Stream,
+        draw: Draw,
         /// Nanoseconds between two messages of one publisher, on average.
         mean: f64,
         time: f64,
@@ -72,7 +71,7 @@ impl Schedule {
                 let count = if let End::Count(count) = end { count } else { u64::MAX };
                 Kind::Poisson {
                     // One stream per worker, told apart by its first publisher.
-                    stream: seed::stream(seed, "arrival", numbers.first().copied().unwrap_or(0).into()),
+                    draw: seed::stream(seed, "arrival", numbers.first().copied().unwrap_or(0).into()),
                     mean: gap * f64::from(publishers),
                     time: 0.0,
                     active: (0..numbers.len() as u32).map(|place| (place, count)).collect(),
@@ -118,13 +117,12 @@ impl Schedule {
                 }
                 due
             }
-            Kind::Poisson { stream, mean, time, active } => {
+            Kind::Poisson { draw, mean, time, active } => {
                 if active.is_empty() {
                     return None;
                 }
-                // Inverse transform sampling of the exponential distribution.
-                *time -= (1.0 - stream.random::<f64>()).ln() * *mean / active.len() as f64;
-                let choice = stream.random_range(0..active.len());
+                *time += draw.exponential() * *mean / active.len() as f64;
+                let choice = draw.below(active.len() as u64) as usize;
                 let (place, left) = &mut active[choice];
                 let due = Due { place: *place, intended: *time as Nanos };
                 *left -= 1;

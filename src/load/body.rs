@@ -2,7 +2,6 @@
 
 use super::STAMP_LEN;
 use crate::seed;
-use rand::Rng;
 
 /// Bytes prepared before the first message, the same behind every stamp: random, so that nothing on the
 /// way can compress them.
@@ -17,7 +16,7 @@ impl Body {
     pub fn new(size: usize, seed: u64) -> Body {
         let len = size.checked_sub(STAMP_LEN).expect("the plan was checked: a payload holds its stamp");
         let mut bytes = vec![0; len];
-        seed::stream(seed, "payload", 0).fill_bytes(&mut bytes);
+        seed::stream(seed, "body", 0).fill(&mut bytes);
         Body(bytes)
     }
 

@@ -47,10 +47,8 @@ impl Flow {
         }
         if sequence > self.next {
             let gaps = self.gaps.get_or_insert_default();
-            if gaps.ranges.len() == Flow::GAPS {
-                gaps.forgotten = gaps.ranges.remove(0).1;
-            }
             gaps.ranges.push((self.next, sequence));
+            gaps.keep_bound();
             self.next = sequence + 1;
             return Receipt::InOrder;
         }
@@ -59,6 +57,13 @@ impl Flow {
 }
 
 impl Gaps {
+    /// One gap more than there may be: forgets the lowest.
+    fn keep_bound(&mut self) {
+        if self.ranges.len() > Flow::GAPS {
+            self.forgotten = self.ranges.remove(0).1;
+        }
+    }
+
     fn fill(&mut self, sequence: u64) -> Receipt {
         let at = self.ranges.partition_point(|&(_, end)| end <= sequence);
         match self.ranges.get_mut(at) {
@@ -73,6 +78,7 @@ impl Gaps {
                     (false, false) => {
                         *end = sequence;
                         self.ranges.insert(at + 1, (sequence + 1, high));
+                        self.keep_bound();
                     }
                 }
                 Receipt::Reordered
@@ -134,6 +140,21 @@ mod tests {
         (0..gaps).for_each(|i| assert_eq!(flow.receive(2 * i + 1), Receipt::InOrder));
         assert_eq!(flow.receive(0), Receipt::Unknown);
         assert_eq!(flow.receive(2 * gaps - 2), Receipt::Reordered);
+    }
+
+    #[test]
+    fn gaps_that_split_do_not_pass_the_bound() {
+        let mut flow = Flow::default();
+        // As many gaps of three as there may be; the middle of one splits it.
+        (1..=Flow::GAPS as u64).for_each(|i| assert_eq!(flow.receive(4 * i - 1), Receipt::InOrder));
+        assert_eq!(flow.receive(4 * 100 + 1), Receipt::Reordered);
+        for i in Flow::GAPS as u64 + 1..2 * Flow::GAPS as u64 {
+            assert_eq!(flow.receive(4 * i - 1), Receipt::InOrder);
+        }
+        assert_eq!(flow.gaps.as_ref().unwrap().ranges.len(), Flow::GAPS);
+        // What was split stands in the order of the sequences: the lowest were forgotten first.
+        assert_eq!(flow.receive(4 * 100), Receipt::Unknown);
+        assert_eq!(flow.receive(4 * (Flow::GAPS as u64 + 100)), Receipt::Reordered);
     }
 
     proptest! {

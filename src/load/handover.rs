@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// For every publisher, the hand-over times of its last messages. A cell belongs to one publisher, so
 /// while publisher and subscriber are on one worker, which is the rule, no cache line is shared.
 pub struct HandOver {
-    /// Low 48 bits: microseconds since the start of the schedule would be too coarse, so nanoseconds
-    /// (3.2 days); high 16 bits: how often the cell was used before, so that a cell that has been used
-    /// again is recognised.
+    /// Low 48 bits: microseconds since the start of the schedule would be too coarse, so nanoseconds, modulo
+    /// 3.2 days; high 16 bits: how often the cell was used before, so that a cell that has been used again is
+    /// recognised.
     cells: Box<[AtomicU64]>,
     per_publisher: usize,
 }
@@ -43,14 +43,17 @@ impl HandOver {
         self.cells[self.cell(publisher, sequence)].store(value, Ordering::Relaxed);
     }
 
-    /// When it was handed over; `None` when so many have followed that the cell was used again.
+    /// When it was handed over, within 1.6 days of when it was `intended`; `None` when so many have followed that
+    /// the cell was used again.
     ///
     /// Relaxed is enough: the message itself has travelled through the kernel in between.
     #[inline]
-    pub fn time(&self, publisher: u32, sequence: u64) -> Option<Nanos> {
+    pub fn time(&self, publisher: u32, sequence: u64, intended: Nanos) -> Option<Nanos> {
         let round = (sequence / self.per_publisher as u64) & (u64::MAX >> TIME_BITS);
         let value = self.cells[self.cell(publisher, sequence)].load(Ordering::Relaxed);
-        (value != u64::MAX && value >> TIME_BITS == round).then_some(value & TIME_MASK)
+        // The difference of the low bits, as a signed number.
+        let after = (value.wrapping_sub(intended) << (64 - TIME_BITS)) as i64 >> (64 - TIME_BITS);
+        (value != u64::MAX && value >> TIME_BITS == round).then(|| intended.wrapping_add_signed(after))
     }
 
     fn cell(&self, publisher: u32, sequence: u64) -> usize {
@@ -65,13 +68,25 @@ mod tests {
     #[test]
     fn a_time_is_kept_until_its_cell_is_used_again() {
         let table = HandOver::new(3, 4.0);
-        assert_eq!(table.time(1, 0), None);
+        assert_eq!(table.time(1, 0, 0), None);
         table.note(1, 0, 77);
         table.note(2, 0, 99);
-        assert_eq!((table.time(1, 0), table.time(2, 0)), (Some(77), Some(99)));
+        assert_eq!((table.time(1, 0, 70), table.time(2, 0, 70)), (Some(77), Some(99)));
         table.note(1, LEAST as u64, 1234);
-        assert_eq!(table.time(1, 0), None);
-        assert_eq!(table.time(1, LEAST as u64), Some(1234));
+        assert_eq!(table.time(1, 0, 0), None);
+        assert_eq!(table.time(1, LEAST as u64, 70), Some(1234));
+    }
+
+    #[test]
+    fn times_after_days_are_right() {
+        const DAY: Nanos = 86_400_000_000_000;
+        let table = HandOver::new(1, 1.0);
+        for intended in [3 * DAY, 4 * DAY, 365 * DAY] {
+            for later in [0, 1, DAY] {
+                table.note(0, 5, intended + later);
+                assert_eq!(table.time(0, 5, intended), Some(intended + later));
+            }
+        }
     }
 
     #[test]

@@ -3,8 +3,11 @@
 #[cfg(test)]
 mod tests;
 
-use super::draw::{draw, fraction};
 use crate::clock::{Nanos, SECOND};
+use crate::seed::{Draw, Purpose};
+
+/// The gaps between a client's messages.
+const PACING: Purpose = Purpose::named("pacing");
 
 /// How the messages of a client follow each other.
 ///
@@ -70,11 +73,6 @@ pub enum PacingError {
 }
 
 impl Pace {
-    /// The pace of each of `clients` that together send `per_s` messages a second.
-    pub fn of_total(per_s: f64, clients: u32) -> Pace {
-        Pace::Rate { per_s: per_s / f64::from(clients.max(1)) }
-    }
-
     /// When client number `client` of `clients` starts, so that their messages are spread evenly over time:
     /// its share of the first interval. 0 for paces without a fixed interval.
     pub fn phase(&self, client: u32, clients: u32) -> Nanos {
@@ -113,28 +111,23 @@ impl Pacing {
 
     /// When message `number` (from 0) of `client` is due, given when the one before was.
     fn due(&self, client: u32, number: u64, before: Nanos) -> Nanos {
-        let random = |place| fraction(draw(self.seed, client, number, place));
+        let mut draw = Draw::of(self.seed, PACING, client, number);
         match self.pace {
             _ if number == 0 => 0,
             Pace::Unlimited => 0,
             Pace::Rate { per_s } => {
                 let interval = SECOND as f64 / per_s;
-                let moved = if self.jitter > 0.0 { (random(0) - 0.5) * self.jitter } else { 0.0 };
+                let moved = if self.jitter > 0.0 { (draw.unit() - 0.5) * self.jitter } else { 0.0 };
                 // Rounding must not turn two messages round.
                 ((number as f64 * interval + moved * interval).round() as Nanos).max(before)
             }
             Pace::Delay { min, max } => {
                 // The end is part of the range.
-                let span = u128::from(max - min) + 1;
-                let more = (u128::from(draw(self.seed, client, number, 0)) * span) >> 64;
-                before.saturating_add(min + more as Nanos)
+                before.saturating_add(min + draw.up_to(max - min))
             }
             Pace::Normal { mean, deviation } => {
-                // Box and Muller, "A note on the generation of random normal deviates", 1958.
-                let radius = (-2.0 * (1.0 - random(0)).ln()).sqrt();
-                let deviate = radius * (std::f64::consts::TAU * random(1)).cos();
                 // A negative number becomes 0.
-                before.saturating_add((mean as f64 + deviate * deviation as f64).round() as Nanos)
+                before.saturating_add((mean as f64 + draw.normal() * deviation as f64).round() as Nanos)
             }
             Pace::Burst { slow_per_s, fast_per_s, length, period } => {
                 // The inverse of the number of messages up to a time, which grows by the same in each period.

@@ -5,7 +5,6 @@
 //! the run and then writes each message, a pure function of seed, client, number of the message, and time.
 
 mod body;
-mod draw;
 mod encoding;
 mod error;
 mod fields;
@@ -24,9 +23,10 @@ pub use number::{NumberKind, NumberRange};
 pub use size::SizePlan;
 pub use stamp::PayloadStamp;
 
-use crate::seed;
-use draw::Draw;
-use rand::Rng;
+use crate::seed::{self, Draw, Purpose};
+
+/// Everything random in a message.
+const PAYLOAD: Purpose = Purpose::named("payload");
 
 /// Bytes of payload that fit an MQTT packet whatever its topic: the largest remaining length (section 2.2.3),
 /// less the longest topic, its length and a packet identifier.
@@ -98,7 +98,7 @@ pub struct Payloads {
     flag: u8,
     /// Of bodies that are encoded as they are written; fixed ones were before.
     encoding: Encoding,
-    key: u64,
+    seed: u64,
     largest: usize,
     room: usize,
 }
@@ -162,7 +162,7 @@ impl Payloads {
             source,
             flag,
             encoding,
-            key: seed::stream(seed, "payload", 0).next_u64(),
+            seed,
             largest: (stamp.longest() + encoded) as usize,
             room: (stamp.longest() + encoded + scratch) as usize,
             stamp,
@@ -172,7 +172,7 @@ impl Payloads {
     /// Appends the payload of one message. The same seed, client, number and time give the same bytes.
     /// Allocates nothing when `out` has [`room`](Payloads::room) left.
     pub fn write(&self, of: &PayloadOf<'_>, out: &mut Vec<u8>) {
-        let mut draw = Draw::of(self.key, of.client, of.sequence);
+        let mut draw = Draw::of(self.seed, PAYLOAD, of.client, of.sequence);
         self.stamp.write(of, self.flag, out);
         let start = out.len();
         match &self.source {
@@ -259,7 +259,7 @@ impl Source {
 }
 
 fn pool(alphabet: &[u8], seed: u64) -> Vec<u8> {
-    let mut draw = Draw::of(seed::stream(seed, "payload pool", 0).next_u64(), 0, 0);
+    let mut draw = seed::stream(seed, "payload pool", 0);
     (0..POOL).map(|_| alphabet[draw.below(alphabet.len() as u64) as usize]).collect()
 }
 

@@ -5,8 +5,11 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-use super::draw::{choose, draw};
+use crate::seed::{Draw, Purpose};
 use std::fmt;
+
+/// The random picks of a topic, one number for each.
+const TOPIC: Purpose = Purpose::named("topic");
 
 /// A topic template: text with fields that each message fills in.
 ///
@@ -56,8 +59,6 @@ enum Piece {
 struct Pick {
     choices: Vec<String>,
     random: bool,
-    /// Which of the template's picks it is, so that two random ones are independent.
-    place: u32,
 }
 
 /// The id of a client.
@@ -118,10 +119,13 @@ pub enum TemplateError {
 }
 
 impl Pick {
-    fn choice(&self, values: &Values<'_>) -> &str {
+    /// `draw` is there from the first random pick of a topic on.
+    fn choice(&self, values: &Values<'_>, draw: &mut Option<Draw>) -> &str {
         let count = self.choices.len();
         let place = if self.random {
-            choose(draw(values.seed, values.index, values.sequence, self.place), count)
+            let draw =
+                draw.get_or_insert_with(|| Draw::of(values.seed, TOPIC, values.index, values.sequence));
+            draw.below(count as u64) as usize
         } else {
             (values.sequence.saturating_sub(1) % count as u64) as usize
         };
@@ -155,6 +159,7 @@ impl Template {
     /// # Errors
     /// Those of `out`.
     pub fn render(&self, values: &Values<'_>, out: &mut impl fmt::Write) -> fmt::Result {
+        let mut draw = None;
         self.0.iter().try_for_each(|piece| match piece {
             Piece::Text(text) => out.write_str(text),
             Piece::ClientId => write!(out, "{}", values.client),
@@ -163,7 +168,7 @@ impl Template {
             Piece::RunId => write!(out, "{:08x}", values.run_id),
             Piece::Sequence => write!(out, "{}", values.sequence),
             Piece::Total => write!(out, "{}", values.total),
-            Piece::Pick(pick) => out.write_str(pick.choice(values)),
+            Piece::Pick(pick) => out.write_str(pick.choice(values, &mut draw)),
         })
     }
 

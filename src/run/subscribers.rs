@@ -177,7 +177,7 @@ impl Subscribers {
             counters.late += u64::from(late);
             crew.books.levels.delivered += 1;
             let response = now.saturating_sub(stamp.intended);
-            let sent = shared.hand_over.time(stamp.publisher, stamp.sequence);
+            let sent = shared.hand_over.time(stamp.publisher, stamp.sequence, stamp.intended);
             // Without the hand-over time the response time is the closest bound from above.
             let service = sent.map_or(response, |sent| now.saturating_sub(sent));
             crew.books.flight(response, service, intended);

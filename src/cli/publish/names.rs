@@ -5,7 +5,6 @@ use super::super::args::{PublishArgs, Step};
 use crate::clock::Nanos;
 use crate::fleet::PublisherName;
 use crate::seed;
-use rand::RngExt;
 
 /// What mosquitto puts before the id of a bridge's connection, as the old tool named it.
 const BRIDGE: &str = "mal-bridge-";
@@ -65,15 +64,17 @@ struct Shape<'a> {
     seed: u64,
 }
 
+const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
 impl Shape<'_> {
     /// The prefix, what is `own` to the client, and random characters; too long a prefix loses its end, so
     /// that ids stay different.
     fn id(&self, index: u64, own: &str) -> Result<String, Usage> {
         let mut end = own.to_owned();
         if self.suffix > 0 {
-            let mut random = seed::stream(self.seed, "client id", index);
+            let mut draw = seed::stream(self.seed, "client id", index);
             end.push('-');
-            end.extend((0..self.suffix).map(|_| char::from(random.sample(rand::distr::Alphanumeric))));
+            end.extend((0..self.suffix).map(|_| char::from(LETTERS[draw.below(62) as usize])));
         }
         let room = match self.longest.map(|longest| longest.checked_sub(end.len() + 1)) {
             None => self.prefix.len(),

@@ -134,19 +134,6 @@ impl BodyPlan {
         }
     }
 
-    /// Whether bodies have a length of their own, so that the [`SizePlan`](super::SizePlan) is not used.
-    pub fn has_own_size(&self) -> bool {
-        !matches!(
-            self,
-            BodyPlan::MalariaHex
-                | BodyPlan::Zeros
-                | BodyPlan::Random
-                | BodyPlan::Text
-                | BodyPlan::Pattern(_)
-                | BodyPlan::MessageFrom
-        )
-    }
-
     /// An error for lists and patterns without an entry, which text cannot describe.
     pub(super) fn check(&self) -> Result<(), PayloadError> {
         match self {

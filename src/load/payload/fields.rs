@@ -4,10 +4,10 @@ use std::fmt;
 use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::draw::Draw;
 use super::list::{join, split};
-use super::{NumberKind, NumberRange, PayloadError, PayloadOf};
+use super::{NumberKind, NumberRange, PAYLOAD, PayloadError, PayloadOf};
 use crate::clock::{MILLISECOND, SECOND};
+use crate::seed::Draw;
 
 /// Text, often JSON, with fields that are filled in for each message. A field is `%{name}` or
 /// `%{name:arguments}`; any other percent sign stands for itself, and `%%{` for `%{`.
@@ -88,7 +88,7 @@ impl FieldTemplate {
         let mut out = Vec::new();
         for choice in 0..picks.max().unwrap_or(1) {
             out.clear();
-            template.fill(&of, &mut Draw::of(0, 0, 0), Some(choice), &mut out);
+            template.fill(&of, &mut Draw::of(0, PAYLOAD, 0, 0), Some(choice), &mut out);
             serde_json::from_slice::<serde::de::IgnoredAny>(&out).map_err(|error| PayloadError::NotJson {
                 template: text.into(),
                 line: error.line(),
@@ -305,7 +305,7 @@ mod tests {
     fn filled(template: &FieldTemplate, client_id: &str, sequence: u64) -> String {
         let of = PayloadOf { client: 4, client_id, sequence, total: 9, unix_ns: 1_795_325_252_451_342_000 };
         let mut out = Vec::new();
-        template.write(&of, &mut Draw::of(1, of.client, sequence), &mut out);
+        template.write(&of, &mut Draw::of(1, PAYLOAD, of.client, sequence), &mut out);
         assert!(out.len() as u64 <= template.longest());
         String::from_utf8(out).unwrap()
     }

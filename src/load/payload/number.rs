@@ -5,7 +5,7 @@ use std::io::Write;
 use std::str::FromStr;
 
 use super::PayloadError;
-use super::draw::Draw;
+use crate::seed::Draw;
 
 /// The type of a number, with Java's names, as tuanhiep's JMeter sampler.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -248,6 +248,7 @@ impl fmt::Display for NumberRange {
 
 #[cfg(test)]
 mod tests {
+    use super::super::PAYLOAD;
     use super::*;
     use proptest::prelude::*;
 
@@ -255,7 +256,7 @@ mod tests {
         let range: NumberRange = range.parse().unwrap();
         let text = |sequence| {
             let mut out = Vec::new();
-            range.write_text(&mut Draw::of(3, 0, sequence), &mut out);
+            range.write_text(&mut Draw::of(3, PAYLOAD, 0, sequence), &mut out);
             assert!(out.len() as u64 <= range.longest_text());
             String::from_utf8(out).unwrap()
         };
@@ -295,7 +296,7 @@ mod tests {
         ] {
             let mut out = Vec::new();
             let range: NumberRange = range.parse().unwrap();
-            range.write_binary(&mut Draw::of(1, 0, 0), &mut out);
+            range.write_binary(&mut Draw::of(1, PAYLOAD, 0, 0), &mut out);
             assert_eq!((out.as_slice(), out.len() as u64), (bytes, range.binary_length()));
         }
     }
@@ -330,7 +331,7 @@ mod tests {
             let range: NumberRange = text.parse().unwrap();
             prop_assert_eq!(format!("double:{range}"), text);
             let mut out = Vec::new();
-            range.write_text(&mut Draw::of(1, 0, sequence), &mut out);
+            range.write_text(&mut Draw::of(1, PAYLOAD, 0, sequence), &mut out);
             prop_assert!(out.len() as u64 <= range.longest_text());
             let value: f64 = String::from_utf8(out).unwrap().parse().unwrap();
             prop_assert!((a.min(b)..a.max(b)).contains(&value));

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::draw::Draw;
 use super::{LARGEST_PAYLOAD, PayloadError};
+use crate::seed::Draw;
 use crate::units::Size;
 
 /// Length of bodies in bytes, before any stamp and encoding. Lengths that would not fit an MQTT packet are
@@ -189,12 +189,13 @@ fn short(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::PAYLOAD;
     use super::*;
     use proptest::prelude::*;
 
     fn sizes(plan: &str, client: u32, count: u64) -> Vec<f64> {
         let plan: SizePlan = plan.parse().unwrap();
-        (0..count).map(|sequence| plan.draw(&mut Draw::of(11, client, sequence)) as f64).collect()
+        (0..count).map(|sequence| plan.draw(&mut Draw::of(11, PAYLOAD, client, sequence)) as f64).collect()
     }
 
     fn mean_and_sd(sizes: &[f64]) -> (f64, f64) {
@@ -295,7 +296,7 @@ mod tests {
                 SizePlan::LogNormal { median: mean, sigma: spread },
                 SizePlan::Uniform { min: mean / 2, max: mean },
             ] {
-                prop_assert!(plan.draw(&mut Draw::of(1, client, sequence)) <= plan.bound());
+                prop_assert!(plan.draw(&mut Draw::of(1, PAYLOAD, client, sequence)) <= plan.bound());
             }
         }
     }

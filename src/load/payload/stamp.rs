@@ -63,13 +63,14 @@ impl PayloadStamp {
     /// stamp, or the stamp carries no time.
     pub fn read(&self, payload: &[u8]) -> Option<u64> {
         match self {
-            PayloadStamp::None | PayloadStamp::Sequence { .. } => None,
+            PayloadStamp::None | PayloadStamp::Sequence { .. } | PayloadStamp::Binary { time: false, .. } => {
+                None
+            }
             PayloadStamp::Malaria => read_seconds(payload),
             PayloadStamp::EpochMs { separator } => {
                 let (ms, rest) = read_digits(payload)?;
                 rest.starts_with(separator.as_bytes()).then(|| ms.checked_mul(MILLISECOND))?
             }
-            PayloadStamp::Binary { time: false, .. } => None,
             PayloadStamp::Binary { time: true, .. } => read_ms(payload),
             PayloadStamp::Flags { .. } => match payload.split_first()? {
                 (flags, rest) if flags & TIME_FLAG != 0 => read_ms(rest),

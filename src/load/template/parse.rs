@@ -133,8 +133,7 @@ impl Reader<'_> {
             let pick = format!("{open}{}{close}", choices.join(","));
             return Err(TemplateError::EmptyPick { template: self.template.into(), pick });
         }
-        let place = self.pieces.len() as u32;
-        self.pieces.push(Piece::Pick(Pick { choices, random, place }));
+        self.pieces.push(Piece::Pick(Pick { choices, random }));
         Ok(())
     }
 }
