@@ -60,6 +60,8 @@ latencies! {
     flight_response,
     /// Service time of delivery: from the hand-over to the kernel to the arrival at a subscriber.
     flight_service,
+    /// Round trip of a request: from just before it was sent to the arrival of its answer.
+    round_trip,
     /// Hand-over to the kernel minus intended send time, waiting for a blocked connection included.
     lateness,
     /// How late a worker noticed that a message was due: the generator's own fault.
@@ -147,6 +149,7 @@ mod tests {
             &mut one.ack_service,
             &mut one.flight_response,
             &mut one.flight_service,
+            &mut one.round_trip,
             &mut one.lateness,
             &mut one.wake_lag,
         ]
@@ -158,7 +161,7 @@ mod tests {
         let mut two = one.clone();
         two.merge(&one);
         let counts: Vec<_> = two.iter().map(|(_, h)| (h.count(), h.max())).collect();
-        assert_eq!(counts, (1..=11).map(|max| (2, max)).collect::<Vec<_>>());
+        assert_eq!(counts, (1..=12).map(|max| (2, max)).collect::<Vec<_>>());
         assert_eq!(two.iter().next().map(|(name, _)| name), Some("tcp_connect"));
         two.clear();
         assert!(two.iter().all(|(_, h)| h.is_empty()));

@@ -115,6 +115,7 @@ impl Publisher {
             unanswered: self.unanswered,
             sent: self.sent,
             acked: self.acked,
+            unfinished: 0,
             ack_time: (&self.ack_time).into(),
             first_ns: self.first.map(|first| first - shared.epoch),
             active_ns: self.last.saturating_sub(begun),

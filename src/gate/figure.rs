@@ -168,7 +168,7 @@ const fn flow(names: &'static [&'static str], needs: Needs, of: Of, whole: Optio
 }
 
 /// In the order of the summary.
-static COUNTS: [Counted; 32] = {
+static COUNTS: [Counted; 33] = {
     use Needs::{Acknowledgements, Deliveries, Nothing, Publishing, Subscriptions};
     const DUE: Option<Of> = Some(|c| c.due);
     const SENT: Option<Of> = Some(|c| c.sent);
@@ -187,6 +187,7 @@ static COUNTS: [Counted; 32] = {
         count(&["untold"], Deliveries, |c| c.untold, None),
         count(&["foreign"], Deliveries, |c| c.foreign, None),
         count(&["shed"], Publishing, |c| c.shed, DUE),
+        count(&["unfinished"], Publishing, |c| c.unfinished, DUE),
         count(&["ack-timeouts"], Acknowledgements, |c| c.ack_timeouts, SENT),
         count(&["unacked-at-end"], Acknowledgements, |c| c.unacked_at_end, SENT),
         count(&["connections-asked"], Nothing, |c| c.connections_asked, None),

@@ -23,7 +23,7 @@ impl Measured for FleetRecord {
             Timing::Disconnect => &latencies.disconnect,
             Timing::Lateness => &latencies.lateness,
             Timing::WakeLag => &latencies.wake_lag,
-            Timing::RoundTrip => &self.round_trip,
+            Timing::RoundTrip => &latencies.round_trip,
         }))
     }
 
@@ -51,7 +51,7 @@ impl Measured for FleetRecord {
 
     fn whole(&self, of: Count) -> Result<u64, Gap> {
         match of.name() {
-            "sent" | "acked" => Ok(self.publishers.iter().map(Publisher::total).sum()),
+            "sent" | "acked" | "unfinished" => Ok(self.publishers.iter().map(Publisher::total).sum()),
             "delivered" | "lost" | "duplicated" => expected(self),
             _ => Ok(of.0.whole.expect("only parts are asked for their whole")(&self.counts)),
         }

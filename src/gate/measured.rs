@@ -96,7 +96,10 @@ impl Measured for Record {
             Timing::Disconnect => &latencies.disconnect,
             Timing::Lateness => &latencies.lateness,
             Timing::WakeLag => &latencies.wake_lag,
-            Timing::RoundTrip => return Err(Gap::new("only publish --round-trip measures it")),
+            Timing::RoundTrip if latencies.round_trip.count == 0 => {
+                return Err(Gap::new("only publish --round-trip measures it"));
+            }
+            Timing::RoundTrip => &latencies.round_trip,
         }))
     }
 

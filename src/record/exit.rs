@@ -18,7 +18,8 @@ pub enum Exit {
     Environment = 3,
     /// The broker is unreachable, refuses, violates the protocol, or not all clients connected.
     Broker = 4,
-    /// Loss, duplicates at QoS 2, reordering within a flow, or missing acknowledgements.
+    /// Loss, duplicates at QoS 2, reordering within a flow, missing acknowledgements, or messages that a
+    /// connection's end left unfinished.
     Delivery = 5,
     /// The generator did not keep up with itself.
     GeneratorLimited = 6,
@@ -122,6 +123,9 @@ impl Outcome {
     }
 }
 
+/// What [`unfinished`](super::Counters::unfinished) messages are called.
+pub(super) const UNFINISHED: &str = "messages unfinished when their connection ended";
+
 type Faults = Vec<(u64, &'static str)>;
 
 fn broker_faults(record: &Record) -> Faults {
@@ -146,6 +150,7 @@ fn delivery_faults(record: &Record) -> Faults {
     let counts = &record.counts;
     let duplicated = if record.plan.delivery_qos() == 2 { counts.duplicated } else { 0 };
     vec![
+        (counts.unfinished, UNFINISHED),
         (counts.lost, "deliveries lost"),
         (duplicated, "duplicates at QoS 2"),
         (counts.reordered, "deliveries out of order"),

@@ -70,15 +70,19 @@ impl FleetRecord {
         // another schema may have any shape, so its name is looked at first
         let Header { schema, malaria_bench } = serde_json::from_str(text)?;
         let within = malaria_bench.map(|inner| inner.schema);
-        match (&within, schema) {
+        let mut record: FleetRecord = match (&within, schema) {
             (Some(found), _) if found == FLEET_SCHEMA => {
-                Ok(serde_json::from_str::<Document>(text)?.malaria_bench)
+                serde_json::from_str::<Document>(text)?.malaria_bench
             }
-            (None, Some(found)) if found == FLEET_SCHEMA => Ok(serde_json::from_str(text)?),
-            (Some(found), _) => Err(RecordError::Schema { found: found.clone(), reads: FLEET_SCHEMA }),
-            (None, Some(found)) => Err(RecordError::Schema { found, reads: FLEET_SCHEMA }),
-            (None, None) => Err(RecordError::Absent),
-        }
+            (None, Some(found)) if found == FLEET_SCHEMA => serde_json::from_str(text)?,
+            (Some(found), _) => {
+                return Err(RecordError::Schema { found: found.clone(), reads: FLEET_SCHEMA });
+            }
+            (None, Some(found)) => return Err(RecordError::Schema { found, reads: FLEET_SCHEMA }),
+            (None, None) => return Err(RecordError::Absent),
+        };
+        record.fill_round_trip();
+        Ok(record)
     }
 }
 

@@ -53,8 +53,7 @@ pub struct FleetRecord {
     pub counts: Counters,
     /// Latencies of the whole run.
     pub latencies: Latencies,
-    /// Round trips of requests: from just before the request was sent to the arrival of its answer. Empty
-    /// unless they were asked for.
+    /// The same as `latencies.round_trip`, where it was before that was there.
     #[serde(default)]
     pub round_trip: Latency,
     /// The generator's own health.
@@ -73,9 +72,19 @@ pub struct FleetRecord {
 impl FleetRecord {
     /// Fills in exit code and reason from everything else.
     pub fn conclude(&mut self) {
+        self.fill_round_trip();
         let Outcome { exit, reason } = Outcome::of_fleet(self);
         self.exit_code = exit.code();
         self.exit_reason = reason;
+    }
+
+    /// One of the two places of round trips from the other: readers of the record know the older one, and an old
+    /// record has nothing else.
+    pub(super) fn fill_round_trip(&mut self) {
+        match self.latencies.round_trip.count {
+            0 => self.latencies.round_trip = self.round_trip.clone(),
+            _ => self.round_trip = self.latencies.round_trip.clone(),
+        }
     }
 
     /// From the first message of all publishers to the last acknowledgement of all, in nanoseconds: what a
@@ -103,12 +112,15 @@ pub struct Publisher {
     pub client_id: String,
     /// Messages it was to send; null when time or a signal was to end it.
     pub planned: Option<u64>,
-    /// Messages that came due: those sent, and those that could not be by the end.
+    /// Messages that came due: those sent, those unfinished, and those that could not be sent by the end.
     pub generated: u64,
-    /// Messages handed to the kernel.
+    /// Messages that the kernel took; above QoS 0 as [`Counters::sent`].
     pub sent: u64,
-    /// Messages seen through: PUBACK or PUBCOMP, and at QoS 0 handed to the kernel.
+    /// Messages seen through: PUBACK or PUBCOMP, and at QoS 0 taken by the kernel.
     pub acked: u64,
+    /// Messages at QoS 0 written to a connection that ended before the kernel had taken them.
+    #[serde(default)]
+    pub unfinished: u64,
     /// Requests that were not answered in time, or not by the end. Only with round trips.
     #[serde(default)]
     pub unanswered: u64,
@@ -126,9 +138,9 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Messages that were to be seen through: those planned, and without a plan those that were sent.
+    /// Messages that were to be seen through: those planned, and without a plan those that were written.
     pub fn total(&self) -> u64 {
-        self.planned.unwrap_or(self.sent)
+        self.planned.unwrap_or(self.sent + self.unfinished)
     }
 }
 

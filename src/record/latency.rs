@@ -98,6 +98,9 @@ pub struct Latencies {
     pub flight_response: Latency,
     /// Service time of delivery.
     pub flight_service: Latency,
+    /// Round trip of a request: from just before it was sent to the arrival of its answer. Empty where nobody
+    /// asked for it.
+    pub round_trip: Latency,
     /// Hand-over to the kernel minus intended send time, waiting for a blocked connection included.
     pub lateness: Latency,
     /// How late a worker noticed that a message was due: the generator's own fault.
@@ -111,10 +114,13 @@ impl Latencies {
             ("tcp_connect", &self.tcp_connect),
             ("connack", &self.connack),
             ("suback", &self.suback),
+            ("unsuback", &self.unsuback),
+            ("disconnect", &self.disconnect),
             ("ack_response", &self.ack_response),
             ("ack_service", &self.ack_service),
             ("flight_response", &self.flight_response),
             ("flight_service", &self.flight_service),
+            ("round_trip", &self.round_trip),
             ("lateness", &self.lateness),
             ("wake_lag", &self.wake_lag),
         ]
@@ -134,6 +140,7 @@ impl From<&stats::Latencies> for Latencies {
             ack_service: (&measured.ack_service).into(),
             flight_response: (&measured.flight_response).into(),
             flight_service: (&measured.flight_service).into(),
+            round_trip: (&measured.round_trip).into(),
             lateness: (&measured.lateness).into(),
             wake_lag: (&measured.wake_lag).into(),
         }

@@ -147,6 +147,7 @@ fn latencies() -> stats::Latencies {
         ack_service: ramp(200_000, 12 * MICROSECOND, 350 * MICROSECOND),
         flight_response: ramp(200_000, 18 * MICROSECOND, 2 * MILLISECOND),
         flight_service: ramp(200_000, 16 * MICROSECOND, 1_900 * MICROSECOND),
+        round_trip: stats::Histogram::default(),
         lateness: ramp(200_000, 850, 130 * MICROSECOND),
         wake_lag: ramp(200_000, 500, 110 * MICROSECOND),
     }

@@ -256,7 +256,7 @@ fn fleet_latencies(record: &FleetRecord) -> Result<Vec<(&'static str, Cow<'_, La
         ("SUBACK", &measured.suback),
         ("ack response", &measured.ack_response),
         ("ack service", &measured.ack_service),
-        ("round trip", &record.round_trip),
+        ("round trip", &measured.round_trip),
         ("lateness", &measured.lateness),
         ("wake-up lag", &measured.wake_lag),
     ];
@@ -273,6 +273,8 @@ fn fleet_delivery(record: &FleetRecord) -> Vec<Count> {
     if !record.publishers.is_empty() {
         counts.extend([("to send", sum(Publisher::total)), ("sent", sum(|one| one.sent))]);
         counts.push(("seen through", sum(|one| one.acked)));
+        let unfinished = sum(|one| one.unfinished);
+        counts.extend((unfinished > 0).then_some(("unfinished", unfinished)));
     }
     if !record.listeners.is_empty() {
         counts.extend(expected(&record.listeners).map(|count| ("expected", count)));

@@ -76,13 +76,12 @@ pub fn subscribe_schema() -> &'static str {
 }
 
 /// The distribution of every latency of the fleet as CSV, as [`latency_csv`](super::latency_csv) of a record.
-/// `round_trip` and `flight_time` (of all subscribers together) come last.
+/// `flight_time` (of all subscribers together) comes last.
 ///
 /// # Errors
 /// When a histogram of the record is not what it should be.
 pub fn latency_csv(record: &FleetRecord) -> Result<String, HistogramError> {
-    let named = record.latencies.iter().chain([("round_trip", &record.round_trip)]);
-    let mut text = distribution::csv(named)?;
+    let mut text = distribution::csv(record.latencies.iter())?;
     distribution::write(&mut text, "flight_time", &flight_times(record)?);
     Ok(text)
 }

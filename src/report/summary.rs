@@ -301,6 +301,7 @@ pub(super) fn delivery_counts(record: &Record) -> Vec<Count> {
         ("reordered", counts.reordered, subscribed),
         ("late", counts.late, subscribed),
         ("shed", counts.shed, open),
+        ("unfinished", counts.unfinished, false),
         ("ack timeouts", counts.ack_timeouts, false),
         ("unacked at end", counts.unacked_at_end, false),
         ("foreign", counts.foreign, false),

@@ -110,6 +110,15 @@ fn one_message_short_is_never_a_hundred_per_cent() {
 }
 
 #[test]
+fn unfinished_messages_are_told_where_there_are_any() {
+    let mut record = clean();
+    assert!(!text(&record, 100, false).contains("unfinished"));
+    (record.counts.sent, record.counts.unfinished) = (199_997, 3);
+    let text = text(&record, 100, false);
+    assert!(text.lines().any(|line| line.contains("shed 0") && line.contains("unfinished 3")), "{text}");
+}
+
+#[test]
 fn rates_stand_beside_what_was_due_and_expected() {
     let mut record = clean();
     let counts = &mut record.counts;

@@ -40,10 +40,14 @@ macro_rules! counters {
 counters! {
     /// Messages whose intended time came (open loop), or that the window let through (closed loop).
     due,
-    /// Messages handed to the kernel.
+    /// Messages that the kernel took. Above QoS 0 also those written to a connection that ended before it had:
+    /// they are sent again, or count as not acknowledged. `due = sent + shed + unfinished`.
     sent,
     /// Messages never sent: the backlog of their publisher was full, or they were in it to the end.
     shed,
+    /// Messages at QoS 0 that came due and were written to a connection which ended before the kernel had taken
+    /// them. Nobody sends them again, so they are a fault of the delivery, and no loss of the broker's.
+    unfinished,
     /// Messages acknowledged in full: PUBACK at QoS 1, PUBCOMP at QoS 2.
     acked,
     /// Messages not acknowledged within the acknowledgement timeout.

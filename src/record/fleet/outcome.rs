@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{FleetRecord, ListenEnd, Listener};
 use crate::clock::{MILLISECOND, Nanos};
+use crate::record::exit::UNFINISHED;
 use crate::record::{Ended, Exit, Outcome, bounds};
 use crate::units;
 
@@ -18,7 +19,7 @@ impl Outcome {
     /// - *environment*: the run ended by it.
     /// - *broker*: the run ended by it; a client never connected, was lost for good or failed; a subscription
     ///   failed; the broker violated the protocol.
-    /// - *delivery*: a message was not acknowledged (at QoS 0: not sent); a listener misses messages or clients,
+    /// - *delivery*: a message was not acknowledged (at QoS 0: not sent, or unfinished); a listener misses messages or clients,
     ///   has duplicates at QoS 2, or ended before everything it expected was in; the broker dropped messages.
     /// - *generator-limited*: wake-up lag above 100 ms (p99, or the highest percentile the samples support).
     /// - *bounds*: a bound of `--require` did not hold.
@@ -97,13 +98,15 @@ fn delivery_faults(record: &FleetRecord) -> Vec<String> {
     let mut faults = Vec::new();
     let total: u64 = record.publishers.iter().map(|publisher| publisher.total()).sum();
     let open = record.publishers.iter().map(|publisher| publisher.total().saturating_sub(publisher.acked));
-    let open: u64 = open.sum();
+    // What is unfinished has not been sent either, and is told once: with its cause.
+    let unfinished: u64 = record.publishers.iter().map(|publisher| publisher.unfinished).sum();
+    let open = open.sum::<u64>().saturating_sub(unfinished);
     if open > 0 {
         let what = if record.qos == 0 { "sent" } else { "acknowledged" };
         faults.push(format!("messages not {what}: {} of {}", units::grouped(open), units::grouped(total)));
     }
     let unanswered: u64 = record.publishers.iter().map(|publisher| publisher.unanswered).sum();
-    faults.extend(words(&[(unanswered, "requests not answered")]));
+    faults.extend(words(&[(unfinished, UNFINISHED), (unanswered, "requests not answered")]));
     // what a broker that drops has not delivered by the abort says nothing
     let checked = || record.listeners.iter().filter(|listener| listener.ended_by != ListenEnd::Drops);
     let missing: u64 = checked().flat_map(|listener| &listener.clients).map(|c| c.missing.len() as u64).sum();

@@ -60,6 +60,39 @@ fn messages_not_seen_through_are_a_delivery_fault() {
     assert_eq!(publishing(unanswered), delivery("requests not answered: 3"));
 }
 
+/// Whatever was planned, a message that the kernel had not taken is a fault, and is counted once.
+#[test]
+fn unfinished_messages_are_a_fault_of_their_own() {
+    let publishing = |planned, sent, unfinished| {
+        publishing(|record| {
+            record.qos = 0;
+            record.publishers.truncate(1);
+            let publisher = &mut record.publishers[0];
+            (publisher.planned, publisher.sent, publisher.acked) = (planned, sent, sent);
+            publisher.unfinished = unfinished;
+        })
+    };
+    let one = "messages unfinished when their connection ended: 1";
+    assert_eq!(publishing(Some(3), 2, 1), delivery(one));
+    assert_eq!(publishing(None, 2, 1), delivery(one), "ended by time or a signal");
+    let both = "messages not sent: 47 of 100, messages unfinished when their connection ended: 3";
+    assert_eq!(publishing(Some(100), 50, 3), delivery(both));
+    assert_eq!(publishing(None, 3, 0).0, Exit::Clean);
+}
+
+/// Readers find round trips in either place, whichever of them was filled in.
+#[test]
+fn round_trips_are_in_both_their_places() {
+    let trips: Latency = (&ramp(100, MILLISECOND, 2 * MILLISECOND)).into();
+    let (mut new, mut old) = (published(), published());
+    new.latencies.round_trip = trips.clone();
+    new.conclude();
+    assert_eq!(new.round_trip, trips);
+    old.round_trip = trips.clone();
+    let json = serde_json::to_string(&old).expect("plain data");
+    assert_eq!(FleetRecord::from_json(&json).expect("ours").latencies.round_trip, trips);
+}
+
 /// checklist 75: loss, duplicates and drops have an exit code of their own, with the numbers.
 #[test]
 fn what_a_listener_lacks_is_a_delivery_fault() {

@@ -32,7 +32,7 @@ fn times(record: &FleetRecord, lines: &mut Lines) {
     let rows = [
         ("Response time from the intended send time", &record.latencies.ack_response),
         ("Lateness of sending", &record.latencies.lateness),
-        ("Round trips of requests", &record.round_trip),
+        ("Round trips of requests", &record.latencies.round_trip),
     ];
     for (name, latency) in rows.into_iter().filter(|(_, latency)| latency.count > 0) {
         lines.line(&format!("{name}: {}", quantiles(latency)));

@@ -5,6 +5,7 @@ use super::lines::{Lines, counted};
 use super::{LISTED, NOTHING, PERCENTILES};
 use crate::record::FleetRecord;
 use crate::report::summary::floor_percent;
+use crate::units;
 
 pub fn write(record: &FleetRecord, lines: &mut Lines) {
     let publishers = &record.publishers;
@@ -20,6 +21,11 @@ pub fn write(record: &FleetRecord, lines: &mut Lines) {
     timing(&all, record.qos, lines);
     percentiles(record, lines);
     pace(&all, lines);
+    let unfinished: u64 = publishers.iter().map(|publisher| publisher.unfinished).sum();
+    if unfinished > 0 {
+        let why = "written to a connection that ended before the kernel had taken them";
+        lines.line(&format!("Messages unfinished   {}: {why}", units::grouped(unfinished)));
+    }
 }
 
 /// A share that is not full never reads as 100 %.
@@ -71,7 +77,7 @@ fn milliseconds(ms: Option<f64>) -> String {
     ms.map_or(NOTHING.to_owned(), |ms| format!("{ms:.2} ms"))
 }
 
-/// Messages made, handed to the kernel, and received by the subscribers of the same fleet.
+/// Messages made, taken by the kernel, and received by the subscribers of the same fleet.
 pub fn self_check(record: &FleetRecord, lines: &mut Lines) {
     let generated: u64 = record.publishers.iter().map(|publisher| publisher.generated).sum();
     let published: u64 = record.publishers.iter().map(|publisher| publisher.sent).sum();

@@ -51,7 +51,7 @@ fn the_text_of_a_subscriber_with_losses() {
 #[test]
 fn a_self_check_compares_generated_published_and_received() {
     let mut record = self_check();
-    record.round_trip = (&ramp(6_000, MILLISECOND, 9 * MILLISECOND)).into();
+    record.latencies.round_trip = (&ramp(6_000, MILLISECOND, 9 * MILLISECOND)).into();
     let text = publish_text(&record);
     let expected = "Messages Generated: 400\nMessages Published: 400\nMessages Received: 400\n";
     assert!(text.contains(expected), "{text}");
@@ -105,6 +105,16 @@ fn success_can_be_below_a_hundred_per_cent() {
     assert_eq!(success(69_999, 70_000), large, "rounded, it would be 100 %");
     assert_eq!(success(70_000, 70_000), expected("100.00% (70000/70000 messages)", Some(1.0), 0));
     assert_eq!(success(0, 0), expected("- (0/0 messages)", None, 0));
+}
+
+#[test]
+fn unfinished_messages_are_told_where_there_are_any() {
+    let mut record = published();
+    assert!(!publish_text(&record).contains("unfinished"));
+    (record.publishers[1].unfinished, record.publishers[2].unfinished) = (1_200, 34);
+    let told =
+        "Messages unfinished   1,234: written to a connection that ended before the kernel had taken them";
+    assert_eq!(line(&publish_text(&record), "Messages unfinished"), told);
 }
 
 /// checklist 57, defect 2 of malaria: 100 fast messages are not "2.0 s", and the rate is of that time.
@@ -350,7 +360,7 @@ fn each_failure_is_told_once_with_a_count() {
 #[test]
 fn the_csv_has_every_latency_of_the_fleet() {
     let mut record = self_check();
-    record.round_trip = (&ramp(100, MILLISECOND, 2 * MILLISECOND)).into();
+    record.latencies.round_trip = (&ramp(100, MILLISECOND, 2 * MILLISECOND)).into();
     record.listeners.push(record.listeners[0].clone());
     let csv = latency_csv(&record).expect("ours");
     let mut counts = std::collections::BTreeMap::new();
