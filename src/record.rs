@@ -95,7 +95,7 @@ pub struct Record {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Throughput {
-    /// Messages handed to the kernel.
+    /// Messages that the kernel took.
     pub sent: u64,
     /// Messages acknowledged.
     pub acked: u64,
@@ -128,6 +128,10 @@ pub struct Broker {
     pub embedded: bool,
     /// CPUs the embedded reflector was pinned to; empty for any other broker.
     pub cpus: Vec<usize>,
+    /// Connections that the embedded reflector turned away because it had no room for more; null for any other
+    /// broker.
+    #[serde(default)]
+    pub connections_refused: Option<u64>,
 }
 
 /// The phases of a run, in their order.
@@ -239,6 +243,19 @@ pub struct Generator {
     pub bytes_per_client: Option<u64>,
     /// Calls of `io_uring_enter`.
     pub enters: u64,
+    /// Sends that found the socket's buffer full, in the whole run: the broker, or its TCP window, did not read.
+    #[serde(default)]
+    pub sends_blocked: u64,
+    /// Receives that brought bytes, in the whole run.
+    #[serde(default)]
+    pub receives: u64,
+    /// Receives that found every buffer in use and had to be asked for again, in the whole run: more came in at
+    /// once than the workers heard.
+    #[serde(default)]
+    pub receives_without_buffer: u64,
+    /// Completions that the kernel lost for want of memory, in the whole run: nobody knows of what they were.
+    #[serde(default)]
+    pub completions_lost: u64,
 }
 
 /// One worker: one ring on one pinned thread.
@@ -258,6 +275,16 @@ impl Generator {
             *cpus.entry(worker.cpu).or_insert(0.0) += worker.busy_share;
         }
         cpus.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// What did not go well in the engine, by name: those counts that are not 0.
+    pub fn troubles(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = [
+            ("sends blocked", self.sends_blocked),
+            ("receives without buffer", self.receives_without_buffer),
+            ("completions lost", self.completions_lost),
+        ];
+        counts.into_iter().filter(|(_, count)| *count > 0)
     }
 }
 
@@ -293,9 +320,7 @@ impl Record {
     /// Fills in verdict and exit code from everything else. A run that went through all its phases without
     /// some of its clients or subscriptions has not done what was asked: it is partial, too.
     pub fn conclude(&mut self) {
-        let judgement = Evidence::of(self).judge();
-        self.verdict = judgement.verdict;
-        self.verdict_reasons = judgement.reasons;
+        Judgement { verdict: self.verdict, reasons: self.verdict_reasons } = Evidence::of(self).judge();
         let outcome = Outcome::of(self);
         if outcome.exit == Exit::Broker && !self.partial {
             self.partial = true;

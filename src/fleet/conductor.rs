@@ -224,6 +224,7 @@ impl Conductor {
             code_ns: sum(|ending| ending.code),
             bytes_per_client: None,
             enters: sum(|ending| ending.enters),
+            ..record::Generator::default()
         };
         let (mut publishers, mut listeners) = (Vec::new(), Vec::new());
         for (_, ending) in endings {
@@ -260,6 +261,13 @@ impl Conductor {
                 .map(|publishing| publishing.qos)
                 .or(spec.listening.first().map(|listening| listening.qos))
                 .map_or(0, |qos| qos as u8),
+            tolerance_ns: spec.publishing.as_ref().map_or(0, |publishing| publishing.tolerance),
+            closed_loop: spec
+                .publishing
+                .as_ref()
+                .is_some_and(|publishing| publishing.pacing.pace == crate::load::Pace::Unlimited),
+            verdict: record::Verdict::Unknown,
+            verdict_reasons: vec![],
             ended,
             partial_reason,
             exit_code: 0,

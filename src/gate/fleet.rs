@@ -42,9 +42,8 @@ impl Measured for FleetRecord {
                 let dropped = self.listeners.iter().filter_map(|listener| listener.dropped).max();
                 dropped.ok_or_else(|| Gap::new("the broker did not report it"))
             }
-            "reordered" | "late" | "untold" | "shed" => {
-                Err(Gap::new("publish and subscribe do not measure it"))
-            }
+            "shed" => Ok(self.publishers.iter().map(shed).sum()),
+            "reordered" | "late" | "untold" => Err(Gap::new("publish and subscribe do not measure it")),
             _ => Ok((of.0.of)(&self.counts)),
         }
     }
@@ -109,6 +108,11 @@ fn lacks(record: &FleetRecord, needs: Needs) -> Option<&'static str> {
 
 fn nothing_was_due(listener: &Listener) -> bool {
     expected_by(listener).unwrap_or(0) == 0 && listener.received == 0
+}
+
+/// Messages that came due and that it never wrote.
+fn shed(publisher: &Publisher) -> u64 {
+    publisher.generated.saturating_sub(publisher.sent + publisher.unfinished)
 }
 
 /// Different messages that arrived.

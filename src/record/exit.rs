@@ -1,4 +1,4 @@
-use super::{Ended, Record, Verdict, bounds};
+use super::{BoundResult, Ended, Record, Verdict, bounds};
 use crate::units;
 
 #[cfg(test)]
@@ -92,35 +92,58 @@ impl Outcome {
     /// before everything; of the others the lowest code that applies wins. So a bound is looked at last: the
     /// figures of a generator that did not keep up neither keep nor break one.
     pub fn of(record: &Record) -> Outcome {
-        let ended = |exit| {
-            let reason = record.partial_reason.clone().unwrap_or_else(|| Exit::name(exit).to_owned());
-            Outcome { exit, reason }
+        let course = Course {
+            ended: record.ended,
+            partial_reason: record.partial_reason.as_deref(),
+            verdict: (record.verdict, &record.verdict_reasons),
+            bounds: &record.bounds,
         };
-        match record.ended {
-            Ended::Internal => return ended(Exit::Internal),
-            Ended::Interrupted => return ended(Exit::Interrupted),
-            Ended::Environment => return ended(Exit::Environment),
-            Ended::Broker => return ended(Exit::Broker),
-            Ended::Completed => {}
+        course.outcome(words(&broker_faults(record)), words(&delivery_faults(record)))
+    }
+}
+
+/// What an outcome rests on besides the faults, whatever ran.
+pub(super) struct Course<'r> {
+    pub ended: Ended,
+    /// What cut it short.
+    pub partial_reason: Option<&'r str>,
+    /// The verdict, and why.
+    pub verdict: (Verdict, &'r [String]),
+    pub bounds: &'r [BoundResult],
+}
+
+impl Course<'_> {
+    /// The outcome, with the faults of the broker and those of the delivery in words.
+    pub fn outcome(&self, broker: Vec<String>, delivery: Vec<String>) -> Outcome {
+        let ended = match self.ended {
+            Ended::Internal => Some(Exit::Internal),
+            Ended::Interrupted => Some(Exit::Interrupted),
+            Ended::Environment => Some(Exit::Environment),
+            Ended::Broker => Some(Exit::Broker),
+            Ended::Completed => None,
+        };
+        if let Some(exit) = ended {
+            return Outcome { exit, reason: self.partial_reason.unwrap_or(exit.name()).to_owned() };
         }
-        let faults = [(Exit::Broker, broker_faults(record)), (Exit::Delivery, delivery_faults(record))];
-        for (exit, faults) in faults {
-            let present = faults.into_iter().filter(|(count, _)| *count > 0);
-            let words: Vec<_> =
-                present.map(|(count, what)| format!("{what}: {}", units::grouped(count))).collect();
-            if !words.is_empty() {
-                return Outcome { exit, reason: words.join(", ") };
-            }
+        let mut faults = [(Exit::Broker, broker), (Exit::Delivery, delivery)].into_iter();
+        if let Some((exit, words)) = faults.find(|(_, words)| !words.is_empty()) {
+            return Outcome { exit, reason: words.join(", ") };
         }
-        if record.verdict == Verdict::GeneratorLimited {
-            let reason = "the generator was the bottleneck".to_owned();
+        if let (Verdict::GeneratorLimited, reasons) = self.verdict {
+            let reason = format!("the generator was the bottleneck: {}", reasons.join("; "));
             return Outcome { exit: Exit::GeneratorLimited, reason };
         }
-        if let Some(reason) = bounds::broken(&record.bounds) {
+        if let Some(reason) = bounds::broken(self.bounds) {
             return Outcome { exit: Exit::Bounds, reason };
         }
         Outcome { exit: Exit::Clean, reason: "everything asked was done and delivered".to_owned() }
     }
+}
+
+/// `what: count` for each count that is not 0.
+pub(super) fn words(counts: &[(u64, &str)]) -> Vec<String> {
+    let present = counts.iter().filter(|(count, _)| *count > 0);
+    present.map(|(count, what)| format!("{what}: {}", units::grouped(*count))).collect()
 }
 
 /// What [`unfinished`](super::Counters::unfinished) messages are called.

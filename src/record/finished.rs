@@ -81,7 +81,7 @@ impl FleetRecord {
             (None, Some(found)) => return Err(RecordError::Schema { found, reads: FLEET_SCHEMA }),
             (None, None) => return Err(RecordError::Absent),
         };
-        record.fill_round_trip();
+        record.complete();
         Ok(record)
     }
 }

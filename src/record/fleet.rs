@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BoundResult, Broker, Counters, Ended, Generator, Latencies, Latency, Machine, Outcome, Versions,
+    BoundResult, Broker, Counters, Ended, Evidence, Generator, Judgement, Latencies, Latency, Machine,
+    Outcome, Verdict, Versions,
 };
 use crate::clock::Nanos;
 use crate::stats::Moments;
@@ -37,6 +38,18 @@ pub struct FleetRecord {
     pub broker: Broker,
     /// QoS of publishing (0, 1 or 2).
     pub qos: u8,
+    /// Messages due within this span are sent together, in nanoseconds.
+    #[serde(default)]
+    pub tolerance_ns: Nanos,
+    /// Whether publishers send as soon as the answers to what is under way let them: no pace was asked for.
+    #[serde(default)]
+    pub closed_loop: bool,
+    /// Verdict on the run itself: which side set the limit. Judged when read in records from before there was one.
+    #[serde(default)]
+    pub verdict: Verdict,
+    /// Why, in words with the numbers.
+    #[serde(default)]
+    pub verdict_reasons: Vec<String>,
     /// How the run came to its end.
     pub ended: Ended,
     /// What cut it short; null unless something did.
@@ -70,20 +83,25 @@ pub struct FleetRecord {
 }
 
 impl FleetRecord {
-    /// Fills in exit code and reason from everything else.
+    /// Fills in verdict and exit code from everything else.
     pub fn conclude(&mut self) {
-        self.fill_round_trip();
+        self.verdict_reasons.clear();
+        self.complete();
         let Outcome { exit, reason } = Outcome::of_fleet(self);
         self.exit_code = exit.code();
         self.exit_reason = reason;
     }
 
-    /// One of the two places of round trips from the other: readers of the record know the older one, and an old
-    /// record has nothing else.
-    pub(super) fn fill_round_trip(&mut self) {
+    /// Fills in what an old record lacks: round trips in one of their two places from the other (readers know the
+    /// older one), and the verdict unless there are reasons for one.
+    pub(super) fn complete(&mut self) {
         match self.latencies.round_trip.count {
             0 => self.latencies.round_trip = self.round_trip.clone(),
             _ => self.round_trip = self.latencies.round_trip.clone(),
+        }
+        if self.verdict_reasons.is_empty() {
+            Judgement { verdict: self.verdict, reasons: self.verdict_reasons } =
+                Evidence::of_fleet(self).judge();
         }
     }
 

@@ -29,7 +29,12 @@ fn make_clean() -> Record {
             nofile_soft: Some(1024),
             nofile_hard: Some(20_000),
         },
-        broker: Broker { addresses: vec!["127.0.0.1:18830".to_owned()], embedded: true, cpus: vec![1] },
+        broker: Broker {
+            addresses: vec!["127.0.0.1:18830".to_owned()],
+            embedded: true,
+            cpus: vec![1],
+            connections_refused: Some(0),
+        },
         verdict: Verdict::Unknown,
         verdict_reasons: vec![],
         exit_code: 0,
@@ -49,6 +54,8 @@ fn make_clean() -> Record {
             code_ns: 298 * MILLISECOND,
             bytes_per_client: Some(219),
             enters: 61_234,
+            receives: 389_000,
+            ..Generator::default()
         },
         series: (1..=3).map(second).collect(),
         bounds: vec![],
@@ -179,7 +186,7 @@ pub(crate) fn broken() -> Record {
     record.plan.cores_asked = 16;
     record.plan.schedule = Schedule::Closed { inflight: 8 };
     (record.plan.qos, record.plan.sub_qos) = (2, 2);
-    record.broker = Broker { addresses: vec!["192.0.2.7:1883".to_owned()], embedded: false, cpus: vec![] };
+    record.broker = Broker { addresses: vec!["192.0.2.7:1883".to_owned()], ..Broker::default() };
     record.phases.truncate(4);
     record.phases[3].end_ns = 5_400 * MILLISECOND;
     record.ended = Ended::Broker;

@@ -113,7 +113,7 @@ fn of_run<'a>(label: &'a str, record: &'a Record) -> Digest<'a> {
         rates: if publishes { rates.collect() } else { Vec::new() },
         latencies: run_latencies(record),
         delivery: if publishes { summary::delivery_counts(record) } else { Vec::new() },
-        connections: summary::connection_counts(&record.counts, record.plan.subscribers > 0),
+        connections: connections(&record.counts, record.plan.subscribers > 0, &record.broker),
         refusals: summary::refusals(&record.counts),
         traffic: traffic(&record.counts),
         lost: (publishes && record.plan.subscribers > 0).then_some(record.counts.lost),
@@ -130,6 +130,12 @@ fn run_latencies(record: &Record) -> Vec<(&'static str, Cow<'_, Latency>)> {
     all.map(|(name, latency)| (name, Cow::Borrowed(latency))).collect()
 }
 
+fn connections(counts: &Counters, subscribes: bool, broker: &Broker) -> Vec<Count> {
+    let mut connections = summary::connection_counts(counts, subscribes);
+    connections.extend(summary::turned_away(broker));
+    connections
+}
+
 fn traffic(counts: &Counters) -> Vec<Count> {
     vec![
         ("bytes sent", counts.bytes_out),
@@ -142,10 +148,7 @@ fn traffic(counts: &Counters) -> Vec<Count> {
 /// The verdict where there is no room for more.
 fn short(exit_code: u8, verdict: Verdict, partial: bool) -> String {
     let word = match (Exit::from_code(exit_code), verdict) {
-        (Exit::Clean, Verdict::Clean) => "clean",
-        (Exit::Clean, Verdict::BrokerLimited) => "broker-limited",
-        (Exit::Clean, Verdict::GeneratorLimited) => "generator-limited",
-        (Exit::Clean, Verdict::Unknown) => "unknown",
+        (Exit::Clean, verdict) => verdict.name(),
         (Exit::Broker, _) => "broker fault",
         (Exit::Delivery, _) => "delivery fault",
         (exit, _) => exit.name(),
@@ -155,15 +158,15 @@ fn short(exit_code: u8, verdict: Verdict, partial: bool) -> String {
 
 fn of_fleet<'a>(label: &'a str, record: &'a FleetRecord) -> Result<Digest<'a>, HistogramError> {
     let exit = Exit::from_code(record.exit_code);
-    let verdict = short(record.exit_code, Verdict::Clean, record.partial_reason.is_some());
-    let tint = if exit == Exit::Clean { Tint::Good } else { Tint::Bad };
+    let verdict = short(record.exit_code, record.verdict, record.partial_reason.is_some());
+    let tint = if exit == Exit::Clean { summary::tint(record.verdict) } else { Tint::Bad };
     let code = if exit == Exit::Clean { String::new() } else { format!(", exit code {}", exit.code()) };
     Ok(Digest {
         label,
         headline: verdict.to_uppercase() + &code,
         verdict,
         tint,
-        reasons: vec![record.exit_reason.clone()],
+        reasons: fleet_reasons(record),
         started_at: &record.started_at,
         command: &record.command,
         asked: vec![fleet_asked(record)],
@@ -175,7 +178,7 @@ fn of_fleet<'a>(label: &'a str, record: &'a FleetRecord) -> Result<Digest<'a>, H
         rates: fleet_rates(record),
         latencies: fleet_latencies(record)?,
         delivery: fleet_delivery(record),
-        connections: summary::connection_counts(&record.counts, !record.listeners.is_empty()),
+        connections: connections(&record.counts, !record.listeners.is_empty(), &record.broker),
         refusals: summary::refusals(&record.counts),
         traffic: traffic(&record.counts),
         lost: lost(&record.listeners),
@@ -183,6 +186,13 @@ fn of_fleet<'a>(label: &'a str, record: &'a FleetRecord) -> Result<Digest<'a>, H
         series: series::of_fleet(&record.series),
         measured_s: None,
     })
+}
+
+/// Why the exit code and, unless that says it already, the verdict are what they are.
+fn fleet_reasons(record: &FleetRecord) -> Vec<String> {
+    let told = record.exit_code == Exit::GeneratorLimited.code() || record.verdict == Verdict::Clean;
+    let verdict = record.verdict_reasons.iter().filter(|_| !told);
+    [&record.exit_reason].into_iter().chain(verdict).cloned().collect()
 }
 
 fn fleet_asked(record: &FleetRecord) -> String {

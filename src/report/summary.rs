@@ -3,7 +3,9 @@
 use super::page::{Column, Page, Tint};
 use crate::clock::Nanos;
 use crate::cpu;
-use crate::record::{Counters, Exit, Latency, Phase, Plan, Record, Schedule, Throughput, Topology, Verdict};
+use crate::record::{
+    Broker, Counters, Exit, Latency, Phase, Plan, Record, Schedule, Throughput, Topology, Verdict,
+};
 use crate::units::{self, Rate, Size, Span};
 
 /// Most warnings shown; the rest is in the record.
@@ -31,12 +33,7 @@ pub fn write(record: &Record, page: &mut Page) {
 
 /// The verdict in a line, and how it is to be taken.
 pub(super) fn headline(record: &Record) -> (String, Tint) {
-    let (name, tint) = match record.verdict {
-        Verdict::Clean => ("CLEAN", Tint::Good),
-        Verdict::BrokerLimited => ("BROKER-LIMITED", Tint::Warning),
-        Verdict::GeneratorLimited => ("GENERATOR-LIMITED", Tint::Bad),
-        Verdict::Unknown => ("UNKNOWN", Tint::Bad),
-    };
+    let tint = tint(record.verdict);
     let fault = match Exit::from_code(record.exit_code) {
         Exit::Clean | Exit::GeneratorLimited => None,
         Exit::Broker => Some("BROKER FAULT"),
@@ -46,14 +43,23 @@ pub(super) fn headline(record: &Record) -> (String, Tint) {
         Exit::Internal | Exit::Usage | Exit::Environment => Some("FAILED"),
     };
     // A fault and "clean" in one line would not be understood.
-    let verdict = (fault.is_none() || record.verdict != Verdict::Clean).then_some(name);
-    let partial = record.partial.then_some("PARTIAL");
-    let mut headline: Vec<_> = [fault, verdict, partial].into_iter().flatten().map(str::to_owned).collect();
+    let verdict =
+        (fault.is_none() || record.verdict != Verdict::Clean).then(|| record.verdict.name().to_uppercase());
+    let (fault, partial) = (fault.map(str::to_owned), record.partial.then(|| "PARTIAL".to_owned()));
+    let mut headline: Vec<_> = [fault.clone(), verdict, partial].into_iter().flatten().collect();
     if record.exit_code != 0 {
         headline.push(format!("exit code {}", record.exit_code));
     }
     let tint = if fault.is_some() || record.partial { Tint::Bad } else { tint };
     (headline.join(", "), tint)
+}
+
+pub(super) fn tint(verdict: Verdict) -> Tint {
+    match verdict {
+        Verdict::Clean => Tint::Good,
+        Verdict::BrokerLimited => Tint::Warning,
+        Verdict::GeneratorLimited | Verdict::Unknown => Tint::Bad,
+    }
 }
 
 /// Why the verdict is what it is, in sentences.
@@ -343,8 +349,15 @@ pub(super) fn refusals(counts: &Counters) -> Vec<Count> {
     reasons.filter(|(_, count)| *count > 0).collect()
 }
 
+/// Connections that the embedded reflector turned away, where there were any.
+pub(super) fn turned_away(broker: &Broker) -> Option<Count> {
+    let count = broker.connections_refused.filter(|count| *count > 0)?;
+    Some(("turned away by the reflector", count))
+}
+
 fn connections(record: &Record, page: &mut Page) {
-    let counts = connection_counts(&record.counts, record.plan.subscribers > 0);
+    let mut counts = connection_counts(&record.counts, record.plan.subscribers > 0);
+    counts.extend(turned_away(&record.broker));
     page.items("connections", &items(&counts));
     let reasons = refusals(&record.counts);
     if !reasons.is_empty() {
@@ -380,6 +393,7 @@ fn generator(record: &Record, page: &mut Page) {
         let per_thousand = health.enters as f64 * 1000.0 / sent as f64;
         items.push(format!("enters per 1,000 messages {per_thousand:.0}"));
     }
+    items.extend(health.troubles().map(|(name, count)| format!("{name} {}", units::grouped(count))));
     page.paragraph("generator", &workers(record));
     if !items.is_empty() {
         page.items("", &items);

@@ -110,6 +110,24 @@ fn one_message_short_is_never_a_hundred_per_cent() {
 }
 
 #[test]
+fn what_did_not_go_well_in_the_engine_is_told() {
+    let mut record = clean();
+    let before = text(&record, 100, false);
+    assert!(!["blocked", "buffer", "completions", "turned away"].iter().any(|word| before.contains(word)));
+    (record.generator.sends_blocked, record.generator.receives_without_buffer) = (1_234, 56);
+    (record.generator.completions_lost, record.broker.connections_refused) = (7, Some(89));
+    let text = text(&record, 100, false);
+    for told in [
+        "sends blocked 1,234",
+        "receives without buffer 56",
+        "completions lost 7",
+        "turned away by the reflector 89",
+    ] {
+        assert!(text.contains(told), "`{told}` is missing:\n{text}");
+    }
+}
+
+#[test]
 fn unfinished_messages_are_told_where_there_are_any() {
     let mut record = clean();
     assert!(!text(&record, 100, false).contains("unfinished"));

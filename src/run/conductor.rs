@@ -510,6 +510,7 @@ impl<'a> Conductor<'a> {
                 addresses: spec.targets.iter().map(ToString::to_string).collect(),
                 embedded: spec.plan.embedded,
                 cpus: spec.broker_cpus.clone(),
+                connections_refused: None,
             },
             verdict: record::Verdict::Unknown,
             verdict_reasons: Vec::new(),
@@ -534,6 +535,7 @@ impl<'a> Conductor<'a> {
                 bytes_per_client: (resident > 0).then(|| resident / u64::from(spec.plan.clients)),
                 code_ns: summaries().map(|summary| summary.code).sum(),
                 enters: summaries().map(|summary| summary.enters).sum(),
+                ..record::Generator::default()
             },
             series: self.series.clone(),
             bounds: Vec::new(),

@@ -42,8 +42,12 @@ fn each_fault_has_its_code_and_its_number() {
     assert_eq!(exit_counting(|c| c.sent = 0), broker("messages due of which none was sent: 200,000"));
     let unacked = delivery("messages not acknowledged at the end of the drain: 5");
     assert_eq!(exit_counting(|c| c.unacked_at_end = 5), unacked);
-    let limited = exit_of(|record| record.verdict = Verdict::GeneratorLimited);
-    assert_eq!(limited, (Exit::GeneratorLimited, "the generator was the bottleneck".to_owned()));
+    let limited = exit_of(|record| {
+        record.verdict = Verdict::GeneratorLimited;
+        record.verdict_reasons = vec!["it was late".to_owned(), "it was busy".to_owned()];
+    });
+    let reason = "the generator was the bottleneck: it was late; it was busy";
+    assert_eq!(limited, (Exit::GeneratorLimited, reason.to_owned()));
 }
 
 #[test]

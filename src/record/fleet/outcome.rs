@@ -3,14 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{FleetRecord, ListenEnd, Listener};
-use crate::clock::{MILLISECOND, Nanos};
-use crate::record::exit::UNFINISHED;
-use crate::record::{Ended, Exit, Outcome, bounds};
+use crate::record::Outcome;
+use crate::record::exit::{Course, UNFINISHED, words};
 use crate::units;
-
-/// A fleet whose workers notice what is due later than this (99th percentile) measures itself. Publishers
-/// that simulate devices send a few messages a second, and malaria's own timer was no finer.
-const LAG_ACCEPTED: Nanos = 100 * MILLISECOND;
 
 impl Outcome {
     /// Of a fleet's record where everything else is filled in. An internal fault and an interrupt go before
@@ -21,42 +16,18 @@ impl Outcome {
     ///   failed; the broker violated the protocol.
     /// - *delivery*: a message was not acknowledged (at QoS 0: not sent, or unfinished); a listener misses messages or clients,
     ///   has duplicates at QoS 2, or ended before everything it expected was in; the broker dropped messages.
-    /// - *generator-limited*: wake-up lag above 100 ms (p99, or the highest percentile the samples support).
+    /// - *generator-limited*: the [`verdict`](FleetRecord::verdict) is.
     /// - *bounds*: a bound of `--require` did not hold.
     /// - *clean*.
     pub fn of_fleet(record: &FleetRecord) -> Outcome {
-        let ended = |exit: Exit| Outcome {
-            exit,
-            reason: record.partial_reason.clone().unwrap_or_else(|| exit.name().to_owned()),
+        let course = Course {
+            ended: record.ended,
+            partial_reason: record.partial_reason.as_deref(),
+            verdict: (record.verdict, &record.verdict_reasons),
+            bounds: &record.bounds,
         };
-        match record.ended {
-            Ended::Internal => return ended(Exit::Internal),
-            Ended::Interrupted => return ended(Exit::Interrupted),
-            Ended::Environment => return ended(Exit::Environment),
-            Ended::Broker => return ended(Exit::Broker),
-            Ended::Completed => {}
-        }
-        let faults = [(Exit::Broker, broker_faults(record)), (Exit::Delivery, delivery_faults(record))];
-        if let Some((exit, words)) = faults.into_iter().find(|(_, words)| !words.is_empty()) {
-            return Outcome { exit, reason: words.join(", ") };
-        }
-        if let Some(tail) = record.latencies.wake_lag.tail().filter(|tail| tail.ns > LAG_ACCEPTED) {
-            let (lag, limit) = (units::latency(tail.ns), units::latency(LAG_ACCEPTED));
-            let reason =
-                format!("the generator was the bottleneck: wake-up lag {} {lag}, above {limit}", tail.name);
-            return Outcome { exit: Exit::GeneratorLimited, reason };
-        }
-        if let Some(reason) = bounds::broken(&record.bounds) {
-            return Outcome { exit: Exit::Bounds, reason };
-        }
-        Outcome { exit: Exit::Clean, reason: "everything asked was done and delivered".to_owned() }
+        course.outcome(broker_faults(record), delivery_faults(record))
     }
-}
-
-/// `what: count` for each count that is not 0.
-fn words(counts: &[(u64, &str)]) -> Vec<String> {
-    let present = counts.iter().filter(|(count, _)| *count > 0);
-    present.map(|(count, what)| format!("{what}: {}", units::grouped(*count))).collect()
 }
 
 fn broker_faults(record: &FleetRecord) -> Vec<String> {

@@ -144,7 +144,10 @@ fn clients_that_could_not_connect_or_stay_are_a_broker_fault() {
 #[test]
 fn a_generator_that_lags_is_told_when_nothing_else_applies() {
     let lag = |samples, ns| move |r: &mut FleetRecord| r.latencies.wake_lag = (&ramp(samples, ns, ns)).into();
-    let reason = "the generator was the bottleneck: wake-up lag p99 150 ms, above 100 ms".to_owned();
+    let reason =
+        "the generator was the bottleneck: workers woke up late: wake-up lag p99 150 ms, above 100 ms \
+                  (100 ms plus the tolerance)"
+            .to_owned();
     assert_eq!(publishing(lag(600, 150 * MILLISECOND)), (Exit::GeneratorLimited, reason));
     assert_eq!(publishing(lag(600, 99 * MILLISECOND)).0, Exit::Clean);
     assert_eq!(publishing(lag(11, SECOND)).0, Exit::Clean, "too few samples");
@@ -173,6 +176,23 @@ fn the_end_of_a_run_goes_before_its_faults() {
     }
     let both = exit_of(lossy(), |record| record.counts.connections_established = 0);
     assert_eq!(both.0, Exit::Broker, "before the losses");
+}
+
+/// Records from before fleets had a verdict are judged when they are read.
+#[test]
+fn a_record_without_a_verdict_gets_one() {
+    let mut json = serde_json::to_value(published()).expect("plain data");
+    for field in ["verdict", "verdict_reasons", "tolerance_ns", "closed_loop"] {
+        json.as_object_mut().expect("a struct").remove(field).expect(field);
+    }
+    for publisher in json["publishers"].as_array_mut().expect("an array") {
+        publisher.as_object_mut().expect("a struct").remove("unfinished");
+    }
+    for field in ["sends_blocked", "receives", "receives_without_buffer", "completions_lost"] {
+        json["generator"].as_object_mut().expect("a struct").remove(field).expect(field);
+    }
+    json["broker"].as_object_mut().expect("a struct").remove("connections_refused");
+    assert_eq!(FleetRecord::from_json(&json.to_string()).expect("an old one"), published());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use super::super::samples;
 use super::Verdict::{BrokerLimited, Clean};
 use super::*;
+use crate::record::fleet_samples;
 
 fn tail(ns: Nanos) -> Option<Tail> {
     Some(Tail { name: "p99", ns })
@@ -13,12 +14,21 @@ fn well() -> Evidence {
         due: 100_000,
         sent: 100_000,
         shed: 0,
+        unfinished: 0,
+        held_back: 0,
+        lag_accepted: LAG_ACCEPTED,
         behind: None,
         wake_lag: tail(100_000),
         lateness: tail(150_000),
         response: tail(2_000_000),
         tolerance_ns: 250_000,
+        backlog_ns: Some(SECOND),
         busiest_cpu: Some((3, 0.5)),
+        completions_lost: 0,
+        receives: 90_000,
+        receives_without_buffer: 0,
+        sends_blocked: 0,
+        connections_refused: 0,
     }
 }
 
@@ -117,7 +127,143 @@ fn reasons_hold_the_numbers() {
         "CPU 3 was 97.0 % busy with the generator; closed loop: the answers set the pace"
     );
     assert_eq!(reasons(Evidence { sent: 0, ..well() }), "none of the 100,000 messages due was sent");
-    assert_eq!(reasons(Evidence { due: 0, sent: 0, ..well() }), "no message came due in the measure phase");
+    assert_eq!(reasons(Evidence { due: 0, sent: 0, ..well() }), "no message came due");
+}
+
+/// What the engine lost, found full or had no buffer for, at the boundaries.
+#[test]
+fn what_the_engine_counts_is_evidence() {
+    use Verdict::*;
+    let lost = "1 completion was lost by the kernel: the counts are not whole";
+    let flooded = "more came in at once than could be heard: 10.0 % of the receives (10,001) found no buffer";
+    let unread = "the broker did not read fast enough: 7,000 sends found the connection full";
+    let refused = "3 connections were turned away by the embedded broker for want of room";
+    let cases = [
+        ("a lost completion", Evidence { completions_lost: 1, ..well() }, GeneratorLimited, lost),
+        (
+            "a lost completion, nothing sent",
+            Evidence { completions_lost: 1, sent: 0, ..well() },
+            GeneratorLimited,
+            lost,
+        ),
+        (
+            "a lost completion, idle",
+            Evidence { completions_lost: 1, pace: Pace::None, due: 0, sent: 0, ..well() },
+            GeneratorLimited,
+            lost,
+        ),
+        (
+            "one receive in ten without a buffer",
+            Evidence { receives_without_buffer: 10_000, ..well() },
+            Clean,
+            "every message due was sent",
+        ),
+        (
+            "more than one in ten",
+            Evidence { receives_without_buffer: 10_001, ..well() },
+            GeneratorLimited,
+            flooded,
+        ),
+        (
+            "sends that waited, and all was sent",
+            Evidence { sends_blocked: 7_000, ..well() },
+            Clean,
+            "every message due was sent",
+        ),
+        (
+            "sends that waited, and something was shed",
+            Evidence { sends_blocked: 7_000, shed: 5, ..well() },
+            BrokerLimited,
+            unread,
+        ),
+        (
+            "sends that waited in a closed loop",
+            Evidence { sends_blocked: 7_000, pace: Pace::Answers, ..well() },
+            BrokerLimited,
+            unread,
+        ),
+        ("connections refused", Evidence { connections_refused: 3, ..well() }, BrokerLimited, refused),
+    ];
+    for (case, evidence, verdict, reason) in cases {
+        let judgement = evidence.judge();
+        assert_eq!(judgement.verdict, verdict, "{case}: {judgement:?}");
+        assert!(judgement.reasons.join(" | ").contains(reason), "{case}: {judgement:?}");
+    }
+}
+
+#[test]
+fn what_the_engine_counts_comes_from_the_record() {
+    let mut record = samples::clean();
+    let health = |generator: &mut crate::record::Generator| {
+        (generator.completions_lost, generator.receives, generator.receives_without_buffer) = (1, 2, 3);
+        generator.sends_blocked = 4;
+    };
+    health(&mut record.generator);
+    record.broker.connections_refused = Some(5);
+    let mut fleet = fleet_samples::published();
+    health(&mut fleet.generator);
+    fleet.broker.connections_refused = Some(5);
+    for found in [Evidence::of(&record), Evidence::of_fleet(&fleet)] {
+        let counts = [found.completions_lost, found.receives, found.receives_without_buffer];
+        assert_eq!((counts, found.sends_blocked, found.connections_refused), ([1, 2, 3], 4, 5));
+    }
+}
+
+fn judged_fleet(mut record: FleetRecord, change: impl FnOnce(&mut FleetRecord)) -> (Verdict, String) {
+    change(&mut record);
+    record.conclude();
+    (record.verdict, record.verdict_reasons.join(" | "))
+}
+
+fn lag(ns: Nanos) -> crate::record::Latency {
+    (&samples::ramp(600, ns, ns)).into()
+}
+
+/// The same rules for a fleet: the evidence differs only in what it is made of.
+#[test]
+fn a_fleet_is_judged_by_the_same_rules() {
+    type Change = fn(&mut FleetRecord);
+    let cases: [(&str, Verdict, Change); 14] = [
+        ("all well", Clean, |_| ()),
+        ("lag on the accepted", Clean, |r| r.latencies.wake_lag = lag(99 * MILLISECOND)),
+        ("lag above", Verdict::GeneratorLimited, |r| r.latencies.wake_lag = lag(101 * MILLISECOND)),
+        ("lag on the tolerance", Clean, |r| {
+            (r.tolerance_ns, r.latencies.wake_lag) = (SECOND, lag(1_090 * MILLISECOND));
+        }),
+        ("lag below a tenth of the response", Clean, |r| {
+            (r.latencies.wake_lag, r.latencies.ack_response) = (lag(SECOND), lag(11 * SECOND));
+        }),
+        ("full CPU, all sent", Clean, |r| r.generator.workers[0].busy_share = 1.0),
+        ("closed loop", BrokerLimited, |r| r.closed_loop = true),
+        ("closed loop, full CPU", Verdict::GeneratorLimited, |r| {
+            (r.closed_loop, r.generator.workers[0].busy_share) = (true, 0.95);
+        }),
+        ("closed loop, full CPU of a moment", BrokerLimited, |r| {
+            (r.closed_loop, r.generator.workers[0].busy_share) = (true, 0.95);
+            r.elapsed_ns = SECOND - 1;
+        }),
+        ("too few sent", BrokerLimited, |r| {
+            (r.counts.due, r.counts.sent) = (400, 390);
+            (r.publishers[0].generated, r.publishers[0].sent) = (100, 90);
+        }),
+        ("too few sent for the tolerance", Clean, |r| {
+            (r.counts.due, r.counts.sent, r.counts.shed) = (400, 390, 10);
+            (r.publishers[0].generated, r.publishers[0].sent) = (100, 90);
+            r.tolerance_ns = SECOND / 2;
+        }),
+        ("unfinished", BrokerLimited, |r| (r.counts.sent, r.counts.unfinished) = (399, 1)),
+        ("nothing sent", Verdict::Unknown, |r| r.counts.sent = 0),
+        ("a lost completion", Verdict::GeneratorLimited, |r| r.generator.completions_lost = 1),
+    ];
+    for (case, verdict, change) in cases {
+        let (found, reasons) = judged_fleet(fleet_samples::published(), change);
+        assert_eq!(found, verdict, "{case}: {reasons}");
+    }
+    let busy = |r: &mut FleetRecord| r.generator.workers[0].busy_share = 0.95;
+    let (found, reason) = judged_fleet(fleet_samples::subscribed(), busy);
+    let said = "CPU 0 was 95.0 % busy with the generator";
+    assert_eq!((found, reason.as_str()), (Verdict::GeneratorLimited, said), "flight times are late by it");
+    assert_eq!(judged_fleet(fleet_samples::subscribed(), |_| ()).0, Clean);
 }
 
 #[test]
@@ -147,9 +293,10 @@ fn a_broker_that_leaves_messages_lying_is_the_limit() {
         record.conclude();
         (record.verdict, record.verdict_reasons[0].clone())
     };
-    // 200,000 messages in 10 s: 5,000, a quarter of a second, may be on their way at the end.
-    assert_eq!(judged(|record| record.throughput.acked = 195_000).0, Clean);
-    let (verdict, reason) = judged(|record| record.throughput.acked = 194_999);
+    // 200,000 messages in 10 s: 5,000, a quarter of a second, may be on their way at the end, and the 2 of the
+    // tolerance.
+    assert_eq!(judged(|record| record.throughput.acked = 194_998).0, Clean);
+    let (verdict, reason) = judged(|record| record.throughput.acked = 194_997);
     assert_eq!(
         (verdict, reason.as_str()),
         (BrokerLimited, "the broker fell behind: 19.5 k/s acknowledged of 20.0 k/s")
@@ -168,4 +315,45 @@ fn a_broker_that_leaves_messages_lying_is_the_limit() {
         (record.counts.lost, record.throughput.delivered) = (100_000, 100_000);
     };
     assert_eq!(judged(lost).0, Clean);
+}
+
+/// What comes due within the tolerance leaves late on purpose: it is not the broker that left it lying.
+#[test]
+fn the_tolerance_is_not_the_brokers() {
+    let judged = |tolerance_ns, achieved| {
+        let mut record = crate::record::samples::clean();
+        record.plan.tolerance_ns = tolerance_ns;
+        (record.throughput.acked, record.throughput.delivered) = (achieved, achieved);
+        record.conclude();
+        record.verdict
+    };
+    // 20,000 a second for 10 s: a quarter of a second may be on its way, and the last burst besides.
+    assert_eq!(judged(2 * SECOND, 155_000), Clean);
+    assert_eq!(judged(2 * SECOND, 154_999), BrokerLimited);
+    assert_eq!(judged(20 * SECOND, 0), Clean, "everything leaves after the measure phase");
+}
+
+/// A publisher that is to hold back more than its backlog has room for sheds by its own choice.
+#[test]
+fn what_a_tolerance_beyond_the_backlog_sheds_is_the_generators() {
+    let judged = |tolerance_ns| {
+        let mut record = crate::record::samples::clean();
+        (record.plan.tolerance_ns, record.plan.backlog_ns) = (tolerance_ns, SECOND);
+        (record.counts.sent, record.counts.shed) = (150_000, 50_000);
+        record.conclude();
+        (record.verdict, record.verdict_reasons[0].clone())
+    };
+    assert_eq!(judged(SECOND).0, BrokerLimited);
+    let reason = "messages were held back for 2s (the tolerance), longer than the backlog of 1s: \
+                  50,000 messages were shed";
+    assert_eq!(judged(2 * SECOND), (Verdict::GeneratorLimited, reason.to_owned()));
+}
+
+#[test]
+fn unfinished_messages_are_never_clean() {
+    let mut record = crate::record::samples::clean();
+    (record.counts.sent, record.counts.unfinished) = (199_999, 1);
+    record.conclude();
+    assert_eq!(record.verdict, BrokerLimited);
+    assert_eq!(record.verdict_reasons[0], "1 message was unfinished when the connection ended");
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use super::lines::{Lines, counted};
 use super::publish::self_check;
 use super::{LISTED, NOTHING, PERCENTILES};
-use crate::record::{Exit, FleetRecord, Latency};
-use crate::report::summary::REFUSALS;
+use crate::record::{Exit, FleetRecord, Latency, Verdict};
+use crate::report::summary::{REFUSALS, turned_away};
 use crate::units;
 
 pub fn write(record: &FleetRecord, lines: &mut Lines) {
@@ -24,8 +24,17 @@ pub fn write(record: &FleetRecord, lines: &mut Lines) {
         lines.line(&format!("Warning: {warning}"));
     }
     lines.more_of(record.warnings.len(), "warnings");
+    verdict(record, lines);
     let exit = Exit::from_code(record.exit_code).name();
     lines.line(&format!("Result: {exit}, exit code {}: {}", record.exit_code, record.exit_reason));
+}
+
+/// Which side set the limit, where one did.
+fn verdict(record: &FleetRecord, lines: &mut Lines) {
+    if matches!(record.verdict, Verdict::BrokerLimited | Verdict::GeneratorLimited) {
+        let reasons = record.verdict_reasons.join("; ");
+        lines.line(&format!("Verdict: {}: {reasons}", record.verdict.name()));
+    }
 }
 
 fn times(record: &FleetRecord, lines: &mut Lines) {
@@ -67,6 +76,9 @@ fn connections(record: &FleetRecord, lines: &mut Lines) {
     if !attempts.is_empty() {
         lines.line(&format!("Attempts refused: {}", attempts.join(", ")));
     }
+    if let Some((what, count)) = turned_away(&record.broker) {
+        lines.line(&format!("Connections {what}: {}", grouped(count)));
+    }
 }
 
 /// Each failure once, with how many clients had it; the most frequent ones first.
@@ -99,6 +111,7 @@ fn generator(record: &FleetRecord, lines: &mut Lines) {
     ]
     .into_iter()
     .flatten()
+    .chain(health.troubles().map(|(name, count)| format!("{name} {}", units::grouped(count))))
     .collect();
     lines.line(&format!("Generator: {}", items.join(", ")));
 }

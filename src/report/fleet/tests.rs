@@ -107,6 +107,42 @@ fn success_can_be_below_a_hundred_per_cent() {
     assert_eq!(success(0, 0), expected("- (0/0 messages)", None, 0));
 }
 
+/// As the main job's: who set the limit stands there, and what did not go well in the engine.
+#[test]
+fn a_limit_is_told_where_there_is_one() {
+    let told = |change: fn(&mut FleetRecord)| {
+        let mut record = published();
+        change(&mut record);
+        record.conclude();
+        let text = publish_text(&record);
+        let verdict = text.lines().find(|line| line.starts_with("Verdict"));
+        (verdict.map(str::to_owned), line(&text, "Generator").to_owned(), record.exit_code)
+    };
+    let healthy =
+        "Generator: 1.2 % of one core, busiest CPU 0 at 1.2 %, wake-up lag p90 54.4 us, 3.35 secs in all";
+    assert_eq!(told(|_| ()), (None, healthy.to_owned(), 0));
+    let closed = "Verdict: broker-limited: closed loop: the answers set the pace; the broker did not read fast \
+                  enough: 12 sends found the connection full; the generator kept up: wake-up lag p90 54.4 us, \
+                  busiest CPU 0 at 1.2 %";
+    let blocked = format!("{healthy}, sends blocked 12");
+    let slow = told(|record| (record.closed_loop, record.generator.sends_blocked) = (true, 12));
+    assert_eq!(slow, (Some(closed.to_owned()), blocked, 0));
+    let lost = "Verdict: generator-limited: 2 completions were lost by the kernel: the counts are not whole";
+    let (verdict, generator, exit) = told(|record| record.generator.completions_lost = 2);
+    assert_eq!((verdict.as_deref(), exit), (Some(lost), 6));
+    assert!(generator.ends_with("in all, completions lost 2"), "{generator}");
+}
+
+#[test]
+fn connections_without_room_are_told_of() {
+    let mut record = published();
+    record.broker.connections_refused = Some(0);
+    assert!(!publish_text(&record).contains("turned away"));
+    record.broker.connections_refused = Some(1_234);
+    let told = "Connections turned away by the reflector: 1,234";
+    assert_eq!(line(&publish_text(&record), "Connections turned"), told);
+}
+
 #[test]
 fn unfinished_messages_are_told_where_there_are_any() {
     let mut record = published();

@@ -91,6 +91,7 @@ fn generator(run: &Digest) -> String {
     parts.extend(busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {:.1} %", share * 100.0)));
     let times = [("user", generator.user_cpu_ns), ("system", generator.system_cpu_ns)];
     parts.extend(times.map(|(name, nanos)| format!("{} {name}", units::latency(nanos))));
+    parts.extend(generator.troubles().map(|(name, count)| format!("{name} {}", units::grouped(count))));
     parts.join(", ")
 }
 
