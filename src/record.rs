@@ -291,10 +291,13 @@ impl Generator {
 /// Why a text is not a record.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
+    /// Not JSON, or a field is missing.
     #[error("not a record: {0}")]
     Json(#[from] serde_json::Error),
+    /// JSON of something else.
     #[error("not a record: it has neither `schema` nor `malaria_bench`")]
     Absent,
+    /// A record of another version.
     #[error("the record's schema is `{found}`; this version reads `{reads}`")]
     Schema { found: String, reads: &'static str },
 }

@@ -26,7 +26,9 @@ pub struct BoundResult {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BoundState {
+    /// The figure keeps to it.
     Held,
+    /// The figure does not.
     Broken,
     /// Nobody can tell. It counts as broken: a bound that nobody could check has not held.
     NotMeasured,
@@ -38,6 +40,7 @@ pub enum BoundState {
 pub enum Amount {
     /// A latency in nanoseconds.
     Ns(Nanos),
+    /// Events.
     Count(u64),
     /// Messages per second.
     PerS(f64),
@@ -46,6 +49,7 @@ pub enum Amount {
 }
 
 impl BoundResult {
+    /// Whether it held; what was not measured did not.
     pub fn holds(&self) -> bool {
         self.result == BoundState::Held
     }

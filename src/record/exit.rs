@@ -47,6 +47,7 @@ impl Exit {
         Exit::ALL.into_iter().find(|exit| exit.code() == code).unwrap_or(Exit::Internal)
     }
 
+    /// As the process ends with it.
     pub fn code(self) -> u8 {
         self as u8
     }
@@ -104,11 +105,13 @@ impl Outcome {
 
 /// What an outcome rests on besides the faults, whatever ran.
 pub(super) struct Course<'r> {
+    /// How it came to its end.
     pub ended: Ended,
     /// What cut it short.
     pub partial_reason: Option<&'r str>,
     /// The verdict, and why.
     pub verdict: (Verdict, &'r [String]),
+    /// The bounds it had to keep.
     pub bounds: &'r [BoundResult],
 }
 

@@ -127,6 +127,7 @@ fn span(spans: impl Iterator<Item = (Option<Nanos>, Nanos)>) -> Option<Nanos> {
 /// What one publishing client did.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Publisher {
+    /// Its client identifier.
     pub client_id: String,
     /// Messages it was to send; null when time or a signal was to end it.
     pub planned: Option<u64>,
@@ -165,6 +166,7 @@ impl Publisher {
 /// What one subscribing client heard.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Listener {
+    /// Its client identifier.
     pub client_id: String,
     /// Filters it subscribed to.
     pub filters: Vec<String>,
@@ -243,6 +245,7 @@ pub struct FlightSample {
 /// What a listener has of one publishing client.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Heard {
+    /// Its client identifier, or what its topics say of it.
     pub client_id: String,
     /// Messages it was to send; null without an expectation.
     pub expected: Option<u64>,
@@ -279,11 +282,15 @@ pub enum ListenEnd {
 /// Mean, deviation and bounds of a whole population, in nanoseconds; null when nothing was counted.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Spread {
+    /// Size of the population.
     pub count: u64,
+    /// Mean.
     pub mean_ns: Option<f64>,
     /// Of the population: divided by its size.
     pub stddev_ns: Option<f64>,
+    /// Smallest.
     pub min_ns: Option<Nanos>,
+    /// Largest.
     pub max_ns: Option<Nanos>,
 }
 

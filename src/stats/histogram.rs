@@ -108,6 +108,7 @@ impl Histogram {
         self.overflow
     }
 
+    /// Whether nothing was recorded.
     pub fn is_empty(&self) -> bool {
         self.count() == 0
     }

@@ -42,6 +42,7 @@ impl Moments {
         self.max = self.max.max(other.max);
     }
 
+    /// How many values were recorded.
     pub fn count(&self) -> u64 {
         self.count
     }
