@@ -155,8 +155,8 @@ struct Aside {
 }
 
 impl Aside {
-    fn holds(aside: &Option<Box<Aside>>, id: u16) -> bool {
-        aside.as_ref().is_some_and(|aside| aside.requests.iter().any(|request| request.id.get() == id))
+    fn holds(aside: Option<&Aside>, id: u16) -> bool {
+        aside.is_some_and(|aside| aside.requests.iter().any(|request| request.id.get() == id))
     }
 }
 
@@ -255,7 +255,7 @@ impl<T: Copy> Client<T> {
         if self.free_ids() == 0 {
             return Err(RequestError::NoFreeId);
         }
-        let aside = &self.aside;
+        let aside = self.aside.as_deref();
         Ok(self.outbound.pass_id(|id| Aside::holds(aside, id)))
     }
 
@@ -303,7 +303,7 @@ impl<T: Copy> Client<T> {
             None => None,
             Some(_) if self.window_room(limits) == 0 => return Err(WindowFull),
             Some(stage) => {
-                let aside = &self.aside;
+                let aside = self.aside.as_deref();
                 Some(self.outbound.push(token, stage, |id| Aside::holds(aside, id)))
             }
         };

@@ -8,6 +8,8 @@
 //!
 //! This is the only floor with I/O and `unsafe`.
 
+#![allow(unsafe_code)]
+
 mod buffers;
 mod endpoint;
 mod io;

@@ -4,6 +4,8 @@
 //! (`worker-0`, ...) are counted, and only in whole seconds of the measure phase: in each of them a worker may
 //! allocate for its report, and for nothing else, however many messages pass.
 
+#![allow(unsafe_code)]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
@@ -45,20 +47,24 @@ fn is_worker() -> bool {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.note();
+        // SAFETY: what the caller promises of this function is what the system's asks for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         self.note();
+        // SAFETY: what the caller promises of this function is what the system's asks for.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         self.note();
+        // SAFETY: what the caller promises of this function is what the system's asks for.
         unsafe { System.realloc(memory, layout, size) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: what the caller promises of this function is what the system's asks for.
         unsafe { System.dealloc(memory, layout) }
     }
 }

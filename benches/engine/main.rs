@@ -12,6 +12,8 @@
 //! `cargo bench --bench engine -- [--quick] [--rounds N] [WORD...]`: only the loads whose name has all
 //! words.
 
+#![allow(unsafe_code)]
+
 mod broker;
 mod floor;
 mod load;

@@ -8,6 +8,8 @@
 //!
 //! `cargo bench --bench memory`
 
+#![allow(unsafe_code)]
+
 #[path = "../engine/broker.rs"]
 mod broker;
 

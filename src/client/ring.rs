@@ -242,9 +242,9 @@ mod tests {
             for _ in 0..200_000 {
                 let id = ring.next();
                 if id == 0 {
-                    ring.skip()
+                    ring.skip();
                 } else {
-                    ring.push(id)
+                    ring.push(id);
                 }
                 if ring.occupied() == window {
                     ring.pop_front();

@@ -3,6 +3,8 @@
 //! One thread, one poll loop: the order in which it does things is the order in which it heard them. What
 //! it does wrong depends on what it has heard (the n-th connection, the n-th PUBLISH), never on time.
 
+#![allow(unsafe_code)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

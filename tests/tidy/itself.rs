@@ -24,7 +24,7 @@ fn all_of_the_project_is_read() {
     assert!(sources.iter().any(|source| source.path == "src/load/payload/tests.rs" && source.is_test));
     assert!(sources.iter().any(|source| source.path == "src/load/payload.rs" && !source.is_test));
     let names: Vec<_> = sources.iter().flat_map(names).collect();
-    assert!(names.iter().filter(|name| name.from_root().is_some()).count() > 500, "{} names", names.len());
+    assert!(names.iter().filter(|name| name.rooted().is_some()).count() > 500, "{} names", names.len());
     let functions = sources.iter().map(|source| functions(source.tokens.clone()).len()).sum::<usize>();
     assert!(functions > 2000, "{functions} functions");
     let houses: BTreeSet<_> = sources.iter().filter_map(Source::house).collect();

@@ -13,7 +13,7 @@ pub struct Name {
 
 impl Name {
     /// The path from the root of the library on; `None` for what is none of its own, or stays in its module.
-    pub fn from_root(&self) -> Option<&[String]> {
+    pub fn rooted(&self) -> Option<&[String]> {
         let supers = self.segments.iter().take_while(|segment| *segment == "super").count();
         match self.segments[0].as_str() {
             "crate" | "malaria_bench" => Some(&self.segments[1..]),

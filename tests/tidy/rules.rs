@@ -42,7 +42,7 @@ pub fn floors(source: &Source) -> Vec<String> {
     };
     let mut found = Vec::new();
     for name in names(source) {
-        let Some(path) = name.from_root() else { continue };
+        let Some(path) = name.rooted() else { continue };
         // `pub(crate)` names nothing.
         let Some(target) = path.first().map(String::as_str) else { continue };
         let why = match floor(target) {
@@ -93,7 +93,7 @@ fn reaches_out(segments: &[String]) -> bool {
         ["std", "thread" | "fs" | "process" | "os" | "*", ..] => true,
         ["libc" | "io_uring" | "rustix" | "core_affinity" | "signal_hook", ..] => true,
         [.., "clock", "now" | "*"] | [.., "thread" | "process" | "fs", _] if segments[0] != "self" => true,
-        _ => segments.iter().any(|segment| is_clock(&segment)),
+        _ => segments.iter().any(is_clock),
     }
 }
 
