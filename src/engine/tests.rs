@@ -8,6 +8,7 @@ mod deadlines;
 mod machine;
 mod receiving;
 mod sending;
+mod unix;
 
 use super::*;
 use crate::clock::{self, MILLISECOND, SECOND};
@@ -34,13 +35,14 @@ enum Seen {
 /// Echoes what it gets in whole chunks of `chunk` bytes; does what it is told through a queue.
 struct Echo {
     seen: Sender<Seen>,
+    unsent: Sender<(Conn, usize)>,
     orders: Receiver<Order>,
     chunk: usize,
     until: Nanos,
 }
 
 enum Order {
-    Connect(Conn, SocketAddr),
+    Connect(Conn, Endpoint),
     Write(Conn, Vec<u8>),
     Hold(Conn),
     Resume(Conn),
@@ -48,6 +50,9 @@ enum Order {
     Blink(Conn),
     Close(Conn),
     Stop,
+    Do(Box<dyn FnOnce(&mut Io) + Send>),
+    /// The orders behind this one are for the next bell.
+    Later,
 }
 
 impl App for Echo {
@@ -69,13 +74,14 @@ impl App for Echo {
         let _ = self.seen.send(Seen::Writable(conn));
     }
     fn closed(&mut self, _: &mut Io, conn: Conn, closed: Closed) {
+        let _ = self.unsent.send((conn, closed.unsent));
         let _ = self.seen.send(Seen::Closed(conn, closed.cause));
     }
     fn woken(&mut self, io: &mut Io) {
         let _ = self.seen.send(Seen::Woken);
         while let Ok(order) = self.orders.try_recv() {
             match order {
-                Order::Connect(conn, remote) => io.connect(conn, &Endpoint::Tcp(remote).into()).unwrap(),
+                Order::Connect(conn, remote) => io.connect(conn, &remote.into()).unwrap(),
                 Order::Write(conn, bytes) => io.out(conn).extend_from_slice(&bytes),
                 Order::Hold(conn) => io.hold(conn),
                 Order::Resume(conn) => io.resume(conn),
@@ -85,6 +91,8 @@ impl App for Echo {
                 }
                 Order::Close(conn) => io.close(conn),
                 Order::Stop => io.stop(),
+                Order::Do(what) => what(io),
+                Order::Later => return,
             }
         }
     }
@@ -97,6 +105,8 @@ impl App for Echo {
 struct Running {
     address: SocketAddr,
     seen: Receiver<Seen>,
+    /// What was unsent of each connection that is gone.
+    unsent: Receiver<(Conn, usize)>,
     orders: Sender<Order>,
     waker: Waker,
     thread: JoinHandle<Stats>,
@@ -108,6 +118,7 @@ impl Running {
         let listener = listen(LOCALHOST).unwrap();
         let address = listener.local_addr().unwrap();
         let (seen_to, seen) = mpsc::channel();
+        let (unsent_to, unsent) = mpsc::channel();
         let (orders, orders_from) = mpsc::channel();
         let bell = waker.clone();
         let thread = thread::spawn(move || {
@@ -115,10 +126,10 @@ impl Running {
             config.listener = Some(listener);
             shape(&mut config);
             let until = clock::now() + BOUND;
-            let mut app = Echo { seen: seen_to, orders: orders_from, chunk, until };
+            let mut app = Echo { seen: seen_to, unsent: unsent_to, orders: orders_from, chunk, until };
             Worker::new(config).unwrap().run(&mut app).unwrap()
         });
-        Running { address, seen, orders, waker, thread }
+        Running { address, seen, unsent, orders, waker, thread }
     }
 
     fn order(&self, order: Order) {
@@ -134,6 +145,25 @@ impl Running {
                 seen => return seen,
             }
         }
+    }
+
+    /// What `ask` answers on the worker, after everything ordered before.
+    fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&mut Io) -> T + Send + 'static) -> T {
+        let (to, answer) = mpsc::channel();
+        self.order(Order::Do(Box::new(move |io| to.send(ask(io)).unwrap())));
+        answer.recv_timeout(Duration::from_nanos(BOUND)).expect("an answer")
+    }
+
+    /// Waits until the socket of `conn` takes no more.
+    fn blocks(&self, conn: Conn) {
+        while !self.ask(move |io| io.blocked(conn)) {}
+    }
+
+    /// The peer and the slot of a connection that has been accepted.
+    fn accepted(&self) -> (TcpStream, Conn) {
+        let stream = peer(self.address);
+        let Seen::Accepted(conn) = self.next() else { panic!("not accepted") };
+        (stream, conn)
     }
 
     fn stop(self) -> Stats {

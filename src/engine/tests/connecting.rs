@@ -8,7 +8,7 @@ fn connects_and_reuses_the_slot() {
     let running = Running::start(1, |_| {});
     let conn = Conn(5);
     for round in 0..3u8 {
-        running.order(Order::Connect(conn, listener.local_addr().unwrap()));
+        running.order(Order::Connect(conn, listener.local_addr().unwrap().into()));
         assert_eq!(running.next(), Seen::Connected(conn));
         let (mut stream, _) = listener.accept().unwrap();
         stream.write_all(&[round]).unwrap();
@@ -26,7 +26,7 @@ fn connects_and_reuses_the_slot() {
 fn connecting_to_nobody_is_refused() {
     let free = TcpListener::bind(LOCALHOST).unwrap().local_addr().unwrap();
     let running = Running::start(1, |_| {});
-    running.order(Order::Connect(Conn(0), free));
+    running.order(Order::Connect(Conn(0), free.into()));
     let refused = CloseCause::ConnectFailed(libc::ECONNREFUSED);
     assert_eq!(running.next(), Seen::Closed(Conn(0), refused));
     assert_eq!(refused.to_string(), "Connection refused (os error 111)");
@@ -40,7 +40,7 @@ fn many_connections_between_two_workers_take_no_descriptors() {
     let client = Running::start(1, move |config| config.connections = count);
     let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count() as u32;
     for slot in 0..count {
-        client.order(Order::Connect(Conn(slot), server.address));
+        client.order(Order::Connect(Conn(slot), server.address.into()));
     }
     for _ in 0..count {
         assert!(matches!(client.next(), Seen::Connected(_)));

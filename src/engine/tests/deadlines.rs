@@ -94,3 +94,15 @@ fn a_deadline_that_comes_closer_is_kept_however_many_are_armed() {
     // Without a timeout left the worker does not sleep.
     assert!(passes[51] < BOUND / 2, "{passes:?}");
 }
+
+#[test]
+fn what_was_foreseen_is_armed_while_the_deadline_before_it_still_is() {
+    // It does not come true, so all that can end the wait for the second deadline early is its timeout.
+    let late = BOUND / 2;
+    let (passes, stats) = Planner::run(vec![10 * MILLISECOND, late], Some(20 * MILLISECOND), 0);
+    assert_eq!(passes.len(), 3, "{passes:?}");
+    // Timeouts are all that completes: of the first deadline, of what was foreseen, and of the second deadline
+    // where the machine stood still for so long.
+    let fired = 2 + u64::from(passes[2] >= late);
+    assert_eq!(stats.completions, fired, "{passes:?}");
+}

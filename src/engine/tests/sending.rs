@@ -49,7 +49,8 @@ fn more_full_sockets_in_one_pass_than_completions_fit_lose_nothing() {
     let writable = (0..PEERS).map(|_| running.next()).filter(|seen| matches!(seen, Seen::Writable(_)));
     assert_eq!(writable.count(), PEERS);
     let stats = running.stop();
-    assert_eq!((stats.bytes_out, stats.overflows), ((PEERS * sent.len()) as u64, 0));
+    assert_eq!(stats.bytes_out, (PEERS * sent.len()) as u64);
+    assert!(stats.overflows > 0, "the test did not reach what it is for: {stats:?}");
     assert!(stats.blocked >= PEERS as u64);
 }
 
