@@ -7,13 +7,11 @@
 mod conductor;
 mod layout;
 mod link;
-mod target;
 mod worker;
 
 pub use crate::load::run_id;
 pub use conductor::{Progress, run};
 pub use layout::Layout;
-pub use target::{Target, TargetError, resolve};
 
 use crate::clock::Nanos;
 use crate::crew::Connection;

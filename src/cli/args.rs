@@ -20,8 +20,8 @@ pub use subscribe::SubscribeArgs;
 pub use values::Step;
 pub use watch::WatchArgs;
 
+use crate::engine::Target;
 use crate::load::Template;
-use crate::run::Target;
 use crate::units::{Rate, Size, Span};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -144,7 +144,7 @@ pub struct ReflectorArgs {
 
 #[derive(Args)]
 pub struct RunArgs {
-    /// Broker: host, host:port or mqtt://host:port; repeat it to spread the clients evenly over several.
+    /// Broker: host, host:port, mqtt://host:port or unix:/path; repeat it to spread the clients evenly over several.
     #[arg(short = 'H', long, default_value = "localhost", value_name = "HOST", help_heading = "Broker")]
     pub host: Vec<Target>,
     /// Port of the hosts that name none.

@@ -79,7 +79,7 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
     }
     let cores_used = cores.generator.len() as u32;
     let plan = Plan {
-        hosts: args.host.iter().map(|target| target.host.clone()).collect(),
+        hosts: args.host.iter().map(ToString::to_string).collect(),
         port: args.port,
         embedded: args.embedded,
         cores_asked: args.cores.map_or(cores_used, Into::into),

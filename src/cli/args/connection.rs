@@ -1,6 +1,6 @@
 //! Flags of every command that connects.
 
-use crate::run::Target;
+use crate::engine::Target;
 use crate::units::Span;
 use crate::wire::Protocol;
 use clap::{ArgAction, Args};
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 #[derive(Args)]
 pub struct ConnectionArgs {
-    /// Broker: host, host:port or mqtt://host:port; repeat it to spread the clients evenly over several.
+    /// Broker: host, host:port, mqtt://host:port or unix:/path; repeat it to spread the clients evenly over several.
     #[arg(short = 'H', long, default_value = "localhost", value_name = "HOST", help_heading = "Broker")]
     pub host: Vec<Target>,
     /// Port of the hosts that name none.

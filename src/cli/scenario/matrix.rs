@@ -3,6 +3,7 @@
 use super::file::{self, Broker, Scenario, Text, Values, Variable};
 use super::{perform, quoted, set};
 use crate::cli::args::MatrixArgs;
+use crate::engine::Target;
 use crate::record::Exit;
 use std::path::Path;
 
@@ -27,20 +28,26 @@ fn scenario(args: &MatrixArgs) -> Scenario {
         put("duration", "1.5s".into());
         put("warmup", "0.3s".into());
     }
-    let target = |host: &crate::run::Target| {
-        let port = host.port.unwrap_or(args.port);
-        quoted(&["-H".into(), host.host.clone(), "-p".into(), port.to_string()])
+    let target = |target: &Target| match target {
+        Target::Tcp { host, port } => {
+            let port = port.unwrap_or(args.port);
+            quoted(&["-H".into(), host.clone(), "-p".into(), port.to_string()])
+        }
+        Target::Unix(_) => quoted(&["-H".into(), target.to_string()]),
     };
     match args.host.as_slice() {
         _ if args.embedded => put("target", "--embedded".into()),
         [host] => put("target", target(host)),
         hosts => {
-            let broker = |host: &crate::run::Target| {
+            let broker = |host: &Target| {
                 let values = Values::One(text(target(host)));
                 let vars = vec![Variable { name: text("target".into()), values }];
                 let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '.' { c } else { '_' };
-                let name: String = host.host.chars().map(plain).collect();
-                let name = text(format!("{name}_{}", host.port.unwrap_or(args.port)));
+                let name = match host {
+                    Target::Tcp { host, port } => format!("{host}_{}", port.unwrap_or(args.port)),
+                    Target::Unix(_) => host.to_string(),
+                };
+                let name = text(name.chars().map(plain).collect());
                 Broker { name, vars, ..Broker::default() }
             };
             scenario.brokers = hosts.iter().map(broker).collect();
@@ -130,10 +137,13 @@ mod tests {
     /// checklist 87: each host is a broker of its own.
     #[test]
     fn every_host_gets_the_whole_matrix() {
-        let experiment = expanded("-H one -H two:1884");
-        assert_eq!((experiment.brokers.len(), experiment.combinations.len()), (2, 324));
+        let experiment = expanded("-H one -H two:1884 -H unix:/run/three.sock");
+        assert_eq!((experiment.brokers.len(), experiment.combinations.len()), (3, 486));
         let lines = lines(&experiment);
         assert!(lines[0].contains("-H one -p 1883") && lines[323].contains("-H two -p 1884"));
-        assert!(experiment.combinations[323].directory.starts_with("two_1884/partitioned/"));
+        assert!(lines[485].ends_with(" -H unix:/run/three.sock"), "{}", lines[485]);
+        let directory = |index: usize| &experiment.combinations[index].directory;
+        assert!(directory(323).starts_with("two_1884/partitioned/"));
+        assert!(directory(485).starts_with("unix__run_three.sock/partitioned/"), "{:?}", directory(485));
     }
 }
