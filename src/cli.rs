@@ -20,9 +20,9 @@ mod report;
 mod subscribe;
 mod watch;
 
-use crate::engine;
+use crate::engine::{self, TargetError};
 use crate::record::Exit;
-use crate::run::{RunError, TargetError};
+use crate::run::RunError;
 use args::{Cli, Command, Malaria, MalariaCommand};
 use clap::{CommandFactory, FromArgMatches};
 use std::process::ExitCode;
@@ -110,7 +110,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     if let Some(error) = error.downcast_ref::<TargetError>() {
         return match error {
             TargetError::Unresolvable { .. } => Exit::Broker,
-            TargetError::Malformed(_) | TargetError::Scheme { .. } => Exit::Usage,
+            TargetError::Malformed(_) | TargetError::Path(_) | TargetError::Scheme { .. } => Exit::Usage,
         };
     }
     if let Some(error) = error.downcast_ref::<RunError>() {

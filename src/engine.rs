@@ -17,6 +17,7 @@ mod limits;
 mod ring;
 mod slots;
 mod socket;
+mod target;
 mod timeouts;
 mod usage;
 mod waker;
@@ -26,6 +27,7 @@ pub use endpoint::{Endpoint, Route};
 pub use io::Io;
 pub use limits::{descriptor_limit, probe, reserve};
 pub use socket::{PortRange, ephemeral_ports, is_local, listen, loopback_source, stop_listening};
+pub use target::{Target, TargetError, resolve};
 pub use usage::{Usage, process_usage, resident_bytes, thread_usage};
 pub use waker::Waker;
 pub use worker::Worker;
@@ -67,6 +69,7 @@ impl fmt::Display for CloseCause {
 /// How a connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Closed {
+    /// Why.
     pub cause: CloseCause,
     /// Bytes written to it that the kernel has never taken: the last ones.
     pub unsent: usize,
@@ -133,44 +136,95 @@ pub struct Stats {
     pub code_ns: Nanos,
     /// Completions handled; a send that went through has none.
     pub completions: u64,
+    /// Sends handed to the kernel, one for each connection and pass, and one for each rest of one.
     pub sends: u64,
+    /// Bytes the kernel took: all that were written to connections, but what was unsent at their end.
     pub bytes_out: u64,
+    /// Receives that brought bytes.
     pub receives: u64,
+    /// Bytes they brought.
     pub bytes_in: u64,
     /// Sends that found the socket's buffer full.
     pub blocked: u64,
     /// Receives that ended because the ring of provided buffers was empty.
     pub no_buffers: u64,
-    /// Completions the kernel lost for want of memory: a generator that cannot count them is at fault.
+    /// Passes that found the completion queue full: so far behind was the worker. The kernel keeps what does not
+    /// fit; where it cannot, the worker ends with [`Error::Overflow`].
     pub overflows: u64,
-    /// Incoming connections turned away because every slot was taken.
+    /// Accepts that ended because every slot was taken, or the system short of files or memory: each has turned
+    /// away at most one connection.
     pub accept_refused: u64,
 }
 
 /// What keeps a worker from starting or running. Each message names the value and the fix.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The kernel or a filter in front of it refuses io_uring.
     #[error(
         "io_uring is not available: {source}. {}",
         "Allow it with `sysctl kernel.io_uring_disabled=0`, or lift the container's seccomp filter"
     )]
-    Unavailable { source: std::io::Error },
+    Unavailable {
+        /// What `io_uring_setup` answered.
+        source: std::io::Error,
+    },
+    /// The kernel lacks what came with Linux 6.1.
     #[error("Linux {release} is too old: the engine needs 6.1 or later (it lacks {missing})")]
-    KernelTooOld { release: String, missing: &'static str },
+    KernelTooOld {
+        /// The kernel's release.
+        release: String,
+        /// What it lacks.
+        missing: &'static str,
+    },
+    /// The table of registered files cannot be so large.
     #[error(
         "a ring cannot register {asked} connections: {source}. The hard limit on open files \
          (`ulimit -Hn`) holds for each ring"
     )]
-    FileTable { asked: u32, source: std::io::Error },
+    FileTable {
+        /// Slots.
+        asked: u32,
+        /// What `io_uring_register` answered.
+        source: std::io::Error,
+    },
+    /// The process may not open as many files as its rings need.
     #[error(
         "{rings} rings need {needed} open files at a time, and the limit is {limit}: raise it \
          (`ulimit -Hn`), or drive fewer clients"
     )]
-    Files { rings: u32, needed: u64, limit: u64 },
+    Files {
+        /// Rings to be made.
+        rings: u32,
+        /// Open files, those that are open already included.
+        needed: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A part of the worker cannot be made.
     #[error("cannot set up {what}: {source}{}", limits::remedy(source))]
-    Setup { what: &'static str, source: std::io::Error },
+    Setup {
+        /// The part.
+        what: &'static str,
+        /// What the kernel answered.
+        source: std::io::Error,
+    },
+    /// Completions were lost, so that nothing the worker knows of its connections can be relied on.
+    #[error(
+        "the kernel lost {lost} completions of a ring: it had no memory to keep what its queue of {queue} does not \
+         hold. Free memory, or give each ring fewer clients (fewer of them, or more cores)"
+    )]
+    Overflow {
+        /// Completions lost.
+        lost: u32,
+        /// Completions the queue holds.
+        queue: u32,
+    },
+    /// The kernel does not run the ring any more.
     #[error("io_uring_enter failed: {source}")]
-    Enter { source: std::io::Error },
+    Enter {
+        /// What it answered.
+        source: std::io::Error,
+    },
 }
 
 #[cfg(test)]

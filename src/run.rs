@@ -9,11 +9,9 @@ mod conductor;
 mod publishers;
 mod shared;
 mod subscribers;
-mod target;
 mod worker;
 
 pub use crate::load::run_id;
-pub use target::{Target, TargetError, resolve};
 
 use crate::clock::{self, Nanos};
 use crate::crew::Connection;

@@ -4,8 +4,7 @@ use super::args::{ConnectionArgs, WillArgs};
 use super::{Usage, keys, plan};
 use crate::clock::{Nanos, SECOND};
 use crate::crew::{Connection, Credentials, Will};
-use crate::engine::{self, Endpoint};
-use crate::run::{self, Target, TargetError};
+use crate::engine::{self, Endpoint, Target, TargetError};
 use crate::units::Rate;
 use crate::wire::{self, QoS};
 use std::path::Path;
@@ -164,7 +163,7 @@ fn password(file: Option<&Path>, has_username: bool) -> Result<Option<Vec<u8>>, 
 /// The addresses of `hosts`.
 pub fn resolve(hosts: &[Target], port: u16, patience: Nanos) -> Result<Vec<Endpoint>, TargetError> {
     let patience = Duration::from_nanos(patience);
-    hosts.iter().map(|host| run::resolve(host, port, patience)).collect()
+    hosts.iter().map(|host| engine::resolve(host, port, patience)).collect()
 }
 
 /// CPUs for the workers: no more than `busy` of them unless they were asked for, because every worker wakes up

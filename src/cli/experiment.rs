@@ -4,6 +4,7 @@ mod command;
 
 use super::args::{AttackArgs, ExperimentArgs, MatrixArgs, ScenarioArgs};
 use super::output::print_text;
+use crate::engine::Target;
 use crate::experiment::{self, Attack, Host, Matrix, Request};
 use crate::record::Exit;
 
@@ -39,10 +40,13 @@ fn hosts(args: &MatrixArgs) -> Vec<Host> {
     if args.embedded {
         return vec![Host { name: "embedded".into(), words: vec!["--embedded".into()] }];
     }
-    let host = |host: &crate::run::Target| {
-        let port = host.port.unwrap_or(args.port);
-        let words = vec!["-H".into(), host.host.clone(), "-p".into(), port.to_string()];
-        Host { name: format!("{}_{port}", host.host), words }
+    let host = |target: &Target| match target {
+        Target::Tcp { host, port } => {
+            let port = port.unwrap_or(args.port);
+            let words = vec!["-H".into(), host.clone(), "-p".into(), port.to_string()];
+            Host { name: format!("{host}_{port}"), words }
+        }
+        Target::Unix(_) => Host { name: target.to_string(), words: vec!["-H".into(), target.to_string()] },
     };
     args.host.iter().map(host).collect()
 }

@@ -38,7 +38,7 @@ pub struct Route {
     pub remote: Endpoint,
     /// The local address to come from; `None` leaves it to the kernel. TCP only.
     pub source: Option<IpAddr>,
-    /// The local ports to come from; `None` leaves them to the kernel. TCP only.
+    /// The local ports to come from, also such as the system chooses none from; `None` leaves them to the kernel. TCP only.
     pub ports: Option<PortRange>,
 }
 

@@ -87,7 +87,8 @@ impl Io {
 
     /// Counters up to now.
     pub fn stats(&self) -> Stats {
-        Stats { enters: self.ring.enters, code_ns: self.ring.outside, ..self.stats }
+        let Ring { enters, outside, overflows, .. } = self.ring;
+        Stats { enters, code_ns: outside, overflows, ..self.stats }
     }
 
     /// Number of slots in use.
@@ -154,8 +155,8 @@ impl Io {
         self.slots.get(conn).blocked
     }
 
-    /// Closes `conn` after what is unsent has gone. The app hears [`App::closed`](super::App::closed)
-    /// and nothing else.
+    /// Closes `conn` after what is unsent has gone, also when the peer will say no more by then. The app hears
+    /// [`App::closed`](super::App::closed) and nothing else.
     pub fn close(&mut self, conn: Conn) {
         let slot = self.slots.get_mut(conn);
         match slot.state {
@@ -177,11 +178,7 @@ impl Io {
         if slot.state != State::Open || std::mem::replace(&mut slot.held, true) || !slot.receiving {
             return;
         }
-        slot.outstanding += 1;
-        let tag = |op| Tag { op, generation: slot.generation, slot: conn.0 }.bits();
-        let cancel = opcode::AsyncCancel::new(tag(Op::Receive)).build().user_data(tag(Op::Cancel));
-        // SAFETY: points to no memory.
-        unsafe { self.push(&cancel) };
+        self.cancel(conn, Op::Receive);
     }
 
     /// Receives again after [`Io::hold`].
@@ -216,21 +213,27 @@ impl Io {
         if matches!(slot.state, State::Closing | State::Free) {
             return;
         }
+        // Whatever ends the draining: it was closed from this side.
+        slot.cause = if slot.state == State::Draining { CloseCause::Local } else { cause };
         slot.state = State::Closing;
-        slot.cause = cause;
-        let slot = *slot;
-        let tag = |op| Tag { op, generation: slot.generation, slot: conn.0 }.bits();
         let waits = [(slot.connecting, Op::Connect), (slot.receiving, Op::Receive), (slot.blocked, Op::Room)];
         for (_, op) in waits.into_iter().filter(|(waits, _)| *waits) {
-            // By user_data, which the kernel finds by hash; by file it would look through all requests.
-            let cancel = opcode::AsyncCancel::new(tag(op)).build().user_data(tag(Op::Cancel));
-            self.slots.get_mut(conn).outstanding += 1;
-            // SAFETY: points to no memory.
-            unsafe { self.push(&cancel) };
+            self.cancel(conn, op);
         }
         if self.slots.get(conn).outstanding == 0 {
             self.close_file(conn);
         }
+    }
+
+    /// Cancels what `conn` waits for with `op`.
+    pub(super) fn cancel(&mut self, conn: Conn, op: Op) {
+        let slot = self.slots.get_mut(conn);
+        slot.outstanding += 1;
+        let tag = |op| Tag { op, generation: slot.generation, slot: conn.0 }.bits();
+        // By user_data, which the kernel finds by hash; by file it would look through all requests.
+        let cancel = opcode::AsyncCancel::new(tag(op)).build().user_data(tag(Op::Cancel));
+        // SAFETY: points to no memory.
+        unsafe { self.push(&cancel) };
     }
 
     /// Gives the slot back to the kernel, which may use it for the next connection it accepts: nothing may

@@ -74,6 +74,8 @@ impl Tag {
 pub struct Ring {
     uring: IoUring,
     pub enters: u64,
+    /// Reaps that found the completion queue full.
+    pub overflows: u64,
     /// Time spent outside of enters, and when the last one ended.
     pub outside: Nanos,
     left: Nanos,
@@ -98,7 +100,7 @@ impl Ring {
             .build(SUBMISSIONS)
             .or_else(|_| builder.build(SUBMISSIONS))
             .map_err(Ring::refused)?;
-        Ok(Ring { uring, enters: 0, outside: 0, left: clock::now() })
+        Ok(Ring { uring, enters: 0, overflows: 0, outside: 0, left: clock::now() })
     }
 
     fn refused(source: io::Error) -> Error {
@@ -152,8 +154,15 @@ impl Ring {
     }
 
     /// Appends what has completed to `batch`.
-    pub fn reap(&mut self, batch: &mut VecDeque<cqueue::Entry>) {
-        batch.extend(self.uring.completion());
+    ///
+    /// # Errors
+    /// [`Error::Overflow`]: something has completed that will never be seen.
+    pub fn reap(&mut self, batch: &mut VecDeque<cqueue::Entry>) -> Result<(), Error> {
+        self.overflows += u64::from(self.uring.submission().cq_overflow());
+        let queue = self.uring.completion();
+        let lost = queue.overflow();
+        batch.extend(queue);
+        complete(lost)
     }
 
     /// Whether nothing waits to be submitted.
@@ -166,15 +175,32 @@ impl Ring {
         let queue = self.uring.submission();
         queue.is_empty() && !queue.cq_overflow()
     }
+}
 
-    /// Completions the kernel lost so far, because it had no memory to keep what did not fit the queue.
-    pub fn overflows(&mut self) -> u64 {
-        u64::from(self.uring.completion().overflow())
-    }
+/// Whether everything is there when the kernel says to have lost so many completions: it had no memory to keep them
+/// until there was room in the queue. A worker cannot go on without: it would wait for them for ever, or take for
+/// sent what was not.
+fn complete(lost: u32) -> Result<(), Error> {
+    if lost > 0 { Err(Error::Overflow { lost, queue: COMPLETIONS }) } else { Ok(()) }
 }
 
 /// EINTR: a signal. EAGAIN, EBUSY: the kernel is short of memory or of completion queue for a moment;
-/// reaping helps.
+/// reaping helps. EBADR: it has lost completions, which reaping tells in words.
 fn retry(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))
+    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::EBADR))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_completions_are_told_with_what_to_do() {
+        assert!(complete(0).is_ok());
+        let error = complete(3).unwrap_err().to_string();
+        assert!(error.contains("lost 3 completions") && error.contains("Free memory"), "{error}");
+        // The kernel says so once, with an errno that says nothing.
+        assert!(retry(&io::Error::from_raw_os_error(libc::EBADR)));
+        assert!(!retry(&io::Error::from_raw_os_error(libc::ENXIO)));
+    }
 }

@@ -1,15 +1,18 @@
-//! TCP sockets as the engine wants them.
+//! Sockets as the engine wants them.
 
 use super::{Endpoint, Route};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The range `connect` takes local ports from, both ends included.
+/// A range of local ports, both ends included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PortRange {
+    /// The first of them.
     pub low: u16,
+    /// The last of them.
     pub high: u16,
 }
 
@@ -17,6 +20,7 @@ impl PortRange {
     /// Every port that needs no privilege.
     pub const WIDEST: PortRange = PortRange { low: 1024, high: 65535 };
 
+    /// How many they are.
     pub fn ports(self) -> u32 {
         u32::from(self.high) - u32::from(self.low) + 1
     }
@@ -81,31 +85,48 @@ impl RawAddress {
     }
 }
 
-/// Since Linux 6.3; absent from the libc crate.
-const IP_LOCAL_PORT_RANGE: libc::c_int = 51;
-
-/// An unconnected socket for connecting by `route`, bound to its source when it has one (the port is chosen
-/// at `connect`, so one source address serves a full port range *per destination*).
+/// An unconnected socket for connecting by `route`, bound to its source when it has one. Without ports of its own
+/// the port is chosen at `connect`, so that one source address serves a full port range *per destination*.
 pub fn outgoing(route: &Route) -> io::Result<OwnedFd> {
     let &Route { ref remote, source: local, ports } = route;
     let remote = match remote {
         Endpoint::Tcp(address) => *address,
         Endpoint::Unix(path) if path.as_os_str().len() > LONGEST_PATH => {
-            return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
+            let len = path.as_os_str().len();
+            let text =
+                format!("the path of a Unix socket has at most {LONGEST_PATH} bytes, and this one has {len}");
+            return Err(io::Error::new(io::ErrorKind::InvalidFilename, text));
         }
+        // What follows is of TCP alone.
         Endpoint::Unix(_) => return stream(libc::AF_UNIX),
     };
     let socket = stream(family(remote))?;
     set(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
-    if let Some(PortRange { low, high }) = ports {
-        let range = i32::from_ne_bytes((u32::from(high) << 16 | u32::from(low)).to_ne_bytes());
-        set(socket.as_raw_fd(), libc::IPPROTO_IP, IP_LOCAL_PORT_RANGE, range)?;
-    }
-    if let Some(local) = local {
+    if let Some(ports) = ports {
+        let any =
+            || if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        bind_within(socket.as_raw_fd(), local.unwrap_or_else(any), ports)?;
+    } else if let Some(local) = local {
         set(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
         bind(socket.as_raw_fd(), SocketAddr::new(local, 0))?;
     }
     Ok(socket)
+}
+
+/// Binds `socket` to a port of `ports` that nobody has. (The socket option IP_LOCAL_PORT_RANGE would not do: it
+/// narrows the system's range, and anything of it beyond is ignored. It also needs Linux 6.3.)
+fn bind_within(socket: RawFd, local: IpAddr, ports: PortRange) -> io::Result<()> {
+    // From the last one down, away from services, and each worker on from where the others are.
+    static TURN: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..ports.ports() {
+        let turn = TURN.fetch_add(1, Ordering::Relaxed) % ports.ports();
+        match bind(socket, SocketAddr::new(local, ports.high - turn as u16)) {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EADDRINUSE | libc::EACCES)) => {}
+            bound => return bound,
+        }
+    }
+    let text = format!("no port from {} to {} is free", ports.low, ports.high);
+    Err(io::Error::new(io::ErrorKind::AddrInUse, text))
 }
 
 /// Listening sockets for as many workers, all at `address`, which is nobody else's: the kernel spreads connections
@@ -149,14 +170,18 @@ pub fn stop_listening(listener: &TcpListener) {
 }
 
 /// Bytes of the path of a Unix socket: 108 with the zero behind it.
-const LONGEST_PATH: usize = 107;
+pub(super) const LONGEST_PATH: usize = 107;
 
 fn family(address: SocketAddr) -> libc::c_int {
     if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 }
 }
 
 fn stream(family: libc::c_int) -> io::Result<OwnedFd> {
-    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // Who finds the backlog of a Unix socket full is to wait, in a thread of the kernel's: without blocking,
+    // `connect` fails there with EAGAIN, and nothing tells when to try again. Nothing else blocks: the ring arms a
+    // poll first, and sends have MSG_DONTWAIT.
+    let blocking = if family == libc::AF_UNIX { 0 } else { libc::SOCK_NONBLOCK };
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | blocking;
     // SAFETY: no pointers; a new descriptor or -1 comes back, and nobody else owns it.
     unsafe {
         let fd = libc::socket(family, kind, 0);
@@ -199,5 +224,47 @@ pub fn loopback_source(remote: &Endpoint, index: u32) -> Option<IpAddr> {
             Some(IpAddr::V4(Ipv4Addr::from(0x7f00_0000 | high << 8 | low)))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The port a connection from `ports` comes from.
+    fn comes_from(ports: PortRange, source: Option<IpAddr>) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let remote = listener.local_addr().unwrap();
+        let socket = outgoing(&Route { remote: remote.into(), source, ports: Some(ports) }).unwrap();
+        let raw = RawAddress::new(&remote.into());
+        // SAFETY: pointer and length describe `raw`, which outlives the call.
+        let connecting = unsafe { libc::connect(socket.as_raw_fd(), raw.as_ptr(), raw.len) };
+        let begun = check(connecting).map_err(|error| error.raw_os_error());
+        assert!(matches!(begun, Ok(()) | Err(Some(libc::EINPROGRESS))), "{begun:?}");
+        let (_, peer) = listener.accept().unwrap();
+        assert!(source.is_none_or(|source| source == peer.ip()), "{peer}");
+        peer.port()
+    }
+
+    #[test]
+    fn ports_are_chosen_beyond_those_of_the_system() {
+        let system = ephemeral_ports();
+        let ports = PortRange { low: system.low - 500, high: system.low - 1 };
+        for source in [None, Some(Ipv4Addr::new(127, 0, 0, 9).into())] {
+            let port = comes_from(ports, source);
+            assert!((ports.low..=ports.high).contains(&port), "{port}");
+        }
+    }
+
+    #[test]
+    fn ports_that_somebody_has_are_passed_over() {
+        let somebody = TcpListener::bind("0.0.0.0:0").unwrap();
+        let taken = somebody.local_addr().unwrap().port();
+        let port = comes_from(PortRange { low: taken - 200, high: taken }, None);
+        assert!((taken - 200..taken).contains(&port), "{port}");
+        let ports = Some(PortRange { low: taken, high: taken });
+        let remote = SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)).into();
+        let error = outgoing(&Route { remote, source: None, ports }).unwrap_err();
+        assert_eq!(error.to_string(), format!("no port from {taken} to {taken} is free"));
     }
 }

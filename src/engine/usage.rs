@@ -5,7 +5,9 @@ use crate::clock::Nanos;
 /// CPU time and context switches since the thread or process began.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Usage {
+    /// CPU time outside of the kernel.
     pub user_ns: Nanos,
+    /// CPU time in the kernel, on behalf of the thread or process.
     pub system_ns: Nanos,
     /// Switches because the thread waited.
     pub voluntary_switches: u64,
@@ -14,6 +16,7 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// All CPU time.
     pub fn cpu_ns(self) -> Nanos {
         self.user_ns + self.system_ns
     }

@@ -16,6 +16,10 @@ struct Bell {
 }
 
 impl Waker {
+    /// A bell that is not rung.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] when the process has no file descriptor left.
     pub fn new() -> Result<Waker, Error> {
         // SAFETY: no pointers; a descriptor or -1 comes back.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
@@ -33,7 +37,7 @@ impl Waker {
             return;
         }
         let one = 1u64.to_ne_bytes();
-        // SAFETY: eight readable bytes. The write cannot fail: the counter is at most 1.
+        // SAFETY: eight readable bytes. The write cannot fail: the counter is far from its end.
         let written = unsafe { libc::write(self.0.eventfd.as_raw_fd(), one.as_ptr().cast(), one.len()) };
         assert_eq!(written, 8, "eventfd: {}", io::Error::last_os_error());
     }
@@ -42,9 +46,29 @@ impl Waker {
         self.0.eventfd.as_raw_fd()
     }
 
-    /// To be called before looking at whatever the bell announces, or an announcement could be missed.
-    pub(super) fn heard(&self) {
-        self.0.rung.store(false, Ordering::Release);
-        std::sync::atomic::fence(Ordering::SeqCst);
+    /// Answers whether the bell has been rung since it was last asked. To be called before looking at whatever the
+    /// bell announces, or an announcement could be missed. The worker does so itself, before
+    /// [`App::woken`](super::App::woken).
+    pub fn heard(&self) -> bool {
+        // A swap, not a store: what was written before any `wake` until now is to be seen, and that takes the
+        // place of this one in the order of them, also where one found the bell rung and wrote nothing.
+        self.0.rung.swap(false, Ordering::AcqRel)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bell_is_heard_once_however_often_it_rang() {
+        let waker = Waker::new().unwrap();
+        assert!(!waker.heard());
+        for _ in 0..3 {
+            waker.wake();
+            waker.clone().wake();
+            assert!(waker.heard());
+            assert!(!waker.heard());
+        }
     }
 }

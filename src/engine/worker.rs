@@ -6,7 +6,7 @@ use super::ring::{Op, Ring, Tag};
 use super::slots::State;
 use super::timeouts::Timeouts;
 use super::{App, CloseCause, Config, Conn, Error, Stats, Waker};
-use crate::clock::{self, Nanos};
+use crate::clock::{self, MILLISECOND, Nanos};
 use io_uring::{cqueue, opcode, types};
 use std::collections::VecDeque;
 use std::net::TcpListener;
@@ -14,6 +14,8 @@ use std::os::fd::AsRawFd;
 
 /// Completions handled between two looks at the clock and two submissions.
 const BATCH: usize = 256;
+/// From an accept that failed, although a slot was free, to the next.
+const ACCEPT_AGAIN: Nanos = 100 * MILLISECOND;
 
 /// One thread's ring with its connections. Must be made on the thread that runs it.
 pub struct Worker {
@@ -22,8 +24,12 @@ pub struct Worker {
     provided: Provided,
     timeouts: Timeouts,
     listener: Option<TcpListener>,
-    /// The accept ended because every slot was taken.
+    /// Slots of the table.
+    connections: u32,
+    /// The accept ended for want of a slot or of memory.
     accept_paused: bool,
+    /// When to accept again although no connection has gone.
+    accept_again: Option<Nanos>,
     waker: Waker,
     /// Where the kernel puts the eventfd's counter.
     bell: Box<[u8; 8]>,
@@ -44,7 +50,9 @@ impl Worker {
             provided,
             timeouts: Timeouts::new(),
             listener: config.listener,
+            connections: config.connections,
             accept_paused: false,
+            accept_again: None,
             waker: config.waker,
             bell: Box::new([0; 8]),
             rearm: Vec::with_capacity(BATCH),
@@ -57,7 +65,7 @@ impl Worker {
         self.await_bell();
         self.accept();
         app.started(&mut self.io);
-        let mut deadline = app.pass(&mut self.io);
+        let mut deadline = self.pass(app);
         loop {
             self.io.flush();
             if let Some(failure) = self.io.failure.take() {
@@ -66,10 +74,10 @@ impl Worker {
             if self.io.stopping {
                 // Submits the closes; the kernel does the rest when the ring goes.
                 self.io.ring.enter(0)?;
-                return Ok(self.stats());
+                return Ok(self.io.stats());
             }
             self.io.now = self.wait(!batch.is_empty(), deadline)?;
-            self.reap(&mut batch);
+            self.reap(&mut batch)?;
             self.settle(app);
             for completion in batch.drain(..batch.len().min(BATCH)) {
                 self.io.stats.completions += 1;
@@ -78,13 +86,17 @@ impl Worker {
             self.rearm();
             self.provided.publish();
             self.announce_gone(app);
-            deadline = app.pass(&mut self.io);
+            deadline = self.pass(app);
         }
     }
 
-    fn stats(&mut self) -> Stats {
-        self.io.stats.overflows = self.io.ring.overflows();
-        self.io.stats()
+    /// Lets `app` do what is due, and answers when the next pass is to be at the latest.
+    fn pass<A: App>(&mut self, app: &mut A) -> Option<Nanos> {
+        if self.accept_again.is_some_and(|again| again <= self.io.now) {
+            self.resume_accept();
+        }
+        let asked = app.pass(&mut self.io);
+        asked.into_iter().chain(self.accept_again).min()
     }
 
     /// Submits, and waits for something to do, unless there is something already. Answers when that was over.
@@ -118,9 +130,9 @@ impl Worker {
     }
 
     /// Takes what has completed. A send that says anything has failed: see [`Io::send`].
-    fn reap(&mut self, batch: &mut VecDeque<cqueue::Entry>) {
+    fn reap(&mut self, batch: &mut VecDeque<cqueue::Entry>) -> Result<(), Error> {
         let known = batch.len();
-        self.io.ring.reap(batch);
+        self.io.ring.reap(batch)?;
         for completion in batch.range(known..) {
             let tag = Tag::from_bits(completion.user_data());
             if tag.op == Op::Send
@@ -129,6 +141,7 @@ impl Worker {
                 slot.send_failed = true;
             }
         }
+        Ok(())
     }
 
     /// What has been handed to the kernel and has not failed has gone; what has failed is dealt with when its
@@ -170,6 +183,7 @@ impl Worker {
             Op::Connect => self.connected(app, conn, result),
             Op::Send => self.send_failed(app, conn, result),
             Op::Room => self.room(conn),
+            Op::Cancel => self.cancelled(conn, result),
             _ => {}
         }
         self.io.completed(conn);
@@ -190,6 +204,16 @@ impl Worker {
         self.io.mark(conn);
     }
 
+    /// A connect to a Unix socket whose backlog is full goes from place to place in the kernel, and is not found in
+    /// between: it is looked for until it has ended.
+    fn cancelled(&mut self, conn: Conn, result: i32) {
+        let slot = self.io.slots.get(conn);
+        let missed = matches!(-result, libc::ENOENT | libc::EALREADY);
+        if missed && slot.connecting && slot.state == State::Closing {
+            self.io.cancel(conn, Op::Connect);
+        }
+    }
+
     fn accept(&mut self) {
         let Some(listener) = &self.listener else { return };
         let tag = Tag { op: Op::Accept, generation: 0, slot: 0 };
@@ -199,6 +223,14 @@ impl Worker {
             .user_data(tag.bits());
         // SAFETY: points to no memory of ours: peer addresses are not asked for.
         unsafe { self.io.push(&entry) };
+    }
+
+    /// Accepts again, if the accept has ended.
+    fn resume_accept(&mut self) {
+        self.accept_again = None;
+        if std::mem::take(&mut self.accept_paused) {
+            self.accept();
+        }
     }
 
     fn accepted<A: App>(&mut self, app: &mut A, completion: &cqueue::Entry) {
@@ -216,10 +248,13 @@ impl Worker {
             return;
         }
         match -result {
-            // Every slot is taken, or memory is short: go on when a connection has gone.
+            // Every slot is taken: go on when a connection has gone. Or the whole system is short of files or of
+            // memory, and none of ours may ever go: look again from time to time.
             libc::ENFILE | libc::ENOMEM | libc::ENOBUFS => {
                 self.io.stats.accept_refused += 1;
                 self.accept_paused = true;
+                let full = self.io.open >= self.connections;
+                self.accept_again = (!full).then_some(self.io.now + ACCEPT_AGAIN);
             }
             ..=0 | libc::ECONNABORTED | libc::EINTR | libc::EAGAIN => self.accept(),
             errno => {
@@ -239,13 +274,11 @@ impl Worker {
             match (result, buffer) {
                 (1.., Some(id)) if live => self.data(app, conn, id, result as usize),
                 (0, _) if live => self.io.tear_down(conn, CloseCause::Eof),
-                (..0, _) if live && !transient(result) => {
-                    self.io.tear_down(conn, CloseCause::Error(-result));
-                }
-                // A draining connection's peer is gone or talks on: what is unsent decides.
-                (0, _) | (..0, _) if !transient(result) => {
-                    self.io.tear_down(conn, CloseCause::Local);
-                }
+                // The peer of a draining connection has said all, and may still read: there is nothing to receive
+                // any more, and what is unsent goes on.
+                (0, _) => slot.held = true,
+                (..0, _) if !transient(result) => self.io.tear_down(conn, CloseCause::Error(-result)),
+                // Whatever else its peer says is for nobody.
                 _ => {}
             }
             if result == -libc::ENOBUFS {
@@ -294,16 +327,15 @@ impl Worker {
     fn send_failed<A: App>(&mut self, app: &mut A, conn: Conn, result: i32) {
         let slot = self.io.slots.get_mut(conn);
         slot.send_failed = false;
+        let sent = result.max(0) as u32;
+        slot.sent += sent;
+        self.io.stats.bytes_out += u64::from(sent);
         if slot.state == State::Closing {
-            slot.sent += result.max(0) as u32;
             return;
         }
         if result < 0 && result != -libc::EAGAIN {
             return self.io.tear_down(conn, CloseCause::Error(-result));
         }
-        let sent = result.max(0) as u32;
-        slot.sent += sent;
-        self.io.stats.bytes_out += u64::from(sent);
         if (slot.sent as usize) < self.io.pool.get(slot.sending).len() {
             return self.io.await_room(conn);
         }
@@ -313,14 +345,14 @@ impl Worker {
     /// All of `sending` has gone.
     fn sent<A: App>(&mut self, app: &mut A, conn: Conn) {
         let slot = self.io.slots.get_mut(conn);
+        let len = self.io.pool.get(slot.sending).len();
+        self.io.stats.bytes_out += (len - slot.sent as usize) as u64;
         if slot.state == State::Closing {
             // Of what the kernel has taken, nothing is unsent.
-            slot.sent = self.io.pool.get(slot.sending).len() as u32;
+            slot.sent = len as u32;
             return;
         }
         let sending = std::mem::replace(&mut slot.sending, BufferId::NONE);
-        let rest = self.io.pool.get(sending).len() - slot.sent as usize;
-        self.io.stats.bytes_out += rest as u64;
         self.io.pool.put(sending);
         slot.sent = 0;
         slot.sending_now = false;
@@ -353,9 +385,7 @@ impl Worker {
     fn announce_gone<A: App>(&mut self, app: &mut A) {
         while let Some((conn, closed)) = self.io.gone.pop() {
             app.closed(&mut self.io, conn, closed);
-            if std::mem::take(&mut self.accept_paused) {
-                self.accept();
-            }
+            self.resume_accept();
         }
     }
 

@@ -141,11 +141,18 @@ mod tests {
     /// checklist 87: each host is a broker of its own.
     #[test]
     fn every_host_gets_the_whole_matrix() {
-        let hosts = [("one_1883", "-H one -p 1883"), ("two:1884", "-H two -p 1884")];
+        let hosts = [
+            ("one_1883", "-H one -p 1883"),
+            ("two:1884", "-H two -p 1884"),
+            ("unix:/run/three.sock", "-H unix:/run/three.sock"),
+        ];
         let experiment = expanded(&against(&hosts), &[]);
-        assert_eq!((experiment.brokers.len(), experiment.combinations.len()), (2, 324));
+        assert_eq!((experiment.brokers.len(), experiment.combinations.len()), (3, 486));
         let lines = lines(&experiment);
         assert!(lines[0].contains("-H one -p 1883") && lines[323].contains("-H two -p 1884"));
-        assert!(experiment.combinations[323].directory.starts_with("two_1884/partitioned/"));
+        assert!(lines[485].ends_with(" -H unix:/run/three.sock"), "{}", lines[485]);
+        let directory = |index: usize| &experiment.combinations[index].directory;
+        assert!(directory(323).starts_with("two_1884/partitioned/"));
+        assert!(directory(485).starts_with("unix__run_three.sock/partitioned/"), "{:?}", directory(485));
     }
 }

@@ -8,6 +8,8 @@ use crate::process::{BOUND, Lines, Process, find, piped, skip};
 
 pub struct Mosquitto {
     pub address: SocketAddr,
+    /// Where it listens too, as `--host` takes it.
+    pub socket: String,
     process: Process,
     lines: Lines,
     heard: String,
@@ -36,6 +38,7 @@ impl Mosquitto {
         }
         let ip = IpAddr::from(Ipv4Addr::LOCALHOST);
         let folder = tempfile::tempdir().expect("a folder for temporary files");
+        let socket = folder.path().join("mosquitto.sock").display().to_string();
         // Somebody else may take a port between the look at it and the broker's own.
         let started = (0..20).find_map(|_| {
             let port = Port::take(ip);
@@ -45,7 +48,7 @@ impl Mosquitto {
             // (Of QoS 2, mosquitto 2.0 takes 20 at once from a client by default, and acknowledges more
             // without delivering them, or closes the connection where the queue has no limit.)
             let text = format!(
-                "listener {} {ip}\n{access}\npersistence false\nlog_dest stdout\nlog_type error\n\
+                "listener 0 {socket}\nlistener {} {ip}\n{access}\npersistence false\nlog_dest stdout\nlog_type error\n\
                  log_type warning\nlog_type notice\nlog_type information\nlog_type subscribe\nsys_interval 1\n\
                  user root\nmax_queued_messages 0\n\
                  max_inflight_messages 0\nmax_connections -1\n",
@@ -61,7 +64,8 @@ impl Mosquitto {
             is_ready(address, &mut process).then_some((port, address, process, lines))
         });
         let (port, address, process, lines) = started.expect("mosquitto starts");
-        Some(Mosquitto { address, process, lines, heard: String::new(), _port: port, _folder: folder })
+        let (socket, heard) = (format!("unix:{socket}"), String::new());
+        Some(Mosquitto { address, socket, process, lines, heard, _port: port, _folder: folder })
     }
 
     /// Waits until its log has a line with `text`.

@@ -25,4 +25,5 @@ mod peers;
 mod program;
 mod readme;
 mod table;
+mod unix;
 mod watching;

@@ -61,9 +61,13 @@ impl Malaria {
 
     /// Against `broker`, with a result to read.
     pub fn against(broker: SocketAddr, arguments: &str) -> Malaria {
-        let mut malaria = Malaria::plain(broker, arguments);
-        malaria.command.arg("--json").arg(&malaria.json);
-        malaria
+        Malaria::plain(broker, arguments).with_result()
+    }
+
+    /// The same with a result to read.
+    pub fn with_result(mut self) -> Malaria {
+        self.command.arg("--json").arg(&self.json);
+        self
     }
 
     pub fn start(mut self) -> Running {

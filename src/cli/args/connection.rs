@@ -1,7 +1,7 @@
 //! Flags of every command that connects.
 
 use super::values::count;
-use crate::run::Target;
+use crate::engine::Target;
 use crate::units::{Rate, Span};
 use crate::wire::Protocol;
 use clap::{ArgAction, Args};
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// Which brokers, and how clients get and stay connected.
 #[derive(Args)]
 pub struct ConnectionArgs {
-    /// Broker: host, host:port or mqtt://host:port; repeat it to spread the clients evenly over several.
+    /// Broker: host, host:port, mqtt://host:port or unix:/path; repeat it to spread the clients evenly over several.
     #[arg(short = 'H', long, default_value = "localhost", value_name = "HOST", help_heading = "Broker")]
     pub host: Vec<Target>,
     /// Port of the hosts that name none.

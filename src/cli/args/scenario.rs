@@ -65,9 +65,9 @@ sends the next message when the broker has acknowledged the one before.";
 #[derive(Args)]
 #[command(after_help = MATRIX_EXAMPLES)]
 pub struct MatrixArgs {
-    /// Broker: host, host:port or mqtt://host:port; repeat it to run the matrix against each of several.
+    /// Broker: host, host:port, mqtt://host:port or unix:/path; repeat it to run the matrix against each of several.
     #[arg(short = 'H', long, default_value = "localhost", value_name = "HOST")]
-    pub host: Vec<crate::run::Target>,
+    pub host: Vec<crate::engine::Target>,
     /// Port of the hosts that name none.
     #[arg(short, long, default_value_t = 1883, value_name = "PORT")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]

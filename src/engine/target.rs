@@ -1,0 +1,195 @@
+//! Brokers as a person names them.
+
+use super::Endpoint;
+use super::socket::LONGEST_PATH;
+use std::fmt;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A broker, as text: `host`, `host:port`, `mqtt://host:port`, with IPv6 addresses in brackets where a port
+/// follows (`[::1]:1883`) or bare (`::1`); or `unix:/path`, also written `unix:///path`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// One that listens on a TCP port.
+    Tcp {
+        /// Its name or address, without brackets.
+        host: String,
+        /// `None`: that of `--port`.
+        port: Option<u16>,
+    },
+    /// One that listens on a Unix socket, by its absolute path.
+    Unix(Arc<Path>),
+}
+
+/// Why a text names no broker that can be connected to.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum TargetError {
+    /// It has none of the forms of a [`Target`].
+    #[error(
+        "`{0}` is not a host: expected a name or address, `host:port`, `[v6]:port`, `mqtt://host:port` or \
+         `unix:/path`"
+    )]
+    Malformed(String),
+    /// It asks for a protocol that is not spoken.
+    #[error(
+        "`{text}`: the scheme `{scheme}` is not supported; use mqtt://host:port (plain TCP) or unix:/path"
+    )]
+    Scheme {
+        /// All of it.
+        text: String,
+        /// What stands before `://`.
+        scheme: String,
+    },
+    /// No socket can have this path.
+    #[error("`{0}`: the path of a Unix socket has at most {longest} bytes", longest = LONGEST_PATH)]
+    Path(String),
+    /// The name has no address.
+    #[error("cannot resolve `{host}`: {reason}. Check the name, or give an address with --host")]
+    Unresolvable {
+        /// The name.
+        host: String,
+        /// What the system's resolver said.
+        reason: String,
+    },
+}
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    fn from_str(text: &str) -> Result<Target, TargetError> {
+        let malformed = || TargetError::Malformed(text.into());
+        // Without a slash, `unix` is a host like any other: `unix:1883`.
+        let path = text.strip_prefix("unix:").map(|path| path.strip_prefix("//").unwrap_or(path));
+        if let Some(path) = path.filter(|path| path.starts_with('/')) {
+            return match path.len() {
+                ..=LONGEST_PATH => Ok(Target::Unix(Path::new(path).into())),
+                _ => Err(TargetError::Path(text.into())),
+            };
+        }
+        let rest = match text.split_once("://") {
+            Some(("mqtt" | "tcp", rest)) => rest.strip_suffix('/').unwrap_or(rest),
+            Some((scheme, _)) => {
+                return Err(TargetError::Scheme { text: text.into(), scheme: scheme.into() });
+            }
+            None => text,
+        };
+        let (host, port) = if let Some(inner) = rest.strip_prefix('[') {
+            let (host, after) = inner.split_once(']').ok_or_else(malformed)?;
+            match after {
+                "" => (host, None),
+                _ => (host, Some(after.strip_prefix(':').ok_or_else(malformed)?)),
+            }
+        } else {
+            match rest.split_once(':') {
+                Some((_, port)) if port.contains(':') => (rest, None),
+                Some((host, port)) => (host, Some(port)),
+                None => (rest, None),
+            }
+        };
+        let port = match port {
+            None => None,
+            Some(port) => Some(port.parse().ok().filter(|port| *port != 0).ok_or_else(malformed)?),
+        };
+        if host.is_empty() || host.contains(['/', ' ', '@']) {
+            return Err(malformed());
+        }
+        Ok(Target::Tcp { host: host.into(), port })
+    }
+}
+
+impl fmt::Display for Target {
+    /// What gives the same target again: `broker.lab`, `broker.lab:1884`, `[::1]:1883`, `unix:/run/mosquitto.sock`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Tcp { host, port: None } => f.write_str(host),
+            Target::Tcp { host, port: Some(port) } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Target::Tcp { host, port: Some(port) } => write!(f, "{host}:{port}"),
+            Target::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Where `target` is, on `port` if it names none. A name with several addresses (such as localhost: `::1` and
+/// `127.0.0.1`) stands for the first that accepts a connection within `patience`, or else for the first.
+///
+/// # Errors
+/// [`TargetError::Unresolvable`].
+pub fn resolve(target: &Target, port: u16, patience: Duration) -> Result<Endpoint, TargetError> {
+    let (host, port) = match target {
+        Target::Tcp { host, port: own } => (host, own.unwrap_or(port)),
+        Target::Unix(path) => return Ok(Endpoint::Unix(path.clone())),
+    };
+    let unresolvable = |reason: String| TargetError::Unresolvable { host: host.clone(), reason };
+    let all: Vec<SocketAddr> =
+        (host.as_str(), port).to_socket_addrs().map_err(|error| unresolvable(error.to_string()))?.collect();
+    let answers = |address: &&SocketAddr| TcpStream::connect_timeout(address, patience).is_ok();
+    let chosen = if all.len() > 1 { all.iter().find(answers).or(all.first()) } else { all.first() };
+    chosen.copied().map(Endpoint::Tcp).ok_or_else(|| unresolvable("it has no address".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_read_in_every_usual_form() {
+        for (text, host, port) in [
+            ("broker.lab", "broker.lab", None),
+            ("broker.lab:1884", "broker.lab", Some(1884)),
+            ("mqtt://10.0.0.7:1883", "10.0.0.7", Some(1883)),
+            ("mqtt://10.0.0.7/", "10.0.0.7", None),
+            ("tcp://a:1", "a", Some(1)),
+            ("::1", "::1", None),
+            ("[::1]", "::1", None),
+            ("[fe80::1]:1883", "fe80::1", Some(1883)),
+            ("unix", "unix", None),
+            ("unix:1883", "unix", Some(1883)),
+        ] {
+            let target = text.parse();
+            assert_eq!(target, Ok(Target::Tcp { host: host.into(), port }), "{text}");
+            let shown = target.unwrap().to_string();
+            assert_eq!(shown.parse(), Ok(Target::Tcp { host: host.into(), port }), "{shown}");
+        }
+        for text in
+            ["", ":1883", "a:b", "a:0", "a:70000", "[::1", "[::1]x", "a/b", "user@host", "unix:", "unix:a"]
+        {
+            assert_eq!(text.parse::<Target>(), Err(TargetError::Malformed(text.into())));
+        }
+        let error = "mqtts://a".parse::<Target>().unwrap_err().to_string();
+        assert!(error.contains("`mqtts`"), "{error}");
+    }
+
+    #[test]
+    fn unix_sockets_are_named_by_their_path() {
+        for text in ["unix:/run/mosquitto.sock", "unix:///run/mosquitto.sock"] {
+            let target: Target = text.parse().unwrap();
+            assert_eq!(target.to_string(), "unix:/run/mosquitto.sock");
+            let endpoint = resolve(&target, 1883, Duration::ZERO).unwrap();
+            assert_eq!(endpoint, Endpoint::Unix(Path::new("/run/mosquitto.sock").into()));
+            assert_eq!(endpoint.to_string(), target.to_string());
+        }
+        let longest = format!("unix:/{}", "a".repeat(LONGEST_PATH - 1));
+        assert_eq!(longest.parse::<Target>().unwrap().to_string(), longest);
+        let error = format!("{longest}a").parse::<Target>().unwrap_err().to_string();
+        assert!(error.contains("107 bytes"), "{error}");
+        assert!(matches!("unix://host/path".parse::<Target>(), Err(TargetError::Scheme { .. })));
+    }
+
+    #[test]
+    fn an_unknown_name_is_named() {
+        let target = "no-such-host.invalid".parse().unwrap();
+        let error = resolve(&target, 1883, Duration::ZERO).unwrap_err().to_string();
+        assert!(error.contains("no-such-host.invalid"), "{error}");
+    }
+
+    #[test]
+    fn a_name_with_several_addresses_stands_for_the_one_that_answers() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let resolved = resolve(&"localhost".parse().unwrap(), port, Duration::from_secs(1)).unwrap();
+        assert_eq!(resolved, listener.local_addr().unwrap().into());
+    }
+}

@@ -1,0 +1,89 @@
+//! What arrives.
+
+use super::*;
+
+#[test]
+fn accepts_echoes_and_reports_the_end() {
+    let running = Running::start(1, |_| {});
+    let mut stream = peer(running.address);
+    stream.write_all(b"hello").unwrap();
+    let mut got = [0; 5];
+    stream.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"hello");
+    drop(stream);
+    let Seen::Accepted(conn) = running.next() else { panic!() };
+    assert_eq!(running.next(), Seen::Closed(conn, CloseCause::Eof));
+    let stats = running.stop();
+    assert_eq!((stats.bytes_in, stats.bytes_out, stats.sends), (5, 5, 1));
+}
+
+#[test]
+fn what_the_app_leaves_comes_again_with_more_behind_it() {
+    let running = Running::start(7, |_| {});
+    let mut stream = peer(running.address);
+    stream.set_nodelay(true).unwrap();
+    let sent: Vec<u8> = (0..7 * 300).map(|i| i as u8).collect();
+    let mut got = vec![0; sent.len()];
+    let mut reader = stream.try_clone().unwrap();
+    // Byte by byte for a while, then in odd lengths.
+    sent[..70].chunks(1).for_each(|part| stream.write_all(part).unwrap());
+    reader.read_exact(&mut got[..70]).unwrap();
+    sent[70..].chunks(100).for_each(|part| stream.write_all(part).unwrap());
+    reader.read_exact(&mut got[70..]).unwrap();
+    assert_eq!(got, sent);
+    running.stop();
+}
+
+#[test]
+fn more_than_the_buffers_hold_still_arrives() {
+    // Two buffers of 64 bytes for 40 connections: receives end with ENOBUFS and go on.
+    let running = Running::start(1, |config| (config.buffers, config.buffer_size) = (2, 64));
+    let mut peers: Vec<TcpStream> = (0..40).map(|_| peer(running.address)).collect();
+    let sent: Vec<u8> = (0..5000u32).map(|i| (i * 7) as u8).collect();
+    peers.iter_mut().for_each(|stream| stream.write_all(&sent).unwrap());
+    for stream in &mut peers {
+        let mut got = vec![0; sent.len()];
+        stream.read_exact(&mut got).unwrap();
+        assert_eq!(got, sent);
+    }
+    let stats = running.stop();
+    assert!(stats.no_buffers > 0, "the test did not reach what it is for: {stats:?}");
+}
+
+#[test]
+fn a_held_connection_receives_only_after_resume() {
+    let running = Running::start(1, |_| ());
+    let mut held = TcpStream::connect(running.address).unwrap();
+    assert_eq!(running.next(), Seen::Accepted(Conn(0)));
+    let mut other = TcpStream::connect(running.address).unwrap();
+    assert_eq!(running.next(), Seen::Accepted(Conn(1)));
+    let mut ping = |byte: u8| {
+        other.write_all(&[byte]).unwrap();
+        let mut answer = [0];
+        other.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, [byte]);
+    };
+    // Resumed while the cancellation is under way, it receives once, not twice.
+    running.order(Order::Blink(Conn(0)));
+    (1..=4).for_each(&mut ping);
+    // Twice, and resumed in between.
+    for order in [Order::Hold(Conn(0)), Order::Resume(Conn(0)), Order::Hold(Conn(0)), Order::Hold(Conn(0))] {
+        running.order(order);
+    }
+    // The orders are carried out, and the passes after them are over.
+    (5..=8).for_each(&mut ping);
+    held.write_all(b"later").unwrap();
+    (9..=12).for_each(&mut ping);
+    held.set_nonblocking(true).unwrap();
+    let mut answer = [0; 5];
+    assert_eq!(held.read(&mut answer).unwrap_err().kind(), ErrorKind::WouldBlock);
+    running.order(Order::Resume(Conn(0)));
+    held.set_nonblocking(false).unwrap();
+    held.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"later");
+    // A held connection can be closed.
+    running.order(Order::Hold(Conn(0)));
+    running.order(Order::Close(Conn(0)));
+    assert_eq!(running.next(), Seen::Closed(Conn(0), CloseCause::Local));
+    running.stop();
+}
