@@ -5,3 +5,6 @@ mod link;
 
 pub use connection::{Connection, Credentials, Will};
 pub use link::Link;
+
+#[cfg(test)]
+pub(crate) mod sim;

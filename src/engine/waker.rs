@@ -42,8 +42,14 @@ impl Waker {
         self.0.eventfd.as_raw_fd()
     }
 
+    /// Whether it has been rung and nobody has heard.
+    #[cfg(test)]
+    pub(crate) fn is_rung(&self) -> bool {
+        self.0.rung.load(Ordering::Acquire)
+    }
+
     /// To be called before looking at whatever the bell announces, or an announcement could be missed.
-    pub(super) fn heard(&self) {
+    pub(crate) fn heard(&self) {
         self.0.rung.store(false, Ordering::Release);
         std::sync::atomic::fence(Ordering::SeqCst);
     }
