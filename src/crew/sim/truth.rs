@@ -1,9 +1,10 @@
 //! What really happened: what a driver's figures are held against.
 
+use super::folding::FoldingState;
 use crate::clock::Nanos;
 use crate::engine::Conn;
 use crate::wire::QoS;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A client as the peer knows it: an index of [`Truth::clients`].
 pub type ClientNo = u32;
@@ -31,8 +32,8 @@ pub struct Truth {
     pub silent: u32,
     /// Deliveries in the order in which drivers were given them.
     given: Vec<u32>,
-    known: HashMap<Box<[u8]>, u32>,
-    names: HashMap<Box<str>, ClientNo>,
+    known: HashMap<Box<[u8]>, u32, FoldingState>,
+    names: HashMap<Box<str>, ClientNo, FoldingState>,
 }
 
 /// A client by its id.
@@ -126,6 +127,8 @@ pub struct Delivery {
     pub qos: QoS,
     pub dup: bool,
     pub fate: Fate,
+    /// The delivery that this one is again, under the same packet id; itself, if it is the first.
+    pub first: u32,
     /// When the peer handed it to its kernel, or queued it behind what that did not take.
     pub written: Option<Nanos>,
     /// When the driver was given its last byte.
@@ -194,6 +197,14 @@ impl Truth {
         given
             .filter(move |delivery| delivery.to == client)
             .map(|delivery| (delivery, &self.messages[delivery.message as usize]))
+    }
+
+    /// The same without what a client knows to be a repetition: QoS 2 messages that it has been given already. What
+    /// was given behind something for which the driver ended the connection is in it.
+    pub fn heard_by(&self, client: ClientNo) -> impl Iterator<Item = (&Delivery, &Message)> {
+        let mut known = HashSet::new();
+        self.given_to(client)
+            .filter(move |(delivery, _)| delivery.qos < QoS::ExactlyOnce || known.insert(delivery.first))
     }
 
     /// Deliveries of this fate.
@@ -290,6 +301,38 @@ impl Truth {
         if connection.greeted.is_none() {
             self.connecting -= 1;
         }
+    }
+}
+
+/// What became of one flow's messages, by the sequences in the order in which they came. Counted in the plainest
+/// way there is, to hold against cleverer ones.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Account {
+    /// Different sequences.
+    pub received: u64,
+    /// Of those, the ones that came after a later one.
+    pub reordered: u64,
+    /// Arrivals of a sequence that had come before.
+    pub duplicated: u64,
+    /// Sequences that never came although a later one did.
+    pub lost: u64,
+}
+
+impl Account {
+    /// Counts the sequences of one flow.
+    pub fn of(sequences: impl IntoIterator<Item = u64>) -> Account {
+        let (mut account, mut seen) = (Account::default(), BTreeSet::new());
+        for sequence in sequences {
+            let highest = seen.last().copied();
+            if !seen.insert(sequence) {
+                account.duplicated += 1;
+                continue;
+            }
+            account.received += 1;
+            account.reordered += u64::from(highest.is_some_and(|highest| sequence < highest));
+        }
+        account.lost = seen.last().map_or(0, |highest| highest + 1 - account.received);
+        account
     }
 }
 

@@ -173,7 +173,7 @@ impl SimLink {
         let slot = self.slot(conn);
         match taken {
             _ if slot.state == State::Closing => {}
-            Err(errno) => return self.tear_down(conn, CloseCause::Error(errno)),
+            Err(errno) => self.tear_down(conn, CloseCause::Error(errno)),
             Ok(taken) => {
                 slot.blocked = true;
                 self.stats.bytes_out += taken as u64;

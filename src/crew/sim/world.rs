@@ -6,10 +6,12 @@ use super::faults::Faults;
 use super::link::{Completion, Lag, Machine, SimLink};
 use super::net::{Key, Net, Network};
 use super::peer::Peer;
-use super::script::Script;
+use super::script::{Act, Script};
 use super::truth::Truth;
 use crate::clock::{Nanos, SECOND};
-use crate::engine::{App, Stats, Usage, Waker};
+use crate::crew::Link;
+use crate::engine::{App, Closed, Conn, Stats, Usage, Waker};
+use crate::wire::QoS;
 
 /// What a world is made of. The same setup makes the same world.
 #[derive(Clone, Debug)]
@@ -148,6 +150,16 @@ impl World {
         self.workers[worker].stats.overflows += count;
     }
 
+    /// The peer publishes a message that no client did.
+    pub fn publish(&mut self, topic: &str, payload: &[u8], qos: QoS) {
+        self.peer.publish(&mut self.net, topic, payload, qos);
+    }
+
+    /// The peer acts now: towards one client, or every connection.
+    pub fn act(&mut self, client: Option<&str>, act: Act) {
+        self.peer.act(&mut self.net, client, act);
+    }
+
     /// What happened to a worker, and what it cost.
     pub fn worker(&self, worker: usize) -> WorkerTruth {
         let link = &self.workers[worker];
@@ -155,7 +167,7 @@ impl World {
         WorkerTruth {
             usage: link.usage,
             span: link.stopped.unwrap_or(self.net.now).saturating_sub(begin),
-            stats: crate::crew::Link::stats(link),
+            stats: Link::stats(link),
             lag: link.lag,
             stopped: link.stopped,
             most_unsent: link.most_unsent,
@@ -297,7 +309,7 @@ impl World {
         }
     }
 
-    fn at_client(&mut self, key: Key, completion: impl FnOnce(crate::engine::Conn, u32) -> Completion) {
+    fn at_client(&mut self, key: Key, completion: impl FnOnce(Conn, u32) -> Completion) {
         let Some(pair) = self.net.get(key).filter(|pair| pair.client_open) else { return };
         let (worker, completion) = (pair.worker, completion(pair.conn, pair.slot_generation));
         self.tell(worker, completion);
@@ -329,7 +341,7 @@ impl World {
         self.receive(worker, conn);
     }
 
-    fn receive(&mut self, worker: u32, conn: crate::engine::Conn) {
+    fn receive(&mut self, worker: u32, conn: Conn) {
         let link = &mut self.workers[worker as usize];
         let known = link.inbox.len();
         link.receive(&mut self.net, conn);
@@ -385,13 +397,13 @@ impl WorkerTruth {
 enum Nobody {}
 
 impl App<SimLink> for Nobody {
-    fn connected(&mut self, _: &mut SimLink, _: crate::engine::Conn) {}
-    fn accepted(&mut self, _: &mut SimLink, _: crate::engine::Conn) {}
-    fn data(&mut self, _: &mut SimLink, _: crate::engine::Conn, _: &[u8]) -> usize {
+    fn connected(&mut self, _: &mut SimLink, _: Conn) {}
+    fn accepted(&mut self, _: &mut SimLink, _: Conn) {}
+    fn data(&mut self, _: &mut SimLink, _: Conn, _: &[u8]) -> usize {
         0
     }
-    fn writable(&mut self, _: &mut SimLink, _: crate::engine::Conn) {}
-    fn closed(&mut self, _: &mut SimLink, _: crate::engine::Conn, _: crate::engine::Closed) {}
+    fn writable(&mut self, _: &mut SimLink, _: Conn) {}
+    fn closed(&mut self, _: &mut SimLink, _: Conn, _: Closed) {}
     fn woken(&mut self, _: &mut SimLink) {}
     fn pass(&mut self, _: &mut SimLink) -> Option<Nanos> {
         None

@@ -65,7 +65,7 @@ impl Peer {
                         let again = note(net, client, message, qos, Fate::Twice);
                         self.send(net, client, again, delay, false);
                     }
-                    Copies::Repeat => self.repeat(net, client, message, qos, sent, delay),
+                    Copies::Repeat => self.repeat(net, client, delivery, sent, delay),
                     Copies::One | Copies::Drop | Copies::Swap => {}
                 }
             }
@@ -111,16 +111,17 @@ impl Peer {
         &mut self,
         net: &mut Net,
         client: u32,
-        message: u32,
-        qos: QoS,
+        first: u32,
         sent: Option<(Key, PacketId)>,
         delay: Nanos,
     ) {
         let Some((key, id)) = sent else { return };
         // The client answers twice, and nobody waits for the second answer.
         self.side(key).at_fault = true;
+        let Delivery { message, qos, .. } = net.truth.deliveries[first as usize];
         let again = note(net, client, message, qos, Fate::Repeated);
-        net.truth.deliveries[again as usize].dup = true;
+        let known = &mut net.truth.deliveries[again as usize];
+        (known.dup, known.first) = (true, first);
         let bytes = publish(net, message, qos, Some(id), true, false);
         self.write(net, key, Lane::Deliveries, delay, bytes, Some(Mark::Delivery(again)));
     }
@@ -183,7 +184,8 @@ impl Peer {
                 true => note(net, client, sending.message, sending.qos, Fate::Resumed),
                 false => sending.delivery,
             };
-            net.truth.deliveries[delivery as usize].dup = sending.sent;
+            let known = &mut net.truth.deliveries[delivery as usize];
+            (known.dup, known.first) = (sending.sent, sending.delivery);
             let (message, qos, id) = (sending.message, sending.qos, Some(sending.id));
             let bytes = publish(net, message, qos, id, sending.sent, sending.retain);
             self.write(net, key, Lane::Deliveries, 0, bytes, Some(Mark::Delivery(delivery)));
@@ -192,9 +194,10 @@ impl Peer {
 }
 
 fn note(net: &mut Net, client: u32, message: u32, qos: QoS, fate: Fate) -> u32 {
-    let delivery = Delivery { message, to: client, qos, dup: false, fate, written: None, given: None };
+    let first = net.truth.deliveries.len() as u32;
+    let delivery = Delivery { message, to: client, qos, dup: false, fate, first, written: None, given: None };
     net.truth.deliveries.push(delivery);
-    net.truth.deliveries.len() as u32 - 1
+    first
 }
 
 fn publish(net: &Net, message: u32, qos: QoS, id: Option<PacketId>, dup: bool, retain: bool) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! Who has subscribed to what.
 
+use crate::crew::sim::folding::FoldingState;
 use crate::wire::{QoS, topic};
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +10,7 @@ type Subscribers = BTreeMap<u32, QoS>;
 /// All subscriptions. Filters without wildcards are found by the topic itself.
 #[derive(Default)]
 pub struct Topics {
-    exact: HashMap<String, Subscribers>,
+    exact: HashMap<String, Subscribers, FoldingState>,
     wild: Vec<(String, Subscribers)>,
 }
 

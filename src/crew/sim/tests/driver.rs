@@ -88,7 +88,9 @@ pub struct Driver {
     pub expired: u64,
     pub woken: u64,
     pub ack_ns: Vec<Nanos>,
+    /// Topics and payloads, and the places of those who heard them.
     pub heard: Vec<(String, Vec<u8>)>,
+    heard_by: Vec<u32>,
     pub order: VecDeque<&'static str>,
     /// How late passes began that answer a deadline.
     pub late: Vec<Nanos>,
@@ -134,10 +136,20 @@ impl Driver {
             woken: 0,
             ack_ns: vec![],
             heard: vec![],
+            heard_by: vec![],
             order: VecDeque::new(),
             late: vec![],
             deadline: None,
         }
+    }
+
+    /// Each client's name, and the payloads that it heard.
+    pub fn heard_by_client(&self) -> Vec<(String, Vec<&[u8]>)> {
+        let mut all: Vec<_> = self.members.iter().map(|member| (member.name.clone(), vec![])).collect();
+        for ((_, payload), place) in self.heard.iter().zip(&self.heard_by) {
+            all[*place as usize].1.push(&**payload);
+        }
+        all
     }
 
     /// Messages that are neither acknowledged nor given up.
@@ -264,6 +276,7 @@ impl Driver {
                 Event::AckedLate(_) => self.acked_late += 1,
                 Event::Message { publish, first: true } => {
                     self.heard.push((publish.topic.to_owned(), publish.payload.to_owned()));
+                    self.heard_by.push(conn.0);
                 }
                 Event::Refused(_) => link.close(conn),
                 _ => {}

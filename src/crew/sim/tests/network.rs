@@ -57,7 +57,7 @@ fn a_client_that_is_flooded_by_a_deaf_peer_keeps_little() {
     }
     world.run_with(&mut drivers, |world, _, step| {
         if let Step::Alarm(moment) = step {
-            world.peer.publish(&mut world.net, "t/client-0", &moment.to_be_bytes(), QoS::AtLeastOnce);
+            world.publish("t/client-0", &moment.to_be_bytes(), QoS::AtLeastOnce);
         }
     });
     assert!(drivers[0].floods > 0);

@@ -40,6 +40,9 @@ fn check(world: &World, drivers: &[Driver], plan: &Plan) {
     let given = truth.deliveries.iter().filter(|delivery| delivery.given.is_some()).count();
     let heard = sum(drivers, |driver| driver.heard.len() as u64) as usize;
     assert!(heard <= given, "{heard} heard, {given} given");
+    if sum(drivers, |driver| driver.violations + driver.floods) == 0 {
+        drivers.iter().for_each(|driver| heard_what_was_given(truth, driver));
+    }
     let sent = sum(drivers, |driver| driver.sent);
     assert!(truth.received() as u64 <= sent);
     if plan.qos > QoS::AtMostOnce {
@@ -54,6 +57,18 @@ fn check(world: &World, drivers: &[Driver], plan: &Plan) {
         let known = world.worker(worker);
         assert!(known.usage.cpu_ns() <= known.span);
         assert!(known.most_unsent_of_one <= plan.unread + 40_000, "{}", known.most_unsent_of_one);
+    }
+}
+
+/// Each client has heard exactly what the truth says, in that order.
+fn heard_what_was_given(truth: &Truth, driver: &Driver) {
+    for (client, heard) in driver.heard_by_client() {
+        let Some(client) = truth.find_client(&client) else {
+            assert!(heard.is_empty());
+            continue;
+        };
+        let given = truth.heard_by(client).map(|(_, message)| &*message.payload);
+        assert!(given.eq(heard.iter().copied()), "{client}");
     }
 }
 

@@ -48,6 +48,15 @@ fn deliveries_are_dropped_doubled_and_swapped() {
         assert_eq!(truth.fates(fate), count, "{fate:?}");
     }
     assert_eq!(drivers[0].heard.len(), 20 - 1 + 2);
+    let mut total = Account::default();
+    for client in 0..2 {
+        let sequence = |payload: &[u8]| u64::from_be_bytes(payload.try_into().expect("eight bytes"));
+        let account = Account::of(truth.heard_by(client).map(|(_, message)| sequence(&message.payload)));
+        total.lost += account.lost;
+        total.duplicated += account.duplicated;
+        total.reordered += account.reordered;
+    }
+    assert_eq!((total.lost, total.duplicated, total.reordered), (1, 2, 1));
     // What the driver heard is what the truth says it was given, in that order.
     for number in 0..2u32 {
         let client = truth.find_client(&driver::name(number)).expect("connected");
@@ -162,4 +171,11 @@ fn a_moment_comes_for_everybody() {
     assert_eq!(sum(&drivers, |driver| driver.heard.len() as u64), 1);
     assert_eq!(world.truth().find_message("t/client-3", b"news").expect("published").from, None);
     assert_eq!(world.truth().connections.len(), 40);
+}
+
+#[test]
+fn the_plainest_account_of_a_flow() {
+    let account = Account::of([0, 1, 4, 2, 2, 0, 7]);
+    assert_eq!(account, Account { received: 5, reordered: 1, duplicated: 2, lost: 3 });
+    assert_eq!(Account::of([]), Account::default());
 }
