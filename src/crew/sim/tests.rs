@@ -3,6 +3,7 @@
 mod contract;
 mod driver;
 mod network;
+mod peer;
 mod random;
 mod scripted;
 
