@@ -17,6 +17,8 @@ mod leaving;
 mod life;
 mod link;
 mod sending;
+#[cfg(test)]
+pub(crate) mod sim;
 
 pub use books::{Books, Written};
 pub use connection::{Connection, Credentials, Will};

@@ -46,6 +46,12 @@ impl Waker {
         self.0.eventfd.as_raw_fd()
     }
 
+    /// Whether it has been rung and nobody has heard.
+    #[cfg(test)]
+    pub(crate) fn is_rung(&self) -> bool {
+        self.0.rung.load(Ordering::Acquire)
+    }
+
     /// Answers whether the bell has been rung since it was last asked. To be called before looking at whatever the
     /// bell announces, or an announcement could be missed. The worker does so itself, before
     /// [`App::woken`](super::App::woken).

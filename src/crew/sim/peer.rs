@@ -1,0 +1,391 @@
+//! The broker of a simulated world: one for all workers. It does what MQTT 3.1.1 says, and what [`Script`] and
+//! [`Faults`] say instead, and keeps account of all of it in the truth.
+
+mod delivery;
+mod packets;
+mod session;
+mod topics;
+
+use super::dice::Dice;
+use super::events::{End, Event};
+use super::faults::Faults;
+use super::net::{Key, Net};
+use super::script::{Act, Answer, Decision, Ending, On, Script};
+use super::truth::Mark;
+use crate::clock::{Nanos, SECOND};
+use crate::wire;
+use session::Session;
+use std::collections::BTreeMap;
+use topics::Topics;
+
+/// What goes to a client one behind the other, however late: acknowledgements, deliveries, the rest.
+#[derive(Clone, Copy)]
+enum Lane {
+    Acks,
+    Deliveries,
+    Others,
+}
+
+/// What the peer has put off.
+enum Later {
+    /// Bytes for a client.
+    Write(Key, Vec<u8>, Option<Mark>),
+    /// CONNACK, and what a session kept has in store.
+    Greet(Key, bool),
+    /// Read again.
+    Listen(Key),
+    /// Look whether the client is silent.
+    Watch(Key),
+    /// Send what waited in vain to be overtaken.
+    Release(u32),
+    /// What the script says, to all connections or those of one client.
+    Act(Option<String>, Act),
+}
+
+/// The peer's end of a connection.
+struct Side {
+    generation: u32,
+    /// The client, from CONNECT on.
+    client: Option<u32>,
+    /// Reads nothing.
+    deaf: bool,
+    /// When the last of each lane leaves.
+    lanes: [Nanos; 3],
+    last_heard: Nanos,
+    /// One and a half keepalives; 0 is none.
+    patience: Nanos,
+    /// The peer has itself to blame for whatever this client does.
+    at_fault: bool,
+    said_goodbye: bool,
+}
+
+/// The broker.
+pub struct Peer {
+    script: Script,
+    faults: Faults,
+    dice: Dice,
+    sides: Vec<Side>,
+    /// By client, as in the truth.
+    sessions: Vec<Session>,
+    topics: Topics,
+    retained: BTreeMap<String, (u32, wire::QoS)>,
+    put_off: Vec<Option<Later>>,
+    free: Vec<u32>,
+    next_accept: Nanos,
+    waiting: usize,
+    nameless: u32,
+    /// Who is to have a message; kept to be used again.
+    audience: Vec<(u32, wire::QoS)>,
+}
+
+impl Peer {
+    pub fn new(faults: Faults, script: Script, seed: u64, net: &mut Net) -> Peer {
+        let moments = script.moments.clone();
+        let mut peer = Peer {
+            script,
+            faults,
+            dice: Dice::new(seed, "sim peer", 0),
+            sides: Vec::new(),
+            sessions: Vec::new(),
+            topics: Topics::default(),
+            retained: BTreeMap::new(),
+            put_off: Vec::new(),
+            free: Vec::new(),
+            next_accept: 0,
+            waiting: 0,
+            nameless: 0,
+            audience: Vec::new(),
+        };
+        for (time, client, act) in moments {
+            peer.put_off(net, time, Later::Act(client, act));
+        }
+        peer
+    }
+
+    /// Publishes a message that no client did.
+    pub fn publish(&mut self, net: &mut Net, topic: &str, payload: &[u8], qos: wire::QoS) {
+        let message = net.truth.message(topic, payload, qos);
+        self.route(net, message, qos);
+    }
+
+    /// Does `act` now, to all connections or to that of one client.
+    pub fn act(&mut self, net: &mut Net, client: Option<&str>, act: Act) {
+        let keys = match client.map(|name| net.truth.find_client(name)) {
+            None => net.peer_open(),
+            Some(client) => {
+                client.and_then(|client| self.sessions[client as usize].online).into_iter().collect()
+            }
+        };
+        let mut decision = Decision::default();
+        decision.add(act);
+        if let Some((topic, payload, qos)) = decision.publish.take() {
+            self.publish(net, &topic, &payload, qos);
+        }
+        for key in keys {
+            if let Some(bytes) = &decision.also {
+                self.side(key).at_fault = true;
+                net.write(key, bytes, None);
+            }
+            self.finish(net, key, decision.end);
+        }
+    }
+
+    fn put_off(&mut self, net: &mut Net, time: Nanos, later: Later) {
+        let index = self.free.pop().unwrap_or(self.put_off.len() as u32);
+        if index as usize == self.put_off.len() {
+            self.put_off.push(None);
+        }
+        self.put_off[index as usize] = Some(later);
+        net.events.at(time, Event::Later(index));
+    }
+
+    /// The time has come for what was put off.
+    pub fn later(&mut self, net: &mut Net, index: u32) {
+        self.free.push(index);
+        match self.put_off[index as usize].take().expect("put off once") {
+            Later::Write(key, bytes, mark) => net.write(key, &bytes, mark),
+            Later::Greet(key, present) => self.greet(net, key, present),
+            Later::Listen(key) => {
+                if net.get(key).is_some_and(|pair| pair.peer_open) {
+                    self.side(key).deaf = false;
+                    self.read(net, key);
+                }
+            }
+            Later::Watch(key) => self.watch(net, key),
+            Later::Release(session) => self.release(net, session),
+            Later::Act(client, act) => self.act(net, client.as_deref(), act),
+        }
+    }
+
+    fn decide(&mut self, on: On, client: Option<&str>) -> Decision {
+        let mut decision = Decision::default();
+        self.faults.decide(on, &mut self.dice, &mut decision);
+        self.script.acts(on, client).for_each(|act| decision.add(act));
+        decision
+    }
+
+    fn side(&mut self, key: Key) -> &mut Side {
+        let side = &mut self.sides[key.index as usize];
+        assert_eq!(side.generation, key.generation, "a connection that is gone");
+        side
+    }
+
+    /// A SYN has arrived.
+    pub fn syn(&mut self, net: &mut Net, key: Key, attempt: u8) {
+        if net.get(key).is_none() {
+            return;
+        }
+        let decision = self.decide(On::Syn, None);
+        match decision.answer {
+            Answer::RefuseSyn => return net.answer(key, libc::ECONNREFUSED),
+            Answer::Never => return net.lose_syn(key, attempt),
+            _ if self.waiting >= net.network.backlog => return net.lose_syn(key, attempt),
+            _ => {}
+        }
+        net.answer(key, 0);
+        let side = Side {
+            generation: key.generation,
+            client: None,
+            deaf: true,
+            lanes: [0; 3],
+            last_heard: net.now,
+            patience: 0,
+            at_fault: false,
+            said_goodbye: false,
+        };
+        let index = key.index as usize;
+        match self.sides.get_mut(index) {
+            Some(old) => *old = side,
+            None => {
+                while self.sides.len() < index {
+                    self.sides.push(Side { generation: u32::MAX, ..side_of_nobody() });
+                }
+                self.sides.push(side);
+            }
+        }
+        self.next_accept = self.next_accept.max(net.now) + self.dice.within(&net.network.accept);
+        if self.next_accept == net.now {
+            self.side(key).deaf = false;
+        } else {
+            let accept = self.next_accept;
+            self.put_off(net, accept, Later::Listen(key));
+        }
+    }
+
+    /// Bytes have arrived, or the peer has begun to read again.
+    pub fn arrived(&mut self, net: &mut Net, key: Key) {
+        let Some(pair) = net.get(key).filter(|pair| pair.peer_open) else { return };
+        if self.sides[key.index as usize].deaf || pair.up.unread() == 0 {
+            return;
+        }
+        self.read(net, key);
+    }
+
+    fn read(&mut self, net: &mut Net, key: Key) {
+        let now = net.now;
+        self.side(key).last_heard = now;
+        let pair = net.get_mut(key).expect("open");
+        let received = pair.up.receive(usize::MAX);
+        let (record, mut offset) = (pair.record, pair.up.consumed());
+        let (buffer, head, length) = pair.up.lend();
+        net.truth.connections[record].read += received as u64;
+        let mut rest = &buffer[head..head + length];
+        loop {
+            let (packet, used) = match wire::decode(rest, wire::MAX_PACKET) {
+                Ok(Some(decoded)) => decoded,
+                Ok(None) => break,
+                Err(error) => {
+                    self.blame(net, key, &error.to_string());
+                    net.close_peer(key, End::Fin);
+                    break;
+                }
+            };
+            offset += used as u64;
+            rest = &rest[used..];
+            let left = net.left(key, offset);
+            self.packet(net, key, &packet, left);
+            if net.get(key).is_none_or(|pair| !pair.peer_open) || self.side(key).deaf {
+                break;
+            }
+        }
+        let used = length - rest.len();
+        if let Some(pair) = net.get_mut(key) {
+            pair.up.put_back(buffer);
+            pair.up.consume(used);
+            net.make_up_room(key);
+        }
+        if net.get(key).is_none_or(|pair| !pair.peer_open) {
+            self.gone(net, key);
+        }
+    }
+
+    /// The client's FIN or RST has arrived.
+    pub fn ended(&mut self, net: &mut Net, key: Key, end: End) {
+        if net.get(key).is_none_or(|pair| !pair.peer_open) {
+            return;
+        }
+        if end == End::Fin && self.sides[key.index as usize].deaf {
+            // A peer that does not read does not see it either; but it must not be kept for ever.
+            self.side(key).deaf = false;
+            self.read(net, key);
+        }
+        if net.get(key).is_some_and(|pair| pair.peer_open) {
+            net.close_peer(key, End::Fin);
+            self.gone(net, key);
+        }
+    }
+
+    /// The connection is no more: the session is offline, and perhaps ends.
+    fn gone(&mut self, net: &mut Net, key: Key) {
+        let side = &mut self.sides[key.index as usize];
+        if side.generation != key.generation {
+            return;
+        }
+        side.generation = u32::MAX;
+        let (client, said_goodbye) = (side.client, side.said_goodbye);
+        let Some(client) = client else { return };
+        let session = &mut self.sessions[client as usize];
+        if session.online != Some(key) {
+            return;
+        }
+        session.online = None;
+        let will = session.will.take().filter(|_| !said_goodbye);
+        if !session.persistent {
+            self.forget(client);
+        }
+        if let Some(will) = will {
+            self.publish(net, &will.topic, &will.payload, will.qos);
+        }
+    }
+
+    fn forget(&mut self, client: u32) {
+        let session = &mut self.sessions[client as usize];
+        for filter in std::mem::take(&mut session.filters) {
+            self.topics.remove(&filter, client);
+        }
+        self.sessions[client as usize].clear();
+    }
+
+    /// Ends the connection, or stops reading.
+    fn finish(&mut self, net: &mut Net, key: Key, end: Option<Ending>) {
+        let Some(end) = end else { return };
+        if net.get(key).is_none_or(|pair| !pair.peer_open) {
+            return;
+        }
+        match end {
+            Ending::HalfClose => net.shut_peer(key),
+            Ending::Close | Ending::Reset => {
+                net.close_peer(key, if end == Ending::Reset { End::Reset } else { End::Fin });
+                self.gone(net, key);
+            }
+            Ending::Deaf(pause) => {
+                self.side(key).deaf = true;
+                if let Some(pause) = pause {
+                    let time = net.now + pause;
+                    self.put_off(net, time, Later::Listen(key));
+                }
+            }
+        }
+    }
+
+    /// Writes to a client, behind everything of the same lane.
+    fn write(
+        &mut self,
+        net: &mut Net,
+        key: Key,
+        lane: Lane,
+        delay: Nanos,
+        bytes: Vec<u8>,
+        mark: Option<Mark>,
+    ) {
+        let now = net.now;
+        let last = &mut self.side(key).lanes[lane as usize];
+        let time = (now + delay).max(*last);
+        *last = time;
+        if time == now {
+            net.write(key, &bytes, mark);
+        } else {
+            self.put_off(net, time, Later::Write(key, bytes, mark));
+        }
+    }
+
+    /// Whether the client has been silent for one and a half keepalives [MQTT-3.1.2-24].
+    fn watch(&mut self, net: &mut Net, key: Key) {
+        if net.get(key).is_none_or(|pair| !pair.peer_open) {
+            return;
+        }
+        let now = net.now;
+        let side = self.side(key);
+        let silent_at = side.last_heard + side.patience;
+        if now < silent_at || side.deaf {
+            let time = silent_at.max(now + SECOND);
+            return self.put_off(net, time, Later::Watch(key));
+        }
+        net.truth.silent += 1;
+        net.close_peer(key, End::Fin);
+        self.gone(net, key);
+    }
+
+    /// A client has broken the protocol, unless the peer has before.
+    fn blame(&mut self, net: &mut Net, key: Key, what: &str) {
+        let side = self.side(key);
+        if !side.at_fault {
+            let client = side.client.map_or("a client", |client| &net.truth.clients[client as usize].name);
+            let fault = format!("{client}: {what}");
+            net.truth.faults.push((net.now, fault));
+        }
+    }
+}
+
+fn side_of_nobody() -> Side {
+    Side {
+        generation: u32::MAX,
+        client: None,
+        deaf: false,
+        lanes: [0; 3],
+        last_heard: 0,
+        patience: 0,
+        at_fault: false,
+        said_goodbye: false,
+    }
+}

@@ -1,0 +1,209 @@
+//! Messages on their way from the peer to clients.
+
+use super::session::Held;
+use super::{Lane, Later, Peer};
+use crate::clock::{MILLISECOND, Nanos};
+use crate::crew::sim::net::{Key, Net};
+use crate::crew::sim::script::{Copies, Decision, On};
+use crate::crew::sim::truth::{Delivery, Fate, Mark};
+use crate::wire::{self, PacketId, Publish, QoS, topic};
+
+/// How long a delivery waits to be overtaken.
+const SWAP_WAIT: Nanos = 50 * MILLISECOND;
+
+impl Peer {
+    /// A message goes to whoever has subscribed to its topic.
+    pub(super) fn route(&mut self, net: &mut Net, message: u32, qos: QoS) {
+        let mut audience = std::mem::take(&mut self.audience);
+        self.topics.find(&net.truth.messages[message as usize].topic, &mut audience);
+        for (client, wanted) in audience.drain(..) {
+            self.deliver(net, client, message, qos.min(wanted));
+        }
+        self.audience = audience;
+    }
+
+    /// What is retained and matches a new subscription.
+    pub(super) fn send_retained(&mut self, net: &mut Net, client: u32, filter: &str, wanted: QoS) {
+        let matching = self.retained.iter().filter(|(name, _)| topic::matches(filter, name));
+        let matching: Vec<(u32, QoS)> = matching.map(|(_, retained)| *retained).collect();
+        for (message, qos) in matching {
+            let delivery = note(net, client, message, qos.min(wanted), Fate::Right);
+            self.send(net, client, delivery, 0, true);
+        }
+    }
+
+    fn deliver(&mut self, net: &mut Net, client: u32, message: u32, qos: QoS) {
+        let session = &self.sessions[client as usize];
+        if session.online.is_none() && (qos == QoS::AtMostOnce || !session.persistent) {
+            // Nobody there, and nothing is kept for nobody.
+            return;
+        }
+        let mut decision = Decision::default();
+        self.faults.decide(On::Delivery, &mut self.dice, &mut decision);
+        let name = &*net.truth.clients[client as usize].name;
+        self.script.acts(On::Delivery, Some(name)).for_each(|act| decision.add(act));
+        if let Some((name, payload, qos)) = decision.publish.take() {
+            self.send_foreign(net, client, message, &name, &payload, qos);
+        }
+        let delay = decision.delay;
+        match decision.fate {
+            Copies::Drop => {
+                note(net, client, message, qos, Fate::Dropped);
+            }
+            Copies::Swap if self.sessions[client as usize].held.is_none() => {
+                let delivery = note(net, client, message, qos, Fate::Right);
+                self.sessions[client as usize].held = Some(Held { delivery, message, qos });
+                let time = net.now + SWAP_WAIT;
+                self.put_off(net, time, Later::Release(client));
+            }
+            fate => {
+                let delivery = note(net, client, message, qos, Fate::Right);
+                let sent = self.send(net, client, delivery, delay, false);
+                self.let_overtaken_follow(net, client, message, delay);
+                match fate {
+                    Copies::Twice => {
+                        let again = note(net, client, message, qos, Fate::Twice);
+                        self.send(net, client, again, delay, false);
+                    }
+                    Copies::Repeat => self.repeat(net, client, delivery, sent, delay),
+                    Copies::One | Copies::Drop | Copies::Swap => {}
+                }
+            }
+        }
+        let end = decision.end;
+        if let Some(key) = self.sessions[client as usize].online {
+            self.finish(net, key, end);
+        }
+    }
+
+    /// Sends a delivery, or keeps it for a client that is not here. Answers the connection and packet id it went by.
+    fn send(
+        &mut self,
+        net: &mut Net,
+        client: u32,
+        delivery: u32,
+        delay: Nanos,
+        retain: bool,
+    ) -> Option<(Key, PacketId)> {
+        let Delivery { message, qos, .. } = net.truth.deliveries[delivery as usize];
+        let session = &mut self.sessions[client as usize];
+        let id = match qos {
+            QoS::AtMostOnce => None,
+            _ => {
+                let Some(id) = session.push(message, delivery, qos, retain) else {
+                    net.truth.deliveries[delivery as usize].fate = Fate::Dropped;
+                    return None;
+                };
+                Some(id)
+            }
+        };
+        let key = session.online?;
+        if id.is_some() {
+            session.outbound.back_mut().expect("just pushed").sent = true;
+        }
+        let bytes = publish(net, message, qos, id, false, retain);
+        self.write(net, key, Lane::Deliveries, delay, bytes, Some(Mark::Delivery(delivery)));
+        id.map(|id| (key, id))
+    }
+
+    /// The same delivery again, by the same id.
+    fn repeat(
+        &mut self,
+        net: &mut Net,
+        client: u32,
+        first: u32,
+        sent: Option<(Key, PacketId)>,
+        delay: Nanos,
+    ) {
+        let Some((key, id)) = sent else { return };
+        // The client answers twice, and nobody waits for the second answer.
+        self.side(key).at_fault = true;
+        let Delivery { message, qos, .. } = net.truth.deliveries[first as usize];
+        let again = note(net, client, message, qos, Fate::Repeated);
+        let known = &mut net.truth.deliveries[again as usize];
+        (known.dup, known.first) = (true, first);
+        let bytes = publish(net, message, qos, Some(id), true, false);
+        self.write(net, key, Lane::Deliveries, delay, bytes, Some(Mark::Delivery(again)));
+    }
+
+    /// What waited for `message` of the same publisher to go first follows it.
+    fn let_overtaken_follow(&mut self, net: &mut Net, client: u32, message: u32, delay: Nanos) {
+        let from = |net: &Net, message: u32| net.truth.messages[message as usize].from;
+        let session = &mut self.sessions[client as usize];
+        if let Some(held) = session.held.take_if(|held| from(net, held.message) == from(net, message)) {
+            net.truth.deliveries[held.delivery as usize].fate = Fate::Swapped;
+            self.send(net, client, held.delivery, delay, false);
+        }
+    }
+
+    /// Nothing has overtaken what waited for it.
+    pub(super) fn release(&mut self, net: &mut Net, client: u32) {
+        if let Some(held) = self.sessions[client as usize].held.take() {
+            let session = &self.sessions[client as usize];
+            if session.online.is_some() || (session.persistent && held.qos > QoS::AtMostOnce) {
+                self.send(net, client, held.delivery, 0, false);
+            }
+        }
+    }
+
+    /// A message that nobody published, on `name` or else on the topic of `beside`.
+    fn send_foreign(
+        &mut self,
+        net: &mut Net,
+        client: u32,
+        beside: u32,
+        name: &str,
+        payload: &[u8],
+        qos: QoS,
+    ) {
+        let name = match name {
+            "" => net.truth.messages[beside as usize].topic.clone(),
+            name => name.into(),
+        };
+        let message = net.truth.message(&name, payload, qos);
+        let delivery = note(net, client, message, qos, Fate::Right);
+        self.send(net, client, delivery, 0, false);
+    }
+
+    /// A session goes on: what the client has not acknowledged goes out again, in its order, with DUP where it was
+    /// sent before.
+    pub(super) fn resume(&mut self, net: &mut Net, client: u32) {
+        let session = &mut self.sessions[client as usize];
+        let key = session.online.expect("CONNACK was written");
+        for place in 0..session.outbound.len() {
+            let session = &mut self.sessions[client as usize];
+            let sending = session.outbound[place];
+            session.outbound[place].sent = true;
+            if sending.received {
+                let mut bytes = Vec::new();
+                wire::encode_pubrel(sending.id, &mut bytes);
+                self.write(net, key, Lane::Deliveries, 0, bytes, None);
+                continue;
+            }
+            let delivery = match sending.sent {
+                true => note(net, client, sending.message, sending.qos, Fate::Resumed),
+                false => sending.delivery,
+            };
+            let known = &mut net.truth.deliveries[delivery as usize];
+            (known.dup, known.first) = (sending.sent, sending.delivery);
+            let (message, qos, id) = (sending.message, sending.qos, Some(sending.id));
+            let bytes = publish(net, message, qos, id, sending.sent, sending.retain);
+            self.write(net, key, Lane::Deliveries, 0, bytes, Some(Mark::Delivery(delivery)));
+        }
+    }
+}
+
+fn note(net: &mut Net, client: u32, message: u32, qos: QoS, fate: Fate) -> u32 {
+    let first = net.truth.deliveries.len() as u32;
+    let delivery = Delivery { message, to: client, qos, dup: false, fate, first, written: None, given: None };
+    net.truth.deliveries.push(delivery);
+    first
+}
+
+fn publish(net: &Net, message: u32, qos: QoS, id: Option<PacketId>, dup: bool, retain: bool) -> Vec<u8> {
+    let known = &net.truth.messages[message as usize];
+    let publish = Publish { dup, qos, retain, topic: &known.topic, packet_id: id, payload: &known.payload };
+    let mut bytes = Vec::with_capacity(known.topic.len() + known.payload.len() + 9);
+    publish.encode(&mut bytes).expect("a message that came by a packet");
+    bytes
+}
