@@ -1,8 +1,8 @@
 //! Several commands as one experiment: scenario files, and the built-in matrix.
 //!
-//! Everything runs in processes of this very program, so nothing here knows of rings or packets. [`mod@file`] reads
-//! the TOML, [`inherit`] and [`expand`] make the combinations of it (pure), [`runner`] runs them, [`figures`] and
-//! [`results`] say what came of it.
+//! Everything runs in processes of this very program, so nothing here knows of rings or packets. `file` reads
+//! the TOML, `inherit` and `expand` make the combinations of it (pure), `runner` runs them, `figures` and
+//! `results` say what came of it. What words of this program mean is told by whoever asks: [`Understand`].
 //!
 //! # The file
 //!
@@ -19,10 +19,10 @@
 //! `DIR/<broker>/<group>/<name=value,...>/` has for each step `<step>.json` (its record), `<step>.stdout` and
 //! `<step>.stderr`, `<step>-<n>` or `<step>-<name>` where sections run at once. `DIR/<broker>/` has the output of
 //! the broker (`broker-start.*`, `broker-stop.*`) and its log (`broker.log`). The whole is in `DIR/summary.json`
-//! ([`results::Summary`]) and `DIR/summary.csv`.
+//! (`results::Summary`) and `DIR/summary.csv`.
 //!
 //! A step that fails with usage, environment or an internal fault ends its combination; the next one runs. The
-//! exit code is that of the steps: [`process::first_code`].
+//! exit code is that of the steps: `process::first_code`.
 
 mod attack;
 mod broker;

@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(credentials.of(1), (Some("b"), Some(&b"2"[..])));
         let words = ["malaria-bench", "--credentials", file.path().to_str().unwrap()];
         let args = Cli::try_parse_from(words).unwrap().run;
-        let error = connection(&args, 4).err().expect("too few").to_string();
+        let error = connection(&args, 4).expect_err("too few").to_string();
         assert!(error.contains("3 lines") && error.contains("4 clients"), "{error}");
     }
 
