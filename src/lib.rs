@@ -31,5 +31,5 @@ pub mod gate;
 pub mod report;
 // Floor 8
 pub mod experiment;
-// Above them all
+// Floor 9
 pub mod cli;

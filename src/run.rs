@@ -92,10 +92,12 @@ impl Spec {
         run_id(self.plan.seed)
     }
 
+    /// QoS of publishing.
     pub fn qos(&self) -> QoS {
         qos(self.plan.qos)
     }
 
+    /// QoS of subscriptions.
     pub fn sub_qos(&self) -> QoS {
         qos(self.plan.sub_qos)
     }

@@ -55,7 +55,13 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let mut line = Line::new(args.output.progress, args.output.quiet);
     let mut record = run::run(spec, &interrupt, &mut |progress| line.show(progress))?;
     line.clear();
-    drop(reflector);
+    if let Some(reflector) = reflector {
+        // However it ends, the run is over; what it had no room for is part of the verdict.
+        let counters = reflector.counters();
+        drop(reflector);
+        record.broker.connections_refused = Some(counters.turned_away);
+        record.conclude();
+    }
     gate::judge(&args.output.require.bounds, &mut record);
     conclude(&args.output, record, output)
 }

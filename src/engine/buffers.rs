@@ -112,8 +112,10 @@ impl Drop for Mapping {
 pub struct BufferId(u32);
 
 impl BufferId {
+    /// No buffer.
     pub const NONE: BufferId = BufferId(u32::MAX);
 
+    /// Whether there is one.
     pub fn is_some(self) -> bool {
         self != BufferId::NONE
     }
@@ -153,10 +155,12 @@ impl Pool {
         self.free.push(id);
     }
 
+    /// What is in it.
     pub fn get(&self, id: BufferId) -> &Vec<u8> {
         &self.buffers[id.0 as usize]
     }
 
+    /// What is in it, to be changed.
     pub fn get_mut(&mut self, id: BufferId) -> &mut Vec<u8> {
         &mut self.buffers[id.0 as usize]
     }

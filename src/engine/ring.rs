@@ -54,13 +54,16 @@ pub struct Tag {
 }
 
 impl Tag {
+    /// Generations there are: one after the last is the first again.
     pub const GENERATIONS: u32 = 1 << 24;
 
+    /// As the kernel carries it.
     pub fn bits(self) -> u64 {
         debug_assert!(self.generation < Tag::GENERATIONS);
         (self.op as u64) << 56 | u64::from(self.generation) << 32 | u64::from(self.slot)
     }
 
+    /// What the kernel has brought back.
     pub fn from_bits(bits: u64) -> Tag {
         Tag {
             op: Op::from_bits((bits >> 56) as u8),
@@ -114,6 +117,7 @@ impl Ring {
         }
     }
 
+    /// For what is registered with the ring.
     pub fn submitter(&self) -> io_uring::Submitter<'_> {
         self.uring.submitter()
     }

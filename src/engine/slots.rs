@@ -4,6 +4,7 @@ use super::buffers::BufferId;
 use super::ring::Tag;
 use super::{CloseCause, Conn};
 
+/// Where a connection is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
     Free,
@@ -15,6 +16,7 @@ pub enum State {
     Closing,
 }
 
+/// One connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot {
     pub state: State,
@@ -69,6 +71,7 @@ impl Slot {
         carry: BufferId::NONE,
     };
 
+    /// Whether the app has a say in it.
     pub fn is_live(&self) -> bool {
         matches!(self.state, State::Connecting | State::Open)
     }
@@ -79,10 +82,12 @@ impl Slot {
 pub struct Slots(Vec<Slot>);
 
 impl Slots {
+    /// The state of `conn`, whose slot has been in use.
     pub fn get(&self, conn: Conn) -> &Slot {
         &self.0[conn.0 as usize]
     }
 
+    /// The same, to be changed.
     pub fn get_mut(&mut self, conn: Conn) -> &mut Slot {
         &mut self.0[conn.0 as usize]
     }

@@ -80,6 +80,7 @@ impl RawAddress {
         }
     }
 
+    /// For the kernel to read.
     pub fn as_ptr(&self) -> *const libc::sockaddr {
         (&raw const self.storage).cast()
     }

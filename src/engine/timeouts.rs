@@ -16,6 +16,7 @@ const MOST: usize = 16;
 /// The place of nothing that is armed.
 const FREE: Nanos = Nanos::MAX;
 
+/// The timeouts of one ring.
 pub struct Timeouts {
     /// Deadline of each timeout; its index is what comes back as [`Tag::slot`].
     armed: [Nanos; MOST],
@@ -48,6 +49,7 @@ impl Timeouts {
         Some(entry.build().user_data(tag.bits()))
     }
 
+    /// Timeout `index` has completed.
     pub fn fired(&mut self, index: u32) {
         self.armed[index as usize] = FREE;
     }

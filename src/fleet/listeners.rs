@@ -44,6 +44,7 @@ enum Sys {
 /// Samples of flight times kept at most, 56 bytes each.
 const SAMPLES: usize = 100_000;
 
+/// A client that subscribes.
 pub struct Listener {
     /// Among all listeners of the fleet.
     number: u32,
@@ -112,6 +113,7 @@ impl Listener {
         }
     }
 
+    /// What it is to do.
     pub fn spec<'s>(&self, shared: &'s Shared) -> &'s Listening {
         &shared.spec.listening[self.number as usize]
     }

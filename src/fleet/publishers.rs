@@ -15,6 +15,7 @@ use rand::RngExt;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
+/// A client that publishes.
 pub struct Publisher {
     /// Among all publishers of the fleet.
     number: u32,
@@ -80,6 +81,7 @@ impl Publisher {
         }
     }
 
+    /// Its names, and when it is in the run.
     pub fn name<'s>(&self, shared: &'s Shared) -> &'s PublisherName {
         &shared.publishing().clients[self.number as usize]
     }

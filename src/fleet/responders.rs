@@ -12,6 +12,7 @@ pub struct Responders {
     topic: String,
 }
 
+/// A client that answers.
 pub struct Responder {
     /// Among all responders of the fleet: they divide the topics among them.
     pub number: u32,

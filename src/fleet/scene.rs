@@ -76,6 +76,7 @@ impl<L: Link> Scene<'_, L> {
         }
     }
 
+    /// Something is to happen to `place` at `time`.
     pub fn alarm(&mut self, time: Nanos, alarm: Alarm, place: Place) {
         self.alarms.push(Reverse((time, alarm, place)));
     }

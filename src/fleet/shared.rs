@@ -83,15 +83,18 @@ impl Shared {
         self.ways.route(index, index)
     }
 
+    /// Makes all workers look at what is shared.
     pub fn wake_all(&self) {
         self.wakers.iter().for_each(Waker::wake);
     }
 
+    /// Everybody is to come to an end.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         self.wake_all();
     }
 
+    /// Whether everybody is to.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
@@ -122,22 +125,27 @@ impl Shared {
         self.publishers_left.load(Ordering::Acquire) == 0
     }
 
+    /// What publishers do; only they and responders ask.
     pub fn publishing(&self) -> &Publishing {
         self.spec.publishing.as_ref().expect("only publishers and responders ask")
     }
 
+    /// How many publish,
     pub fn publishers(&self) -> u32 {
         self.spec.publishing.as_ref().map_or(0, |publishing| publishing.clients.len() as u32)
     }
 
+    /// how many respond,
     pub fn responders(&self) -> u32 {
         self.spec.publishing.as_ref().map_or(0, |publishing| publishing.responders)
     }
 
+    /// and how many there are in all.
     pub fn clients(&self) -> u32 {
         self.publishers() + self.responders() + self.spec.listening.len() as u32
     }
 
+    /// The part of client `index`.
     pub fn role(&self, index: u32) -> Role {
         let (publishers, responders) = (self.publishers(), self.responders());
         match index {

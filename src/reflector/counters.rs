@@ -36,6 +36,8 @@ pub struct Counters {
     pub too_slow: u64,
     /// Will messages published.
     pub wills: u64,
+    /// Connections turned away because a worker had no room for more.
+    pub turned_away: u64,
 }
 
 impl Counters {
@@ -74,6 +76,7 @@ impl Add for Counters {
             takeovers: self.takeovers + other.takeovers,
             too_slow: self.too_slow + other.too_slow,
             wills: self.wills + other.wills,
+            turned_away: self.turned_away + other.turned_away,
         }
     }
 }

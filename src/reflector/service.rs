@@ -60,7 +60,8 @@ impl<L: Link> App<L> for Service {
 
     fn pass(&mut self, link: &mut L) -> Option<Nanos> {
         let next = self.broker.handle_pass(link);
-        let counters = *self.broker.counters();
+        let turned_away = link.stats().accept_refused;
+        let counters = Counters { turned_away, ..*self.broker.counters() };
         if counters != self.published {
             self.published = counters;
             *self.desk.counters.lock().expect("nobody panics within this lock") = counters;

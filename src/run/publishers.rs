@@ -75,6 +75,7 @@ impl Publishers {
         }
     }
 
+    /// How many there are.
     pub fn len(&self) -> usize {
         self.list.len()
     }

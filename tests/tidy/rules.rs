@@ -5,8 +5,8 @@ use super::source::{Source, items, starts_with};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The modules of each floor, from the ground up; some are yet to come.
-pub const FLOORS: [&[&str]; 9] = [
-    &["clock", "units", "seed", "cpu"],
+pub const FLOORS: [&[&str]; 10] = [
+    &["clock", "units", "seed", "cpu", "signals"],
     &["wire", "stats"],
     &["client", "record"],
     &["load", "transport"],
@@ -14,7 +14,8 @@ pub const FLOORS: [&[&str]; 9] = [
     &["crew", "stage"],
     &["run", "fleet", "reflector"],
     &["report", "gate"],
-    &["cli", "experiment"],
+    &["experiment"],
+    &["cli"],
 ];
 /// The highest floor without any input and output.
 const SANS_IO: usize = 3;
@@ -68,8 +69,8 @@ pub fn floors(source: &Source) -> Vec<String> {
 pub fn sans_io(source: &Source) -> Vec<String> {
     let Some(house) = source.house() else { return Vec::new() };
     let bound = house == "crew" || floor(house).is_some_and(|floor| floor <= SANS_IO);
-    // These two are what reads the machine.
-    if !bound || ["clock", "cpu"].contains(&house) {
+    // These are what reads the machine.
+    if !bound || ["clock", "cpu", "signals"].contains(&house) {
         return Vec::new();
     }
     let names = names(source).into_iter().filter(|name| reaches_out(&name.segments));
