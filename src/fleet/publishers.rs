@@ -404,7 +404,7 @@ impl Publishers {
     }
 
     /// Whether it has nothing to come back for.
-    pub fn has_finished<L: Link>(&self, scene: &Scene<'_, L>, local: usize) -> bool {
+    pub fn has_finished<L: Link>(&self, scene: &mut Scene<'_, L>, local: usize) -> bool {
         let publisher = &self.list[local];
         let (crew, place) = (&scene.crew, publisher.place);
         let kept = !scene.shared.spec.connection.clean_session && crew.client(place).inflight() > 0;

@@ -1,6 +1,7 @@
 //! What responders do: they send back what they got, under the topic with `/reply` behind it.
 
 use super::scene::Scene;
+use super::shared::Shared;
 use crate::client::Outgoing;
 use crate::crew::{Link, Place};
 use crate::wire::Publish;
@@ -28,9 +29,9 @@ impl Responders {
     }
 
     /// It is subscribed, or never will be.
-    pub fn ready<L>(&mut self, scene: &Scene<'_, L>, local: usize) {
+    pub fn ready(&mut self, shared: &Shared, local: usize) {
         if !std::mem::replace(&mut self.list[local].ready, true) {
-            scene.shared.ready();
+            shared.ready();
         }
     }
 

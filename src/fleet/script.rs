@@ -193,7 +193,7 @@ impl Script {
         match self.parts[place.at()] {
             Part::Publisher(local) => self.publishers.done(scene!(self, link), local),
             // However it came to this, nobody is to wait for it.
-            Part::Responder(local) => self.responders.ready(scene!(self, link), local),
+            Part::Responder(local) => self.responders.ready(&self.shared, local),
             Part::Listener(local) => {
                 self.listeners.ended(scene!(self, link), local, ListenEnd::Interrupted);
             }
@@ -209,7 +209,7 @@ impl Script {
             }
             Part::Responder(local) => {
                 self.crew.books.levels.failed += 1;
-                self.responders.ready(scene!(self, link), local);
+                self.responders.ready(&self.shared, local);
                 // Without its answers the publishers would wait for nothing.
                 self.shared.fail(Ended::Broker, reason);
             }
@@ -285,7 +285,7 @@ impl Script {
         match self.parts[place.at()] {
             Part::Publisher(local) => self.publishers.begin(scene!(self, link), local),
             Part::Responder(local) => {
-                self.responders.ready(scene!(self, link), local);
+                self.responders.ready(&self.shared, local);
                 // Nobody is left to answer, and nobody will say so again.
                 if self.stopped || self.shared.all_published() {
                     self.crew.leave(link, place, After::Done);
@@ -353,12 +353,14 @@ impl Script {
             (Alarm::Hurry, _) => self.end_everybody(link),
             (Alarm::Join, Some(Part::Publisher(_))) => self.crew.call(place),
             (Alarm::Leave, Some(&Part::Publisher(local))) => {
-                if !self.publishers.leave(scene!(self, link), local) {
+                let stays = self.publishers.leave(scene!(self, link), local);
+                if !stays {
                     self.done(link, place);
                 }
             }
             (Alarm::TimeUp, Some(&Part::Publisher(local))) => {
-                if !self.publishers.time_is_up(scene!(self, link), local) {
+                let stays = self.publishers.time_is_up(scene!(self, link), local);
+                if !stays {
                     self.done(link, place);
                 }
             }

@@ -58,7 +58,7 @@ impl SimLink {
     fn dispatch<A: App<SimLink>>(&mut self, app: &mut A, net: &mut Net, completion: Completion) {
         match completion {
             Completion::Connected(conn, generation, errno) => {
-                self.connected(app, net, conn, generation, errno)
+                self.connected(app, net, conn, generation, errno);
             }
             Completion::Data(conn, generation, length) => self.data(app, net, conn, generation, length),
             Completion::NoBuffers(conn, generation) => {

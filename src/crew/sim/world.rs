@@ -217,7 +217,7 @@ impl World {
             Event::UpEnd(key, end) => self.peer.ended(&mut self.net, key, end),
             Event::DownRoom(key) => self.net.pump(key),
             Event::Connected(key, errno) => {
-                self.at_client(key, |conn, generation| Completion::Connected(conn, generation, errno))
+                self.at_client(key, |conn, generation| Completion::Connected(conn, generation, errno));
             }
             Event::UpRoom(key) => self.at_client(key, Completion::Room),
             Event::DownPiece(key) => self.down_piece(key),
