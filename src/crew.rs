@@ -225,6 +225,8 @@ const KEPT: u8 = 8;
 const HELD: u8 = 16;
 /// Its connection is being torn down.
 const TORN: u8 = 32;
+/// It has subscribed, and has no answer.
+const ASKED: u8 = 64;
 
 impl<M> Member<M> {
     fn is(&self, flag: u8) -> bool {

@@ -9,6 +9,8 @@ mod conductor;
 mod publishers;
 mod shared;
 mod subscribers;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use crate::load::run_id;

@@ -7,6 +7,8 @@
 mod board;
 mod layout;
 mod progress;
+#[cfg(test)]
+pub(crate) mod simulated;
 
 pub use board::{Board, Report};
 pub use layout::{Seat, Ways, hashed_rings, seats};

@@ -1,6 +1,6 @@
 //! What is due of every connection: the end of a step, a sign of life, an acknowledgement.
 
-use super::{Crew, HELD, KEPT, Link, News, Place, Step, WATCHED};
+use super::{ASKED, Crew, HELD, KEPT, Link, News, Place, Step, WATCHED};
 use crate::client::KeepAlive;
 use crate::clock::Nanos;
 use crate::units;
@@ -43,7 +43,9 @@ impl<M: Copy> Crew<M> {
         let (remote, waited) = (self.remote(place), units::latency(timeout));
         let trouble = format!("{remote} gave no {missing} within {waited} (--connect-timeout)");
         if member.step == Step::Subscribing {
-            self.members[place.at()].step = Step::Up;
+            let member = &mut self.members[place.at()];
+            member.step = Step::Up;
+            member.set(ASKED, false);
             self.news.push_back(News::NoSubAck(place, trouble));
         } else {
             self.books.counters().connect_timeouts += 1;

@@ -1,6 +1,6 @@
 //! Subscribing, unsubscribing and taking leave.
 
-use super::{After, Crew, HELD, Link, Place, Step, TORN};
+use super::{ASKED, After, Crew, HELD, Link, Place, Step, TORN};
 use crate::client::RequestError;
 use crate::clock::Nanos;
 use crate::wire::{PacketId, QoS};
@@ -17,6 +17,7 @@ impl<M: Copy> Crew<M> {
         self.subscribe_aside(link, place, filters)?;
         let member = &mut self.members[place.at()];
         (member.step, member.since) = (Step::Subscribing, now);
+        member.set(ASKED, true);
         self.steps.push(now, place);
         Ok(())
     }
@@ -42,6 +43,7 @@ impl<M: Copy> Crew<M> {
         }
         self.books.time(|times| &mut times.suback, now - member.since);
         member.step = Step::Up;
+        member.set(ASKED, false);
         true
     }
 

@@ -1,7 +1,7 @@
 //! From nothing to a connected client, and back after a loss.
 
 use super::dialling::AT_A_TIME;
-use super::{After, Crew, ESTABLISHED, End, HELD, KEPT, LOST, Link, News, Place, Step, TORN, Token};
+use super::{ASKED, After, Crew, ESTABLISHED, End, HELD, KEPT, LOST, Link, News, Place, Step, TORN, Token};
 use crate::client::{Resend, Resent, State};
 use crate::clock::{Nanos, SECOND};
 use crate::engine::{CloseCause, Closed};
@@ -231,6 +231,8 @@ impl<M: Copy> Crew<M> {
         let member = &mut self.members[place.at()];
         member.set(HELD, false);
         member.set(TORN, false);
+        // Whatever has ended it: its owner waits for an answer.
+        let asked = member.set(ASKED, false);
         if member.client.state() != State::Offline {
             member.client.handle_disconnected();
         }
@@ -255,7 +257,10 @@ impl<M: Copy> Crew<M> {
                 let spent = self.lost(link.now(), place);
                 self.down(place, was, spent, format!("connection to {} lost: {cause}", self.remote(place)));
             }
-            was @ Step::Leaving(after) => self.has_left(link.now(), place, was, after, eof),
+            Step::Leaving(after) => {
+                let was = if asked { Step::Subscribing } else { Step::Leaving(after) };
+                self.has_left(link.now(), place, was, after, eof);
+            }
             Step::Down | Step::Done => {}
         }
     }

@@ -43,8 +43,10 @@ pub struct Publishers {
     over: bool,
     /// Closed loop with a count: messages that end it.
     quota: u64,
-    /// Closed loop at QoS 0: where the round of publishers stands.
+    /// Closed loop at QoS 0: where the round of publishers stands,
     round: usize,
+    /// and how many in a row had no room: when all of them have none, what makes room begins anew.
+    dry: usize,
 }
 
 /// Closed loop at QoS 0: publishers that have their turn in one pass.
@@ -71,6 +73,7 @@ impl Publishers {
             over: false,
             quota: u64::MAX,
             round: 0,
+            dry: 0,
             topics,
         }
     }
@@ -226,7 +229,7 @@ impl Publishers {
             self.round = place + 1;
             self.fill_window(shared, crew, link, Place(place as u32));
         }
-        Some(if acked { closes } else { link.now() })
+        Some(if acked || self.dry >= count { closes } else { link.now() })
     }
 
     /// Closed loop: sends as many messages as the window lets through; a message is meant to be sent
@@ -241,6 +244,7 @@ impl Publishers {
         let left = last - self.list[place.at()].sequence;
         let sent = self.send(shared, crew, link, place, now, left.min(inflight.into()));
         crew.books.came_due(now, sent);
+        self.dry = if sent > 0 { 0 } else { self.dry + 1 };
     }
 
     /// Sends up to `most` of the publisher's next messages, which were meant to be sent at `intended`;

@@ -117,7 +117,7 @@ impl Clients {
                 News::Room(place) => self.catch_up(link, place),
                 News::NoSubAck(_, trouble) => self.subscribers.unanswered(&mut self.crew, Some(trouble)),
                 News::Down { place, was, end } => {
-                    if was == Step::Subscribing {
+                    if was == Step::Subscribing && self.phase != Phase::Leaving {
                         self.subscribers.unanswered(&mut self.crew, None);
                     }
                     if end == End::Failed && self.phase != Phase::Leaving {

@@ -1,0 +1,42 @@
+//! A stage without threads: a conductor and its workers in a simulated world, through to the end.
+
+use super::{Actor, Conductor, Cue, Lines, Report};
+use crate::clock::Nanos;
+use crate::crew::sim::{SimLink, Step, World};
+use std::time::Duration;
+
+/// Conducts `actors` as [`Stage::conduct`](super::Stage::conduct) does, in virtual time; somebody wants the run to end
+/// at `interrupt`.
+pub(crate) fn perform<C: Clone, E, A, K>(
+    world: &mut World,
+    lines: &mut Lines<C, E>,
+    mut actors: Vec<A>,
+    conductor: &mut K,
+    interrupt: Nanos,
+) where
+    A: Actor<SimLink, Command = C, Ending = E>,
+    K: Conductor<Command = C>,
+{
+    world.alarm(world.now(), 0);
+    world.run_with(&mut actors, |world, _, step| {
+        while matches!(step, Step::Alarm(_)) {
+            let now = world.now();
+            lines.hear(Duration::ZERO);
+            lines.end_seconds(now, conductor, &mut |_| ());
+            match conductor.cue(now, &lines.view(now >= interrupt)) {
+                Cue::Tell(command) => lines.tell(command),
+                Cue::Wait(until) => return world.alarm(until.max(now + 1), 0),
+                Cue::Over => return,
+            }
+        }
+    });
+    for (worker, actor) in actors.into_iter().enumerate() {
+        let known = world.worker(worker);
+        let ending = actor.end(known.stopped.unwrap_or(world.now()), known.stats);
+        lines.hear(Duration::ZERO);
+        lines.board.hear(worker, Report::Ended(ending));
+    }
+    lines.board.end(world.now());
+    lines.end_seconds(Nanos::MAX, conductor, &mut |_| ());
+    world.settle();
+}
