@@ -19,7 +19,10 @@ pub(crate) fn perform<C: Clone, E, A, K>(
 {
     world.alarm(world.now(), 0);
     world.run_with(&mut actors, |world, _, step| {
-        while matches!(step, Step::Alarm(_)) {
+        if !matches!(step, Step::Alarm(_)) {
+            return;
+        }
+        loop {
             let now = world.now();
             lines.hear(Duration::ZERO);
             lines.end_seconds(now, conductor, &mut |_| ());
