@@ -76,7 +76,7 @@ fn listening(args: &SubscribeArgs) -> Result<Vec<Listening>, Usage> {
             listening.filters = vec![topic];
         }
         // The broker's counters say the same to everybody.
-        listening.sys = index == 0;
+        listening.sys = one.sys && index == 0;
         listening
     });
     Ok(listeners.collect())
@@ -101,7 +101,7 @@ fn one_listening(args: &SubscribeArgs) -> Result<Listening, Usage> {
         quiet_after: args.quiet_after.map(|span| span.nanos()),
         quiet_from_start: args.quiet_from_start,
         duration: args.duration.map(|span| span.nanos()),
-        sys: true,
+        sys: !args.ignore_drops,
         abort_on_drop: !args.ignore_drops,
         sample_every: args.sample_every,
         slow: args.slow.map(|slow| Slow { every: slow.every, pause: slow.pause }),

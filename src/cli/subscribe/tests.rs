@@ -135,3 +135,11 @@ fn the_progress_says_what_is_missing() {
     progress.pending = 1;
     assert_eq!(progress_line(&progress, &windows), "Subscribing");
 }
+
+/// Whoever does not care for drops asks the broker nothing about them.
+#[test]
+fn without_an_interest_in_drops_nothing_is_asked_of_the_broker() {
+    assert!(listens("").unwrap().sys);
+    assert!(!listens("--ignore-drops").unwrap().sys);
+    assert!(all("--ignore-drops --clients 3").unwrap().iter().all(|one| !one.sys && !one.abort_on_drop));
+}
