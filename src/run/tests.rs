@@ -241,3 +241,10 @@ fn a_worker_that_stops_shows_in_its_wake_up_lag() {
     let lag = record.latencies.wake_lag.max_ns.unwrap();
     assert!((75 * MILLISECOND..=81 * MILLISECOND).contains(&lag), "{lag}");
 }
+
+#[test]
+fn of_many_clients_a_hundred_connect_at_once() {
+    let (world, record) = simulate(Setup::exact(1), plan(600, 1, 600.0), 2, Nanos::MAX);
+    assert_eq!(record.counts.connections_established, 600);
+    assert!(world.truth().most_connecting > 50, "{}", world.truth().most_connecting);
+}
