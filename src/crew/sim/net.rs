@@ -279,7 +279,9 @@ impl Net {
         let end = if pair.down.unread() > 0 { End::Reset } else { End::Fin };
         let arrival = pair.up.last_arrival.max(time + pair.latency);
         pair.up.last_arrival = arrival;
-        if pair.peer_open {
+        let (record, peer_open) = (pair.record, pair.peer_open);
+        self.truth.connections[record].closed.get_or_insert(time);
+        if peer_open {
             self.events.at(arrival, Event::UpEnd(key, end));
         } else {
             self.release(key);

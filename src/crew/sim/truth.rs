@@ -64,7 +64,9 @@ pub struct Connection {
     pub connect_read: Option<Nanos>,
     /// When the driver was given CONNACK.
     pub greeted: Option<Nanos>,
-    /// When the client's side of it was gone.
+    /// When the client's kernel closed its socket.
+    pub closed: Option<Nanos>,
+    /// When the client's side of it was gone: the worker has seen the last completion.
     pub gone: Option<Nanos>,
     /// Bytes that the client's kernel took.
     pub taken: u64,
@@ -285,6 +287,7 @@ impl Truth {
             established: None,
             connect_read: None,
             greeted: None,
+            closed: None,
             gone: None,
             taken: 0,
             read: 0,
