@@ -340,6 +340,21 @@ mod tests {
     }
 
     #[test]
+    fn a_tally_that_came_back_is_used_again_and_has_forgotten_everything() {
+        let mut books = Books::new(0, 0);
+        books.came_due(100, 3);
+        let tally = books.close(1000, Stats::default());
+        let memory = &raw const *tally;
+        assert_eq!(tally.measured.counters.due, 3);
+        books.recycle(tally);
+        // The one under way is closed, and the one that came back takes its place.
+        assert_eq!(books.close(2000, Stats::default()).measured.counters.due, 0);
+        let again = books.close(3000, Stats::default());
+        assert!(std::ptr::eq(memory, &raw const *again));
+        assert_eq!((again.measured.counters.due, again.measured.start, again.measured.end), (0, 2000, 3000));
+    }
+
+    #[test]
     fn passes_long_gone_leave_their_beginning() {
         let mut passes = Passes::default();
         assert_eq!(passes.handed(7), 7);

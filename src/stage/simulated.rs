@@ -6,13 +6,14 @@ use crate::crew::sim::{SimLink, Step, World};
 use std::time::Duration;
 
 /// Conducts `actors` as [`Stage::conduct`](super::Stage::conduct) does, in virtual time; somebody wants the run to end
-/// at `interrupt`.
+/// at `interrupt`. `watch` is shown the world each time that the conductor looks up.
 pub(crate) fn perform<C: Clone, E, A, K>(
     world: &mut World,
     lines: &mut Lines<C, E>,
     mut actors: Vec<A>,
     conductor: &mut K,
     interrupt: Nanos,
+    mut watch: impl FnMut(&World),
 ) where
     A: Actor<SimLink, Command = C, Ending = E>,
     K: Conductor<Command = C>,
@@ -22,6 +23,7 @@ pub(crate) fn perform<C: Clone, E, A, K>(
         if !matches!(step, Step::Alarm(_)) {
             return;
         }
+        watch(world);
         loop {
             let now = world.now();
             lines.hear(Duration::ZERO);
@@ -42,4 +44,20 @@ pub(crate) fn perform<C: Clone, E, A, K>(
     lines.board.end(world.now());
     lines.end_seconds(Nanos::MAX, conductor, &mut |_| ());
     world.settle();
+}
+
+#[test]
+fn a_tally_that_was_read_goes_back_to_its_worker_and_counts_once() {
+    let wakers = (0..2).map(|_| crate::engine::Waker::new().unwrap()).collect();
+    let (mut lines, desks) = Lines::<(), ()>::new(wakers, 0, 2);
+    let mut tally = Box::<crate::stats::Tally>::default();
+    tally.measured.counters.sent = 5;
+    let memory = &raw const *tally;
+    desks[1].report(Report::Tally(tally));
+    lines.hear(Duration::ZERO);
+    lines.hear(Duration::ZERO);
+    assert_eq!(lines.board.total.counters.sent, 5);
+    assert!(desks[0].poll().is_none());
+    let Some(super::Order::Recycle(back)) = desks[1].poll() else { panic!("it came back") };
+    assert!(std::ptr::eq(memory, &raw const *back));
 }

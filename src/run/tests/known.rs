@@ -1,0 +1,184 @@
+//! Worlds of which it is known what a run in them must measure.
+
+use super::*;
+use crate::record::Phase;
+use crate::wire::ConnectCode;
+
+#[test]
+fn a_worker_that_stops_shows_in_its_wake_up_lag() {
+    let mut scene = Scene::new(Setup::exact(1), plan(4, 1, 1000.0));
+    scene.stalls.push((0, SECOND + 500 * MILLISECOND, 80 * MILLISECOND));
+    let latencies = scene.play().record.latencies;
+    for lag in [latencies.wake_lag.max_ns.unwrap(), latencies.lateness.max_ns.unwrap()] {
+        assert!((75 * MILLISECOND..=81 * MILLISECOND).contains(&lag), "{lag}");
+    }
+}
+
+/// What a worker had used when the measure phase began and ended is what its busy share is of.
+#[test]
+fn busy_is_the_cpu_time_of_the_measure_phase() {
+    for workers in 1..=3 {
+        let plan = Plan { warmup_ns: 500 * MILLISECOND, ..plan(12, 1, 2000.0) };
+        let played = Scene { workers, ..Scene::new(Setup::new(workers as u64, 1), plan) }.play();
+        let (from, to) = played.times(Phase::Measure).unwrap();
+        for (worker, told) in played.record.generator.workers.iter().enumerate() {
+            let used = played.used(worker, to).since(played.used(worker, from)).cpu_ns();
+            let known = used as f64 / (to - from) as f64;
+            assert!(
+                known > 0.005 && (told.busy_share - known).abs() < 0.1 * known,
+                "{told:?}, known: {known}"
+            );
+        }
+    }
+}
+
+/// What was sent, acknowledged and delivered between the edges of the measure phase, by the world's times.
+#[test]
+fn throughput_is_what_happened_between_the_edges() {
+    const MARGIN: Nanos = 3 * MILLISECOND;
+    explore(0..20, |seed| {
+        let plan = Plan { warmup_ns: 400 * MILLISECOND, ..plan(6, 1 + (seed % 2) as u8, 300.0) };
+        let faults =
+            Faults { delivery_late: 0.5, delivery_delay: 0..=400 * MILLISECOND, ..Faults::default() };
+        let played = Scene::new(Setup { faults, ..Setup::new(seed, 1) }, plan).play();
+        let (from, to) = played.times(Phase::Measure).unwrap();
+        let truth = played.world.truth();
+        let holds = |told: u64, times: &mut dyn Iterator<Item = Nanos>| {
+            let times: Vec<Nanos> = times.collect();
+            let within = |from, to| times.iter().filter(|time| (from..to).contains(*time)).count() as u64;
+            let (least, most) = (within(from + MARGIN, to - MARGIN), within(from - MARGIN, to + MARGIN));
+            assert!((least..=most).contains(&told), "{told} is not within {least} to {most}");
+        };
+        let throughput = played.record.throughput;
+        holds(throughput.sent, &mut truth.messages.iter().map(|message| message.left));
+        holds(throughput.acked, &mut truth.messages.iter().filter_map(|message| message.ack_given));
+        holds(throughput.delivered, &mut truth.deliveries.iter().filter_map(|delivery| delivery.given));
+        let late = truth.deliveries.iter().filter(|delivery| delivery.given.is_some_and(|time| time >= to));
+        let measured = played.record.counts.late;
+        assert!(late.count().abs_diff(measured as usize) <= 2, "late: {measured}");
+    });
+}
+
+/// A pass that takes 5 ms is our own: the broker's time begins when it has ended.
+#[test]
+fn service_begins_at_the_hand_over_and_not_with_the_pass() {
+    let setup = Setup::exact(1);
+    let machine = Machine { pass: 5 * MILLISECOND..=5 * MILLISECOND, ..setup.machine.clone() };
+    let played = Scene::new(Setup { machine, ..setup }, plan(2, 1, 10.0)).play();
+    let times = &played.record.latencies;
+    assert_eq!(played.record.counts.acked, 10);
+    for service in [&times.ack_service, &times.flight_service] {
+        let least = service.min_ns.unwrap();
+        assert!((MILLISECOND..4 * MILLISECOND).contains(&least), "{least}");
+    }
+    assert!(times.lateness.min_ns.unwrap() >= 4_990_000, "{:?}", times.lateness.min_ns);
+    assert!(times.ack_response.min_ns.unwrap() >= 6_990_000, "{:?}", times.ack_response.min_ns);
+}
+
+/// At QoS 0 a message is sent when the kernel has taken it, whole.
+#[test]
+fn at_qos_0_sent_is_what_the_kernel_took() {
+    explore(0..30, |seed| {
+        let mut dice = Dice::new(seed, "run taken", 0);
+        let from = SECOND + dice.within(&(300 * MILLISECOND..=700 * MILLISECOND));
+        let ends = if dice.chance(0.5) { Act::Reset } else { Act::Close };
+        let script = Script::default().at(from, Act::Deaf(None)).at(from + 600 * MILLISECOND, ends);
+        let plan = Plan {
+            clients: 3,
+            publishers: 3,
+            subscribers: 0,
+            topology: Topology::Publish,
+            keepalive_ns: 0,
+            reconnect: dice.chance(0.5),
+            ..plan(2, 0, 3000.0)
+        };
+        let mut setup = Setup { script, ..Setup::new(seed, 1) };
+        setup.network.window = 4096..=32 * 1024;
+        let played = Scene::new(setup, plan).play();
+        let truth = played.world.truth();
+        let size = 2 + 2 + "bench/0".len() + played.record.plan.size_bytes as usize;
+        let taken = truth.connections.iter().map(|connection| {
+            let connect = connection.client.map_or(u64::MAX, |_| 2 + 10 + 2 + "c-0".len() as u64);
+            connection.taken.saturating_sub(connect) / size as u64
+        });
+        let (taken, counts) = (taken.sum::<u64>(), &played.record.counts);
+        assert_eq!(counts.sent, taken, "{counts:?}");
+        assert!(counts.sent > 200 && counts.unfinished > 0, "it was cut short: {counts:?}");
+    });
+}
+
+/// A broker that sends and never reads: what is kept for it is bounded, and the run goes on.
+#[test]
+fn answers_that_nobody_reads_are_not_kept_for_ever() {
+    const MESSAGES: usize = 1_000_000;
+    let message = [0x32, 5, 0, 1, b't', 0, 1];
+    let flood = Act::Also(message.repeat(MESSAGES));
+    let subscribe = On::Packet(PacketType::Subscribe);
+    let script = Script::default().first(1, subscribe, flood).first(1, subscribe, Act::Deaf(None));
+    let mut setup = Setup { script, ..Setup::exact(1) };
+    setup.network.window = 256 * 1024..=256 * 1024;
+    let played = Scene::new(setup, plan(4, 1, 50.0)).play();
+    let kept = played.world.worker(0).most_unsent_of_one;
+    assert!((1 << 20..=(2 << 20) + 16 * 1024).contains(&kept), "{kept}");
+    let counts = &played.record.counts;
+    assert_eq!((counts.connections_lost, counts.reconnects), (1, 1), "{:?}", played.record.warnings);
+    assert_eq!((played.record.ended, counts.sent), (Ended::Completed, 50));
+}
+
+/// Who is not answered by the end is in the accounts, with the time it has waited.
+#[test]
+fn what_is_unanswered_at_the_end_is_counted() {
+    let faults = Faults { ack_lost: 1.0, ..Faults::default() };
+    let plan = Plan { ack_timeout_ns: 30 * SECOND, drain_ns: 500 * MILLISECOND, ..plan(4, 1, 100.0) };
+    let played = Scene::new(Setup { faults, ..Setup::exact(1) }, plan).play();
+    let counts = &played.record.counts;
+    assert_eq!((counts.sent, counts.acked, counts.ack_timeouts, counts.unacked_at_end), (100, 0, 0, 100));
+    assert!(played.record.latencies.ack_service.min_ns.unwrap() >= 499 * MILLISECOND);
+    assert_eq!(played.record.exit_code, 5);
+}
+
+/// A drain ends when nothing is under way, or when its time is up.
+#[test]
+fn a_drain_waits_no_longer_than_it_must() {
+    // Deliveries that are so late, and the milliseconds that the drain may take: the conductor looks up every 20.
+    for (delay, least, most) in [(0, 0, 45), (300, 280, 345), (1900, 1880, 1945), (5000, 2000, 2045)] {
+        let script = Script::default().always(On::Delivery, Act::Delay(delay * MILLISECOND));
+        let played = Scene::new(Setup { script, ..Setup::exact(1) }, plan(4, 1, 100.0)).play();
+        let span = played.record.span_of(Phase::Drain).unwrap() / MILLISECOND;
+        assert!((least..=most).contains(&span), "{delay}: {span}");
+        assert_eq!(played.record.counts.lost > 0, delay == 5000);
+    }
+}
+
+/// One client, of whom nobody hears again: what the conductor sees when all have arrived is how they stand then.
+#[test]
+fn a_worker_shows_where_it_stands_before_it_says_so() {
+    let plan =
+        Plan { clients: 1, publishers: 1, subscribers: 0, topology: Topology::Publish, ..plan(2, 1, 10.0) };
+    let record = Scene::new(Setup::exact(1), plan).play().record;
+    assert_eq!((record.ended, record.counts.sent, record.exit_code), (Ended::Completed, 10, 0));
+}
+
+/// Whenever it is interrupted, a run ends soon and says so.
+#[test]
+fn an_interrupt_ends_a_run_at_any_time() {
+    explore(0..20, |seed| {
+        let mut dice = Dice::new(seed, "run interrupt", 0);
+        let plan = Plan { warmup_ns: 300 * MILLISECOND, ..plan(40, 1, 400.0) };
+        let script = Script::default().always(On::Packet(PacketType::Connect), Act::Delay(100 * MILLISECOND));
+        let interrupt = SECOND + dice.within(&(0..=1500 * MILLISECOND));
+        let scene = Scene::new(Setup { script, ..Setup::new(seed, 1) }, plan);
+        let played = Scene { interrupt, workers: 2, ..scene }.play();
+        let (left, _) = played.times(Phase::Disconnect).unwrap();
+        let expected = if interrupt <= left { (Ended::Interrupted, 130) } else { (Ended::Completed, 0) };
+        assert_eq!((played.record.ended, played.record.exit_code), expected, "{interrupt} {left}");
+    });
+}
+
+#[test]
+fn nobody_who_is_let_in_is_a_run_that_ends() {
+    let refused = Act::Refuse(ConnectCode::NotAuthorized);
+    let script = Script::default().always(On::Packet(PacketType::Connect), refused);
+    let record = Scene::new(Setup { script, ..Setup::exact(1) }, plan(10, 1, 100.0)).play().record;
+    assert_eq!((record.ended, record.exit_code, record.counts.sent), (Ended::Broker, 4, 0));
+}
