@@ -290,3 +290,11 @@ impl<L: Link> Actor<L> for Clients {
         Effort { stats, ..self.watch.effort }
     }
 }
+
+#[cfg(test)]
+impl Clients {
+    /// Whether a tally that was read has come back.
+    pub fn has_spare(&self) -> bool {
+        self.crew.books.has_spare()
+    }
+}

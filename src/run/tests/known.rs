@@ -159,6 +159,23 @@ fn a_worker_shows_where_it_stands_before_it_says_so() {
     assert_eq!((record.ended, record.counts.sent, record.exit_code), (Ended::Completed, 10, 0));
 }
 
+/// A tally that was read comes back to its worker, which keeps it for the next second.
+#[test]
+fn a_worker_keeps_the_tally_that_comes_back() {
+    let Scene { setup, spec, .. } = Scene::new(Setup::exact(1), plan(2, 1, 10.0));
+    let shared = Arc::new(Shared::new(spec, 1 << 20, setup.start).unwrap());
+    let mut world = World::new(setup);
+    let (mut lines, desks) = Lines::new(world.wakers(), world.now(), 2);
+    let mut actors: Vec<_> =
+        desks.into_iter().map(|desk| Clients::new(shared.clone(), desk, SECOND)).collect();
+    world.run_until(&mut actors, 2 * SECOND + MILLISECOND);
+    assert!(!actors[0].has_spare());
+    lines.hear(std::time::Duration::ZERO);
+    world.wakers()[0].wake();
+    world.run_until(&mut actors, 2 * SECOND + 2 * MILLISECOND);
+    assert!(actors[0].has_spare());
+}
+
 /// Whenever it is interrupted, a run ends soon and says so.
 #[test]
 fn an_interrupt_ends_a_run_at_any_time() {
