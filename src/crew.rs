@@ -250,7 +250,7 @@ impl<M> Member<M> {
 pub struct Crew<M> {
     terms: Terms,
     /// Index of each client among all of the run.
-    indices: Arc<[u32]>,
+    indices: Arc<Vec<u32>>,
     /// The way to the broker of client `index`.
     routes: Box<dyn Fn(u32) -> Route>,
     members: Vec<Member<M>>,
@@ -285,7 +285,7 @@ impl<M: Copy> Crew<M> {
     /// Clients `indices` of a run, with the kind of each.
     pub fn new(
         terms: Terms,
-        indices: Arc<[u32]>,
+        indices: Arc<Vec<u32>>,
         kind: impl Fn(u32) -> u8,
         routes: Box<dyn Fn(u32) -> Route>,
         now: Nanos,

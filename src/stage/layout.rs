@@ -10,7 +10,7 @@ pub struct Seat {
     /// The CPU that its thread is pinned to.
     pub cpu: usize,
     /// Indices of its clients, ascending.
-    pub clients: Arc<[u32]>,
+    pub clients: Arc<Vec<u32>>,
 }
 
 /// Deals `clients` to workers on `cpus`, by `worker_of` (a client's index, and the number of workers). Where the
@@ -27,7 +27,8 @@ pub fn seats(clients: u32, cpus: &[usize], table: u32, worker_of: impl Fn(u32, u
         if dealt.iter().all(|clients| clients.len() <= table as usize) {
             let seat = |(worker, clients): (usize, Vec<u32>)| Seat {
                 cpu: cpus[worker % cores as usize],
-                clients: clients.into(),
+                // As it is: a copy would stay in the heap's pages for as long as the run.
+                clients: Arc::new(clients),
             };
             return dealt.into_iter().enumerate().map(seat).collect();
         }
