@@ -275,6 +275,8 @@ pub struct Crew<M> {
     stuck: BTreeMap<Place, Vec<Written<M>>>,
     /// Of whom it is known how many messages the kernel has taken, and how many it will never take.
     settled: Vec<(Place, u64, u64)>,
+    /// Bytes of answers to those whose connection has had no room since.
+    answers: BTreeMap<Place, usize>,
     /// Answers are written here before it is certain that there are any.
     scratch: Vec<u8>,
     /// There is no time left for waiting.
@@ -318,6 +320,7 @@ impl<M: Copy> Crew<M> {
             unsettled: Vec::new(),
             stuck: BTreeMap::new(),
             settled: Vec::new(),
+            answers: BTreeMap::new(),
             scratch: Vec::new(),
             hurried: false,
             members,

@@ -43,6 +43,8 @@ mod responders;
 mod scene;
 mod script;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 pub use crate::crew::{Connection, Credentials, Will};
 pub use feed::{Feed, FeedError, Framing};

@@ -4,7 +4,7 @@ use super::{Crew, Link, Place, Step};
 use crate::client::{Event, State};
 use crate::{units, wire};
 
-/// Answers to a broker that sends and does not read, in bytes beyond a message: quarter of a million.
+/// Answers kept for a broker that sends and does not read, in bytes: quarter of a million.
 const UNREAD: usize = 1 << 20;
 
 /// Bytes of a connection, packet by packet.
@@ -91,9 +91,9 @@ impl<M: Copy> Crew<M> {
             }
         };
         if !self.scratch.is_empty() {
+            let answer = self.scratch.len();
             self.write_scratch(link, place);
-            if link.blocked(place.conn()) && link.unsent(place.conn()) > self.terms.max_packet + UNREAD {
-                self.flooded(link, place);
+            if link.blocked(place.conn()) && self.is_flooded(link, place, answer) {
                 return None;
             }
         }
@@ -116,10 +116,20 @@ impl<M: Copy> Crew<M> {
         Some(event)
     }
 
-    /// The broker sends without reading the answers: there is no end to what it would have us keep.
-    fn flooded<L: Link>(&mut self, link: &mut L, place: Place) {
-        let remote = self.remote(place);
-        let unread = units::bytes(link.unsent(place.conn()) as u64);
-        self.give_up(link, place, format!("{remote} went on sending and left {unread} of answers unread"));
+    /// Whether a broker sends without reading the answers, and so is given up: there is no end to what it would have
+    /// us keep. What a client has to say of its own accord has a bound of its own, its window, and is not counted.
+    fn is_flooded<L: Link>(&mut self, link: &mut L, place: Place, answer: usize) -> bool {
+        let answers = self.answers.entry(place).or_default();
+        *answers += answer;
+        let unread = link.unsent(place.conn()).min(*answers);
+        if unread > UNREAD {
+            let (remote, unread) = (self.remote(place), units::bytes(unread as u64));
+            self.give_up(
+                link,
+                place,
+                format!("{remote} went on sending and left {unread} of answers unread"),
+            );
+        }
+        unread > UNREAD
     }
 }

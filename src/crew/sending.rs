@@ -101,6 +101,7 @@ impl<M: Copy> Crew<M> {
             free.into_iter().for_each(|written| self.taken(&written, written.count));
         }
         self.settled.drain(..).for_each(|(place, taken, lost)| settled(place, taken, lost));
+        self.answers.retain(|place, _| link.blocked(place.conn()));
     }
 
     fn taken(&mut self, written: &Written<M>, count: u64) {

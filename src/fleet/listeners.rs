@@ -35,7 +35,7 @@ enum Sys {
     Unwanted,
     /// To be asked for when the listener's own subscription stands.
     Wanted,
-    /// Asked for, apart from everything else: some brokers end the connection at that. Then it is done without.
+    /// Asked for, apart from everything else.
     Asked,
     /// The broker has answered, whatever it was.
     Answered,
@@ -233,11 +233,6 @@ impl Listeners {
                 self.fail(scene, local, reason.into());
             }
             Stage::Fresh | Stage::Renewed | Stage::Away | Stage::Listening => {
-                if listener.sys == Sys::Asked {
-                    let trouble = "the broker ended a connection that asked for $SYS: going on without it";
-                    scene.crew.books.trouble(trouble.into());
-                    listener.sys = Sys::Unwanted;
-                }
                 scene.subscribe(place, spec.filters.iter().map(|filter| (filter.as_str(), spec.qos)));
             }
         }
@@ -472,6 +467,15 @@ impl Listeners {
 }
 
 impl Listener {
+    /// It hears of the broker's counters no more, if it has asked and has no answer; answers whether that was so.
+    pub fn forgo_sys(&mut self) -> bool {
+        let asked = self.sys == Sys::Asked;
+        if asked {
+            self.sys = Sys::Unwanted;
+        }
+        asked
+    }
+
     /// One less whom publishers wait for.
     fn ready<L>(&mut self, scene: &Scene<'_, L>) {
         if !std::mem::replace(&mut self.ready, true) {

@@ -260,13 +260,26 @@ impl Script {
                 }
                 _ => self.done(link, place),
             },
-            End::Failed if !ends && !self.has_finished(link, place) => self.crew.retry(link.now(), place),
-            End::Spent(reason) if !ends && !self.has_finished(link, place) => {
+            _ if ends || self.has_finished(link, place) => self.done(link, place),
+            _ if self.goes_without_sys(place) => self.crew.retry(link.now(), place),
+            End::Failed => self.crew.retry(link.now(), place),
+            End::Spent(reason) => {
                 self.failed(link, place, reason);
                 self.done(link, place);
             }
-            End::Failed | End::Spent(_) => self.done(link, place),
         }
+    }
+
+    /// Whether a lost connection was asking for $SYS: some brokers end one at that. It was our doing, and the next
+    /// one does without.
+    fn goes_without_sys(&mut self, place: Place) -> bool {
+        let Part::Listener(local) = self.parts[place.at()] else { return false };
+        let asked = self.listeners.list[local].forgo_sys();
+        if asked {
+            let trouble = "the broker ended a connection that asked for $SYS: going on without it";
+            self.crew.books.trouble(trouble.into());
+        }
+        asked
     }
 
     fn subscribed<L: Link>(&mut self, link: &mut L, place: Place, codes: SubAck<'_>) {

@@ -1,0 +1,121 @@
+//! Whole fleets in a simulated world, against brokers that misbehave.
+
+use super::*;
+use crate::crew::sim::{Act, Faults, On, Setup, World};
+use crate::load::SizePlan;
+use crate::stage::Lines;
+use crate::stage::simulated::perform;
+use crate::wire::PacketType;
+
+/// Runs `spec` in the world of `setup`, until `interrupt` at the latest.
+fn simulate(setup: Setup, spec: Spec, interrupt: Nanos) -> (World, FleetRecord) {
+    let epoch = setup.start;
+    let mut shared = Shared::new(spec, 1 << 20, epoch).unwrap();
+    let mut world = World::new(Setup { workers: shared.seats.len(), ..setup });
+    shared.wakers = world.wakers();
+    let shared = Arc::new(shared);
+    let (mut lines, desks) = Lines::new(world.wakers(), epoch, u64::from(shared.clients()));
+    let actors = desks.into_iter().map(|desk| Script::new(shared.clone(), desk, epoch)).collect();
+    let mut finale = Finale::new(shared);
+    perform(&mut world, &mut lines, actors, &mut finale, interrupt, |_| ());
+    let elapsed = world.now() - epoch;
+    let record = finale.record(lines.board, None, std::time::SystemTime::UNIX_EPOCH, elapsed);
+    assert!(world.truth().faults.is_empty(), "{:?}", world.truth().faults);
+    (world, record)
+}
+
+fn listener(sys: bool, connection: Connection) -> Spec {
+    let target = Endpoint::Tcp("127.0.0.1:1883".parse().unwrap());
+    let listening = Listening { sys, duration: Some(3 * SECOND), ..Listening::new("listener", "t") };
+    Spec { cpus: vec![0], seed: 7, connection, listening: vec![listening], ..Spec::new(vec![target]) }
+}
+
+/// `malaria subscribe` against a broker that sends and never reads: what it would have us keep has a bound.
+#[test]
+fn answers_that_nobody_reads_are_not_kept_for_ever() {
+    let message = [0x32, 5, 0, 1, b't', 0, 1];
+    let subscribe = On::Packet(PacketType::Subscribe);
+    let script = crate::crew::sim::Script::default()
+        .first(1, subscribe, Act::Also(message.repeat(1_000_000)))
+        .first(1, subscribe, Act::Deaf(None));
+    let mut setup = Setup { script, ..Setup::exact(1) };
+    setup.network.window = 256 * 1024..=256 * 1024;
+    let (world, record) = simulate(setup, listener(false, Connection::default()), Nanos::MAX);
+    let kept = world.worker(0).most_unsent_of_one;
+    assert!((1 << 20..=(1 << 20) + 64 * 1024).contains(&kept), "{kept}");
+    assert_eq!((record.counts.connections_lost, record.counts.reconnects), (1, 1), "{:?}", record.warnings);
+}
+
+/// $SYS is asked for apart, after the listener's own SUBACK; a broker that ends the connection at it is lived with,
+/// also where a lost connection is not established again: it was our doing.
+#[test]
+fn a_broker_that_ends_the_connection_at_sys_is_lived_with() {
+    for reconnect in [true, false] {
+        let subscribe = On::Packet(PacketType::Subscribe);
+        let script =
+            crate::crew::sim::Script::default().nth(2, subscribe, Act::Never).nth(2, subscribe, Act::Close);
+        let connection = Connection { reconnect, ..Connection::default() };
+        let (world, record) =
+            simulate(Setup { script, ..Setup::exact(1) }, listener(true, connection), Nanos::MAX);
+        let asked: Vec<u32> = world.truth().clients.iter().map(|client| client.subscribes).collect();
+        assert_eq!(asked, [3], "its own, $SYS, and its own again");
+        let failures: Vec<_> = record.listeners.iter().map(|one| (&one.failure, one.ended_by)).collect();
+        assert_eq!(failures, [(&None, crate::record::ListenEnd::Duration)], "{:?}", record.warnings);
+        assert_eq!(record.exit_code, 0, "{}", record.exit_reason);
+        assert!(record.warnings.iter().any(|warning| warning.contains("$SYS")), "{:?}", record.warnings);
+    }
+}
+
+#[test]
+fn sys_is_asked_for_apart_and_only_by_whom_it_interests() {
+    for (sys, subscribes) in [(true, 2), (false, 1)] {
+        let (world, record) = simulate(Setup::exact(1), listener(sys, Connection::default()), Nanos::MAX);
+        assert_eq!((world.truth().subscribes(), record.counts.subscribed), (subscribes, 1));
+    }
+}
+
+/// Missing is not fast: a message whose acknowledgement never comes counts with the time it has waited.
+#[test]
+fn acknowledgements_that_never_come_have_their_times() {
+    let faults = Faults { ack_lost: 1.0, ..Faults::default() };
+    let mut publishing = Publishing::new("pub", 4);
+    publishing.pacing.count = Some(10);
+    publishing.ack_timeout = 2 * SECOND;
+    let target = Endpoint::Tcp("127.0.0.1:1883".parse().unwrap());
+    let spec = Spec { cpus: vec![0, 1], seed: 7, publishing: Some(publishing), ..Spec::new(vec![target]) };
+    let (_, record) = simulate(Setup { faults, ..Setup::exact(1) }, spec, Nanos::MAX);
+    assert_eq!((record.counts.sent, record.counts.acked, record.counts.ack_timeouts), (40, 0, 40));
+    let times = &record.latencies.ack_service;
+    assert_eq!((times.count, times.min_ns >= Some(2 * SECOND)), (40, true), "{times:?}");
+    assert_eq!(record.exit_code, 5);
+}
+
+/// At QoS 0 a message is sent when the kernel has taken it, whole: one that a reset cut off is not.
+#[test]
+fn at_qos_0_sent_is_what_the_kernel_took() {
+    let connect = On::Packet(PacketType::Connect);
+    let script = crate::crew::sim::Script::default()
+        .first(1, connect, Act::Deaf(None))
+        .at(SECOND + 500 * MILLISECOND, Act::Reset);
+    let mut setup = Setup { script, ..Setup::exact(1) };
+    setup.network.window = 10_000..=10_000;
+    let mut publishing = Publishing::new("pub", 1);
+    (publishing.qos, publishing.pacing.count) = (QoS::AtMostOnce, Some(500));
+    publishing.topic = "t".parse().unwrap();
+    let plan = PayloadPlan { size: SizePlan::Fixed(100), ..PayloadPlan::default() };
+    publishing.content = Content::Prepared(Payloads::prepare(plan, 7).unwrap());
+    let target = Endpoint::Tcp("127.0.0.1:1883".parse().unwrap());
+    let connection = Connection { reconnect: false, keep_alive_s: 0, ..Connection::default() };
+    let publishing = Some(publishing);
+    let spec = Spec { cpus: vec![0], seed: 7, connection, publishing, ..Spec::new(vec![target]) };
+    let (world, record) = simulate(setup, spec, Nanos::MAX);
+    let taken = world.truth().connections[0].taken;
+    // CONNECT of "pub-0", then PUBLISH of 100 bytes on "t".
+    let (connect, message) = (2 + 10 + 2 + 5, 2 + 2 + 1 + 100);
+    let [publisher] = &record.publishers[..] else { panic!("one") };
+    assert!(publisher.sent > 50 && publisher.unfinished > 0, "{publisher:?}");
+    assert_eq!(publisher.sent, (taken - connect) / message);
+    assert_eq!((publisher.acked, record.counts.sent), (publisher.sent, publisher.sent));
+    assert_eq!(record.counts.due, record.counts.sent + record.counts.shed + record.counts.unfinished);
+    assert_eq!(record.exit_code, 4, "{}", record.exit_reason);
+}
