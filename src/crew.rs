@@ -15,7 +15,6 @@ mod inbox;
 mod keeping;
 mod leaving;
 mod life;
-mod link;
 mod sending;
 #[cfg(test)]
 pub(crate) mod sim;
@@ -24,11 +23,11 @@ pub use books::{Books, Written};
 pub use connection::{Connection, Credentials, Will};
 pub use effort::{Effort, Watch, generator, throughput};
 pub use inbox::Inbox;
-pub use link::Link;
 pub use sending::Pen;
 
 use crate::client::{Client, Limits};
 use crate::clock::{Nanos, SECOND};
+pub use crate::engine::Link;
 use crate::engine::{Conn, Endpoint, Route};
 use crate::wire::QoS;
 use deadlines::Fifo;

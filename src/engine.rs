@@ -14,6 +14,7 @@ mod buffers;
 mod endpoint;
 mod io;
 mod limits;
+mod link;
 mod ring;
 mod slots;
 mod socket;
@@ -26,6 +27,7 @@ mod worker;
 pub use endpoint::{Endpoint, Route};
 pub use io::Io;
 pub use limits::{descriptor_limit, probe, reserve};
+pub use link::Link;
 pub use socket::{PortRange, ephemeral_ports, is_local, listen, loopback_source, stop_listening};
 pub use target::{Target, TargetError, resolve};
 pub use usage::{Usage, process_usage, resident_bytes, thread_usage};
@@ -44,7 +46,7 @@ pub struct Conn(pub u32);
 /// Why a connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CloseCause {
-    /// [`Io::close`] or [`Io::abort`] was called.
+    /// [`Link::close`] or [`Link::abort`] was called.
     Local,
     /// The peer closed its side.
     Eof,
@@ -75,13 +77,13 @@ pub struct Closed {
     pub unsent: usize,
 }
 
-/// What runs on a worker. Every call is made from the worker's thread; time is [`Io::now`]. `L` is the worker
+/// What runs on a worker. Every call is made from the worker's thread; time is [`Link::now`]. `L` is the worker
 /// as the application sees it: [`Io`], or what stands for it in a simulation.
 pub trait App<L = Io> {
     /// Called once, before anything else.
     fn started(&mut self, _link: &mut L) {}
 
-    /// An outgoing connection ([`Io::connect`]) is established.
+    /// An outgoing connection ([`Link::dial`]) is established.
     fn connected(&mut self, link: &mut L, conn: Conn);
 
     /// An incoming connection is established.
@@ -91,7 +93,7 @@ pub trait App<L = Io> {
     /// front of what follows.
     fn data(&mut self, link: &mut L, conn: Conn, bytes: &[u8]) -> usize;
 
-    /// The kernel took what it had no room for: [`Io::blocked`] is false again.
+    /// The kernel took what it had no room for: [`Link::blocked`] is false again.
     fn writable(&mut self, link: &mut L, conn: Conn);
 
     /// The connection is gone and its slot free. Called exactly once per connection.
@@ -100,7 +102,7 @@ pub trait App<L = Io> {
     /// Another thread rang this worker's [`Waker`].
     fn woken(&mut self, link: &mut L);
 
-    /// The end of every batch of completions: do what is due at [`Io::now`], and answer when to be
+    /// The end of every batch of completions: do what is due at [`Link::now`], and answer when to be
     /// called again at the latest, completions or not (`None`: only on completions).
     fn pass(&mut self, link: &mut L) -> Option<Nanos>;
 }

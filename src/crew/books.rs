@@ -1,6 +1,6 @@
 //! What the clients of a worker did, counted and timed.
 
-use super::link::Link;
+use super::Link;
 use super::{Place, Token};
 use crate::clock::{Nanos, SECOND};
 use crate::engine::Stats;

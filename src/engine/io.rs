@@ -4,7 +4,7 @@ use super::buffers::{BufferId, GROUP, Pool};
 use super::ring::{Op, Ring, Tag};
 use super::slots::{Slot, Slots, State};
 use super::socket::{self, RawAddress};
-use super::{CloseCause, Closed, Conn, Endpoint, Error, Route, Stats, Usage};
+use super::{CloseCause, Closed, Conn, Endpoint, Error, Link, Route, Stats, Usage};
 use crate::clock::Nanos;
 use io_uring::{opcode, squeue, types};
 use std::io;
@@ -31,7 +31,7 @@ pub struct Io {
     pub(super) handed: Vec<Conn>,
     /// A send that is queued calls for more work as soon as it has gone.
     pub(super) urgent: bool,
-    /// [`Io::foresee`].
+    /// [`Link::foresee`].
     pub(super) foreseen: Option<Nanos>,
     pub(super) open: u32,
     pub(super) stopping: bool,
@@ -58,66 +58,6 @@ impl Io {
         }
     }
 
-    /// The time at which the current pass began: completions were there by then.
-    pub fn now(&self) -> Nanos {
-        self.now
-    }
-
-    /// The time now, read anew.
-    pub fn clock(&self) -> Nanos {
-        crate::clock::now()
-    }
-
-    /// The wall clock, in nanoseconds since 1970, read anew.
-    pub fn unix_ns(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
-    }
-
-    /// What the worker's thread has used of the machine so far.
-    pub fn usage(&self) -> Usage {
-        super::thread_usage()
-    }
-
-    /// Says when the deadline that this pass answers will probably be followed by another one. Its timeout can
-    /// then be armed while the other still is, which costs nothing; should it not be needed, one pass is
-    /// made in vain.
-    pub fn foresee(&mut self, deadline: Nanos) {
-        self.foreseen = Some(deadline);
-    }
-
-    /// Counters up to now.
-    pub fn stats(&self) -> Stats {
-        let Ring { enters, outside, overflows, .. } = self.ring;
-        Stats { enters, code_ns: outside, overflows, ..self.stats }
-    }
-
-    /// Number of slots in use.
-    pub fn connections(&self) -> u32 {
-        self.open
-    }
-
-    /// Starts connecting the free slot `conn` by `route`. Ends in
-    /// [`App::connected`](super::App::connected) or [`App::closed`](super::App::closed).
-    ///
-    /// # Errors
-    /// What `socket`, `setsockopt` or `bind` answered; then neither will be called.
-    pub fn connect(&mut self, conn: Conn, route: &Route) -> io::Result<()> {
-        let socket = socket::outgoing(route)?;
-        // From here the file lives in the ring's table alone.
-        self.ring.submitter().register_files_update(conn.0, &[socket.as_raw_fd()])?;
-        drop(socket);
-        let (address, len) = self.raw_remote(&route.remote);
-        let slot = self.slots.open(conn, State::Connecting);
-        slot.connecting = true;
-        slot.outstanding = 1;
-        let tag = Tag { op: Op::Connect, generation: slot.generation, slot: conn.0 };
-        self.open += 1;
-        let entry = opcode::Connect::new(types::Fixed(conn.0), address, len).build().user_data(tag.bits());
-        // SAFETY: the address is boxed in `remotes`, which only grows while the worker lives.
-        unsafe { self.push(&entry) };
-        Ok(())
-    }
-
     fn raw_remote(&mut self, remote: &Endpoint) -> (*const libc::sockaddr, libc::socklen_t) {
         let known = self.remotes.iter().position(|(known, _)| known == remote);
         let index = known.unwrap_or_else(|| {
@@ -126,73 +66,6 @@ impl Io {
         });
         let raw = &self.remotes[index].1;
         (raw.as_ptr(), raw.len)
-    }
-
-    /// The bytes to be sent on `conn` at the end of this pass: append to them. For a connection that
-    /// is closing they go nowhere.
-    pub fn out(&mut self, conn: Conn) -> &mut Vec<u8> {
-        let slot = self.slots.get_mut(conn);
-        if !slot.out.is_some() {
-            slot.out = self.pool.take();
-        }
-        if !slot.dirty {
-            slot.dirty = true;
-            self.dirty.push(conn);
-        }
-        self.pool.get_mut(slot.out)
-    }
-
-    /// Bytes written to `conn` that the kernel has not taken.
-    pub fn unsent(&self, conn: Conn) -> usize {
-        let slot = self.slots.get(conn);
-        let len = |id: BufferId| if id.is_some() { self.pool.get(id).len() } else { 0 };
-        len(slot.sending) - slot.sent as usize + len(slot.out)
-    }
-
-    /// Whether the kernel's buffer for `conn` is full. [`App::writable`](super::App::writable) tells
-    /// the end of it.
-    pub fn blocked(&self, conn: Conn) -> bool {
-        self.slots.get(conn).blocked
-    }
-
-    /// Closes `conn` after what is unsent has gone, also when the peer will say no more by then. The app hears
-    /// [`App::closed`](super::App::closed) and nothing else.
-    pub fn close(&mut self, conn: Conn) {
-        let slot = self.slots.get_mut(conn);
-        match slot.state {
-            State::Open if slot.out.is_some() || slot.sending_now => slot.state = State::Draining,
-            State::Open | State::Connecting => self.abort(conn),
-            State::Draining | State::Closing | State::Free => {}
-        }
-    }
-
-    /// Closes `conn` now; what is unsent is lost.
-    pub fn abort(&mut self, conn: Conn) {
-        self.tear_down(conn, CloseCause::Local);
-    }
-
-    /// Stops receiving on `conn` until [`Io::resume`]: the socket's buffer fills, and TCP slows the peer
-    /// down. What the kernel has received by then still arrives.
-    pub fn hold(&mut self, conn: Conn) {
-        let slot = self.slots.get_mut(conn);
-        if slot.state != State::Open || std::mem::replace(&mut slot.held, true) || !slot.receiving {
-            return;
-        }
-        self.cancel(conn, Op::Receive);
-    }
-
-    /// Receives again after [`Io::hold`].
-    pub fn resume(&mut self, conn: Conn) {
-        let slot = self.slots.get_mut(conn);
-        // A receive that is still being cancelled is armed again when it ends.
-        if std::mem::take(&mut slot.held) && slot.state == State::Open && !slot.receiving {
-            self.receive(conn);
-        }
-    }
-
-    /// Ends the worker's loop after this pass. Open connections are closed by the kernel.
-    pub fn stop(&mut self) {
-        self.stopping = true;
     }
 
     /// Arms the multishot receive (Linux 6.0) of `conn`.
@@ -367,5 +240,112 @@ impl Io {
         if let Err(error) = unsafe { self.ring.push(entry) } {
             self.failure.get_or_insert(error);
         }
+    }
+}
+
+impl Link for Io {
+    #[inline]
+    fn now(&self) -> Nanos {
+        self.now
+    }
+
+    fn clock(&self) -> Nanos {
+        crate::clock::now()
+    }
+
+    fn unix_ns(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
+    }
+
+    fn foresee(&mut self, deadline: Nanos) {
+        self.foreseen = Some(deadline);
+    }
+
+    fn dial(&mut self, conn: Conn, route: &Route) -> io::Result<()> {
+        let socket = socket::outgoing(route)?;
+        // From here the file lives in the ring's table alone.
+        self.ring.submitter().register_files_update(conn.0, &[socket.as_raw_fd()])?;
+        drop(socket);
+        let (address, len) = self.raw_remote(&route.remote);
+        let slot = self.slots.open(conn, State::Connecting);
+        slot.connecting = true;
+        slot.outstanding = 1;
+        let tag = Tag { op: Op::Connect, generation: slot.generation, slot: conn.0 };
+        self.open += 1;
+        let entry = opcode::Connect::new(types::Fixed(conn.0), address, len).build().user_data(tag.bits());
+        // SAFETY: the address is boxed in `remotes`, which only grows while the worker lives.
+        unsafe { self.push(&entry) };
+        Ok(())
+    }
+
+    #[inline]
+    fn out(&mut self, conn: Conn) -> &mut Vec<u8> {
+        let slot = self.slots.get_mut(conn);
+        if !slot.out.is_some() {
+            slot.out = self.pool.take();
+        }
+        if !slot.dirty {
+            slot.dirty = true;
+            self.dirty.push(conn);
+        }
+        self.pool.get_mut(slot.out)
+    }
+
+    #[inline]
+    fn unsent(&self, conn: Conn) -> usize {
+        let slot = self.slots.get(conn);
+        let len = |id: BufferId| if id.is_some() { self.pool.get(id).len() } else { 0 };
+        len(slot.sending) - slot.sent as usize + len(slot.out)
+    }
+
+    #[inline]
+    fn blocked(&self, conn: Conn) -> bool {
+        self.slots.get(conn).blocked
+    }
+
+    fn hold(&mut self, conn: Conn) {
+        let slot = self.slots.get_mut(conn);
+        if slot.state != State::Open || std::mem::replace(&mut slot.held, true) || !slot.receiving {
+            return;
+        }
+        self.cancel(conn, Op::Receive);
+    }
+
+    fn resume(&mut self, conn: Conn) {
+        let slot = self.slots.get_mut(conn);
+        // A receive that is still being cancelled is armed again when it ends.
+        if std::mem::take(&mut slot.held) && slot.state == State::Open && !slot.receiving {
+            self.receive(conn);
+        }
+    }
+
+    fn close(&mut self, conn: Conn) {
+        let slot = self.slots.get_mut(conn);
+        match slot.state {
+            State::Open if slot.out.is_some() || slot.sending_now => slot.state = State::Draining,
+            State::Open | State::Connecting => self.abort(conn),
+            State::Draining | State::Closing | State::Free => {}
+        }
+    }
+
+    fn abort(&mut self, conn: Conn) {
+        self.tear_down(conn, CloseCause::Local);
+    }
+
+    fn connections(&self) -> u32 {
+        self.open
+    }
+
+    fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    fn stats(&self) -> Stats {
+        let Ring { enters, outside, overflows, .. } = self.ring;
+        Stats { enters, code_ns: outside, overflows, ..self.stats }
+    }
+
+    fn usage(&self) -> Usage {
+        super::thread_usage()
     }
 }

@@ -81,7 +81,7 @@ impl App for Echo {
         let _ = self.seen.send(Seen::Woken);
         while let Ok(order) = self.orders.try_recv() {
             match order {
-                Order::Connect(conn, remote) => io.connect(conn, &remote.into()).unwrap(),
+                Order::Connect(conn, remote) => io.dial(conn, &remote.into()).unwrap(),
                 Order::Write(conn, bytes) => io.out(conn).extend_from_slice(&bytes),
                 Order::Hold(conn) => io.hold(conn),
                 Order::Resume(conn) => io.resume(conn),

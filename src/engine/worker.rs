@@ -5,7 +5,7 @@ use super::io::Io;
 use super::ring::{Op, Ring, Tag};
 use super::slots::State;
 use super::timeouts::Timeouts;
-use super::{App, CloseCause, Config, Conn, Error, Stats, Waker};
+use super::{App, CloseCause, Config, Conn, Error, Link, Stats, Waker};
 use crate::clock::{self, MILLISECOND, Nanos};
 use io_uring::{cqueue, opcode, types};
 use std::collections::VecDeque;
@@ -59,7 +59,7 @@ impl Worker {
         })
     }
 
-    /// Runs `app` until it calls [`Io::stop`].
+    /// Runs `app` until it calls [`Link::stop`].
     pub fn run<A: App>(mut self, app: &mut A) -> Result<Stats, Error> {
         let mut batch: VecDeque<cqueue::Entry> = VecDeque::with_capacity(BATCH);
         self.await_bell();
@@ -401,6 +401,6 @@ impl Worker {
 
 /// Errors after which the receive is simply armed again.
 fn transient(result: i32) -> bool {
-    // ECANCELED: `Io::hold`; a connection that is torn down is live no more when it comes.
+    // ECANCELED: `Link::hold`; a connection that is torn down is live no more when it comes.
     matches!(-result, libc::ENOBUFS | libc::EAGAIN | libc::EINTR | libc::ECANCELED)
 }

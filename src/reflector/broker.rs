@@ -12,8 +12,8 @@ use super::mail::{Batch, Control, Letter, Outbox};
 use super::outgoing::Bounds;
 use super::session::Sessions;
 use crate::clock::{MILLISECOND, Nanos, SECOND};
-use crate::crew::Link;
 use crate::engine::Conn;
+use crate::engine::Link;
 use crate::wire::{self, ConnAck, DecodeError, Packet, Protocol};
 use takeover::Forwards;
 

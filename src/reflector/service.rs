@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::broker::Broker;
 use super::counters::Counters;
 use crate::clock::Nanos;
-use crate::crew::Link;
+use crate::engine::Link;
 use crate::engine::{App, Closed, Conn};
 
 /// What a worker shares with whoever started it.

@@ -72,7 +72,7 @@ fn what_is_of_tcp_only_is_left_out() {
     let running = Running::start(1, |_| {});
     let source = Some(Ipv4Addr::LOCALHOST.into());
     let route = Route { remote: unix(&path), source, ports: Some(PortRange::WIDEST) };
-    running.ask(move |io| io.connect(Conn(0), &route).unwrap());
+    running.ask(move |io| io.dial(Conn(0), &route).unwrap());
     assert_eq!(running.next(), Seen::Connected(Conn(0)));
     listener.accept().unwrap();
     running.stop();
@@ -83,7 +83,7 @@ fn a_path_that_is_too_long_is_refused_at_once() {
     let (_folder, path) = place(LONGEST + 1);
     let running = Running::start(1, |_| {});
     let route = Route::from(unix(&path));
-    let error = running.ask(move |io| io.connect(Conn(0), &route).unwrap_err().to_string());
+    let error = running.ask(move |io| io.dial(Conn(0), &route).unwrap_err().to_string());
     assert_eq!(error, "the path of a Unix socket has at most 107 bytes, and this one has 108");
     assert_eq!(running.ask(|io| io.connections()), 0);
     running.stop();

@@ -1,8 +1,8 @@
 //! CONNECT: finding or making the client's session.
 
 use super::{Broker, Ending, Phase};
-use crate::crew::Link;
 use crate::engine::Conn;
+use crate::engine::Link;
 use crate::reflector::address::SessionKey;
 use crate::reflector::hub::{Claim, Home};
 use crate::reflector::mail::Control;

@@ -1,7 +1,7 @@
 //! A message goes to its targets: into a connection's output, into another worker's mail, or it waits.
 
 use super::Broker;
-use crate::crew::Link;
+use crate::engine::Link;
 use crate::reflector::address::{SessionKey, Target};
 use crate::reflector::message::{Message, encode_publish};
 use crate::reflector::outgoing::Outgoing;

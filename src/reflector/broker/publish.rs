@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use super::{Broker, Ending, Outcome};
-use crate::crew::Link;
 use crate::engine::Conn;
+use crate::engine::Link;
 use crate::reflector::address::SessionKey;
 use crate::reflector::message::Message;
 use crate::reflector::outgoing::{Ack, Outgoing};

@@ -1,8 +1,8 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
 use super::Broker;
-use crate::crew::Link;
 use crate::engine::Conn;
+use crate::engine::Link;
 use crate::reflector::address::SessionKey;
 use crate::wire::{self, SubAckCode, Subscribe, Unsubscribe};
 

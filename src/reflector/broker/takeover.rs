@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::{Broker, Ending};
 use crate::clock::{Nanos, SECOND};
-use crate::crew::Link;
+use crate::engine::Link;
 use crate::reflector::address::{Address, SessionKey};
 use crate::reflector::mail::Control;
 use crate::reflector::session::{Next, Session};
