@@ -10,6 +10,7 @@
 
 #![allow(unsafe_code)]
 
+mod arrival;
 mod buffers;
 mod endpoint;
 mod io;

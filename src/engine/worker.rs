@@ -1,5 +1,6 @@
 //! The loop.
 
+use super::arrival;
 use super::buffers::{BufferId, Provided};
 use super::io::Io;
 use super::ring::{Op, Ring, Tag};
@@ -77,6 +78,8 @@ impl Worker {
                 return Ok(self.io.stats());
             }
             self.io.now = self.wait(!batch.is_empty(), deadline)?;
+            self.io.arrived = self.io.now;
+            self.io.arrivals.begin();
             self.reap(&mut batch)?;
             self.settle(app);
             for completion in batch.drain(..batch.len().min(BATCH)) {
@@ -271,8 +274,9 @@ impl Worker {
         if let Some(slot) = self.io.slots.current(tag) {
             slot.receiving = !last;
             let live = slot.is_live();
-            match (result, buffer) {
-                (1.., Some(id)) if live => self.data(app, conn, id, result as usize),
+            let ahead = if slot.stamped && result > 0 { arrival::SPACE } else { 0 };
+            match (result - ahead as i32, buffer) {
+                (1.., Some(id)) if live => self.data(app, conn, id, (ahead, result as usize)),
                 (0, _) if live => self.io.tear_down(conn, CloseCause::Eof),
                 // The peer of a draining connection has said all, and may still read: there is nothing to receive
                 // any more, and what is unsent goes on.
@@ -281,6 +285,7 @@ impl Worker {
                 // Whatever else its peer says is for nobody.
                 _ => {}
             }
+            self.io.arrived = self.io.now;
             if result == -libc::ENOBUFS {
                 self.io.stats.no_buffers += 1;
             }
@@ -294,11 +299,15 @@ impl Worker {
         }
     }
 
-    /// Gives the app the bytes in buffer `id`, behind those it left over before.
-    fn data<A: App>(&mut self, app: &mut A, conn: Conn, id: u16, len: usize) {
-        let bytes = self.provided.bytes(id, len);
+    /// Gives the app the bytes of buffer `id` from one place to another, behind those it left over before.
+    fn data<A: App>(&mut self, app: &mut A, conn: Conn, id: u16, (from, to): (usize, usize)) {
+        let received = self.provided.bytes(id, to);
+        if from > 0 {
+            self.io.arrived = self.io.arrivals.of(received, self.io.now);
+        }
+        let bytes = &received[from..];
         self.io.stats.receives += 1;
-        self.io.stats.bytes_in += len as u64;
+        self.io.stats.bytes_in += bytes.len() as u64;
         let slot = self.io.slots.get_mut(conn);
         let carry = std::mem::replace(&mut slot.carry, BufferId::NONE);
         if !carry.is_some() {
