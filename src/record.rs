@@ -265,6 +265,10 @@ pub struct Worker {
     pub cpu: usize,
     /// CPU time over wall time, 0 to 1.
     pub busy_share: f64,
+    /// Time that it was ready to run and something else ran on its CPU, or a quota was used up, over wall time, 0 to 1
+    /// (`/proc/thread-self/schedstat`).
+    #[serde(default)]
+    pub waited_share: f64,
 }
 
 impl Generator {
@@ -275,6 +279,12 @@ impl Generator {
             *cpus.entry(worker.cpu).or_insert(0.0) += worker.busy_share;
         }
         cpus.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// The worker that waited longest for its CPU, with its share of the time (0 to 1).
+    pub fn starved(&self) -> Option<(usize, f64)> {
+        let waits = self.workers.iter().map(|worker| (worker.cpu, worker.waited_share));
+        waits.max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     /// What did not go well in the engine, by name: those counts that are not 0.

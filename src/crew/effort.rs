@@ -77,10 +77,12 @@ pub fn generator(efforts: &[(usize, Effort)]) -> Generator {
     Generator {
         workers: efforts
             .iter()
-            .map(|(cpu, effort)| Worker {
-                cpu: *cpu,
+            .map(|(cpu, effort)| {
                 // Usage is counted in coarser steps than a run of a moment is long.
-                busy_share: (effort.usage.cpu_ns() as f64 / effort.span.max(1) as f64).min(1.0),
+                let share = |time: Nanos| (time as f64 / effort.span.max(1) as f64).min(1.0);
+                let (busy_share, waited_share) =
+                    (share(effort.usage.cpu_ns()), share(effort.usage.waited_ns));
+                Worker { cpu: *cpu, busy_share, waited_share }
             })
             .collect(),
         user_cpu_ns: sum(|effort| effort.usage.user_ns),

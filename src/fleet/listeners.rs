@@ -320,7 +320,7 @@ impl Listeners {
             // At QoS 2 the same message under an id that is not released is delivered once [MQTT-4.3.3-2].
             return;
         }
-        let unix_ns = scene.unix_ns();
+        let unix_ns = scene.unix_ns() - (scene.now() - scene.link.arrived());
         let spec = listener.spec(scene.shared);
         listener.take(scene, spec, publish, unix_ns);
         if let Some(print) = &spec.print {
@@ -500,7 +500,7 @@ impl Listener {
         publish: &Publish<'_>,
         unix_ns: u64,
     ) {
-        let now = scene.now();
+        let arrived = scene.link.arrived();
         self.received += 1;
         self.payload_bytes += publish.payload.len() as u64;
         let stamped = spec.stamp.read(publish.payload);
@@ -515,8 +515,8 @@ impl Listener {
             Seen::Again => counters.duplicated += 1,
             Seen::New => counters.delivered += 1,
         }
-        self.first.get_or_insert(now);
-        self.last = now;
+        self.first.get_or_insert(arrived);
+        self.last = arrived;
         let Some(stamped) = stamped else { return };
         let flight = unix_ns.saturating_sub(stamped);
         self.negative += u64::from(stamped > unix_ns);
@@ -526,7 +526,8 @@ impl Listener {
         if spec.sample_every.is_some_and(|every| self.sample.count() >= every) {
             let flight = (&std::mem::take(&mut self.sample)).into();
             if self.samples.len() < SAMPLES {
-                self.samples.push(FlightSample { time_ns: now - scene.shared.epoch, flight });
+                self.samples
+                    .push(FlightSample { time_ns: arrived.saturating_sub(scene.shared.epoch), flight });
             }
         }
         scene.crew.books.histograms().flight_service.record(flight);

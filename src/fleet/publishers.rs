@@ -368,12 +368,12 @@ impl Publishers {
 
     /// An acknowledgement is here: the books have it.
     pub fn acked<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize, token: &Token<Wall>) {
-        let now = scene.now();
+        let arrived = scene.link.arrived();
         let publisher = &mut self.list[local];
         scene.crew.forgive(publisher.place);
         publisher.acked += 1;
-        publisher.last = now;
-        publisher.ack_time.record(now.saturating_sub(scene.crew.books.handed_at(token.sent)));
+        publisher.last = arrived;
+        publisher.ack_time.record(arrived.saturating_sub(scene.crew.books.handed_at(token.sent)));
         publisher.kept.remove(&token.sequence);
     }
 
@@ -452,7 +452,7 @@ impl Publishers {
         let asked = answer.topic.strip_suffix("/reply");
         match publisher.request.as_ref().filter(|(topic, _)| asked == Some(topic)) {
             Some((_, sent)) if first => {
-                let time = scene.link.now() - scene.crew.books.handed_at(*sent);
+                let time = scene.link.arrived().saturating_sub(scene.crew.books.handed_at(*sent));
                 scene.crew.books.histograms().round_trip.record(time);
                 scene.crew.books.counters().delivered += 1;
                 publisher.request = None;

@@ -283,7 +283,7 @@ impl Script {
     }
 
     fn subscribed<L: Link>(&mut self, link: &mut L, place: Place, codes: SubAck<'_>) {
-        if !self.crew.subscribed(link.now(), place) {
+        if !self.crew.subscribed(link.arrived(), place) {
             // It was asked for apart, or given up.
             if let Part::Listener(local) = self.parts[place.at()] {
                 self.listeners.answered(local);

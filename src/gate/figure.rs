@@ -19,10 +19,11 @@ pub enum Timing {
     Disconnect,
     Lateness,
     WakeLag,
+    HearingLag,
 }
 
 /// Names of the timings; the first of each is the one that is printed.
-const TIMINGS: [(Timing, &[&str]); 12] = [
+const TIMINGS: [(Timing, &[&str]); 13] = [
     (Timing::AckResponse, &["ack", "ack-response"]),
     (Timing::AckService, &["ack-service"]),
     (Timing::FlightResponse, &["flight", "flight-response"]),
@@ -35,6 +36,7 @@ const TIMINGS: [(Timing, &[&str]); 12] = [
     (Timing::Disconnect, &["disconnect"]),
     (Timing::Lateness, &["lateness"]),
     (Timing::WakeLag, &["wake-up-lag", "wake-lag"]),
+    (Timing::HearingLag, &["hearing-lag"]),
 ];
 
 impl Timing {

@@ -23,6 +23,7 @@ impl Measured for FleetRecord {
             Timing::Disconnect => &latencies.disconnect,
             Timing::Lateness => &latencies.lateness,
             Timing::WakeLag => &latencies.wake_lag,
+            Timing::HearingLag => &latencies.hearing_lag,
             Timing::RoundTrip => &latencies.round_trip,
         }))
     }

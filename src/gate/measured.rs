@@ -96,6 +96,7 @@ impl Measured for Record {
             Timing::Disconnect => &latencies.disconnect,
             Timing::Lateness => &latencies.lateness,
             Timing::WakeLag => &latencies.wake_lag,
+            Timing::HearingLag => &latencies.hearing_lag,
             Timing::RoundTrip if latencies.round_trip.count == 0 => {
                 return Err(Gap::new("only publish --round-trip measures it"));
             }

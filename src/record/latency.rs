@@ -105,6 +105,9 @@ pub struct Latencies {
     pub lateness: Latency,
     /// How late a worker noticed that a message was due: the generator's own fault.
     pub wake_lag: Latency,
+    /// From the arrival of bytes, by the kernel's clock, until a worker looked at them: no part of the times above,
+    /// and the generator's own fault, too. Empty where the kernel does not tell arrivals (Unix sockets).
+    pub hearing_lag: Latency,
 }
 
 impl Latencies {
@@ -123,6 +126,7 @@ impl Latencies {
             ("round_trip", &self.round_trip),
             ("lateness", &self.lateness),
             ("wake_lag", &self.wake_lag),
+            ("hearing_lag", &self.hearing_lag),
         ]
         .into_iter()
     }
@@ -143,6 +147,7 @@ impl From<&stats::Latencies> for Latencies {
             round_trip: (&measured.round_trip).into(),
             lateness: (&measured.lateness).into(),
             wake_lag: (&measured.wake_lag).into(),
+            hearing_lag: (&measured.hearing_lag).into(),
         }
     }
 }

@@ -48,7 +48,7 @@ fn make_clean() -> Record {
         throughput: Throughput { sent: 200_000, acked: 200_000, delivered: 200_000 },
         latencies: (&latencies()).into(),
         generator: Generator {
-            workers: vec![Worker { cpu: 0, busy_share: 0.413 }],
+            workers: vec![Worker { cpu: 0, busy_share: 0.413, waited_share: 0.008 }],
             user_cpu_ns: 312 * MILLISECOND,
             system_cpu_ns: 3_818 * MILLISECOND,
             code_ns: 298 * MILLISECOND,
@@ -157,6 +157,7 @@ fn latencies() -> stats::Latencies {
         round_trip: stats::Histogram::default(),
         lateness: ramp(200_000, 850, 130 * MICROSECOND),
         wake_lag: ramp(200_000, 500, 110 * MICROSECOND),
+        hearing_lag: ramp(150_000, 400, 90 * MICROSECOND),
     }
 }
 
@@ -212,7 +213,8 @@ pub(crate) fn idle() -> Record {
     record.plan.topology = Topology::Idle;
     record.plan.schedule = Schedule::None;
     (record.plan.publishers, record.plan.subscribers) = (0, 0);
-    record.generator.workers = vec![Worker { cpu: 0, busy_share: 0.5 }, Worker { cpu: 0, busy_share: 0.45 }];
+    record.generator.workers =
+        [0.5, 0.45].map(|busy_share| Worker { cpu: 0, busy_share, waited_share: 0.02 }).to_vec();
     record.counts = Counters {
         connections_asked: 2_000,
         connections_established: 2_000,

@@ -4,7 +4,7 @@ use super::page::{Column, Page, Tint};
 use crate::clock::Nanos;
 use crate::cpu;
 use crate::record::{
-    Broker, Counters, Exit, Latency, Phase, Plan, Record, Schedule, Throughput, Topology, Verdict,
+    Broker, Counters, Exit, Latencies, Latency, Phase, Plan, Record, Schedule, Throughput, Topology, Verdict,
 };
 use crate::units::{self, Rate, Size, Span};
 
@@ -365,21 +365,27 @@ fn connections(record: &Record, page: &mut Page) {
     }
 }
 
+/// The times that are the generator's own, by their names in tables.
+pub(super) fn health_rows(latencies: &Latencies) -> [(&'static str, &Latency); 3] {
+    [
+        ("lateness", &latencies.lateness),
+        ("wake-up lag", &latencies.wake_lag),
+        ("hearing lag", &latencies.hearing_lag),
+    ]
+}
+
 fn generator(record: &Record, page: &mut Page) {
     let (health, sent) = (&record.generator, record.counts.sent);
     let mut items = Vec::new();
-    for (name, latency) in
-        [("lateness", &record.latencies.lateness), ("wake-up lag", &record.latencies.wake_lag)]
-    {
+    for (name, latency) in health_rows(&record.latencies) {
         let tail = latency.tail().map(|tail| format!("{name} {} {}", tail.name, units::latency(tail.ns)));
         items.extend(tail);
     }
-    let busiest = health.workers.iter().max_by(|a, b| a.busy_share.total_cmp(&b.busy_share));
-    items.extend(busiest.map(|worker| format!("busiest worker {:.1} %", worker.busy_share * 100.0)));
-    if health.workers.len() > 1 {
-        let busiest = health.busiest_cpu();
-        items.extend(busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {:.1} %", share * 100.0)));
+    if let Some((_, share)) = health.starved() {
+        items.push(format!("waited for a CPU {:.1} %", share * 100.0));
     }
+    let busiest = health.busiest_cpu();
+    items.extend(busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {:.1} %", share * 100.0)));
     let cpu_ns = health.user_cpu_ns + health.system_cpu_ns;
     if cpu_ns > 0 {
         let (user, system) = (units::latency(health.user_cpu_ns), units::latency(health.system_cpu_ns));
@@ -445,8 +451,10 @@ fn warnings(record: &Record, page: &mut Page) {
 
 /// A warning for each latency with samples above the hour that a histogram tells apart.
 fn clipped(record: &Record) -> Vec<String> {
-    let health = [("lateness", &record.latencies.lateness), ("wake-up lag", &record.latencies.wake_lag)];
-    let rows = latency_rows(record).into_iter().chain(health).filter(|(_, latency)| latency.overflow > 0);
+    let rows = latency_rows(record)
+        .into_iter()
+        .chain(health_rows(&record.latencies))
+        .filter(|(_, latency)| latency.overflow > 0);
     rows.map(|(name, latency)| {
         format!("{name}: {} samples above one hour are counted as one hour", units::grouped(latency.overflow))
     })

@@ -213,8 +213,8 @@ impl<L: Link> App<L> for Clients {
         while let Some(event) = self.crew.next(link, place, &mut inbox) {
             match event {
                 Event::Message { publish, first } => {
-                    let (now, origin) = (link.now(), self.publishers.origin());
-                    let times = (now.saturating_sub(origin), origin);
+                    let origin = self.publishers.origin();
+                    let times = (link.arrived().saturating_sub(origin), origin);
                     self.subscribers.hear(&self.shared, &mut self.crew, times, place, &publish, first);
                 }
                 Event::Connected { session_present } => {
@@ -226,7 +226,7 @@ impl<L: Link> App<L> for Clients {
                     self.catch_up(link, place);
                 }
                 Event::Subscribed { codes, .. } => {
-                    self.subscribers.granted(&self.shared, &mut self.crew, link.now(), place, codes);
+                    self.subscribers.granted(&self.shared, &mut self.crew, link.arrived(), place, codes);
                 }
                 _ => {}
             }

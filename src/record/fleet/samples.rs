@@ -44,7 +44,7 @@ fn nobody() -> FleetRecord {
         latencies: Latencies::default(),
         round_trip: Latency::default(),
         generator: Generator {
-            workers: vec![Worker { cpu: 0, busy_share: 0.012 }],
+            workers: vec![Worker { cpu: 0, busy_share: 0.012, waited_share: 0.001 }],
             user_cpu_ns: 10 * MILLISECOND,
             system_cpu_ns: 30 * MILLISECOND,
             ..Generator::default()

@@ -23,6 +23,9 @@ fn well() -> Evidence {
         response: tail(2_000_000),
         tolerance_ns: 250_000,
         backlog_ns: Some(SECOND),
+        hearing_lag: tail(80_000),
+        round: Some((30_000, 900_000)),
+        starved: Some((3, 0.004)),
         busiest_cpu: Some((3, 0.5)),
         completions_lost: 0,
         receives: 90_000,
@@ -42,13 +45,48 @@ fn verdicts_at_their_boundaries() {
         ("lag on the accepted", Evidence { wake_lag: tail(1_250_000), ..well() }, Clean),
         ("lag above the accepted", Evidence { wake_lag: tail(1_250_001), ..well() }, GeneratorLimited),
         (
-            "lag on a tenth of a long response",
-            Evidence { wake_lag: tail(5_000_000), response: tail(50_000_000), ..well() },
+            "lag on a tenth of what is left of a long response",
+            Evidence { wake_lag: tail(5_000_000), response: tail(55_000_000), ..well() },
             Clean,
         ),
         (
-            "lag above a tenth of a long response",
-            Evidence { wake_lag: tail(5_000_001), response: tail(50_000_000), ..well() },
+            "lag above a tenth of what is left of a long response",
+            Evidence { wake_lag: tail(5_000_001), response: tail(55_000_000), ..well() },
+            GeneratorLimited,
+        ),
+        (
+            "a response that is all lag",
+            Evidence { wake_lag: tail(13_000_000), response: tail(14_000_000), ..well() },
+            GeneratorLimited,
+        ),
+        ("heard on the accepted", Evidence { hearing_lag: tail(1_250_000), ..well() }, Clean),
+        ("heard above the accepted", Evidence { hearing_lag: tail(1_250_001), ..well() }, GeneratorLimited),
+        (
+            "heard on a tenth of a long response",
+            Evidence { hearing_lag: tail(5_000_000), response: tail(50_000_000), ..well() },
+            Clean,
+        ),
+        ("no arrivals known", Evidence { hearing_lag: None, round: None, ..well() }, Clean),
+        ("waited on the limit", Evidence { starved: Some((1, 0.05)), ..well() }, Clean),
+        ("waited above the limit", Evidence { starved: Some((1, 0.051)), ..well() }, GeneratorLimited),
+        (
+            "closed loop, starved",
+            Evidence { pace: Pace::Answers, starved: Some((1, 0.3)), ..well() },
+            GeneratorLimited,
+        ),
+        (
+            "closed loop, heard late and all at once",
+            Evidence {
+                pace: Pace::Answers,
+                hearing_lag: tail(4_000_000),
+                round: Some((900_000, 900_000)),
+                ..well()
+            },
+            BrokerLimited,
+        ),
+        (
+            "closed loop, most of the round is ours",
+            Evidence { pace: Pace::Answers, round: Some((900_001, 900_000)), ..well() },
             GeneratorLimited,
         ),
         (
@@ -115,8 +153,8 @@ fn reasons_hold_the_numbers() {
          backlogs | the generator kept up: wake-up lag p99 100 us, busiest CPU 3 at 50.0 %"
     );
     assert_eq!(
-        reasons(Evidence { wake_lag: tail(7_000_000), response: tail(50_000_000), ..well() }),
-        "workers woke up late: wake-up lag p99 7.00 ms, above 5.00 ms (a tenth of the response p99)"
+        reasons(Evidence { wake_lag: tail(7_000_000), response: tail(57_000_000), ..well() }),
+        "workers woke up late: wake-up lag p99 7.00 ms, above 5.00 ms (a tenth of the response p99 without it)"
     );
     assert_eq!(
         reasons(Evidence { wake_lag: tail(7_000_000), ..well() }),

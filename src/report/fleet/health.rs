@@ -102,11 +102,13 @@ fn generator(record: &FleetRecord, lines: &mut Lines) {
     let cpu = (health.user_cpu_ns + health.system_cpu_ns) as f64;
     let share = (record.elapsed_ns > 0).then(|| cpu * 100.0 / record.elapsed_ns as f64);
     let busiest = health.busiest_cpu();
-    let lag = record.latencies.wake_lag.tail();
+    let (lag, hearing) = (record.latencies.wake_lag.tail(), record.latencies.hearing_lag.tail());
     let items: Vec<String> = [
         share.map(|share| format!("{share:.1} % of one core")),
         busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {:.1} %", share * 100.0)),
         lag.map(|tail| format!("wake-up lag {} {}", tail.name, units::latency(tail.ns))),
+        hearing.map(|tail| format!("hearing lag {} {}", tail.name, units::latency(tail.ns))),
+        health.starved().map(|(_, share)| format!("waited for a CPU {:.1} %", share * 100.0)),
         Some(format!("{:.2} secs in all", record.elapsed_ns as f64 / 1e9)),
     ]
     .into_iter()
