@@ -31,7 +31,7 @@ pub(crate) use fleet::samples as fleet_samples;
 pub use fleet::{
     FLEET_SCHEMA, FleetRecord, FleetSecond, FlightSample, Heard, ListenEnd, Listener, Publisher, Spread,
 };
-pub use latency::{Latencies, Latency};
+pub use latency::{Figure, Latencies, Latency, Reading};
 pub use plan::{Arrival, Plan, Schedule, Topology};
 pub use verdict::{Behind, Evidence, Judgement, Pace, Tail, Verdict};
 

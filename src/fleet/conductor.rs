@@ -128,7 +128,7 @@ impl Finale {
             warnings: spec.warnings.iter().cloned().chain(board.troubles()).collect(),
             elapsed_ns,
             counts: board.total.counters,
-            latencies: (&board.total.histograms).into(),
+            latencies: record::Latencies::of(&board.total.histograms, 0),
             round_trip: (&board.total.histograms.round_trip).into(),
             generator: generator(&efforts),
             publishers: publishers.into_iter().map(|(_, publisher)| publisher).collect(),

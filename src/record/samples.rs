@@ -46,7 +46,7 @@ fn make_clean() -> Record {
         phases: phases(),
         counts: counts(),
         throughput: Throughput { sent: 200_000, acked: 200_000, delivered: 200_000 },
-        latencies: (&latencies()).into(),
+        latencies: Latencies::of(&latencies(), 0),
         generator: Generator {
             workers: vec![Worker { cpu: 0, busy_share: 0.413, waited_share: 0.008 }],
             user_cpu_ns: 312 * MILLISECOND,

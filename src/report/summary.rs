@@ -1,10 +1,10 @@
 //! What stands in the summary, section by section.
 
 use super::page::{Column, Page, Tint};
-use crate::clock::Nanos;
 use crate::cpu;
 use crate::record::{
-    Broker, Counters, Exit, Latencies, Latency, Phase, Plan, Record, Schedule, Throughput, Topology, Verdict,
+    Broker, Counters, Exit, Figure, Latencies, Latency, Phase, Plan, Record, Schedule, Throughput, Topology,
+    Verdict,
 };
 use crate::units::{self, Rate, Size, Span};
 
@@ -242,18 +242,16 @@ pub(super) fn latency_rows(record: &Record) -> Vec<(&'static str, &Latency)> {
     rows.into_iter().filter(|row| row.2 || row.1.count > 0).map(|row| (row.0, row.1)).collect()
 }
 
-pub(super) type LatencyOf = fn(&Latency) -> Option<Nanos>;
-
 /// Columns in their order, with the rank by which they stay on a narrow page.
-pub(super) const QUANTILES: [(&str, u8, LatencyOf); 8] = [
-    ("min", 6, |latency| latency.min_ns),
-    ("mean", 5, |latency| latency.mean_ns),
-    ("p50", 1, |latency| latency.p50_ns),
-    ("p90", 7, |latency| latency.p90_ns),
-    ("p99", 0, |latency| latency.p99_ns),
-    ("p99.9", 4, |latency| latency.p999_ns),
-    ("p99.99", 8, |latency| latency.p9999_ns),
-    ("max", 2, |latency| latency.max_ns),
+pub(super) const FIGURES: [(&str, u8, Figure); 8] = [
+    ("min", 6, Figure::Min),
+    ("mean", 5, Figure::Mean),
+    ("p50", 1, Figure::P50),
+    ("p90", 7, Figure::P90),
+    ("p99", 0, Figure::P99),
+    ("p99.9", 4, Figure::P999),
+    ("p99.99", 8, Figure::P9999),
+    ("max", 2, Figure::Max),
 ];
 
 fn latencies(record: &Record, page: &mut Page) {
@@ -265,8 +263,8 @@ fn latencies(record: &Record, page: &mut Page) {
     };
     let counts = Column { header: "count", rank: 3, cells: rows.iter().map(|row| count(row.1)).collect() };
     let mut columns = vec![counts];
-    for (header, rank, of) in QUANTILES {
-        let cells = rows.iter().map(|row| of(row.1).map_or(NOTHING.to_owned(), units::latency)).collect();
+    for (header, rank, figure) in FIGURES {
+        let cells = rows.iter().map(|row| row.1.read(figure).to_string()).collect();
         columns.push(Column { header, rank, cells });
     }
     page.table("latency", &names, columns);

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clock::{MILLISECOND, SECOND};
+use crate::record::Latency;
 use crate::record::fleet_samples::{lossy, published, self_check, subscribed};
 use crate::record::samples::ramp;
 use crate::record::{Amount, BoundResult, BoundState, Heard, ListenEnd, Publisher, Spread};

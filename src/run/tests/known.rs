@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::record::Phase;
+use crate::record::{Figure, Reading};
 use crate::wire::ConnectCode;
 
 #[test]
@@ -123,6 +124,18 @@ fn answers_that_nobody_reads_are_not_kept_for_ever() {
     let counts = &played.record.counts;
     assert_eq!((counts.connections_lost, counts.reconnects), (1, 1), "{:?}", played.record.warnings);
     assert_eq!((played.record.ended, counts.sent), (Ended::Completed, 50));
+}
+
+/// A broker that stops for ever at half time is not fast: half of what was expected has never come.
+#[test]
+fn what_never_came_is_in_the_percentiles() {
+    let script = Script::default().at(SECOND + 700 * MILLISECOND, Act::Deaf(None));
+    let played = Scene::new(Setup { script, ..Setup::exact(1) }, plan(4, 1, 1000.0)).play();
+    let (counts, flight) = (&played.record.counts, &played.record.latencies.flight_response);
+    assert!(counts.delivered > 300 && counts.lost > 200, "{counts:?}");
+    assert_eq!((flight.count, flight.missing), (counts.delivered, counts.lost));
+    assert_eq!([Figure::P99, Figure::Max].map(|figure| flight.read(figure)), [Reading::Never; 2]);
+    assert_ne!(played.record.exit_code, 0);
 }
 
 /// Who is not answered by the end is in the accounts, with the time it has waited.
