@@ -1,4 +1,3 @@
-use super::*;
 use crate::record::fleet_samples::{lossy, published, self_check, subscribed};
 use crate::record::samples::{broken, clean, idle};
 use crate::record::{Finished, FleetRecord, Record};
