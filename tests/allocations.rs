@@ -213,6 +213,7 @@ fn spec(broker: SocketAddr, qos: u8, schedule: Schedule) -> Spec {
         topic_template: "bench/%p".to_owned(),
         backlog_ns: SECOND,
         tolerance_ns: 100 * MICROSECOND,
+        verify: malaria_bench::record::Verify::Sampled,
         reconnect: false,
         seed,
         run_id: format!("{:08x}", run::run_id(seed)),

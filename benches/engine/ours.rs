@@ -72,6 +72,7 @@ fn spec(load: &Load, broker: SocketAddr, cpu: usize) -> Spec {
         topic_template: "bench/%p".to_owned(),
         backlog_ns: SECOND,
         tolerance_ns,
+        verify: malaria_bench::record::Verify::Sampled,
         reconnect: false,
         seed,
         run_id: format!("{:08x}", run::run_id(seed)),

@@ -143,6 +143,7 @@ fn spec(clients: u32, broker: SocketAddr, cpu: usize) -> Spec {
         topic_template: "bench/%p".to_owned(),
         backlog_ns: SECOND,
         tolerance_ns: 0,
+        verify: malaria_bench::record::Verify::Sampled,
         reconnect: false,
         seed,
         run_id: format!("{:08x}", run::run_id(seed)),

@@ -18,8 +18,8 @@ pub enum Exit {
     Environment = 3,
     /// The broker is unreachable, refuses, violates the protocol, or not all clients connected.
     Broker = 4,
-    /// Loss, duplicates at QoS 2, reordering within a flow, missing acknowledgements, or messages that a
-    /// connection's end left unfinished.
+    /// Loss, duplicates at QoS 2, reordering within a flow, corrupted or misrouted deliveries, missing
+    /// acknowledgements, or messages that a connection's end left unfinished.
     Delivery = 5,
     /// The generator did not keep up with itself, or nothing was measured.
     GeneratorLimited = 6,
@@ -183,6 +183,8 @@ fn delivery_faults(record: &Record) -> Faults {
     vec![
         (counts.unfinished, UNFINISHED),
         (counts.lost, "deliveries lost"),
+        (counts.corrupted, "deliveries corrupted"),
+        (counts.misrouted, "deliveries to the wrong client"),
         (duplicated, "duplicates at QoS 2"),
         (counts.reordered, "deliveries out of order"),
         (counts.ack_timeouts, "acknowledgements timed out"),

@@ -308,6 +308,8 @@ pub(super) fn delivery_counts(record: &Record) -> Vec<Count> {
         ("unfinished", counts.unfinished, false),
         ("ack timeouts", counts.ack_timeouts, false),
         ("unacked at end", counts.unacked_at_end, false),
+        ("corrupted", counts.corrupted, false),
+        ("misrouted", counts.misrouted, false),
         ("foreign", counts.foreign, false),
     ])
 }

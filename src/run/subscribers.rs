@@ -147,16 +147,23 @@ impl Subscribers {
             return;
         }
         let stamp = Stamp::decode(publish.payload, shared.run_id);
-        let flow = stamp.and_then(|stamp| {
-            let number = self.number(place)?;
-            let subscriber = &mut self.list[number];
-            let flow = shared.routes.place(stamp.publisher, subscriber.group)?;
-            Some((stamp, &mut subscriber.flows[flow as usize], subscriber.granted))
-        });
-        let Some((stamp, flow, granted)) = flow else {
+        let Some(stamp) = stamp else {
             crew.books.counters().foreign += 1;
             return;
         };
+        let flow = self.number(place).and_then(|number| {
+            let subscriber = &mut self.list[number];
+            let flow = shared.routes.place(stamp.publisher, subscriber.group)?;
+            Some((&mut subscriber.flows[flow as usize], subscriber.granted))
+        });
+        let Some((flow, granted)) = flow else {
+            crew.books.counters().misrouted += 1;
+            return;
+        };
+        if !shared.body.is_in(publish.payload, shared.spec.plan.verify.covers(stamp.sequence)) {
+            crew.books.counters().corrupted += 1;
+            return;
+        }
         if !granted {
             // Nobody counts on it, because its subscription was refused or given up.
             return;

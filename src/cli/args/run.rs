@@ -62,6 +62,9 @@ pub struct RunArgs {
     /// Topic template: %c client id, %i client index, %p pair, %r run id.
     #[arg(short, long, default_value = "bench/%p", value_name = "TOPIC", help_heading = "Messages")]
     pub topic: Template,
+    /// Of which deliveries every byte is compared with what was sent; the length always is.
+    #[arg(long, value_enum, default_value_t = VerifyArg::Sampled, value_name = "WHICH", help_heading = "Messages")]
+    pub verify: VerifyArg,
     /// Set the retain flag [default: off].
     #[arg(long, help_heading = "Messages")]
     pub retain: bool,
@@ -121,4 +124,15 @@ pub enum ArrivalArg {
     Constant,
     /// Exponential gaps.
     Poisson,
+}
+
+/// Of which deliveries the bytes are compared.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VerifyArg {
+    /// Of none.
+    None,
+    /// Of one in sixteen of each publisher's.
+    Sampled,
+    /// Of all.
+    All,
 }

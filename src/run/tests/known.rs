@@ -138,6 +138,28 @@ fn what_never_came_is_in_the_percentiles() {
     assert_ne!(played.record.exit_code, 0);
 }
 
+/// What comes cut, changed, or to the wrong subscriber is no delivery, and no success.
+#[test]
+fn payloads_are_compared_with_what_was_sent() {
+    let plan = Plan { verify: record::Verify::All, ..plan(4, 1, 100.0) };
+    let body = crate::load::Body::new(plan.size_bytes as usize, plan.seed);
+    let stamp = |publisher, sequence| {
+        Stamp { run_id: run_id(plan.seed), publisher, sequence, intended: 0 }.encode().to_vec()
+    };
+    let mut flipped = [&stamp(0, 7)[..], body.bytes()].concat();
+    *flipped.last_mut().unwrap() ^= 1;
+    let wrong = [(stamp(0, 7), 1, 0), (flipped, 1, 0), ([&stamp(1, 7)[..], body.bytes()].concat(), 0, 1)];
+    for (payload, corrupted, misrouted) in wrong {
+        let forged = Act::Publish { topic: "bench/0".into(), payload, qos: QoS::AtLeastOnce };
+        let script = Script::default().at(SECOND + 500 * MILLISECOND, forged);
+        let played = Scene::new(Setup { script, ..Setup::exact(1) }, plan.clone()).play();
+        let counts = &played.record.counts;
+        assert_eq!((counts.corrupted, counts.misrouted, counts.foreign), (corrupted, misrouted, 0));
+        assert_eq!((counts.sent, counts.delivered, counts.lost), (100, 100, 0), "{counts:?}");
+        assert_eq!(played.record.exit_code, 5, "{}", played.record.exit_reason);
+    }
+}
+
 /// Who is not answered by the end is in the accounts, with the time it has waited.
 #[test]
 fn what_is_unanswered_at_the_end_is_counted() {
