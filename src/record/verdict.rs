@@ -275,8 +275,8 @@ impl Evidence {
     ///    left of the response time without it; or hearing lag above what is accepted and above 10 % of the response
     ///    time, of which it is no part; or one receive in ten without a buffer; or messages shed or unsent with a
     ///    tolerance longer than the backlog: *generator-limited*.
-    /// 5. A closed loop whose answers lie longer with the generator than they took (medians of hearing lag and
-    ///    service time): *generator-limited*.
+    /// 5. A closed loop whose answers lie with the generator for more than twice as long as they took (medians of
+    ///    hearing lag and service time): *generator-limited*.
     /// 6. A generator CPU above 90 % busy in a closed loop, with no messages asked for, with messages shed or
     ///    unfinished, or with less than 99.5 % of what was due sent: *generator-limited*.
     /// 7. Less than 99.5 % of what was due sent, messages shed or unfinished, connections refused by the embedded
@@ -405,14 +405,14 @@ impl Evidence {
     }
 
     /// What had arrived and was not looked at. Of an open loop; in a closed one all clients may be answered at once,
-    /// which is no fault unless it is the longer part of a round.
+    /// which is no fault unless it is by far the longer part of a round.
     fn hearing_fault(&self) -> Option<String> {
         if self.pace == Pace::Answers {
-            let (ours, theirs) = self.round.filter(|(ours, theirs)| ours > theirs)?;
+            let (ours, theirs) = self.round.filter(|(ours, theirs)| *ours > 2 * theirs)?;
             let (ours, theirs) = (units::latency(ours), units::latency(theirs));
             return Some(format!(
-                "answers lay with the generator for longer than they took: hearing lag p50 {ours}, service p50 \
-                 {theirs}; more --cores would go faster"
+                "answers lay with the generator for more than twice as long as they took: hearing lag p50 {ours}, \
+                 service p50 {theirs}; more --cores would go faster"
             ));
         }
         let lag = self.hearing_lag?;

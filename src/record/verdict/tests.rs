@@ -79,14 +79,14 @@ fn verdicts_at_their_boundaries() {
             Evidence {
                 pace: Pace::Answers,
                 hearing_lag: tail(4_000_000),
-                round: Some((900_000, 900_000)),
+                round: Some((1_800_000, 900_000)),
                 ..well()
             },
             BrokerLimited,
         ),
         (
             "closed loop, most of the round is ours",
-            Evidence { pace: Pace::Answers, round: Some((900_001, 900_000)), ..well() },
+            Evidence { pace: Pace::Answers, round: Some((1_800_001, 900_000)), ..well() },
             GeneratorLimited,
         ),
         (
