@@ -80,7 +80,8 @@ impl Judged {
     fn is_starved(&self) {
         let told = self.reasons.contains(&format!("something else ran on CPU {}", cpus().0));
         assert!(told && self.verdict == Verdict::GeneratorLimited, "{:?}: {}", self.verdict, self.reasons);
-        assert_eq!(self.exit_code, 6, "{}", self.reasons);
+        // Or it missed deliveries, too, because the drain was over.
+        assert!(matches!(self.exit_code, 5 | 6), "{}", self.reasons);
     }
 }
 
