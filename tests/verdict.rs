@@ -99,7 +99,7 @@ const OPEN: &str = "--cores 1 --clients 100 --rate 2k --warmup 0 --duration 2s";
 const QOS_0: &str =
     "--cores 1 --clients 21 --topology fan-in --publishers 20 --rate max -q 0 --warmup 0 --duration 2s";
 const FLEET: &str = "publish -P 20 -n 100 -T 50 --stagger 0";
-const FLEET_FLAT_OUT: &str = "publish -P 20 -n 4000 -T 0 --stagger 0";
+const FLEET_FLAT_OUT: &str = "publish -P 20 -n 20000 -T 0 --stagger 0";
 
 #[test]
 fn something_else_on_the_generators_cpu_is_told_in_every_mode() {
