@@ -108,6 +108,18 @@ pub trait App<L = Io> {
     fn pass(&mut self, link: &mut L) -> Option<Nanos>;
 }
 
+/// How a worker waits for its next deadline and for completions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Poll {
+    /// It sleeps, and is late by what it takes to wake up.
+    #[default]
+    Sleep,
+    /// It sleeps until shortly before a deadline, and looks at the clock from then on.
+    Auto,
+    /// It never sleeps: it looks at the clock and for completions all the time, and takes all of its CPU.
+    Busy,
+}
+
 /// What a worker is made of.
 pub struct Config {
     /// Size of the table of registered files: the most connections at one time. At most
@@ -119,14 +131,16 @@ pub struct Config {
     pub buffers: u16,
     /// Bytes of one receive buffer.
     pub buffer_size: u32,
+    /// How it waits.
+    pub poll: Poll,
     /// Rung by other threads.
     pub waker: Waker,
 }
 
 impl Config {
-    /// The usual worker: 1,024 receive buffers of 4 KiB.
+    /// The usual worker: 1,024 receive buffers of 4 KiB, and it sleeps.
     pub fn new(connections: u32, waker: Waker) -> Config {
-        Config { connections, listener: None, buffers: 1024, buffer_size: 4096, waker }
+        Config { connections, listener: None, buffers: 1024, buffer_size: 4096, poll: Poll::Sleep, waker }
     }
 }
 
@@ -137,6 +151,8 @@ pub struct Stats {
     pub enters: u64,
     /// Time outside of them, in nanoseconds.
     pub code_ns: Nanos,
+    /// Of that, time spent looking at the clock and for completions, where a worker does not sleep.
+    pub spun_ns: Nanos,
     /// Completions handled; a send that went through has none.
     pub completions: u64,
     /// Sends handed to the kernel, one for each connection and pass, and one for each rest of one.

@@ -126,3 +126,20 @@ fn bytes_carry_the_time_at_which_they_arrived() {
     }
     running.stop();
 }
+
+#[test]
+fn who_does_not_sleep_receives_and_sends() {
+    for poll in [Poll::Auto, Poll::Busy] {
+        let running = Running::start(1, move |config| config.poll = poll);
+        let mut stream = peer(running.address);
+        for round in 0..100u8 {
+            stream.write_all(&[round; 300]).unwrap();
+            let mut got = [0; 300];
+            stream.read_exact(&mut got).unwrap();
+            assert_eq!(got, [round; 300]);
+        }
+        let stats = running.stop();
+        assert_eq!((stats.bytes_in, stats.bytes_out), (30_000, 30_000));
+        assert_eq!(stats.spun_ns > 0, poll == Poll::Busy, "there was no deadline to wait for: {stats:?}");
+    }
+}
