@@ -74,6 +74,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the built-in MQTT broker on its own.
     Reflector(ReflectorArgs),
+    /// Say what of this machine stands in the way of a run with these flags, and what mends it.
+    Doctor(Box<RunArgs>),
     /// Read finished records again, and compare them: as text, HTML or CSV.
     Report(ReportArgs),
     /// Judge results that were written with --json by bounds.

@@ -129,6 +129,9 @@ fn who_does_not_sleep_keeps_deadlines_and_hears_bells() {
         let most = (stats.spun_ns > passes[40] / 2, stats.spun_ns > 0);
         assert_eq!(most, (poll == Poll::Busy, true), "{poll:?}: {stats:?} {passes:?}");
         let (passes, _) = Planner::run_polling(poll, vec![BOUND; 10], None, 10);
-        assert!(passes.len() == 11 && passes[10] < BOUND / 2, "{poll:?}: the bells end the waits: {passes:?}");
+        assert!(
+            passes.len() == 11 && passes[10] < BOUND / 2,
+            "{poll:?}: the bells end the waits: {passes:?}"
+        );
     }
 }

@@ -35,10 +35,20 @@ fn well() -> Evidence {
     }
 }
 
+type Case = (&'static str, Evidence, Verdict);
+
+fn judged(cases: impl IntoIterator<Item = Case>) {
+    for (case, evidence, verdict) in cases {
+        let judgement = evidence.judge();
+        assert_eq!(judgement.verdict, verdict, "{case}: {judgement:?}");
+        assert!(!judgement.reasons.is_empty(), "{case} has no reason");
+    }
+}
+
 #[test]
-fn verdicts_at_their_boundaries() {
+fn verdicts_on_lags_at_their_boundaries() {
     use Verdict::*;
-    let cases = [
+    judged([
         ("all well", well(), Clean),
         ("nothing sent", Evidence { sent: 0, ..well() }, Unknown),
         ("nothing sent though all was shed", Evidence { sent: 0, shed: 9, ..well() }, Unknown),
@@ -99,6 +109,13 @@ fn verdicts_at_their_boundaries() {
             Evidence { wake_lag: None, lateness: None, response: None, ..well() },
             Clean,
         ),
+    ]);
+}
+
+#[test]
+fn verdicts_on_counts_and_cpus_at_their_boundaries() {
+    use Verdict::*;
+    judged([
         ("sent on the limit", Evidence { sent: 99_500, ..well() }, Clean),
         ("sent below the limit", Evidence { sent: 99_499, ..well() }, BrokerLimited),
         ("one shed", Evidence { sent: 99_999, shed: 1, ..well() }, BrokerLimited),
@@ -132,12 +149,7 @@ fn verdicts_at_their_boundaries() {
             GeneratorLimited,
         ),
         ("CPU unknown", Evidence { busiest_cpu: None, ..well() }, Clean),
-    ];
-    for (case, evidence, verdict) in cases {
-        let judgement = evidence.judge();
-        assert_eq!(judgement.verdict, verdict, "{case}: {judgement:?}");
-        assert!(!judgement.reasons.is_empty(), "{case} has no reason");
-    }
+    ]);
 }
 
 #[test]
