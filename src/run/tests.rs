@@ -126,7 +126,7 @@ fn laws(played: &Played, honest: bool) {
     let Played { world, record, .. } = played;
     let (truth, counts, plan) = (world.truth(), &record.counts, &record.plan);
     assert!(truth.faults.is_empty(), "{:?}", truth.faults);
-    let most_connecting = most_connecting(truth);
+    let most_connecting = truth.most_at_once();
     assert!(most_connecting <= 100, "{most_connecting} at once: {counts:?}");
     assert_eq!(counts.due, counts.sent + counts.shed + counts.unfinished, "{counts:?}");
     let measured = |(stamp, _): &(Stamp, &Message)| stamp.intended >= plan.warmup_ns;
@@ -156,26 +156,6 @@ fn laws(played: &Played, honest: bool) {
         assert!(busy == 0.0 || record.throughput.sent == 0 || worker.busy_share > 0.0, "busy {busy}");
         assert!(world.worker(known).most_unsent_of_one < 3 << 20, "memory is bounded");
     }
-}
-
-/// The most connections at one moment that were dialled, and neither greeted nor given up.
-fn most_connecting(truth: &Truth) -> i32 {
-    if truth.most_connecting <= 100 {
-        // Those are in it that are closed, and of which the worker has not seen the last completion.
-        return truth.most_connecting as i32;
-    }
-    let ends = truth.connections.iter().flat_map(|connection| {
-        let ended = connection.greeted.into_iter().chain(connection.closed).min();
-        [(connection.dialled, 1), (ended.unwrap_or(Nanos::MAX), -1)]
-    });
-    let mut ends: Vec<(Nanos, i32)> = ends.collect();
-    ends.sort_unstable();
-    let mut now = 0;
-    let sums = ends.into_iter().map(|(_, step)| {
-        now += step;
-        now
-    });
-    sums.max().unwrap_or(0)
 }
 
 /// The seconds of a run add up to the run.
