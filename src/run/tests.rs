@@ -127,7 +127,9 @@ fn laws(played: &Played, honest: bool) {
     let (truth, counts, plan) = (world.truth(), &record.counts, &record.plan);
     assert!(truth.faults.is_empty(), "{:?}", truth.faults);
     let most_connecting = truth.most_at_once();
-    assert!(most_connecting <= 100, "{most_connecting} at once: {counts:?}");
+    // A CONNACK that the peer made up is none to the truth.
+    let made_up = truth.violations.len();
+    assert!(most_connecting as usize <= 100 + made_up, "{most_connecting} at once: {counts:?}");
     assert_eq!(counts.due, counts.sent + counts.shed + counts.unfinished, "{counts:?}");
     let measured = |(stamp, _): &(Stamp, &Message)| stamp.intended >= plan.warmup_ns;
     let read = played.messages().filter(measured).count() as u64;

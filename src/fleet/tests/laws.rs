@@ -17,7 +17,9 @@ pub fn hold(played: &Played, honest: bool) {
     let truth = world.truth();
     assert!(truth.faults.is_empty(), "{:?}", truth.faults);
     let most_at_once = truth.most_at_once();
-    assert!(most_at_once <= 100, "{most_at_once} connect at once: {:?}", record.counts);
+    // A CONNACK that the peer made up is none to the truth.
+    let made_up = truth.violations.len();
+    assert!(most_at_once as usize <= 100 + made_up, "{most_at_once} connect at once: {:?}", record.counts);
     let together = truth.most_dialled_together();
     assert!(together <= 8, "{together} are dialled in one pass");
     of_messages(record);
@@ -221,7 +223,9 @@ fn anything(seed: u64) {
     let script = some_moments(&mut dice, SECOND);
     let setup = Setup { faults: Faults::some(seed), script, limit: 600 * SECOND, ..Setup::new(seed, 1) };
     let soon = SECOND + dice.within(&(0..=2 * SECOND));
-    let interrupt = if dice.chance(0.15) { soon } else { Nanos::MAX };
+    // Without a keepalive nobody notices a peer that never reads again: somebody has to lose his patience.
+    let patience = if spec.connection.keep_alive_s == 0 { 60 * SECOND } else { Nanos::MAX };
+    let interrupt = if dice.chance(0.15) { soon } else { patience };
     let stall = (0, SECOND + dice.within(&(0..=2 * SECOND)), dice.within(&(0..=200 * MILLISECOND)));
     let stalls = if dice.chance(0.1) { vec![stall] } else { Vec::new() };
     play(setup, spec, interrupt, &stalls);
