@@ -146,3 +146,36 @@ fn at_qos_0_sent_is_what_the_kernel_took() {
         assert_ne!(record.exit_code, 0, "{}", record.exit_reason);
     }
 }
+
+/// Whoever collects a backlog has nothing to be silent about until it comes back for it, whatever it has heard
+/// before it went away.
+#[test]
+fn a_message_before_it_goes_away_does_not_end_a_backlog() {
+    let mut script = crate::crew::sim::Script::default();
+    for soon in 5..50 {
+        let topic = "mqtt-malaria/x-0/data/1/5".to_owned();
+        let publish = Act::Publish { topic, payload: vec![soon as u8], qos: QoS::AtMostOnce };
+        script = script.at(SECOND + soon * MILLISECOND, publish);
+    }
+    let listening = Listening {
+        stamp: PayloadStamp::None,
+        quiet_after: Some(300 * MILLISECOND),
+        backlog: true,
+        ..Listening::new("listener", "mqtt-malaria/+/data/#")
+    };
+    for expect in [Expect::Published, Expect::Messages(Expectation { messages: 5, clients: 2 })] {
+        let publishing = Publishing::new("pub", 2);
+        let listening = vec![Listening { expect, ..listening.clone() }];
+        let publishing = Publishing {
+            pacing: Pacing { count: Some(5), ..publishing.pacing },
+            stagger: (SECOND, SECOND),
+            ..publishing
+        };
+        let publishing = Some(publishing);
+        let spec = Spec { cpus: vec![0], seed: 7, publishing, listening, ..Spec::new(vec![target()]) };
+        let (_, record) = simulate(Setup { script: script.clone(), ..Setup::exact(1) }, spec, Nanos::MAX);
+        let [listener] = &record.listeners[..] else { panic!("one") };
+        assert!(listener.received > 10, "it has heard something else: {}", listener.received);
+        assert_eq!(listener.ended_by, crate::record::ListenEnd::Complete);
+    }
+}
