@@ -3,6 +3,7 @@
 use super::*;
 use crate::crew::sim::Dice;
 use crate::crew::{Credentials, Will};
+use crate::load::BodyPlan;
 
 /// The targets of every fleet: the peer is everywhere.
 pub fn target() -> Endpoint {
@@ -74,10 +75,15 @@ fn some_pace(dice: &mut Dice) -> Pace {
     }
 }
 
+/// Clients `<prefix>-<i>` that are there all the time.
+fn names(prefix: &str, clients: u32) -> Vec<PublisherName> {
+    let ids = (0..clients).map(|index| format!("{prefix}-{index}"));
+    ids.map(|id| PublisherName { client_id: id.clone(), topic_id: id, joins: 0, leaves: None }).collect()
+}
+
 fn some_publishing(dice: &mut Dice, topic: &str, stamp: &PayloadStamp) -> Publishing {
     let many = dice.chance(0.02);
     let clients = if many { 300 } else { dice.within(&(1..=12)) as u32 };
-    let mut publishing = Publishing::new("pub", clients);
     let pace = some_pace(dice);
     let most = if many { 3 } else { 40 };
     let count = dice.chance(0.8).then(|| dice.within(&(0..=most)));
@@ -85,31 +91,35 @@ fn some_publishing(dice: &mut Dice, topic: &str, stamp: &PayloadStamp) -> Publis
     let endless = count.is_none() && pace == Pace::Unlimited;
     let longest = if endless { MILLISECOND / 5 } else { 800 * MILLISECOND };
     let duration = (count.is_none() || dice.chance(0.2)).then(|| dice.within(&(longest / 10..=longest)));
-    publishing.pacing = Pacing {
-        pace,
-        jitter: if dice.chance(0.3) { 0.8 } else { 0.0 },
-        count,
-        duration,
-        seed: dice.within(&(0..=1000)),
-    };
-    publishing.topic = topic.parse().unwrap();
     let size = match dice.within(&(0..=9)) {
         0 => SizePlan::Fixed(dice.within(&(1_000..=8_000))),
         1 => SizePlan::Uniform { min: 0, max: 300 },
         _ => SizePlan::Fixed(dice.within(&(0..=40))),
     };
-    let plan = PayloadPlan { size, stamp: stamp.clone(), ..PayloadPlan::default() };
-    publishing.content = Content::Prepared(Payloads::prepare(plan, 7).unwrap());
-    publishing.qos = some_qos(dice);
-    publishing.retain = dice.chance(0.05);
+    // Topics tell messages from each other. Random payloads would cost more than everything else.
+    let plan = PayloadPlan { size, stamp: stamp.clone(), body: BodyPlan::Zeros, ..PayloadPlan::default() };
     let most = *dice.pick(&[3, 200]);
-    publishing.inflight = dice.within(&(1..=most)) as u16;
-    publishing.stagger = if dice.chance(0.3) { (0, 200 * MILLISECOND) } else { (0, 0) };
-    publishing.ack_timeout = *dice.pick(&[200 * MILLISECOND, SECOND, 5 * SECOND]);
-    publishing.tolerance = *dice.pick(&[0, MILLISECOND, 20 * MILLISECOND]);
-    publishing.reconnect_every = dice.chance(0.15).then(|| dice.within(&(1..=10)));
-    publishing.bridge = dice.chance(0.1);
-    publishing.responders = if dice.chance(0.15) { dice.within(&(1..=3)) as u32 } else { 0 };
+    let mut publishing = Publishing {
+        clients: names("pub", clients),
+        topic: topic.parse().unwrap(),
+        content: Content::Prepared(Payloads::prepare(plan, 7).unwrap()),
+        qos: some_qos(dice),
+        retain: dice.chance(0.05),
+        inflight: dice.within(&(1..=most)) as u16,
+        pacing: Pacing {
+            pace,
+            jitter: if dice.chance(0.3) { 0.8 } else { 0.0 },
+            count,
+            duration,
+            seed: dice.within(&(0..=1000)),
+        },
+        stagger: if dice.chance(0.3) { (0, 200 * MILLISECOND) } else { (0, 0) },
+        ack_timeout: *dice.pick(&[200 * MILLISECOND, SECOND, 5 * SECOND]),
+        tolerance: *dice.pick(&[0, MILLISECOND, 20 * MILLISECOND]),
+        reconnect_every: dice.chance(0.15).then(|| dice.within(&(1..=10))),
+        bridge: dice.chance(0.1),
+        responders: if dice.chance(0.15) { dice.within(&(1..=3)) as u32 } else { 0 },
+    };
     if dice.chance(0.15) {
         for client in &mut publishing.clients {
             client.joins = dice.within(&(0..=500 * MILLISECOND));
