@@ -179,3 +179,72 @@ fn a_message_before_it_goes_away_does_not_end_a_backlog() {
         assert_eq!(listener.ended_by, crate::record::ListenEnd::Complete);
     }
 }
+
+/// `count` messages of each of `clients` publishers at QoS 1, without an end where there is none.
+fn publishers(clients: u32, count: Option<u64>) -> Spec {
+    let mut publishing = Publishing::new("pub", clients);
+    publishing.pacing.count = count;
+    Spec { cpus: vec![0], seed: 7, publishing: Some(publishing), ..Spec::new(vec![target()]) }
+}
+
+#[test]
+fn a_worker_that_loses_its_cpu_is_late_and_says_so() {
+    let mut spec = publishers(4, Some(100));
+    spec.publishing.as_mut().unwrap().pacing.pace = Pace::Rate { per_s: 100.0 };
+    let pause = 50 * MILLISECOND;
+    let stalls = [(0, SECOND + 500 * MILLISECOND, pause)];
+    let record = play(Setup::exact(1), spec, Nanos::MAX, &stalls).record;
+    let most = record.latencies.wake_lag.max_ns.unwrap();
+    assert!((pause - 10 * MILLISECOND..=pause + MILLISECOND).contains(&most), "{most}");
+    assert_eq!(record.counts.sent, 400);
+}
+
+#[test]
+fn of_many_clients_a_hundred_connect_at_once_and_eight_in_one_pass() {
+    let (world, record) = simulate(Setup::exact(1), publishers(300, Some(1)), Nanos::MAX);
+    assert_eq!((record.counts.connections_established, record.counts.acked), (300, 300));
+    assert_eq!((world.truth().most_connecting, world.worker(0).most_dials), (100, 8));
+}
+
+/// What a peer that does not read leaves unsent is not waited for when somebody wants the end.
+#[test]
+fn an_interrupt_does_not_wait_for_a_peer_that_does_not_read() {
+    let script =
+        crate::crew::sim::Script::default().first(1, On::Packet(PacketType::Connect), Act::Deaf(None));
+    let mut spec = publishers(1, None);
+    spec.connection.keep_alive_s = 0;
+    spec.publishing.as_mut().unwrap().qos = QoS::AtMostOnce;
+    let interrupt = 2 * SECOND;
+    let played = play(Setup { script, ..Setup::exact(1) }, spec, interrupt, &[]);
+    // A second for what is under way, and one for the end of the connection.
+    assert!(
+        (interrupt + SECOND..interrupt + 2200 * MILLISECOND).contains(&played.stopped),
+        "{}",
+        played.stopped
+    );
+    assert!(played.record.counts.unfinished > 0);
+}
+
+/// Losses in a row are counted as failures only as long as nothing comes of the connections between them.
+#[test]
+fn a_connection_that_was_of_use_is_no_failure() {
+    for (on, client) in [(On::Packet(PacketType::Publish), "pub-0"), (On::Delivery, "listener")] {
+        let mut script = crate::crew::sim::Script::default();
+        for skip in (4..39).step_by(5) {
+            let client = Some(client.to_owned());
+            script = script.rule(crate::crew::sim::Rule { on, client, skip, times: 1, act: Act::Close });
+        }
+        let mut spec = publishers(1, Some(40));
+        spec.connection = Connection { reconnect_attempts: 2, clean_session: false, ..Connection::default() };
+        spec.publishing.as_mut().unwrap().pacing.pace = Pace::Rate { per_s: 20.0 };
+        spec.listening = vec![Listening {
+            expect: Expect::Published,
+            stamp: PayloadStamp::None,
+            quiet_after: Some(SECOND),
+            ..Listening::new("listener", "mqtt-malaria/+/data/#")
+        }];
+        let (_, record) = simulate(Setup { script, ..Setup::exact(1) }, spec, Nanos::MAX);
+        assert_eq!((record.counts.connections_lost, record.counts.acked), (7, 40), "{:?}", record.warnings);
+        assert_eq!(record.exit_code, 0, "{}", record.exit_reason);
+    }
+}

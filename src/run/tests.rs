@@ -157,6 +157,7 @@ fn laws(played: &Played, honest: bool) {
         let busy = world.worker(known).busy();
         assert!(busy == 0.0 || record.throughput.sent == 0 || worker.busy_share > 0.0, "busy {busy}");
         assert!(world.worker(known).most_unsent_of_one < 3 << 20, "memory is bounded");
+        assert!(world.worker(known).most_dials <= 8, "of many a few are dialled in one pass");
     }
 }
 
@@ -309,19 +310,20 @@ fn anything(seed: u64) {
     scene.play();
 }
 
-#[test]
-fn deliveries_are_counted_as_they_are() {
-    explore(0..60, exact);
+explored! {
+    exact,
+    deliveries_are_counted_as_they_are_1: 0..100,
+    deliveries_are_counted_as_they_are_2: 100..200,
+    deliveries_are_counted_as_they_are_3: 200..300,
 }
 
-#[test]
-fn the_laws_hold_whatever_happens() {
-    explore(0..50, anything);
-}
-
-#[test]
-fn the_laws_hold_whatever_else_happens() {
-    explore(270..320, anything);
+explored! {
+    anything,
+    the_laws_hold_whatever_happens_1: 0..140,
+    the_laws_hold_whatever_happens_2: 140..280,
+    the_laws_hold_whatever_happens_3: 280..420,
+    the_laws_hold_whatever_happens_4: 420..560,
+    the_laws_hold_whatever_happens_5: 560..700,
 }
 
 #[test]

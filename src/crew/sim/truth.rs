@@ -239,15 +239,6 @@ impl Truth {
         sums.max().unwrap_or(0)
     }
 
-    /// The most connections that one worker dialled at the same moment: in one pass.
-    pub fn most_dialled_together(&self) -> usize {
-        let mut together = HashMap::<(u32, Nanos), usize>::new();
-        self.connections.iter().for_each(|connection| {
-            *together.entry((connection.worker, connection.dialled)).or_default() += 1;
-        });
-        together.into_values().max().unwrap_or(0)
-    }
-
     /// Messages of `client` that the peer received, and of those the ones whose last acknowledgement the driver was
     /// given.
     pub fn sent_by(&self, client: ClientNo) -> (u64, u64) {
