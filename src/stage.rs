@@ -130,6 +130,12 @@ impl<C, E> Desk<C, E> {
     pub fn show(&self, levels: &Levels) {
         self.gauges[self.worker].store(levels);
     }
+
+    /// The worker is done with what it was told last. Whoever hears of it sees where it stands by then, or later.
+    pub fn arrive(&self, levels: &Levels) {
+        self.show(levels);
+        self.report(Report::Arrived);
+    }
 }
 
 /// The lines to all workers, and what they have reported.

@@ -148,10 +148,12 @@ impl Clients {
             Phase::Leaving => next = self.leave_some(link),
             Phase::Waiting | Phase::Idling | Phase::Draining => {}
         }
-        self.desk.show(&self.crew.books.levels);
+        let levels = &self.crew.books.levels;
         if done {
             self.phase = Phase::Idling;
-            self.desk.report(Report::Arrived);
+            self.desk.arrive(levels);
+        } else {
+            self.desk.show(levels);
         }
         next
     }
