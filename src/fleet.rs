@@ -269,12 +269,11 @@ pub fn run(
     let shared = Arc::new(shared);
     let whole = (shared.epoch, u64::from(shared.clients()));
     let common = shared.clone();
-    let mut stage = Stage::open(&shared.seats, shared.wakers.clone(), whole, move |desk| {
+    let stage = Stage::open(&shared.seats, shared.wakers.clone(), whole, move |desk| {
         Script::new(common.clone(), desk, clock::now())
     })?;
     let mut finale = Finale::new(shared.clone());
-    stage.conduct(&mut finale, interrupt, observe);
-    let elapsed = clock::now() - shared.epoch;
-    let (board, fault) = stage.finish(&mut finale, observe);
+    let board = stage.conduct(&mut finale, interrupt, observe);
+    let (elapsed, fault) = (board.end - shared.epoch, board.fault().cloned());
     Ok(finale.record(board, fault, started_at, elapsed))
 }

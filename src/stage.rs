@@ -10,7 +10,7 @@ mod progress;
 #[cfg(test)]
 pub(crate) mod simulated;
 
-pub use board::{Board, Report};
+pub use board::{Board, Fault};
 pub use layout::{Seat, Ways, hashed_rings, seats};
 pub use progress::Progress;
 
@@ -41,8 +41,6 @@ pub enum StageError {
 
 /// An application that takes part in a conducted run.
 pub trait Actor<L = Io>: App<L> {
-    /// What the conductor tells it.
-    type Command;
     /// What it has to say at its end.
     type Ending;
 
@@ -65,20 +63,18 @@ pub trait Conductor {
 /// What a conductor decides on.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct View {
-    /// Workers that have reported the end of what they were told last.
-    pub arrived: usize,
-    /// Of how many.
+    /// How many workers there are,
     pub workers: usize,
+    /// and how many of them have not ended.
+    pub running: usize,
+    /// Whether all have reported the end of what they were told last.
+    pub arrived: bool,
     /// Where they stand, all together.
     pub levels: Levels,
     /// Somebody wants the run to end.
     pub interrupted: bool,
-    /// A worker has ended.
-    pub ended: bool,
-    /// One could not start or go on.
+    /// A worker could not start or go on.
     pub broken: bool,
-    /// All have.
-    pub all_ended: bool,
 }
 
 /// What a conductor wants.
@@ -88,7 +84,7 @@ pub enum Cue<C> {
     Wait(Nanos),
     /// All workers to be told this.
     Tell(C),
-    /// The end: what is still running is left behind.
+    /// The end. Workers are waited for as long as they get fewer connections; then they are left behind.
     Over,
 }
 
@@ -102,16 +98,24 @@ pub enum Order<C> {
     Close,
 }
 
+/// From a worker.
+enum Report {
+    /// It is done with what it was told last.
+    Arrived,
+    /// What was measured since the last one, about once a second.
+    Tally(Box<Tally>),
+}
+
 /// A worker's end of the line.
-pub struct Desk<C, E> {
+pub struct Desk<C> {
     orders: Receiver<Order<C>>,
-    reports: Sender<(usize, Report<E>)>,
+    reports: Sender<(usize, Report)>,
     gauges: Arc<[Gauges]>,
     /// Which worker it is.
     pub worker: usize,
 }
 
-impl<C, E> Desk<C, E> {
+impl<C> Desk<C> {
     /// The next order, if there is one.
     pub fn poll(&self) -> Option<Order<C>> {
         match self.orders.try_recv() {
@@ -121,9 +125,9 @@ impl<C, E> Desk<C, E> {
         }
     }
 
-    /// The stage outlives its workers, so a report has a reader; after a fault of the conductor nobody cares.
-    pub fn report(&self, report: Report<E>) {
-        let _ = self.reports.send((self.worker, report));
+    /// Reports what was measured since the last time.
+    pub fn ship(&self, tally: Box<Tally>) {
+        self.report(Report::Tally(tally));
     }
 
     /// Shows where the worker stands.
@@ -136,6 +140,11 @@ impl<C, E> Desk<C, E> {
         self.show(levels);
         self.report(Report::Arrived);
     }
+
+    /// The stage outlives its workers, so a report has a reader; after a fault of the conductor nobody cares.
+    fn report(&self, report: Report) {
+        let _ = self.reports.send((self.worker, report));
+    }
 }
 
 /// The lines to all workers, and what they have reported.
@@ -143,15 +152,22 @@ pub struct Lines<C, E> {
     orders: Vec<Sender<Order<C>>>,
     wakers: Vec<Waker>,
     gauges: Arc<[Gauges]>,
-    reports: Receiver<(usize, Report<E>)>,
+    reports: Receiver<(usize, Report)>,
+    /// How many workers are done with what they were told last.
+    arrived: usize,
+    /// At the end: the fewest connections so far, and until when fewer are waited for.
+    leaving: (u64, Nanos),
     /// What has been reported.
     pub board: Board<E>,
 }
 
+/// Longest wait at the end without anybody leaving: a million connections take half a minute.
+const PATIENCE: Nanos = 15 * SECOND;
+
 impl<C: Clone, E> Lines<C, E> {
     /// Lines to so many workers as there are wakers, of a run that began at `epoch` with so many clients; and the
     /// workers' ends of them.
-    pub fn new(wakers: Vec<Waker>, epoch: Nanos, clients: u64) -> (Lines<C, E>, Vec<Desk<C, E>>) {
+    pub fn new(wakers: Vec<Waker>, epoch: Nanos, clients: u64) -> (Lines<C, E>, Vec<Desk<C>>) {
         let gauges: Arc<[Gauges]> = wakers.iter().map(|_| Gauges::default()).collect();
         let (reports_to, reports) = mpsc::channel();
         let (orders, desks) = (0..wakers.len())
@@ -162,12 +178,65 @@ impl<C: Clone, E> Lines<C, E> {
             })
             .unzip();
         let board = Board::new(wakers.len(), epoch, clients);
-        (Lines { orders, wakers, gauges, reports, board }, desks)
+        (Lines { orders, wakers, gauges, reports, arrived: 0, leaving: (u64::MAX, 0), board }, desks)
+    }
+
+    /// Hears what was reported, closes the seconds that are over, and does what the conductor wants at `now`. Answers
+    /// until when it is to wait; `None` at the end.
+    pub fn lead<K: Conductor<Command = C>>(
+        &mut self,
+        now: Nanos,
+        interrupted: bool,
+        conductor: &mut K,
+        observe: &mut dyn FnMut(&Progress),
+    ) -> Option<Nanos> {
+        self.hear(Duration::ZERO);
+        self.end_seconds(now, conductor, observe);
+        loop {
+            let view = self.view(interrupted);
+            match conductor.cue(now, &view) {
+                Cue::Wait(until) => return Some(until),
+                Cue::Tell(command) => self.tell(&command),
+                Cue::Over => {
+                    if view.levels.connected < self.leaving.0 {
+                        self.leaving = (view.levels.connected, now + PATIENCE);
+                    }
+                    let over = view.running == 0 || now >= self.leaving.1;
+                    return (!over).then_some(now + 20 * MILLISECOND);
+                }
+            }
+        }
+    }
+
+    /// The run ended at `now`: hears the rest, and closes the last seconds.
+    pub fn end<K: Conductor>(&mut self, now: Nanos, conductor: &mut K, observe: &mut dyn FnMut(&Progress)) {
+        self.hear(Duration::ZERO);
+        self.board.end = now;
+        self.end_seconds(now, conductor, observe);
+    }
+
+    /// Hears everything that was reported, after waiting for the first for at most `patience`.
+    pub fn hear(&mut self, patience: Duration) {
+        let mut next = self.reports.recv_timeout(patience);
+        if matches!(next, Err(RecvTimeoutError::Disconnected)) {
+            // All have ended; their threads are about to.
+            thread::sleep(patience.min(Duration::from_millis(1)));
+        }
+        while let Ok((worker, report)) = next {
+            match report {
+                Report::Arrived => self.arrived += 1,
+                Report::Tally(mut tally) => {
+                    self.board.add(&mut tally);
+                    let _ = self.orders[worker].send(Order::Recycle(tally));
+                }
+            }
+            next = self.reports.recv_timeout(Duration::ZERO);
+        }
     }
 
     /// Tells all workers.
-    pub fn tell(&mut self, command: C) {
-        self.board.arrived = 0;
+    fn tell(&mut self, command: &C) {
+        self.arrived = 0;
         for (orders, waker) in self.orders.iter().zip(&self.wakers) {
             // A worker that has ended does not hear.
             let _ = orders.send(Order::Command(command.clone()));
@@ -176,51 +245,30 @@ impl<C: Clone, E> Lines<C, E> {
     }
 
     /// Where the workers stand, all together.
-    pub fn levels(&self) -> Levels {
+    fn levels(&self) -> Levels {
         let mut levels = Levels::default();
         self.gauges.iter().for_each(|gauges| gauges.add_to(&mut levels));
         levels
     }
 
-    /// Hears everything that was reported, after waiting for the first for at most `patience`.
-    pub fn hear(&mut self, patience: Duration) {
-        let mut next = match self.reports.recv_timeout(patience) {
-            Ok(report) => Some(report),
-            Err(RecvTimeoutError::Timeout) => None,
-            // All have ended; their threads are about to.
-            Err(RecvTimeoutError::Disconnected) => {
-                thread::sleep(patience.min(Duration::from_millis(1)));
-                None
-            }
-        };
-        while let Some((worker, report)) = next {
-            if let Some(tally) = self.board.hear(worker, report) {
-                let _ = self.orders[worker].send(Order::Recycle(tally));
-            }
-            next = self.reports.try_recv().ok();
-        }
-    }
-
     /// What a conductor is to see.
-    pub fn view(&self, interrupted: bool) -> View {
-        let ended = self.board.ended();
+    fn view(&self, interrupted: bool) -> View {
         let workers = self.orders.len();
         View {
-            arrived: self.board.arrived,
             workers,
+            running: self.board.running,
+            arrived: self.arrived == workers,
             levels: self.levels(),
             interrupted,
-            ended: ended > 0,
             broken: self.board.fault().is_some(),
-            all_ended: ended == workers,
         }
     }
 
     /// Closes the seconds that are over, and tells of each.
-    pub fn end_seconds<K: Conductor>(
+    fn end_seconds(
         &mut self,
         now: Nanos,
-        conductor: &mut K,
+        conductor: &mut impl Conductor,
         observe: &mut dyn FnMut(&Progress),
     ) {
         while let Some(mut progress) = self.board.poll_second(now) {
@@ -231,11 +279,14 @@ impl<C: Clone, E> Lines<C, E> {
     }
 }
 
+/// A worker's thread, which answers what the worker has to say at its end, and what went wrong with it.
+type Thread<E> = JoinHandle<(E, Option<Fault>)>;
+
 /// The threads of a run.
 pub struct Stage<C, E> {
-    /// The lines to them.
-    pub lines: Lines<C, E>,
-    threads: Vec<JoinHandle<()>>,
+    lines: Lines<C, E>,
+    /// Those that have not been joined.
+    threads: Vec<Option<Thread<E>>>,
 }
 
 impl<C: Clone + Send + 'static, E: Send + 'static> Stage<C, E> {
@@ -243,11 +294,11 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Stage<C, E> {
     ///
     /// # Errors
     /// The limit on open files, or a thread that cannot be started; then nothing is left running.
-    pub fn open<A: Actor<Command = C, Ending = E>>(
+    pub fn open<A: Actor<Ending = E>>(
         seats: &[Seat],
         wakers: Vec<Waker>,
         (epoch, clients): (Nanos, u64),
-        make: impl Fn(Desk<C, E>) -> A + Send + Sync + 'static,
+        make: impl Fn(Desk<C>) -> A + Send + Sync + 'static,
     ) -> Result<Stage<C, E>, StageError> {
         let (lines, desks) = Lines::new(wakers, epoch, clients);
         let mut stage = Stage { lines, threads: Vec::new() };
@@ -259,10 +310,15 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Stage<C, E> {
             let thread = thread::Builder::new().name(name).spawn(move || {
                 // The CPU was in the process's own list; should it have gone, the run is slower, not wrong.
                 let _ = cpu::pin(cpu);
-                act(config, desk, &*make);
+                let mut actor = make(desk);
+                let (stats, fault) = match Worker::new(config).and_then(|worker| worker.run(&mut actor)) {
+                    Ok(stats) => (stats, None),
+                    Err(error) => (Stats::default(), Some(fault(&error))),
+                };
+                (actor.end(clock::now(), stats), fault)
             });
             match thread {
-                Ok(thread) => stage.threads.push(thread),
+                Ok(thread) => stage.threads.push(Some(thread)),
                 Err(error) => {
                     stage.close();
                     return Err(error.into());
@@ -272,109 +328,52 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Stage<C, E> {
         Ok(stage)
     }
 
-    /// Conducts the run to its end. `observe` is called about once a second.
-    pub fn conduct<K: Conductor<Command = C>>(
-        &mut self,
-        conductor: &mut K,
-        interrupt: &AtomicBool,
-        observe: &mut dyn FnMut(&Progress),
-    ) {
-        loop {
-            let now = clock::now();
-            self.lines.end_seconds(now, conductor, observe);
-            let gone: Vec<bool> = self.threads.iter().map(JoinHandle::is_finished).collect();
-            if gone.contains(&true) {
-                self.lines.hear(Duration::ZERO);
-            }
-            let mut view = self.lines.view(interrupt.load(Ordering::Relaxed));
-            // One that has panicked has reported nothing.
-            view.broken |= self.lines.board.running().iter().any(|worker| gone[*worker]);
-            view.ended |= view.broken;
-            view.all_ended |= gone.iter().all(|gone| *gone);
-            match conductor.cue(now, &view) {
-                Cue::Wait(until) => {
-                    self.lines.hear(Duration::from_nanos(until.saturating_sub(now).clamp(1, SECOND)));
-                }
-                Cue::Tell(command) => self.lines.tell(command),
-                Cue::Over => return,
-            }
-        }
-    }
-
-    /// Hears the rest, and closes the last seconds. Answers what went wrong with the workers, if anything did.
-    pub fn finish<K: Conductor<Command = C>>(
-        mut self,
-        conductor: &mut K,
-        observe: &mut dyn FnMut(&Progress),
-    ) -> (Board<E>, Option<(Ended, String)>) {
-        let running = self.lines.board.running();
-        let mut fault = None;
-        for (worker, thread) in self.threads.drain(..).enumerate() {
-            if running.contains(&worker) && !thread.is_finished() {
-                fault.get_or_insert(format!("worker {worker} did not end"));
-            } else if thread.join().is_err() {
-                fault = Some(format!("worker {worker} panicked"));
-            }
-        }
-        self.lines.hear(Duration::ZERO);
-        self.lines.board.end(clock::now());
-        self.lines.end_seconds(Nanos::MAX, conductor, observe);
-        let fault = fault.map(|fault| (Ended::Internal, fault));
-        let board = self.lines.board;
-        let fault = fault.or_else(|| board.fault());
-        (board, fault)
-    }
-
     /// Lets go of all workers, and waits for them.
     fn close(self) {
         drop(self.lines.orders);
         self.lines.wakers.iter().for_each(Waker::wake);
-        self.threads.into_iter().for_each(|thread| drop(thread.join()));
+        self.threads.into_iter().flatten().for_each(|thread| drop(thread.join()));
+    }
+
+    /// Conducts the run to its end. `observe` is called about once a second.
+    pub fn conduct<K: Conductor<Command = C>>(
+        mut self,
+        conductor: &mut K,
+        interrupt: &AtomicBool,
+        observe: &mut dyn FnMut(&Progress),
+    ) -> Board<E> {
+        loop {
+            self.join_ended();
+            let (now, interrupted) = (clock::now(), interrupt.load(Ordering::Relaxed));
+            let Some(until) = self.lines.lead(now, interrupted, conductor, observe) else { break };
+            self.lines.hear(Duration::from_nanos(until.saturating_sub(now).clamp(1, SECOND)));
+        }
+        let Stage { mut lines, threads } = self;
+        for (worker, _) in threads.iter().enumerate().filter(|(_, thread)| thread.is_some()) {
+            lines.board.faults.push((Ended::Internal, format!("worker {worker} did not end")));
+        }
+        lines.end(clock::now(), conductor, observe);
+        lines.board
+    }
+
+    /// Takes from workers that have ended what they have to say.
+    fn join_ended(&mut self) {
+        let board = &mut self.lines.board;
+        for (worker, thread) in self.threads.iter_mut().enumerate() {
+            let Some(thread) = thread.take_if(|thread| thread.is_finished()) else { continue };
+            let (ending, fault) = match thread.join() {
+                Ok((ending, fault)) => (Some(ending), fault),
+                Err(_) => (None, Some((Ended::Internal, format!("worker {worker} panicked")))),
+            };
+            board.endings[worker] = ending;
+            board.faults.extend(fault);
+            board.running -= 1;
+        }
     }
 }
 
-/// A worker's thread.
-fn act<C, E, A: Actor<Command = C, Ending = E>>(
-    config: Config,
-    desk: Desk<C, E>,
-    make: &dyn Fn(Desk<C, E>) -> A,
-) {
-    let (reports, worker) = (desk.reports.clone(), desk.worker);
-    let report = |report| drop(reports.send((worker, report)));
-    let mut actor = make(desk);
-    let stats = match Worker::new(config).and_then(|worker| worker.run(&mut actor)) {
-        Ok(stats) => stats,
-        Err(error) => {
-            report(Report::Failed(error));
-            Stats::default()
-        }
-    };
-    report(Report::Ended(actor.end(clock::now(), stats)));
-}
-
-/// Waits for workers to end as long as they get fewer connections: a million of them take half a minute.
-pub struct Farewell {
-    until: Nanos,
-    connected: u64,
-}
-
-impl Farewell {
-    /// Longest wait without anybody leaving.
-    const PATIENCE: Nanos = 15 * SECOND;
-
-    /// From `now` on.
-    pub fn new(now: Nanos) -> Farewell {
-        Farewell { until: now + Farewell::PATIENCE, connected: u64::MAX }
-    }
-
-    /// What is to be done, at `now`.
-    pub fn cue<C>(&mut self, now: Nanos, view: &View) -> Cue<C> {
-        if view.levels.connected < self.connected {
-            (self.connected, self.until) = (view.levels.connected, now + Farewell::PATIENCE);
-        }
-        match view.all_ended || now >= self.until {
-            true => Cue::Over,
-            false => Cue::Wait(now + 20 * MILLISECOND),
-        }
-    }
+/// All but one of the engine's errors are about what the machine lets it have.
+fn fault(error: &engine::Error) -> Fault {
+    let internal = matches!(error, engine::Error::Enter { .. });
+    (if internal { Ended::Internal } else { Ended::Environment }, error.to_string())
 }

@@ -4,7 +4,7 @@ use super::shared::Shared;
 use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::crew::{Effort, generator, throughput};
 use crate::record::{self, Ended, Phase, PhaseTimes, Record, Second};
-use crate::stage::{Board, Conductor, Cue, Farewell, Progress, View};
+use crate::stage::{Board, Conductor, Cue, Progress, View};
 use crate::{cpu, units};
 use std::sync::Arc;
 
@@ -32,34 +32,18 @@ const LEAD: Nanos = 20 * MILLISECOND;
 /// Longest drain of a run that was interrupted.
 const HURRY: Nanos = SECOND;
 
-/// Why the phases were left early.
-#[derive(Debug)]
-enum Stop {
-    Interrupted,
-    Broker(String),
-    Failed,
-}
-
-/// What is waited for.
-enum Wait {
-    Beginning,
-    Connected,
-    Subscribed,
-    /// The measure phase, of a schedule that starts then.
-    Opening(Nanos),
-    /// The end of it. In a closed loop with a count the answers decide when, and there may be nobody left to give
-    /// them: what was sent, and since when no more was.
-    Closing(Nanos, (u64, Nanos)),
-    /// Everything under way, until then at most.
-    Drained(Nanos),
-    Left(Farewell),
-}
-
 /// Takes workers through the phases.
 pub struct Phases {
     shared: Arc<Shared>,
-    wait: Wait,
-    stop: Option<Stop>,
+    /// What workers were told last.
+    told: Option<Command>,
+    /// Messages that came due, and since when there were no more: in a closed loop with a count the answers decide
+    /// when it ends, and there may be nobody left to give them.
+    due: (u64, Nanos),
+    /// When the drain ends at the latest.
+    drained: Nanos,
+    /// Why the phases were left early.
+    stopped: Option<(Ended, String)>,
     phases: Vec<PhaseTimes>,
     series: Vec<Second>,
     /// Resident memory of the process, with nobody and with all clients connected.
@@ -72,8 +56,10 @@ impl Phases {
     pub fn new(shared: Arc<Shared>, resident: fn() -> u64) -> Phases {
         Phases {
             shared,
-            wait: Wait::Beginning,
-            stop: None,
+            told: None,
+            due: (u64::MAX, 0),
+            drained: 0,
+            stopped: None,
             phases: Vec::new(),
             series: Vec::new(),
             resident,
@@ -88,7 +74,7 @@ impl Phases {
     }
 
     /// The phase under way ends.
-    pub fn close(&mut self, time: Nanos) {
+    fn close(&mut self, time: Nanos) {
         if let Some(phase) = self.phases.last_mut() {
             phase.end_ns = time - self.shared.epoch;
         }
@@ -100,94 +86,75 @@ impl Phases {
         begun.map_or(Phase::Connect, |times| times.phase)
     }
 
-    /// Whether the phases are to be left early.
-    fn look_out(&self, view: &View) -> Option<Stop> {
-        if matches!(self.wait, Wait::Beginning | Wait::Left(_)) {
+    fn is_measuring(&self) -> bool {
+        self.phases.last().is_some_and(|times| times.phase == Phase::Measure)
+    }
+
+    fn tell(&mut self, command: Command) -> Cue<Command> {
+        self.told = Some(command);
+        Cue::Tell(command)
+    }
+
+    /// Why the phases are to be left early, if they are.
+    fn look_out(&self, view: &View) -> Option<(Ended, &'static str)> {
+        if matches!(self.told, None | Some(Command::Disconnect)) {
             return None;
         }
-        let hurried = matches!((&self.wait, &self.stop), (Wait::Drained(_), Some(_)));
-        if view.interrupted && !hurried {
-            return Some(Stop::Interrupted);
+        if view.interrupted && self.stopped.is_none() {
+            return Some((Ended::Interrupted, "interrupted"));
         }
-        if view.ended {
-            return Some(Stop::Failed);
+        if view.running < view.workers {
+            return Some((Ended::Internal, "a worker ended early"));
         }
-        let all_lost = !matches!(self.wait, Wait::Connected)
+        let all_lost = self.told != Some(Command::Connect)
             && !self.shared.spec.connection.reconnect
             && view.levels.connected == 0
-            && view.arrived < view.workers;
-        all_lost.then(|| Stop::Broker("every connection was lost, and --reconnect is off".into()))
+            && !view.arrived;
+        all_lost.then_some((Ended::Broker, "every connection was lost, and --reconnect is off"))
+    }
+
+    fn stop(&mut self, now: Nanos, ended: Ended, reason: String) -> Cue<Command> {
+        self.stopped = Some((ended, reason));
+        if ended == Ended::Interrupted && self.is_measuring() {
+            return self.drain(now, now, self.shared.spec.plan.drain_ns.min(HURRY));
+        }
+        self.leave(now)
     }
 
     fn drain(&mut self, now: Nanos, began: Nanos, patience: Nanos) -> Cue<Command> {
         // Workers may have needed a moment to hear of the end, but the window was what it was.
         self.begin(Phase::Drain, began.min(now));
-        self.wait = Wait::Drained(now + patience);
-        Cue::Tell(Command::Drain)
+        self.drained = now + patience;
+        self.tell(Command::Drain)
     }
 
     fn leave(&mut self, now: Nanos) -> Cue<Command> {
         self.begin(Phase::Disconnect, now);
-        self.wait = Wait::Left(Farewell::new(now));
-        Cue::Tell(Command::Disconnect)
-    }
-
-    fn stop(&mut self, now: Nanos, stop: Stop) -> Cue<Command> {
-        let interrupted = matches!(stop, Stop::Interrupted);
-        self.stop = Some(stop);
-        match self.wait {
-            Wait::Closing(..) if interrupted => {
-                let patience = self.shared.spec.plan.drain_ns.min(HURRY);
-                self.drain(now, now, patience)
-            }
-            _ => self.leave(now),
-        }
-    }
-
-    fn subscribe(&mut self, now: Nanos, view: &View) -> Cue<Command> {
-        self.memory.1 = (self.resident)();
-        if view.levels.established == 0 {
-            return self.stop(now, Stop::Broker("no client could connect".into()));
-        }
-        self.begin(Phase::Subscribe, now);
-        self.wait = Wait::Subscribed;
-        Cue::Tell(Command::Subscribe)
-    }
-
-    fn publish(&mut self, now: Nanos) -> Cue<Command> {
-        let start = now + LEAD;
-        if self.shared.window.0 > 0 {
-            self.begin(Phase::WarmUp, now);
-        }
-        self.wait = Wait::Opening(start);
-        Cue::Tell(Command::Publish { start })
+        self.tell(Command::Disconnect)
     }
 
     /// Within the measure phase of a schedule that began at `start`.
-    fn measure(&mut self, now: Nanos, view: &View, start: Nanos, last: (u64, Nanos)) -> Cue<Command> {
+    fn measure(&mut self, now: Nanos, view: &View, start: Nanos) -> Cue<Command> {
         let plan = &self.shared.spec.plan;
         let closes = start.saturating_add(self.shared.window.1);
         let counted = closes == Nanos::MAX;
-        if view.arrived == view.workers && (counted || now >= closes) {
-            let patience = plan.drain_ns;
-            return self.drain(now, closes, patience);
-        }
-        if !counted {
-            // Workers may take a moment longer.
-            return Cue::Wait(if now < closes { closes.min(now + WATCH) } else { now + LOOK });
+        if view.arrived && (counted || now >= closes) {
+            return self.drain(now, closes, plan.drain_ns);
         }
         // After one of these, a message that was not acknowledged or a connection that was lost has made
         // room for another one.
         let patience = plan.connect_timeout_ns + 2 * plan.ack_timeout_ns;
-        let closed = matches!(plan.schedule, record::Schedule::Closed { .. });
-        let (sent, since) = last;
-        if view.levels.due != sent || !closed {
-            self.wait = Wait::Closing(start, (view.levels.due, now));
-        } else if now - since > patience {
-            let patience = units::latency(patience);
-            return self.stop(now, Stop::Broker(format!("nothing could be sent any more for {patience}")));
+        if view.levels.due != self.due.0 {
+            self.due = (view.levels.due, now);
+        } else if counted
+            && matches!(plan.schedule, record::Schedule::Closed { .. })
+            && now - self.due.1 > patience
+        {
+            let reason = format!("nothing could be sent any more for {}", units::latency(patience));
+            return self.stop(now, Ended::Broker, reason);
         }
-        Cue::Wait(now + WATCH)
+        // Workers may take a moment longer.
+        Cue::Wait(if now < closes { closes.min(now + WATCH) } else { now + LOOK })
     }
 }
 
@@ -195,39 +162,49 @@ impl Conductor for Phases {
     type Command = Command;
 
     fn cue(&mut self, now: Nanos, view: &View) -> Cue<Command> {
-        if let Some(stop) = self.look_out(view) {
-            return self.stop(now, stop);
+        if let Some((ended, reason)) = self.look_out(view) {
+            return self.stop(now, ended, reason.into());
         }
-        let arrived = view.arrived == view.workers;
-        match &mut self.wait {
-            Wait::Beginning => {
-                self.wait = Wait::Connected;
+        match self.told {
+            None => {
                 self.begin(Phase::Connect, now);
-                Cue::Tell(Command::Connect)
+                self.tell(Command::Connect)
             }
-            Wait::Connected if arrived => self.subscribe(now, view),
-            Wait::Subscribed if arrived => self.publish(now),
-            Wait::Connected | Wait::Subscribed => Cue::Wait(now + LOOK),
-            &mut Wait::Opening(start) => {
+            Some(Command::Connect | Command::Subscribe) if !view.arrived => Cue::Wait(now + LOOK),
+            Some(Command::Connect) => {
+                self.memory.1 = (self.resident)();
+                if view.levels.established == 0 {
+                    return self.stop(now, Ended::Broker, "no client could connect".into());
+                }
+                self.begin(Phase::Subscribe, now);
+                self.tell(Command::Subscribe)
+            }
+            Some(Command::Subscribe) => {
+                if self.shared.window.0 > 0 {
+                    self.begin(Phase::WarmUp, now);
+                }
+                self.tell(Command::Publish { start: now + LEAD })
+            }
+            Some(Command::Publish { start }) => {
                 let opens = start + self.shared.window.0;
                 if now < opens {
                     return Cue::Wait(opens.min(now + WATCH));
                 }
-                self.begin(Phase::Measure, opens);
-                self.wait = Wait::Closing(start, (0, now));
-                self.measure(now, view, start, (0, now))
+                if !self.is_measuring() {
+                    self.begin(Phase::Measure, opens);
+                }
+                self.measure(now, view, start)
             }
-            &mut Wait::Closing(start, last) => self.measure(now, view, start, last),
-            Wait::Drained(until) => {
+            Some(Command::Drain) => {
                 let levels = &view.levels;
                 let heard = levels.draining == view.workers as u64;
                 let drained = heard && levels.outstanding == 0 && levels.delivered >= levels.expected;
-                if drained || now >= *until {
+                if drained || now >= self.drained {
                     return self.leave(now);
                 }
-                Cue::Wait((now + LOOK).min(*until))
+                Cue::Wait((now + LOOK).min(self.drained))
             }
-            Wait::Left(farewell) => farewell.cue(now, view),
+            Some(Command::Disconnect) => Cue::Over,
         }
     }
 
@@ -261,19 +238,16 @@ pub struct Setting {
 }
 
 impl Phases {
-    /// The record of a run that is over, with what went wrong with its workers.
-    pub fn record(self, board: Board<Effort>, fault: Option<(Ended, String)>, setting: Setting) -> Record {
+    /// The record of a run that is over.
+    pub fn record(mut self, board: Board<Effort>, setting: Setting) -> Record {
+        self.close(board.end);
         let troubles = board.troubles();
-        let explain = |reason: &str| match troubles.is_empty() {
-            true => reason.to_owned(),
-            false => format!("{reason}: {}", troubles.join("; ")),
-        };
-        let (ended, partial_reason) = match (fault, &self.stop) {
-            (Some((ended, fault)), _) => (ended, Some(fault)),
-            (None, None) => (Ended::Completed, None),
-            (None, Some(Stop::Interrupted)) => (Ended::Interrupted, Some("interrupted".into())),
-            (None, Some(Stop::Broker(reason))) => (Ended::Broker, Some(explain(reason))),
-            (None, Some(Stop::Failed)) => (Ended::Internal, Some("a worker ended early".into())),
+        let (ended, partial_reason) = match board.fault().cloned().or(self.stopped) {
+            None => (Ended::Completed, None),
+            Some((Ended::Broker, reason)) if !troubles.is_empty() => {
+                (Ended::Broker, Some(format!("{reason}: {}", troubles.join("; "))))
+            }
+            Some((ended, reason)) => (ended, Some(reason)),
         };
         let spec = &self.shared.spec;
         let mut counts = board.total.counters;
