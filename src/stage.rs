@@ -19,6 +19,7 @@ use crate::cpu;
 use crate::engine::{self, App, Config, Endpoint, Io, Stats, Waker, Worker};
 use crate::record::Ended;
 use crate::stats::{Gauges, Levels, Tally};
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
@@ -48,13 +49,10 @@ pub trait Actor<L = Io>: App<L> {
     fn end(self, now: Nanos, stats: Stats) -> Self::Ending;
 }
 
-/// Takes workers through a run.
-pub trait Conductor {
-    /// What it tells them.
-    type Command;
-
+/// Takes workers through a run by commands `C`.
+pub trait Conductor<C> {
     /// What is to happen next, at `now`, as things stand.
-    fn cue(&mut self, now: Nanos, view: &View) -> Cue<Self::Command>;
+    fn cue(&mut self, now: Nanos, view: &View) -> Cue<C>;
 
     /// A second of the run is over; may add what the stage does not know.
     fn note(&mut self, progress: &mut Progress);
@@ -125,6 +123,11 @@ impl<C> Desk<C> {
         }
     }
 
+    /// The stage outlives its workers, so a report has a reader; after a fault of the conductor nobody cares.
+    fn report(&self, report: Report) {
+        let _ = self.reports.send((self.worker, report));
+    }
+
     /// Reports what was measured since the last time.
     pub fn ship(&self, tally: Box<Tally>) {
         self.report(Report::Tally(tally));
@@ -139,11 +142,6 @@ impl<C> Desk<C> {
     pub fn arrive(&self, levels: &Levels) {
         self.show(levels);
         self.report(Report::Arrived);
-    }
-
-    /// The stage outlives its workers, so a report has a reader; after a fault of the conductor nobody cares.
-    fn report(&self, report: Report) {
-        let _ = self.reports.send((self.worker, report));
     }
 }
 
@@ -181,38 +179,34 @@ impl<C: Clone, E> Lines<C, E> {
         (Lines { orders, wakers, gauges, reports, arrived: 0, leaving: (u64::MAX, 0), board }, desks)
     }
 
-    /// Hears what was reported, closes the seconds that are over, and does what the conductor wants at `now`. Answers
-    /// until when it is to wait; `None` at the end.
-    pub fn lead<K: Conductor<Command = C>>(
-        &mut self,
-        now: Nanos,
-        interrupted: bool,
-        conductor: &mut K,
-        observe: &mut dyn FnMut(&Progress),
-    ) -> Option<Nanos> {
-        self.hear(Duration::ZERO);
-        self.end_seconds(now, conductor, observe);
+    /// Does what the conductor wants at `now`; answers until when it is to wait, and `None` at the end.
+    pub fn lead(&mut self, now: Nanos, interrupted: bool, conductor: &mut dyn Conductor<C>) -> Option<Nanos> {
         loop {
-            let view = self.view(interrupted);
+            let (workers, levels) = (self.orders.len(), self.levels());
+            let Board { running, ref faults, .. } = self.board;
+            let (arrived, broken) = (self.arrived == workers, !faults.is_empty());
+            let view = View { workers, running, arrived, levels, interrupted, broken };
             match conductor.cue(now, &view) {
                 Cue::Wait(until) => return Some(until),
                 Cue::Tell(command) => self.tell(&command),
                 Cue::Over => {
-                    if view.levels.connected < self.leaving.0 {
-                        self.leaving = (view.levels.connected, now + PATIENCE);
+                    if levels.connected < self.leaving.0 {
+                        self.leaving = (levels.connected, now + PATIENCE);
                     }
-                    let over = view.running == 0 || now >= self.leaving.1;
-                    return (!over).then_some(now + 20 * MILLISECOND);
+                    return (running > 0 && now < self.leaving.1).then_some(now + 20 * MILLISECOND);
                 }
             }
         }
     }
 
-    /// The run ended at `now`: hears the rest, and closes the last seconds.
-    pub fn end<K: Conductor>(&mut self, now: Nanos, conductor: &mut K, observe: &mut dyn FnMut(&Progress)) {
-        self.hear(Duration::ZERO);
-        self.board.end = now;
-        self.end_seconds(now, conductor, observe);
+    /// Tells all workers.
+    fn tell(&mut self, command: &C) {
+        self.arrived = 0;
+        for (orders, waker) in self.orders.iter().zip(&self.wakers) {
+            // A worker that has ended does not hear.
+            let _ = orders.send(Order::Command(command.clone()));
+            waker.wake();
+        }
     }
 
     /// Hears everything that was reported, after waiting for the first for at most `patience`.
@@ -234,14 +228,11 @@ impl<C: Clone, E> Lines<C, E> {
         }
     }
 
-    /// Tells all workers.
-    fn tell(&mut self, command: &C) {
-        self.arrived = 0;
-        for (orders, waker) in self.orders.iter().zip(&self.wakers) {
-            // A worker that has ended does not hear.
-            let _ = orders.send(Order::Command(command.clone()));
-            waker.wake();
-        }
+    /// Closes the next second that is over by `now`, if everything of it is heard.
+    pub fn poll_second(&mut self, now: Nanos, conductor: &mut dyn Conductor<C>) -> Option<Progress> {
+        let mut progress = Progress { levels: self.levels(), ..self.board.poll_second(now)? };
+        conductor.note(&mut progress);
+        Some(progress)
     }
 
     /// Where the workers stand, all together.
@@ -249,33 +240,6 @@ impl<C: Clone, E> Lines<C, E> {
         let mut levels = Levels::default();
         self.gauges.iter().for_each(|gauges| gauges.add_to(&mut levels));
         levels
-    }
-
-    /// What a conductor is to see.
-    fn view(&self, interrupted: bool) -> View {
-        let workers = self.orders.len();
-        View {
-            workers,
-            running: self.board.running,
-            arrived: self.arrived == workers,
-            levels: self.levels(),
-            interrupted,
-            broken: self.board.fault().is_some(),
-        }
-    }
-
-    /// Closes the seconds that are over, and tells of each.
-    fn end_seconds(
-        &mut self,
-        now: Nanos,
-        conductor: &mut impl Conductor,
-        observe: &mut dyn FnMut(&Progress),
-    ) {
-        while let Some(mut progress) = self.board.poll_second(now) {
-            progress.levels = self.levels();
-            conductor.note(&mut progress);
-            observe(&progress);
-        }
     }
 }
 
@@ -311,16 +275,20 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Stage<C, E> {
                 // The CPU was in the process's own list; should it have gone, the run is slower, not wrong.
                 let _ = cpu::pin(cpu);
                 let mut actor = make(desk);
-                let (stats, fault) = match Worker::new(config).and_then(|worker| worker.run(&mut actor)) {
-                    Ok(stats) => (stats, None),
-                    Err(error) => (Stats::default(), Some(fault(&error))),
-                };
-                (actor.end(clock::now(), stats), fault)
+                let stats = Worker::new(config).and_then(|worker| worker.run(&mut actor));
+                // All but one of the engine's errors are about what the machine lets it have.
+                let fault = stats.as_ref().err().map(|error| match error {
+                    engine::Error::Enter { .. } => (Ended::Internal, error.to_string()),
+                    _ => (Ended::Environment, error.to_string()),
+                });
+                (actor.end(clock::now(), stats.unwrap_or_default()), fault)
             });
             match thread {
                 Ok(thread) => stage.threads.push(Some(thread)),
                 Err(error) => {
-                    stage.close();
+                    drop(stage.lines.orders);
+                    stage.lines.wakers.iter().for_each(Waker::wake);
+                    stage.threads.into_iter().flatten().for_each(|thread| drop(thread.join()));
                     return Err(error.into());
                 }
             }
@@ -328,42 +296,38 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Stage<C, E> {
         Ok(stage)
     }
 
-    /// Lets go of all workers, and waits for them.
-    fn close(self) {
-        drop(self.lines.orders);
-        self.lines.wakers.iter().for_each(Waker::wake);
-        self.threads.into_iter().flatten().for_each(|thread| drop(thread.join()));
-    }
-
     /// Conducts the run to its end. `observe` is called about once a second.
-    pub fn conduct<K: Conductor<Command = C>>(
+    pub fn conduct(
         mut self,
-        conductor: &mut K,
+        conductor: &mut dyn Conductor<C>,
         interrupt: &AtomicBool,
         observe: &mut dyn FnMut(&Progress),
     ) -> Board<E> {
         loop {
             self.join_ended();
-            let (now, interrupted) = (clock::now(), interrupt.load(Ordering::Relaxed));
-            let Some(until) = self.lines.lead(now, interrupted, conductor, observe) else { break };
+            self.lines.hear(Duration::ZERO);
+            let now = clock::now();
+            iter::from_fn(|| self.lines.poll_second(now, conductor)).for_each(|second| observe(&second));
+            let interrupted = interrupt.load(Ordering::Relaxed);
+            let Some(until) = self.lines.lead(now, interrupted, conductor) else { break };
             self.lines.hear(Duration::from_nanos(until.saturating_sub(now).clamp(1, SECOND)));
         }
         let Stage { mut lines, threads } = self;
-        for (worker, _) in threads.iter().enumerate().filter(|(_, thread)| thread.is_some()) {
-            lines.board.faults.push((Ended::Internal, format!("worker {worker} did not end")));
-        }
-        lines.end(clock::now(), conductor, observe);
+        let left = (0..).zip(&threads).filter(|(_, thread)| thread.is_some());
+        lines.board.faults.extend(left.map(|(worker, _)| internal(worker, "did not end")));
+        lines.board.end = clock::now();
+        iter::from_fn(|| lines.poll_second(Nanos::MAX, conductor)).for_each(|second| observe(&second));
         lines.board
     }
 
-    /// Takes from workers that have ended what they have to say.
+    /// Takes from workers that have ended what they have to say. Their last tallies are still to be heard.
     fn join_ended(&mut self) {
         let board = &mut self.lines.board;
         for (worker, thread) in self.threads.iter_mut().enumerate() {
             let Some(thread) = thread.take_if(|thread| thread.is_finished()) else { continue };
             let (ending, fault) = match thread.join() {
                 Ok((ending, fault)) => (Some(ending), fault),
-                Err(_) => (None, Some((Ended::Internal, format!("worker {worker} panicked")))),
+                Err(_) => (None, Some(internal(worker, "panicked"))),
             };
             board.endings[worker] = ending;
             board.faults.extend(fault);
@@ -372,8 +336,7 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Stage<C, E> {
     }
 }
 
-/// All but one of the engine's errors are about what the machine lets it have.
-fn fault(error: &engine::Error) -> Fault {
-    let internal = matches!(error, engine::Error::Enter { .. });
-    (if internal { Ended::Internal } else { Ended::Environment }, error.to_string())
+/// A worker's end that is our own fault.
+fn internal(worker: usize, end: &str) -> Fault {
+    (Ended::Internal, format!("worker {worker} {end}"))
 }

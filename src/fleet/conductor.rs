@@ -28,9 +28,7 @@ impl Finale {
     }
 }
 
-impl Conductor for Finale {
-    type Command = ();
-
+impl Conductor<()> for Finale {
     fn cue(&mut self, now: Nanos, view: &View) -> Cue<()> {
         if view.broken {
             // The others would wait for its clients for ever.

@@ -90,7 +90,9 @@ impl Phases {
         self.phases.last().is_some_and(|times| times.phase == Phase::Measure)
     }
 
-    fn tell(&mut self, command: Command) -> Cue<Command> {
+    /// A phase begins at `time`, with a command.
+    fn enter(&mut self, phase: Phase, time: Nanos, command: Command) -> Cue<Command> {
+        self.begin(phase, time);
         self.told = Some(command);
         Cue::Tell(command)
     }
@@ -118,19 +120,13 @@ impl Phases {
         if ended == Ended::Interrupted && self.is_measuring() {
             return self.drain(now, now, self.shared.spec.plan.drain_ns.min(HURRY));
         }
-        self.leave(now)
+        self.enter(Phase::Disconnect, now, Command::Disconnect)
     }
 
     fn drain(&mut self, now: Nanos, began: Nanos, patience: Nanos) -> Cue<Command> {
         // Workers may have needed a moment to hear of the end, but the window was what it was.
-        self.begin(Phase::Drain, began.min(now));
         self.drained = now + patience;
-        self.tell(Command::Drain)
-    }
-
-    fn leave(&mut self, now: Nanos) -> Cue<Command> {
-        self.begin(Phase::Disconnect, now);
-        self.tell(Command::Disconnect)
+        self.enter(Phase::Drain, began.min(now), Command::Drain)
     }
 
     /// Within the measure phase of a schedule that began at `start`.
@@ -158,32 +154,28 @@ impl Phases {
     }
 }
 
-impl Conductor for Phases {
-    type Command = Command;
-
+impl Conductor<Command> for Phases {
     fn cue(&mut self, now: Nanos, view: &View) -> Cue<Command> {
         if let Some((ended, reason)) = self.look_out(view) {
             return self.stop(now, ended, reason.into());
         }
         match self.told {
-            None => {
-                self.begin(Phase::Connect, now);
-                self.tell(Command::Connect)
-            }
+            None => self.enter(Phase::Connect, now, Command::Connect),
             Some(Command::Connect | Command::Subscribe) if !view.arrived => Cue::Wait(now + LOOK),
             Some(Command::Connect) => {
                 self.memory.1 = (self.resident)();
                 if view.levels.established == 0 {
                     return self.stop(now, Ended::Broker, "no client could connect".into());
                 }
-                self.begin(Phase::Subscribe, now);
-                self.tell(Command::Subscribe)
+                self.enter(Phase::Subscribe, now, Command::Subscribe)
             }
             Some(Command::Subscribe) => {
                 if self.shared.window.0 > 0 {
                     self.begin(Phase::WarmUp, now);
                 }
-                self.tell(Command::Publish { start: now + LEAD })
+                let command = Command::Publish { start: now + LEAD };
+                self.told = Some(command);
+                Cue::Tell(command)
             }
             Some(Command::Publish { start }) => {
                 let opens = start + self.shared.window.0;
@@ -200,7 +192,7 @@ impl Conductor for Phases {
                 let heard = levels.draining == view.workers as u64;
                 let drained = heard && levels.outstanding == 0 && levels.delivered >= levels.expected;
                 if drained || now >= self.drained {
-                    return self.leave(now);
+                    return self.enter(Phase::Disconnect, now, Command::Disconnect);
                 }
                 Cue::Wait((now + LOOK).min(self.drained))
             }

@@ -55,7 +55,7 @@ impl Publishers {
         let mut topics = String::new();
         let list = numbers.iter().map(|&number| {
             let from = topics.len();
-            shared.render_topic(number, &mut topics);
+            topics.push_str(&shared.topic(number));
             let topic = (from as u32, topics.len() as u32);
             Publisher { number, topic, sequence: 0, audience: 0, waiting: Queue::default() }
         });
@@ -131,8 +131,13 @@ impl Publishers {
             // What waited for others because it was to is not late.
             crew.books.wake_lag(now - intended.max(next), intended);
             let waits = self.backlog.front(self.list[place.at()].waiting).is_some();
-            if waits || self.send(crew, link, place, intended, 1) == 0 {
-                self.postpone(crew, place, intended);
+            if !waits && self.send(crew, link, place, intended, 1) > 0 {
+                continue;
+            }
+            if self.backlog.push(&mut self.list[place.at()].waiting, intended) {
+                crew.books.levels.outstanding += 1;
+            } else {
+                crew.books.shed(intended);
             }
         }
         self.next_burst(link)
@@ -146,14 +151,6 @@ impl Publishers {
             link.foresee(self.bursts.following(next, start + due));
         }
         Some(next)
-    }
-
-    fn postpone(&mut self, crew: &mut Crew, place: Place, intended: Nanos) {
-        if self.backlog.push(&mut self.list[place.at()].waiting, intended) {
-            crew.books.levels.outstanding += 1;
-        } else {
-            crew.books.shed(intended);
-        }
     }
 
     /// Closed loop. With acknowledgements the loop closes itself in [`Publishers::catch_up`]; here everybody has a

@@ -107,8 +107,8 @@ impl Shared {
         (1 << 20).max(2 * self.spec.plan.size_bytes as usize + (1 << 16))
     }
 
-    /// Appends the topic of publisher `number`.
-    pub fn render_topic(&self, number: u32, out: &mut String) {
+    /// The topic of publisher `number`.
+    pub fn topic(&self, number: u32) -> String {
         let values = Values {
             client: Name::Numbered { prefix: &self.spec.plan.client_id_prefix, index: number },
             index: number,
@@ -119,18 +119,15 @@ impl Shared {
             total: self.spec.plan.msg_count.unwrap_or(0),
             seed: 0,
         };
-        self.spec.topic.render(&values, out).expect("writing to a string");
+        let mut topic = String::new();
+        self.spec.topic.render(&values, &mut topic).expect("writing to a string");
+        topic
     }
 
-    /// The filters of a subscriber of `group`, one after the other, with the end of each.
-    pub fn filters(&self, group: u32) -> (String, Vec<usize>) {
-        let (mut text, mut ends) = (String::new(), Vec::new());
+    /// The filters of a subscriber of `group`.
+    pub fn filters(&self, group: u32) -> Vec<String> {
         let all = if self.spec.topic.is_per_publisher() { usize::MAX } else { 1 };
-        for number in self.routes.publishers_of(group).take(all) {
-            self.render_topic(number, &mut text);
-            ends.push(text.len());
-        }
-        (text, ends)
+        self.routes.publishers_of(group).take(all).map(|number| self.topic(number)).collect()
     }
 }
 

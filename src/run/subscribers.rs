@@ -70,10 +70,8 @@ impl Subscribers {
 
     fn subscribe<L: Link>(&mut self, crew: &mut Crew, link: &mut L, place: Place) {
         let number = self.number(place).expect("a subscriber");
-        let (text, ends) = self.shared.filters(self.list[number].group);
-        let sub_qos = self.shared.sub_qos;
-        let mut from = 0;
-        let filters = ends.iter().map(|&end| (&text[std::mem::replace(&mut from, end)..end], sub_qos));
+        let filters = self.shared.filters(self.list[number].group);
+        let filters = filters.iter().map(|filter| (filter.as_str(), self.shared.sub_qos));
         match crew.subscribe(link, place, filters) {
             Ok(()) => self.waiting += 1,
             Err(error) => failed(crew, Some(format!("SUBSCRIBE could not be written: {error}"))),

@@ -19,7 +19,7 @@ pub struct Clients {
     desk: Desk<Command>,
     /// What is to be done; nothing before the first command, and when it is done.
     task: Option<Command>,
-    crew: Crew,
+    pub crew: Crew,
     publishers: Publishers,
     subscribers: Subscribers,
     watch: Watch,
@@ -261,13 +261,5 @@ impl<L: Link> Actor<L> for Clients {
     fn end(mut self, now: Nanos, stats: Stats) -> Effort {
         self.desk.ship(self.crew.books.close(now, stats));
         Effort { stats, ..self.watch.effort }
-    }
-}
-
-#[cfg(test)]
-impl Clients {
-    /// Whether a tally that was read has come back.
-    pub fn has_spare(&self) -> bool {
-        self.crew.books.has_spare()
     }
 }

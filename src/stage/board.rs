@@ -9,14 +9,6 @@ use std::collections::{BTreeMap, VecDeque};
 /// What went wrong with a worker: whose fault it was, and what in words.
 pub type Fault = (Ended, String);
 
-/// What has been reported of one second.
-#[derive(Default)]
-struct OpenSecond {
-    interval: Interval,
-    /// Workers that have reported it.
-    workers: usize,
-}
-
 /// A worker that reports a second later than this is left out of its line, not out of the totals.
 const STRAGGLER: Nanos = 3 * SECOND;
 /// Kinds of trouble that a record tells of.
@@ -36,8 +28,9 @@ pub struct Board<E> {
     pub endings: Vec<Option<E>>,
     /// What went wrong with workers, in its order.
     pub faults: Vec<Fault>,
-    /// The seconds that are not over for every worker, the first of them being `closed`.
-    open: VecDeque<OpenSecond>,
+    /// What was reported of the seconds that are not over for every worker, the first of them being `closed`, and
+    /// by how many.
+    open: VecDeque<(Interval, usize)>,
     closed: u64,
     troubles: BTreeMap<String, u64>,
 }
@@ -63,13 +56,11 @@ impl<E> Board<E> {
     pub fn add(&mut self, tally: &mut Tally) {
         self.total.merge(&tally.measured);
         let at = tally.second.saturating_sub(self.closed) as usize;
-        while self.open.len() <= at {
-            self.open.push_back(OpenSecond::default());
-        }
-        let second = &mut self.open[at];
-        second.workers += 1;
-        second.interval.merge(&tally.measured);
-        second.interval.merge(&tally.unmeasured);
+        self.open.resize_with(self.open.len().max(at + 1), Default::default);
+        let (second, workers) = &mut self.open[at];
+        *workers += 1;
+        second.merge(&tally.measured);
+        second.merge(&tally.unmeasured);
         for (trouble, count) in tally.troubles.drain(..) {
             *self.troubles.entry(trouble).or_default() += count;
         }
@@ -81,7 +72,7 @@ impl<E> Board<E> {
         let over = match self.open.front() {
             // No second lasts longer than the run.
             second if self.end < Nanos::MAX => second.is_some(),
-            Some(second) if second.workers >= self.running => now >= end,
+            Some((_, workers)) if *workers >= self.running => now >= end,
             _ => now >= end + STRAGGLER,
         };
         if !over {
@@ -91,7 +82,7 @@ impl<E> Board<E> {
         Some(Progress {
             elapsed: end.min(self.end) - self.epoch,
             clients: self.clients,
-            second: self.open.pop_front().unwrap_or_default().interval,
+            second: self.open.pop_front().unwrap_or_default().0,
             total: self.total.counters,
             ..Progress::default()
         })

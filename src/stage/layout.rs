@@ -52,22 +52,21 @@ impl Ways {
     /// There are not enough ports.
     pub fn new(targets: &[Endpoint], clients: u32) -> Result<Ways, StageError> {
         let clients = clients.div_ceil(targets.len() as u32);
-        let ways = |per_source, ports| Ok(Ways { targets: targets.to_vec(), per_source, ports });
-        let system = engine::ephemeral_ports();
+        let system = engine::ephemeral_ports().ports();
         // connect() searches ever longer for a free port when few are left.
-        let comfortable = system.ports() / 2;
-        let few = |target: &Endpoint| matches!(target, Endpoint::Tcp(_)) && loopback(target, 0).is_none();
-        let Some(target) = targets.iter().find(|target| few(target)).filter(|_| clients > comfortable) else {
-            return ways((clients > comfortable).then_some(comfortable.max(1)), None);
-        };
-        match clients {
-            _ if clients <= system.ports() - system.ports() / 16 => ways(None, None),
-            _ if clients <= PortRange::WIDEST.ports() - 1024 => ways(None, Some(PortRange::WIDEST)),
-            _ => {
+        let comfortable = (system / 2).max(1);
+        let few = |target: &&Endpoint| matches!(target, Endpoint::Tcp(_)) && loopback(target, 0).is_none();
+        let (per_source, ports) = match targets.iter().find(few) {
+            _ if clients <= comfortable => (None, None),
+            None => (Some(comfortable), None),
+            Some(_) if clients <= system - system / 16 => (None, None),
+            Some(_) if clients <= PortRange::WIDEST.ports() - 1024 => (None, Some(PortRange::WIDEST)),
+            Some(target) => {
                 let ports = PortRange::WIDEST.ports();
-                Err(StageError::Ports { clients, target: target.clone(), ports })
+                return Err(StageError::Ports { clients, target: target.clone(), ports });
             }
-        }
+        };
+        Ok(Ways { targets: targets.to_vec(), per_source, ports })
     }
 
     /// How many brokers there are.

@@ -7,17 +7,14 @@ use std::time::Duration;
 
 /// Conducts `actors` as [`Stage::conduct`](super::Stage::conduct) does, in virtual time; somebody wants the run to end
 /// at `interrupt`. `watch` is shown the world each time that the conductor looks up.
-pub(crate) fn perform<C: Clone, E, A, K>(
+pub(crate) fn perform<C: Clone, E, A: Actor<SimLink, Ending = E>>(
     world: &mut World,
     lines: &mut Lines<C, E>,
     mut actors: Vec<A>,
-    conductor: &mut K,
+    conductor: &mut dyn Conductor<C>,
     interrupt: Nanos,
     mut watch: impl FnMut(&World),
-) where
-    A: Actor<SimLink, Ending = E>,
-    K: Conductor<Command = C>,
-{
+) {
     world.alarm(world.now(), 0);
     world.run_with(&mut actors, |world, _, step| {
         if !matches!(step, Step::Alarm(_)) {
@@ -25,7 +22,9 @@ pub(crate) fn perform<C: Clone, E, A, K>(
         }
         watch(world);
         let now = world.now();
-        if let Some(until) = lines.lead(now, now >= interrupt, conductor, &mut |_| ()) {
+        lines.hear(Duration::ZERO);
+        while lines.poll_second(now, conductor).is_some() {}
+        if let Some(until) = lines.lead(now, now >= interrupt, conductor) {
             world.alarm(until.max(now + 1), 0);
         }
     });
@@ -35,7 +34,8 @@ pub(crate) fn perform<C: Clone, E, A, K>(
         lines.hear(Duration::ZERO);
         lines.board.running -= 1;
     }
-    lines.end(world.now(), conductor, &mut |_| ());
+    lines.board.end = world.now();
+    while lines.poll_second(world.now(), conductor).is_some() {}
     world.settle();
 }
 
