@@ -20,8 +20,8 @@ use crate::crew::Connection;
 use crate::engine::{self, Endpoint, Waker};
 use crate::load::Template;
 use crate::record::{Plan, Record};
-use crate::stage::{Progress, Stage, StageError};
-use conductor::{Phases, Setting};
+use crate::stage::{Lines, Progress, StageError};
+use conductor::Phases;
 use shared::Shared;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -101,7 +101,7 @@ pub fn run(
     observe: &mut dyn FnMut(&Progress),
 ) -> Result<Record, RunError> {
     engine::probe()?;
-    let setting = Setting { started_at: std::time::SystemTime::now(), machine: crate::cpu::machine() };
+    let (started_at, machine) = (std::time::SystemTime::now(), crate::cpu::machine());
     let table = engine::descriptor_limit().min(1 << 20) as u32;
     let shared = Arc::new(Shared::new(spec, table, clock::now())?);
     engine::reserve(shared.seats.len() as u32)?;
@@ -109,9 +109,9 @@ pub fn run(
     let mut phases = Phases::new(shared.clone(), engine::resident_bytes);
     let whole = (shared.epoch, u64::from(shared.spec.plan.clients));
     let common = shared.clone();
-    let stage = Stage::open(&shared.seats, wakers, whole, move |desk| {
+    let lines = Lines::open(&shared.seats, wakers, whole, move |desk| {
         Clients::new(common.clone(), desk, clock::now())
     })?;
-    let board = stage.conduct(&mut phases, interrupt, observe);
-    Ok(phases.record(board, setting))
+    let board = lines.conduct(&mut phases, interrupt, observe);
+    Ok(phases.record(board, started_at, machine))
 }

@@ -1,8 +1,8 @@
 //! Who conducts: the threads of the workers, what they are told and report, and the seconds of a run.
 //!
-//! A [`Stage`] has one thread for each [`Seat`], with a ring of the engine and an [`Actor`] on it. The calling
-//! thread hands the lead to a [`Conductor`], which knows what comes when and no threads; so a simulated world can
-//! be conducted by the same. Nothing here happens per message.
+//! There is one thread for each [`Seat`], with a ring of the engine and an [`Actor`] on it. The calling thread has
+//! the [`Lines`] to them and hands the lead to a [`Conductor`], which knows what comes when and no threads; so a
+//! simulated world can be conducted by the same. Nothing here happens per message.
 
 mod board;
 mod layout;
@@ -145,12 +145,17 @@ impl<C> Desk<C> {
     }
 }
 
+/// A worker's thread, which answers what the worker has to say at its end, and what went wrong with it.
+type Thread<E> = JoinHandle<(E, Option<Fault>)>;
+
 /// The lines to all workers, and what they have reported.
 pub struct Lines<C, E> {
     orders: Vec<Sender<Order<C>>>,
     wakers: Vec<Waker>,
     gauges: Arc<[Gauges]>,
     reports: Receiver<(usize, Report)>,
+    /// Those that have not been joined; none in a simulated world.
+    threads: Vec<Option<Thread<E>>>,
     /// How many workers are done with what they were told last.
     arrived: usize,
     /// At the end: the fewest connections so far, and until when fewer are waited for.
@@ -175,8 +180,8 @@ impl<C: Clone, E> Lines<C, E> {
                 (orders_to, Desk { orders, reports, gauges, worker })
             })
             .unzip();
-        let board = Board::new(wakers.len(), epoch, clients);
-        (Lines { orders, wakers, gauges, reports, arrived: 0, leaving: (u64::MAX, 0), board }, desks)
+        let (board, leaving) = (Board::new(wakers.len(), epoch, clients), (u64::MAX, 0));
+        (Lines { orders, wakers, gauges, reports, threads: Vec::new(), arrived: 0, leaving, board }, desks)
     }
 
     /// Does what the conductor wants at `now`; answers until when it is to wait, and `None` at the end.
@@ -188,7 +193,14 @@ impl<C: Clone, E> Lines<C, E> {
             let view = View { workers, running, arrived, levels, interrupted, broken };
             match conductor.cue(now, &view) {
                 Cue::Wait(until) => return Some(until),
-                Cue::Tell(command) => self.tell(&command),
+                Cue::Tell(command) => {
+                    self.arrived = 0;
+                    for (orders, waker) in self.orders.iter().zip(&self.wakers) {
+                        // A worker that has ended does not hear.
+                        let _ = orders.send(Order::Command(command.clone()));
+                        waker.wake();
+                    }
+                }
                 Cue::Over => {
                     if levels.connected < self.leaving.0 {
                         self.leaving = (levels.connected, now + PATIENCE);
@@ -196,16 +208,6 @@ impl<C: Clone, E> Lines<C, E> {
                     return (running > 0 && now < self.leaving.1).then_some(now + 20 * MILLISECOND);
                 }
             }
-        }
-    }
-
-    /// Tells all workers.
-    fn tell(&mut self, command: &C) {
-        self.arrived = 0;
-        for (orders, waker) in self.orders.iter().zip(&self.wakers) {
-            // A worker that has ended does not hear.
-            let _ = orders.send(Order::Command(command.clone()));
-            waker.wake();
         }
     }
 
@@ -243,18 +245,9 @@ impl<C: Clone, E> Lines<C, E> {
     }
 }
 
-/// A worker's thread, which answers what the worker has to say at its end, and what went wrong with it.
-type Thread<E> = JoinHandle<(E, Option<Fault>)>;
-
-/// The threads of a run.
-pub struct Stage<C, E> {
-    lines: Lines<C, E>,
-    /// Those that have not been joined.
-    threads: Vec<Option<Thread<E>>>,
-}
-
-impl<C: Clone + Send + 'static, E: Send + 'static> Stage<C, E> {
-    /// Opens a thread for each of `seats`, with one of `wakers` and what `make` makes on it.
+impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
+    /// Opens a thread for each of `seats`, with one of `wakers` and what `make` makes on it, for a run that began at
+    /// `epoch` with so many clients.
     ///
     /// # Errors
     /// The limit on open files, or a thread that cannot be started; then nothing is left running.
@@ -263,12 +256,11 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Stage<C, E> {
         wakers: Vec<Waker>,
         (epoch, clients): (Nanos, u64),
         make: impl Fn(Desk<C>) -> A + Send + Sync + 'static,
-    ) -> Result<Stage<C, E>, StageError> {
-        let (lines, desks) = Lines::new(wakers, epoch, clients);
-        let mut stage = Stage { lines, threads: Vec::new() };
+    ) -> Result<Lines<C, E>, StageError> {
+        let (mut lines, desks) = Lines::new(wakers, epoch, clients);
         let make = Arc::new(make);
         for (seat, desk) in seats.iter().zip(desks) {
-            let (cpu, waker) = (seat.cpu, stage.lines.wakers[desk.worker].clone());
+            let (cpu, waker) = (seat.cpu, lines.wakers[desk.worker].clone());
             let config = Config::new(seat.clients.len().max(1) as u32, waker);
             let (make, name) = (make.clone(), format!("worker-{}", desk.worker));
             let thread = thread::Builder::new().name(name).spawn(move || {
@@ -284,16 +276,16 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Stage<C, E> {
                 (actor.end(clock::now(), stats.unwrap_or_default()), fault)
             });
             match thread {
-                Ok(thread) => stage.threads.push(Some(thread)),
+                Ok(thread) => lines.threads.push(Some(thread)),
                 Err(error) => {
-                    drop(stage.lines.orders);
-                    stage.lines.wakers.iter().for_each(Waker::wake);
-                    stage.threads.into_iter().flatten().for_each(|thread| drop(thread.join()));
+                    drop(lines.orders);
+                    lines.wakers.iter().for_each(Waker::wake);
+                    lines.threads.into_iter().flatten().for_each(|thread| drop(thread.join()));
                     return Err(error.into());
                 }
             }
         }
-        Ok(stage)
+        Ok(lines)
     }
 
     /// Conducts the run to its end. `observe` is called about once a second.
@@ -305,38 +297,32 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Stage<C, E> {
     ) -> Board<E> {
         loop {
             self.join_ended();
-            self.lines.hear(Duration::ZERO);
+            self.hear(Duration::ZERO);
             let now = clock::now();
-            iter::from_fn(|| self.lines.poll_second(now, conductor)).for_each(|second| observe(&second));
+            iter::from_fn(|| self.poll_second(now, conductor)).for_each(|second| observe(&second));
             let interrupted = interrupt.load(Ordering::Relaxed);
-            let Some(until) = self.lines.lead(now, interrupted, conductor) else { break };
-            self.lines.hear(Duration::from_nanos(until.saturating_sub(now).clamp(1, SECOND)));
+            let Some(until) = self.lead(now, interrupted, conductor) else { break };
+            self.hear(Duration::from_nanos(until.saturating_sub(now).clamp(1, SECOND)));
         }
-        let Stage { mut lines, threads } = self;
-        let left = (0..).zip(&threads).filter(|(_, thread)| thread.is_some());
-        lines.board.faults.extend(left.map(|(worker, _)| internal(worker, "did not end")));
-        lines.board.end = clock::now();
-        iter::from_fn(|| lines.poll_second(Nanos::MAX, conductor)).for_each(|second| observe(&second));
-        lines.board
+        let left = self.threads.iter().enumerate().filter(|(_, thread)| thread.is_some());
+        let fault = |(worker, _)| (Ended::Internal, format!("worker {worker} did not end"));
+        self.board.faults.extend(left.map(fault));
+        self.board.end = clock::now();
+        iter::from_fn(|| self.poll_second(Nanos::MAX, conductor)).for_each(|second| observe(&second));
+        self.board
     }
 
     /// Takes from workers that have ended what they have to say. Their last tallies are still to be heard.
     fn join_ended(&mut self) {
-        let board = &mut self.lines.board;
         for (worker, thread) in self.threads.iter_mut().enumerate() {
             let Some(thread) = thread.take_if(|thread| thread.is_finished()) else { continue };
             let (ending, fault) = match thread.join() {
                 Ok((ending, fault)) => (Some(ending), fault),
-                Err(_) => (None, Some(internal(worker, "panicked"))),
+                Err(_) => (None, Some((Ended::Internal, format!("worker {worker} panicked")))),
             };
-            board.endings[worker] = ending;
-            board.faults.extend(fault);
-            board.running -= 1;
+            self.board.endings[worker] = ending;
+            self.board.faults.extend(fault);
+            self.board.running -= 1;
         }
     }
-}
-
-/// A worker's end that is our own fault.
-fn internal(worker: usize, end: &str) -> Fault {
-    (Ended::Internal, format!("worker {worker} {end}"))
 }

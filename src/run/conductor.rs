@@ -3,10 +3,11 @@
 use super::shared::Shared;
 use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::crew::{Effort, generator, throughput};
-use crate::record::{self, Ended, Phase, PhaseTimes, Record, Second};
+use crate::record::{self, Ended, Machine, Phase, PhaseTimes, Record, Second};
 use crate::stage::{Board, Conductor, Cue, Progress, View};
-use crate::{cpu, units};
+use crate::units;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// What workers are told, in this order. They report when each but the last two is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,8 +18,8 @@ pub enum Command {
     Subscribe,
     /// Publish from this time on (process clock): the last message of the schedule came due.
     Publish { start: Nanos },
-    /// Nothing more will be due; send what is in the backlog and wait.
-    Drain,
+    /// Nothing more will be due; send what is in the backlog and wait, until then at most.
+    Drain { until: Nanos },
     /// Disconnect everybody and end.
     Disconnect,
 }
@@ -40,8 +41,6 @@ pub struct Phases {
     /// Messages that came due, and since when there were no more: in a closed loop with a count the answers decide
     /// when it ends, and there may be nobody left to give them.
     due: (u64, Nanos),
-    /// When the drain ends at the latest.
-    drained: Nanos,
     /// Why the phases were left early.
     stopped: Option<(Ended, String)>,
     phases: Vec<PhaseTimes>,
@@ -58,7 +57,6 @@ impl Phases {
             shared,
             told: None,
             due: (u64::MAX, 0),
-            drained: 0,
             stopped: None,
             phases: Vec::new(),
             series: Vec::new(),
@@ -125,8 +123,7 @@ impl Phases {
 
     fn drain(&mut self, now: Nanos, began: Nanos, patience: Nanos) -> Cue<Command> {
         // Workers may have needed a moment to hear of the end, but the window was what it was.
-        self.drained = now + patience;
-        self.enter(Phase::Drain, began.min(now), Command::Drain)
+        self.enter(Phase::Drain, began.min(now), Command::Drain { until: now + patience })
     }
 
     /// Within the measure phase of a schedule that began at `start`.
@@ -187,14 +184,14 @@ impl Conductor<Command> for Phases {
                 }
                 self.measure(now, view, start)
             }
-            Some(Command::Drain) => {
+            Some(Command::Drain { until }) => {
                 let levels = &view.levels;
                 let heard = levels.draining == view.workers as u64;
                 let drained = heard && levels.outstanding == 0 && levels.delivered >= levels.expected;
-                if drained || now >= self.drained {
+                if drained || now >= until {
                     return self.enter(Phase::Disconnect, now, Command::Disconnect);
                 }
-                Cue::Wait((now + LOOK).min(self.drained))
+                Cue::Wait((now + LOOK).min(until))
             }
             Some(Command::Disconnect) => Cue::Over,
         }
@@ -223,15 +220,9 @@ impl Conductor<Command> for Phases {
     }
 }
 
-/// What is known of a run's surroundings.
-pub struct Setting {
-    pub started_at: std::time::SystemTime,
-    pub machine: cpu::Machine,
-}
-
 impl Phases {
     /// The record of a run that is over.
-    pub fn record(mut self, board: Board<Effort>, setting: Setting) -> Record {
+    pub fn record(mut self, board: Board<Effort>, started_at: SystemTime, machine: Machine) -> Record {
         self.close(board.end);
         let troubles = board.troubles();
         let (ended, partial_reason) = match board.fault().cloned().or(self.stopped) {
@@ -249,11 +240,11 @@ impl Phases {
         let resident = self.memory.1.saturating_sub(self.memory.0);
         let mut record = Record {
             schema: record::SCHEMA.into(),
-            started_at: humantime::format_rfc3339_seconds(setting.started_at).to_string(),
+            started_at: humantime::format_rfc3339_seconds(started_at).to_string(),
             command: spec.command.clone(),
             plan: spec.plan.clone(),
             versions: record::Versions::current(),
-            machine: setting.machine,
+            machine,
             broker: record::Broker {
                 addresses: spec.targets.iter().map(ToString::to_string).collect(),
                 embedded: spec.plan.embedded,

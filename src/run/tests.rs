@@ -2,7 +2,7 @@
 
 mod known;
 
-use super::conductor::{Phases, Setting};
+use super::conductor::Phases;
 use super::shared::Shared;
 use super::worker::Clients;
 use super::*;
@@ -12,7 +12,6 @@ use crate::engine::Usage;
 use crate::load::Stamp;
 use crate::record::samples::clean;
 use crate::record::{self, Arrival, Ended, Topology};
-use crate::stage::Lines;
 use crate::stage::simulated::perform;
 use crate::wire::PacketType;
 
@@ -101,8 +100,7 @@ impl Scene {
             moments.push((world.now(), used.collect()));
         });
         let stopped = (0..shared.seats.len()).filter_map(|worker| world.worker(worker).stopped).max();
-        let setting = Setting { started_at: std::time::SystemTime::UNIX_EPOCH, machine: clean().machine };
-        let record = phases.record(lines.board, setting);
+        let record = phases.record(lines.board, std::time::SystemTime::UNIX_EPOCH, clean().machine);
         let played = Played { world, record, epoch, moments };
         laws(&played, honest);
         if interrupt < played.world.now() {

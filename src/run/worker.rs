@@ -84,7 +84,7 @@ impl Clients {
                 self.subscribers.begin(start);
                 self.publishers.begin(&self.crew, start);
             }
-            Command::Drain | Command::Disconnect => {
+            Command::Drain { .. } | Command::Disconnect => {
                 self.publishers.end();
                 self.watch.close(link, &self.crew.books.levels);
                 self.window = Nanos::MAX..Nanos::MAX;
@@ -132,7 +132,7 @@ impl Clients {
                 next = self.leave_some(link);
                 false
             }
-            Some(Command::Drain) | None => false,
+            Some(Command::Drain { .. }) | None => false,
         };
         let levels = &self.crew.books.levels;
         if done {

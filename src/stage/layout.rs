@@ -25,12 +25,9 @@ pub fn seats(clients: u32, cpus: &[usize], table: u32, worker_of: impl Fn(u32, u
             dealt[worker_of(index, count) as usize].push(index);
         }
         if dealt.iter().all(|clients| clients.len() <= table as usize) {
-            let seat = |(worker, clients): (usize, Vec<u32>)| Seat {
-                cpu: cpus[worker % cores as usize],
-                // As it is: a copy would stay in the heap's pages for as long as the run.
-                clients: Arc::new(clients),
-            };
-            return dealt.into_iter().enumerate().map(seat).collect();
+            let cpus = cpus.iter().take(cores as usize).cycle();
+            // As they are: a copy would stay in the heap's pages for as long as the run.
+            return cpus.zip(dealt).map(|(&cpu, clients)| Seat { cpu, clients: Arc::new(clients) }).collect();
         }
         rings_per_core += 1;
     }

@@ -5,7 +5,7 @@ use crate::clock::Nanos;
 use crate::crew::sim::{SimLink, Step, World};
 use std::time::Duration;
 
-/// Conducts `actors` as [`Stage::conduct`](super::Stage::conduct) does, in virtual time; somebody wants the run to end
+/// Conducts `actors` as [`Lines::conduct`] does, in virtual time; somebody wants the run to end
 /// at `interrupt`. `watch` is shown the world each time that the conductor looks up.
 pub(crate) fn perform<C: Clone, E, A: Actor<SimLink, Ending = E>>(
     world: &mut World,
