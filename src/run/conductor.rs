@@ -116,23 +116,27 @@ impl Phases {
     fn stop(&mut self, now: Nanos, ended: Ended, reason: String) -> Cue<Command> {
         self.stopped = Some((ended, reason));
         if ended == Ended::Interrupted && self.is_measuring() {
-            return self.drain(now, now, self.shared.spec.plan.drain_ns.min(HURRY));
+            let until = now + self.shared.spec.plan.drain_ns.min(HURRY);
+            return self.enter(Phase::Drain, now, Command::Drain { until });
         }
         self.enter(Phase::Disconnect, now, Command::Disconnect)
     }
 
-    fn drain(&mut self, now: Nanos, began: Nanos, patience: Nanos) -> Cue<Command> {
-        // Workers may have needed a moment to hear of the end, but the window was what it was.
-        self.enter(Phase::Drain, began.min(now), Command::Drain { until: now + patience })
-    }
-
-    /// Within the measure phase of a schedule that began at `start`.
+    /// Warm-up and measure phase of a schedule that begins at `start`.
     fn measure(&mut self, now: Nanos, view: &View, start: Nanos) -> Cue<Command> {
+        let (opens, closes) = (start + self.shared.window.0, start.saturating_add(self.shared.window.1));
+        if now < opens {
+            return Cue::Wait(opens.min(now + WATCH));
+        }
+        if !self.is_measuring() {
+            self.begin(Phase::Measure, opens);
+        }
         let plan = &self.shared.spec.plan;
-        let closes = start.saturating_add(self.shared.window.1);
         let counted = closes == Nanos::MAX;
         if view.arrived && (counted || now >= closes) {
-            return self.drain(now, closes, plan.drain_ns);
+            // Workers may have needed a moment to hear of the end, but the window was what it was.
+            let until = now + plan.drain_ns;
+            return self.enter(Phase::Drain, closes.min(now), Command::Drain { until });
         }
         // After one of these, a message that was not acknowledged or a connection that was lost has made
         // room for another one.
@@ -174,16 +178,7 @@ impl Conductor<Command> for Phases {
                 self.told = Some(command);
                 Cue::Tell(command)
             }
-            Some(Command::Publish { start }) => {
-                let opens = start + self.shared.window.0;
-                if now < opens {
-                    return Cue::Wait(opens.min(now + WATCH));
-                }
-                if !self.is_measuring() {
-                    self.begin(Phase::Measure, opens);
-                }
-                self.measure(now, view, start)
-            }
+            Some(Command::Publish { start }) => self.measure(now, view, start),
             Some(Command::Drain { until }) => {
                 let levels = &view.levels;
                 let heard = levels.draining == view.workers as u64;

@@ -120,19 +120,16 @@ impl Clients {
 
     /// Goes on with what is to be done; answers when to look again.
     fn poll_task<L: Link>(&mut self, link: &mut L) -> Option<Nanos> {
-        let (crew, mut next) = (&mut self.crew, None);
-        let done = match self.task {
-            Some(Command::Connect) => crew.is_settled(),
-            Some(Command::Subscribe) => self.subscribers.poll(crew, link),
+        let crew = &mut self.crew;
+        let (done, next) = match self.task {
+            Some(Command::Connect) => (crew.is_settled(), None),
+            Some(Command::Subscribe) => (self.subscribers.poll(crew, link), None),
             Some(Command::Publish { .. }) => {
-                next = self.publishers.poll(crew, link);
-                next.is_none()
+                let next = self.publishers.poll(crew, link);
+                (next.is_none(), next)
             }
-            Some(Command::Disconnect) => {
-                next = self.leave_some(link);
-                false
-            }
-            Some(Command::Drain { .. }) | None => false,
+            Some(Command::Disconnect) => (false, self.leave_some(link)),
+            Some(Command::Drain { .. }) | None => (false, None),
         };
         let levels = &self.crew.books.levels;
         if done {
