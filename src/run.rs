@@ -18,7 +18,6 @@ pub use crate::load::run_id;
 use crate::clock;
 use crate::crew::Connection;
 use crate::engine::{self, Endpoint, Waker};
-use crate::load::Template;
 use crate::record::{Plan, Record};
 use crate::stage::{Lines, Progress, StageError};
 use conductor::Phases;
@@ -30,8 +29,6 @@ use worker::Clients;
 /// Everything a run needs: the plan, and what must not be in a record.
 pub struct Spec {
     pub plan: Plan,
-    /// The plan's topic template.
-    pub topic: Template,
     /// Where the plan's hosts are.
     pub targets: Vec<Endpoint>,
     /// CPUs for the workers.
@@ -69,7 +66,6 @@ impl Spec {
     /// The run that `plan` describes, on one worker.
     pub fn new(plan: Plan, targets: Vec<Endpoint>) -> Spec {
         Spec {
-            topic: plan.topic_template.parse().expect("a plan's template was read before"),
             connection: Connection {
                 keep_alive_s: (plan.keepalive_ns.div_ceil(crate::clock::SECOND)).min(u16::MAX.into()) as u16,
                 clean_session: plan.clean_session,

@@ -213,12 +213,12 @@ impl<C: Clone, E> Lines<C, E> {
 
     /// Hears everything that was reported, after waiting for the first for at most `patience`.
     pub fn hear(&mut self, patience: Duration) {
-        let mut next = self.reports.recv_timeout(patience);
-        if matches!(next, Err(RecvTimeoutError::Disconnected)) {
+        let first = self.reports.recv_timeout(patience);
+        if matches!(first, Err(RecvTimeoutError::Disconnected)) {
             // All have ended; their threads are about to.
             thread::sleep(patience.min(Duration::from_millis(1)));
         }
-        while let Ok((worker, report)) = next {
+        for (worker, report) in first.into_iter().chain(self.reports.try_iter()) {
             match report {
                 Report::Arrived => self.arrived += 1,
                 Report::Tally(mut tally) => {
@@ -226,7 +226,6 @@ impl<C: Clone, E> Lines<C, E> {
                     let _ = self.orders[worker].send(Order::Recycle(tally));
                 }
             }
-            next = self.reports.recv_timeout(Duration::ZERO);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{RunError, Spec};
 use crate::clock::Nanos;
-use crate::load::{Body, HandOver, Name, Role, Routes, STAMP_LEN, Split, Values, run_id};
+use crate::load::{Body, HandOver, Name, Role, Routes, STAMP_LEN, Split, Template, Values, run_id};
 use crate::record::Schedule as Pace;
 use crate::stage::{Seat, Ways, seats};
 use crate::wire::QoS;
@@ -16,6 +16,7 @@ pub struct Shared {
     /// When the run began, on the process clock: its seconds are counted from here.
     pub epoch: Nanos,
     pub spec: Spec,
+    topic: Template,
     /// What every stamp carries; the plan's `run_id` is its text.
     pub run_id: u32,
     pub qos: QoS,
@@ -54,7 +55,8 @@ impl Shared {
         let plan = &mut spec.plan;
         let (publishers, subscribers) = (plan.publishers, plan.subscribers);
         let split = Split { publishers, subscribers, idle: plan.clients - publishers - subscribers };
-        let routes = Routes::new(split, &spec.topic);
+        let topic = plan.topic_template.parse().expect("a plan's template was read before");
+        let routes = Routes::new(split, &topic);
         let flows = routes.flows();
         if flows > FLOWS {
             return Err(RunError::Flows { flows, limit: FLOWS });
@@ -92,6 +94,7 @@ impl Shared {
             granted: (0..routes.groups()).map(|_| AtomicU32::new(0)).collect(),
             window: (from, plan.duration_ns.map_or(Nanos::MAX, |duration| from + duration)),
             routes,
+            topic,
             spec,
         })
     }
@@ -120,13 +123,13 @@ impl Shared {
             seed: 0,
         };
         let mut topic = String::new();
-        self.spec.topic.render(&values, &mut topic).expect("writing to a string");
+        self.topic.render(&values, &mut topic).expect("writing to a string");
         topic
     }
 
     /// The filters of a subscriber of `group`.
     pub fn filters(&self, group: u32) -> Vec<String> {
-        let all = if self.spec.topic.is_per_publisher() { usize::MAX } else { 1 };
+        let all = if self.topic.is_per_publisher() { usize::MAX } else { 1 };
         self.routes.publishers_of(group).take(all).map(|number| self.topic(number)).collect()
     }
 }
