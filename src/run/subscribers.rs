@@ -133,7 +133,7 @@ impl Subscribers {
             // Nobody counts on it, because its subscription was refused or given up.
             return;
         }
-        let intended = self.origin + stamp.intended;
+        let intended = self.origin.saturating_add(stamp.intended);
         let counters = crew.books.of(intended);
         match if first { flow.receive(stamp.sequence) } else { Receipt::Duplicate } {
             Receipt::InOrder => {}
