@@ -54,7 +54,7 @@ use crate::clock::{self, MILLISECOND, Nanos, SECOND};
 use crate::engine::{self, Endpoint, Waker};
 use crate::load::{Expectation, Pace, Pacing, PayloadPlan, PayloadStamp, Payloads, Template, TopicLayout};
 use crate::record::FleetRecord;
-use crate::stage::{Progress, Stage, StageError};
+use crate::stage::{Lines, Progress, StageError};
 use crate::wire::QoS;
 use conductor::Finale;
 use script::Script;
@@ -269,12 +269,11 @@ pub fn run(
     let shared = Arc::new(shared);
     let whole = (shared.epoch, u64::from(shared.clients()));
     let common = shared.clone();
-    let mut stage = Stage::open(&shared.seats, shared.wakers.clone(), whole, move |desk| {
+    let lines = Lines::open(&shared.seats, shared.wakers.clone(), whole, move |desk| {
         Script::new(common.clone(), desk, clock::now())
     })?;
     let mut finale = Finale::new(shared.clone());
-    stage.conduct(&mut finale, interrupt, observe);
-    let elapsed = clock::now() - shared.epoch;
-    let (board, fault) = stage.finish(&mut finale, observe);
+    let board = lines.conduct(&mut finale, interrupt, observe);
+    let (elapsed, fault) = (board.end - shared.epoch, board.fault().cloned());
     Ok(finale.record(board, fault, started_at, elapsed))
 }

@@ -7,7 +7,7 @@ use crate::clock::{MILLISECOND, Nanos};
 use crate::crew::generator;
 use crate::load::Pace;
 use crate::record::{self, Ended, FLEET_SCHEMA, FleetRecord, FleetSecond};
-use crate::stage::{Board, Conductor, Cue, Farewell, Progress, View};
+use crate::stage::{Board, Conductor, Cue, Progress, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,19 +19,16 @@ const LOOK: Nanos = 100 * MILLISECOND;
 pub struct Finale {
     shared: Arc<Shared>,
     interrupted: bool,
-    farewell: Option<Farewell>,
     series: Vec<FleetSecond>,
 }
 
 impl Finale {
     pub fn new(shared: Arc<Shared>) -> Finale {
-        Finale { shared, interrupted: false, farewell: None, series: Vec::new() }
+        Finale { shared, interrupted: false, series: Vec::new() }
     }
 }
 
-impl Conductor for Finale {
-    type Command = ();
-
+impl Conductor<()> for Finale {
     fn cue(&mut self, now: Nanos, view: &View) -> Cue<()> {
         if view.broken {
             // The others would wait for its clients for ever.
@@ -40,10 +37,8 @@ impl Conductor for Finale {
         if view.interrupted && !std::mem::replace(&mut self.interrupted, true) {
             self.shared.stop();
         }
-        if self.shared.is_stopping() {
-            return self.farewell.get_or_insert_with(|| Farewell::new(now)).cue(now, view);
-        }
-        if view.all_ended { Cue::Over } else { Cue::Wait(now + LOOK) }
+        let over = self.shared.is_stopping() || view.running == 0;
+        if over { Cue::Over } else { Cue::Wait(now + LOOK) }
     }
 
     fn note(&mut self, progress: &mut Progress) {

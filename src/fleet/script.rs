@@ -10,7 +10,7 @@ use crate::clock::{Nanos, SECOND};
 use crate::crew::{After, Crew, Effort, End, Inbox, Link, News, Place, Step, Terms, Token, Watch};
 use crate::engine::{App, Closed, Conn, Stats};
 use crate::record::{self, Ended, ListenEnd};
-use crate::stage::{Actor, Desk, Order, Report};
+use crate::stage::{Actor, Desk, Order};
 use crate::wire::{SubAck, SubAckCode};
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub struct Ending {
 /// The clients of one worker.
 pub struct Script {
     shared: Arc<Shared>,
-    desk: Desk<(), Ending>,
+    desk: Desk<()>,
     crew: Crew<Wall>,
     parts: Vec<Part>,
     publishers: Publishers,
@@ -68,7 +68,7 @@ macro_rules! scene {
 }
 
 impl Script {
-    pub fn new(shared: Arc<Shared>, desk: Desk<(), Ending>, now: Nanos) -> Script {
+    pub fn new(shared: Arc<Shared>, desk: Desk<()>, now: Nanos) -> Script {
         let indices = shared.seats[desk.worker].clients.clone();
         let mut publishers = Publishers::new(&shared);
         let (mut responders, mut listeners) = (Responders::default(), Listeners::default());
@@ -488,7 +488,7 @@ impl<L: Link> App<L> for Script {
         });
         if let Some(tally) = self.crew.books.poll_tally(link) {
             self.crew.books.levels.missing = self.listeners.missing();
-            self.desk.report(Report::Tally(tally));
+            self.desk.ship(tally);
         }
         let mut next = self.crew.books.tally_due();
         let mut at = |deadline: Option<Nanos>| next = next.min(deadline.unwrap_or(Nanos::MAX));
@@ -508,11 +508,10 @@ impl<L: Link> App<L> for Script {
 }
 
 impl<L: Link> Actor<L> for Script {
-    type Command = ();
     type Ending = Ending;
 
     fn end(mut self, now: Nanos, stats: Stats) -> Ending {
-        self.desk.report(Report::Tally(self.crew.books.close(now, stats)));
+        self.desk.ship(self.crew.books.close(now, stats));
         Ending {
             effort: Effort { stats, ..self.watch.effort },
             publishers: self.publishers.finish(&self.shared),

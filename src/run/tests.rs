@@ -2,17 +2,16 @@
 
 mod known;
 
-use super::conductor::{Phases, Setting};
+use super::conductor::Phases;
 use super::shared::Shared;
 use super::worker::Clients;
 use super::*;
-use crate::clock::{MILLISECOND, SECOND};
+use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::crew::sim::*;
 use crate::engine::Usage;
 use crate::load::Stamp;
 use crate::record::samples::clean;
-use crate::record::{Arrival, Ended, Topology};
-use crate::stage::Lines;
+use crate::record::{self, Arrival, Ended, Topology};
 use crate::stage::simulated::perform;
 use crate::wire::PacketType;
 
@@ -101,9 +100,7 @@ impl Scene {
             moments.push((world.now(), used.collect()));
         });
         let stopped = (0..shared.seats.len()).filter_map(|worker| world.worker(worker).stopped).max();
-        phases.close(stopped.expect("all have"));
-        let setting = Setting { started_at: std::time::SystemTime::UNIX_EPOCH, machine: clean().machine };
-        let record = phases.record(lines.board, None, setting);
+        let record = phases.record(lines.board, std::time::SystemTime::UNIX_EPOCH, clean().machine);
         let played = Played { world, record, epoch, moments };
         laws(&played, honest);
         if interrupt < played.world.now() {

@@ -63,7 +63,8 @@ fn the_values_follow_the_progress() {
         elapsed: 7 * SECOND,
         stored: Some(2),
         dropped: Some(1),
-        ..Progress::of(crate::stats::Counters { delivered: 5, ..Default::default() })
+        total: crate::stats::Counters { delivered: 5, ..Default::default() },
+        ..Progress::default()
     };
     metrics.follow(&progress);
     let expected =
