@@ -53,30 +53,21 @@ pub struct Listener {
     pub stage: Stage,
     /// Publishers need not wait for it any more.
     ready: bool,
-    /// It has listened before.
-    listened: bool,
     sys: Sys,
     ledger: Ledger,
     drops: Drops,
-    received: u64,
-    foreign: u64,
-    payload_bytes: u64,
     flight: Moments,
     flights: Histogram,
-    negative: u64,
-    /// The sample under way, and those that are full.
+    /// The sample of flight times under way.
     sample: Moments,
-    samples: Vec<FlightSample>,
-    first: Option<Nanos>,
-    last: Nanos,
-    /// From when on silence counts; `None`: not yet.
+    /// Since when it has heard nothing; `None`: silence does not count yet.
     quiet_since: Option<Nanos>,
     /// Messages until it pauses.
     until_pause: u64,
     /// It reads nothing before this time.
     held_until: Nanos,
-    ended_by: Option<ListenEnd>,
-    pub failure: Option<String>,
+    /// What it has heard so far.
+    record: record::Listener,
 }
 
 impl Listener {
@@ -86,30 +77,29 @@ impl Listener {
             Expect::Messages(expectation) => Some(expectation),
             Expect::Nothing | Expect::Published => None,
         };
+        let record = record::Listener {
+            client_id: spec.client_id.clone(),
+            filters: spec.filters.clone(),
+            expected_per_client: expectation.map(|expectation| expectation.messages),
+            expected_clients: expectation.map(|expectation| expectation.clients),
+            expected_messages: expectation.map(|all| all.messages.saturating_mul(all.clients)),
+            ..record::Listener::default()
+        };
         Listener {
             number,
             place,
             stage: Stage::Fresh,
             ready: false,
-            listened: false,
             sys: if spec.sys { Sys::Wanted } else { Sys::Unwanted },
             ledger: Ledger::new(expectation),
             drops: Drops::default(),
-            received: 0,
-            foreign: 0,
-            payload_bytes: 0,
             flight: Moments::default(),
             flights: Histogram::default(),
-            negative: 0,
             sample: Moments::default(),
-            samples: Vec::new(),
-            first: None,
-            last: 0,
             quiet_since: None,
             until_pause: spec.slow.map_or(u64::MAX, |slow| slow.every),
             held_until: 0,
-            ended_by: None,
-            failure: None,
+            record,
         }
     }
 
@@ -129,7 +119,7 @@ impl Listener {
 
     /// Different messages, or all where they cannot be told apart.
     fn counted(&self, spec: &Listening) -> u64 {
-        if spec.layout.is_some() { self.ledger.received_new() } else { self.received }
+        if spec.layout.is_some() { self.ledger.received_new() } else { self.record.received }
     }
 
     /// Messages still to come, where that is known.
@@ -141,56 +131,28 @@ impl Listener {
     /// have sent, by their ids in topics.
     pub fn finish(self, shared: &Shared, sent: &BTreeMap<&str, u64>) -> (u32, record::Listener) {
         let spec = self.spec(shared);
-        let (clients, never_seen, never_seen_count) = match spec.expect {
-            Expect::Published if spec.layout.is_some() => {
-                let clients = self.ledger.heard_of(|client| sent.get(client).copied());
-                let known: HashSet<&str> = clients.iter().map(|heard| heard.client_id.as_str()).collect();
-                let silent = |(client, sent): &(&&str, &u64)| **sent > 0 && !known.contains::<str>(client);
-                let never: Vec<String> =
-                    sent.iter().filter(silent).map(|(client, _)| (*client).to_owned()).collect();
-                let count = never.len() as u64;
-                (clients, never, count)
-            }
-            _ => {
-                let (never_seen, count) = self.ledger.never_seen();
-                (self.ledger.heard(), never_seen, count)
-            }
-        };
-        let expectation = match spec.expect {
-            Expect::Messages(expectation) => Some(expectation),
-            Expect::Nothing | Expect::Published => None,
-        };
-        let listener = record::Listener {
-            client_id: spec.client_id.clone(),
-            filters: spec.filters.clone(),
-            expected_per_client: expectation.map(|expectation| expectation.messages),
-            expected_clients: expectation.map(|expectation| expectation.clients),
-            expected_messages: match spec.expect {
-                Expect::Nothing => None,
-                Expect::Messages(expectation) => {
-                    Some(expectation.messages.saturating_mul(expectation.clients))
-                }
-                Expect::Published => Some(sent.values().sum()),
-            },
-            received: self.received,
-            foreign: self.foreign,
+        let mut record = record::Listener {
             duplicated: self.ledger.duplicated(),
-            first_ns: self.first.map(|first| first - shared.epoch),
-            active_ns: self.last.saturating_sub(self.first.unwrap_or(self.last)),
-            payload_bytes: self.payload_bytes,
             flight: (&self.flight).into(),
             flight_time: (&self.flights).into(),
-            flight_negative: self.negative,
-            samples: self.samples,
-            clients,
-            never_seen,
-            never_seen_count,
             dropped: self.drops.dropped(),
             stored: self.drops.stored(),
-            ended_by: self.ended_by.unwrap_or_default(),
-            failure: self.failure,
+            ..self.record
         };
-        (self.number, listener)
+        if spec.expect == Expect::Published {
+            record.expected_messages = Some(sent.values().sum());
+        }
+        if spec.expect == Expect::Published && spec.layout.is_some() {
+            record.clients = self.ledger.heard_of(|client| sent.get(client).copied());
+            let known: HashSet<&str> = record.clients.iter().map(|heard| heard.client_id.as_str()).collect();
+            let silent = sent.iter().filter(|(client, sent)| **sent > 0 && !known.contains(**client));
+            record.never_seen = silent.map(|(client, _)| (*client).to_owned()).collect();
+            record.never_seen_count = record.never_seen.len() as u64;
+        } else {
+            record.clients = self.ledger.heard();
+            (record.never_seen, record.never_seen_count) = self.ledger.never_seen();
+        }
+        (self.number, record)
     }
 }
 
@@ -254,7 +216,7 @@ impl Listeners {
             let asked = scene.crew.subscribe_aside(scene.link, place, sys);
             listener.sys = if asked.is_ok() { Sys::Asked } else { Sys::Unwanted };
         }
-        if std::mem::replace(&mut listener.listened, true) {
+        if !listener.ready(scene) {
             return;
         }
         if let Some(duration) = spec.duration {
@@ -263,7 +225,6 @@ impl Listeners {
         if spec.quiet_from_start && spec.expect != Expect::Published {
             listener.await_silence(scene);
         }
-        listener.ready(scene);
         self.drops_are_known(scene, local);
     }
 
@@ -295,7 +256,7 @@ impl Listeners {
         let spec = listener.spec(scene.shared);
         let (Some(quiet), Some(since)) = (spec.quiet_after, listener.quiet_since) else { return };
         // Its own pauses are not the broker's silence.
-        let over = since.max(listener.last).max(listener.held_until) + quiet;
+        let over = since.max(listener.held_until) + quiet;
         if scene.now() < over {
             scene.alarm(over, Alarm::Quiet, listener.place);
         } else {
@@ -424,7 +385,7 @@ impl Listeners {
     /// It has failed, for a reason that was told.
     pub fn failed<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize, reason: String) {
         scene.crew.books.levels.failed += 1;
-        self.list[local].failure = Some(reason);
+        self.list[local].record.failure = Some(reason);
         self.ended(scene, local, ListenEnd::Failed);
     }
 
@@ -455,12 +416,11 @@ impl Listeners {
     /// Notes the end; false when it had ended before.
     pub fn ended<L>(&mut self, scene: &mut Scene<'_, L>, local: usize, end: ListenEnd) -> bool {
         let listener = &mut self.list[local];
-        if listener.ended_by.is_some() {
+        if matches!(listener.stage, Stage::Cleaning | Stage::Ended) {
             return false;
         }
-        listener.ended_by = Some(end);
+        listener.record.ended_by = end;
         listener.stage = Stage::Ended;
-        listener.listened = true;
         listener.ready(scene);
         true
     }
@@ -476,11 +436,13 @@ impl Listener {
         asked
     }
 
-    /// One less whom publishers wait for.
-    fn ready<L>(&mut self, scene: &Scene<'_, L>) {
-        if !std::mem::replace(&mut self.ready, true) {
+    /// One less whom publishers wait for; false when they did not wait for it any more.
+    fn ready<L>(&mut self, scene: &Scene<'_, L>) -> bool {
+        let first = !std::mem::replace(&mut self.ready, true);
+        if first {
             scene.shared.ready();
         }
+        first
     }
 
     /// Silence counts from now on, if it has not.
@@ -501,32 +463,33 @@ impl Listener {
         unix_ns: u64,
     ) {
         let now = scene.now();
-        self.received += 1;
-        self.payload_bytes += publish.payload.len() as u64;
+        let time = now - scene.shared.epoch;
+        self.record.received += 1;
+        self.record.payload_bytes += publish.payload.len() as u64;
         let stamped = spec.stamp.read(publish.payload);
         let known = self.know(scene.shared, spec, publish, stamped.is_some() || !spec.stamp.has_time());
-        let counters = scene.crew.books.counters();
+        let (counters, record) = (scene.crew.books.counters(), &mut self.record);
         match known {
             Seen::Foreign => {
-                self.foreign += 1;
+                record.foreign += 1;
                 counters.foreign += 1;
                 return;
             }
             Seen::Again => counters.duplicated += 1,
             Seen::New => counters.delivered += 1,
         }
-        self.first.get_or_insert(now);
-        self.last = now;
+        record.active_ns = time - *record.first_ns.get_or_insert(time);
+        self.quiet_since = self.quiet_since.map(|_| now);
         let Some(stamped) = stamped else { return };
         let flight = unix_ns.saturating_sub(stamped);
-        self.negative += u64::from(stamped > unix_ns);
+        record.flight_negative += u64::from(stamped > unix_ns);
         self.flight.record(flight);
         self.flights.record(flight);
         self.sample.record(flight);
         if spec.sample_every.is_some_and(|every| self.sample.count() >= every) {
             let flight = (&std::mem::take(&mut self.sample)).into();
-            if self.samples.len() < SAMPLES {
-                self.samples.push(FlightSample { time_ns: now - scene.shared.epoch, flight });
+            if record.samples.len() < SAMPLES {
+                record.samples.push(FlightSample { time_ns: time, flight });
             }
         }
         scene.crew.books.histograms().flight_service.record(flight);

@@ -28,26 +28,16 @@ pub struct Publisher {
     queued: bool,
     /// Its time to leave the run has come.
     leaving: bool,
-    /// Messages since the connection began, where it does not live for ever.
-    since_connect: u64,
-    connections: u64,
-    sent: u64,
-    acked: u64,
-    /// Messages that came due and were not sent by the end,
-    shed: u64,
-    /// or written and not taken by the kernel.
-    unfinished: u64,
-    /// Requests that were given up.
-    unanswered: u64,
+    /// Messages of the connection under way; `None` before the first one.
+    since_connect: Option<u64>,
     ack_time: Moments,
-    first: Option<Nanos>,
-    last: Nanos,
     /// The request without an answer: its topic and when it was sent.
     request: Option<(String, Nanos)>,
     /// Fed payloads that are not acknowledged, by sequence, and the next one.
     kept: HashMap<u64, Vec<u8>>,
     next_fed: Option<Vec<u8>>,
-    pub failure: Option<String>,
+    /// What it has done so far.
+    pub record: record::Publisher,
 }
 
 /// Messages of one client in one pass: the others want a turn, too.
@@ -64,26 +54,24 @@ impl Publisher {
             start: None,
             queued: false,
             leaving: false,
-            since_connect: 0,
-            connections: 0,
-            sent: 0,
-            acked: 0,
-            shed: 0,
-            unfinished: 0,
-            unanswered: 0,
+            since_connect: None,
             ack_time: Moments::default(),
-            first: None,
-            last: 0,
             request: None,
             kept: HashMap::new(),
             next_fed: None,
-            failure: None,
+            record: record::Publisher::default(),
         }
     }
 
     /// Its names, and when it is in the run.
     pub fn name<'s>(&self, shared: &'s Shared) -> &'s PublisherName {
         &shared.publishing().clients[self.number as usize]
+    }
+
+    /// Something of what its span covers has happened.
+    fn was_active(&mut self, shared: &Shared, now: Nanos) {
+        let time = now - shared.epoch;
+        self.record.active_ns = time - self.record.first_ns.unwrap_or(time);
     }
 
     /// Whether it makes no more messages.
@@ -96,26 +84,18 @@ impl Publisher {
 
     /// Its number among all publishers and its part of the record.
     fn finish(self, shared: &Shared) -> (u32, record::Publisher) {
-        let begun = self.first.unwrap_or(0);
         let pacing = &shared.publishing().pacing;
-        let publisher = record::Publisher {
+        let record = record::Publisher {
             client_id: self.name(shared).client_id.clone(),
             // Whom time ended was not to send them all.
             planned: pacing
                 .count
                 .filter(|count| !self.leaving && (pacing.duration.is_none() || self.pacer.made() >= *count)),
-            generated: self.sent + self.shed + self.unfinished,
-            unfinished: self.unfinished,
-            unanswered: self.unanswered,
-            sent: self.sent,
-            acked: self.acked,
+            generated: self.record.generated + self.record.sent + self.record.unfinished,
             ack_time: (&self.ack_time).into(),
-            first_ns: self.first.map(|first| first - shared.epoch),
-            active_ns: self.last.saturating_sub(begun),
-            reconnects: self.connections.saturating_sub(1),
-            failure: self.failure,
+            ..self.record
         };
-        (self.number, publisher)
+        (self.number, record)
     }
 
     /// Appends the topic and the payload of message `token`.
@@ -184,8 +164,7 @@ impl Publishers {
     pub fn connected<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize, session_present: bool) {
         let publishing = scene.shared.publishing();
         let publisher = &mut self.list[local];
-        publisher.since_connect = 0;
-        publisher.connections += 1;
+        publisher.record.reconnects += u64::from(publisher.since_connect.replace(0).is_some());
         if session_present {
             self.redeliver(scene, local);
         } else {
@@ -304,7 +283,7 @@ impl Publishers {
         let publisher = &self.list[local];
         let place = publisher.place;
         let room = scene.crew.room(scene.link, place, publishing.qos) > 0 && publisher.request.is_none();
-        if room && publishing.reconnect_every == Some(publisher.since_connect) {
+        if room && publishing.reconnect_every == publisher.since_connect {
             if scene.crew.client(place).inflight() == 0 {
                 scene.crew.leave(scene.link, place, After::Again);
             }
@@ -342,13 +321,13 @@ impl Publishers {
         scene.crew.publish(scene.link, publisher.place, token, (1, qos, 0), |pen| {
             pen.write(Outgoing { topic, qos, retain, payload });
         });
-        publisher.since_connect += 1;
-        publisher.first.get_or_insert(now);
+        publisher.since_connect = publisher.since_connect.map(|count| count + 1);
+        publisher.record.first_ns.get_or_insert(now - scene.shared.epoch);
         let fed = publisher.next_fed.take();
         if qos == QoS::AtMostOnce {
-            publisher.last = now;
+            publisher.was_active(scene.shared, now);
         } else {
-            publisher.sent += 1;
+            publisher.record.sent += 1;
             fed.into_iter().for_each(|fed| drop(publisher.kept.insert(token.sequence, fed)));
         }
         if publishing.responders > 0 {
@@ -360,10 +339,10 @@ impl Publishers {
 
     /// The kernel has taken so many messages of QoS 0, and will never take so many.
     pub fn settled(&mut self, local: usize, taken: u64, lost: u64) {
-        let publisher = &mut self.list[local];
-        publisher.sent += taken;
-        publisher.acked += taken;
-        publisher.unfinished += lost;
+        let record = &mut self.list[local].record;
+        record.sent += taken;
+        record.acked += taken;
+        record.unfinished += lost;
     }
 
     /// An acknowledgement is here: the books have it.
@@ -371,8 +350,8 @@ impl Publishers {
         let now = scene.now();
         let publisher = &mut self.list[local];
         scene.crew.forgive(publisher.place);
-        publisher.acked += 1;
-        publisher.last = now;
+        publisher.record.acked += 1;
+        publisher.was_active(scene.shared, now);
         publisher.ack_time.record(now.saturating_sub(scene.crew.books.handed_at(token.sent)));
         publisher.kept.remove(&token.sequence);
     }
@@ -420,13 +399,13 @@ impl Publishers {
             let end = pacing.duration.map_or(Nanos::MAX, |duration| start + duration).min(scene.link.now());
             while let Some(due) = publisher.pacer.peek().filter(|due| start + due < end) {
                 publisher.pacer.advance(pacing);
-                publisher.shed += 1;
+                publisher.record.generated += 1;
                 scene.crew.books.came_due(start + due, 1);
                 scene.crew.books.shed(start + due);
             }
         }
-        publisher.unanswered += u64::from(publisher.request.take().is_some());
-        scene.shared.publisher_done(publisher.sent);
+        publisher.record.unanswered += u64::from(publisher.request.take().is_some());
+        scene.shared.publisher_done(publisher.record.sent);
     }
 
     /// Whether its request is still without an answer is looked at.
@@ -435,7 +414,7 @@ impl Publishers {
         let publisher = &mut self.list[local];
         if publisher.request.as_ref().is_some_and(|(_, sent)| now.saturating_sub(*sent) >= timeout) {
             publisher.request = None;
-            publisher.unanswered += 1;
+            publisher.record.unanswered += 1;
             self.pump(scene, local);
         }
     }

@@ -205,7 +205,7 @@ impl Script {
         match self.parts[place.at()] {
             Part::Publisher(local) => {
                 self.crew.books.levels.failed += 1;
-                self.publishers.list[local].failure = Some(reason);
+                self.publishers.list[local].record.failure = Some(reason);
             }
             Part::Responder(local) => {
                 self.crew.books.levels.failed += 1;
