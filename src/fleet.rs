@@ -37,6 +37,7 @@
 mod conductor;
 mod feed;
 mod listeners;
+mod part;
 mod print;
 mod publishers;
 mod responders;

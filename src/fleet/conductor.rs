@@ -1,6 +1,7 @@
 //! The end of a fleet, when somebody wants it, and the record that comes out of it.
 
 use super::Expect;
+use super::part::Part;
 use super::script::Ending;
 use super::shared::Shared;
 use crate::clock::{MILLISECOND, Nanos};
@@ -87,21 +88,25 @@ impl Finale {
             _ => (Ended::Completed, None),
         };
         let spec = &self.shared.spec;
-        let (mut efforts, mut publishers, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut efforts, mut parts) = (Vec::new(), Vec::new());
         for (seat, ending) in self.shared.seats.iter().zip(&mut board.endings) {
             let Some(ending) = ending.take() else { continue };
             efforts.push((seat.cpu, ending.effort));
-            publishers.extend(ending.publishers);
-            listeners.extend(ending.listeners);
+            parts.extend(seat.clients.iter().zip(ending.parts));
         }
-        publishers.sort_by_key(|(number, _)| *number);
-        let names = spec.publishing.iter().flat_map(|publishing| &publishing.clients);
-        let names: Vec<&str> = names.map(|name| name.topic_id.as_str()).collect();
-        let sent: BTreeMap<&str, u64> =
-            publishers.iter().map(|(number, publisher)| (names[*number as usize], publisher.sent)).collect();
-        let mut listeners: Vec<_> =
-            listeners.into_iter().map(|listener| listener.finish(&self.shared, &sent)).collect();
-        listeners.sort_by_key(|(number, _)| *number);
+        parts.sort_by_key(|(index, _)| **index);
+        let (mut sent, mut publishers, mut listeners) = (BTreeMap::new(), Vec::new(), Vec::new());
+        for (_, part) in parts {
+            match part {
+                Part::Publisher(publisher) => {
+                    sent.insert(publisher.name(&self.shared).topic_id.as_str(), publisher.record.sent);
+                    publishers.push(publisher.finish(&self.shared));
+                }
+                Part::Responder(_) => {}
+                // Publishers come before them.
+                Part::Listener(listener) => listeners.push(listener.finish(&self.shared, &sent)),
+            }
+        }
         let publishing = spec.publishing.as_ref();
         let qos = publishing.map(|publishing| publishing.qos);
         let qos = qos.or(spec.listening.first().map(|listening| listening.qos));
@@ -131,8 +136,8 @@ impl Finale {
             latencies: (&board.total.histograms).into(),
             round_trip: (&board.total.histograms.round_trip).into(),
             generator: generator(&efforts),
-            publishers: publishers.into_iter().map(|(_, publisher)| publisher).collect(),
-            listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
+            publishers,
+            listeners,
             series: self.series,
             bounds: Vec::new(),
         };

@@ -24,11 +24,11 @@ pub struct Shared {
     /// One for each worker.
     pub wakers: Vec<Waker>,
     /// Publishers that are not done.
-    pub publishers_left: AtomicU64,
+    publishers_left: AtomicU64,
     /// Listeners and responders that publishers have to wait for: not subscribed yet, nor failed.
     pub listeners_pending: AtomicU64,
     /// Messages that publishers which are done have sent.
-    pub published: AtomicU64,
+    published: AtomicU64,
     /// Publishers make no more messages, listeners listen no more.
     stopping: AtomicBool,
     /// The broker has told of dropped messages, and a listener is to end by that.
@@ -120,9 +120,15 @@ impl Shared {
         }
     }
 
-    /// Whether nobody publishes any more.
+    /// Whether there were publishers, and none publishes any more.
     pub fn all_published(&self) -> bool {
-        self.publishers_left.load(Ordering::Acquire) == 0
+        self.publishers() > 0 && self.published_in_all().is_some()
+    }
+
+    /// How many messages all publishers have sent, once they are done.
+    pub fn published_in_all(&self) -> Option<u64> {
+        let done = self.publishers_left.load(Ordering::Acquire) == 0;
+        done.then(|| self.published.load(Ordering::Acquire))
     }
 
     /// What publishers do; only they and responders ask.

@@ -1,0 +1,225 @@
+//! The part that a client plays.
+
+use super::listeners::{Listener, Stage};
+use super::publishers::Publisher;
+use super::responders::Responder;
+use super::scene::{Alarm, Scene, Wall};
+use super::shared::{Role, Shared};
+use crate::client::Event;
+use crate::crew::{After, End, Link, Step, Token};
+use crate::record::Ended;
+use crate::wire::{Connect, SubAck, SubAckCode};
+
+/// A client's script, and how far it has come.
+pub enum Part {
+    Publisher(Box<Publisher>),
+    Responder(Responder),
+    Listener(Box<Listener>),
+}
+
+impl Part {
+    /// Of client `index` of the fleet.
+    pub fn new(shared: &Shared, index: u32) -> Part {
+        match shared.role(index) {
+            Role::Publisher(number) => Part::Publisher(Box::new(Publisher::new(shared, number))),
+            Role::Responder(number) => Part::Responder(Responder::new(shared, number)),
+            Role::Listener(number) => Part::Listener(Box::new(Listener::new(shared, number))),
+        }
+    }
+
+    /// Messages that it still expects, where that is known.
+    pub fn missing(&self) -> Option<u64> {
+        if let Part::Listener(listener) = self { listener.missing() } else { None }
+    }
+
+    /// The transport is up.
+    pub fn connect<L: Link>(&self, scene: &mut Scene<'_, L>) {
+        let (shared, index) = (scene.shared, scene.crew.index(scene.place));
+        let connection = &shared.spec.connection;
+        let connect = match self {
+            Part::Publisher(publisher) => Connect {
+                bridge: shared.publishing().bridge,
+                ..connection.connect(index, &publisher.name(shared).client_id)
+            },
+            Part::Responder(responder) => {
+                Connect { clean_session: true, ..connection.connect(index, &responder.client_id) }
+            }
+            Part::Listener(listener) => Connect {
+                clean_session: listener.wants_clean(shared),
+                ..connection.connect(index, &listener.spec(shared).client_id)
+            },
+        };
+        scene.crew.handle_connected(scene.link, scene.place, &connect);
+    }
+
+    /// The broker has said something.
+    pub fn hear<L: Link>(&mut self, scene: &mut Scene<'_, L>, event: Event<'_, Token<Wall>>) {
+        match (event, &mut *self) {
+            (Event::Acked(token) | Event::AckedLate(token), Part::Publisher(publisher)) => {
+                publisher.acked(scene, &token);
+            }
+            (Event::Message { publish, first }, part) => match part {
+                Part::Publisher(publisher) => publisher.answered(scene, &publish, first),
+                Part::Responder(responder) => responder.answer(scene, &publish),
+                Part::Listener(listener) => listener.hear(scene, &publish, first),
+            },
+            (Event::Connected { session_present }, _) => self.connected(scene, session_present),
+            (Event::Subscribed { codes, .. }, _) => self.subscribed(scene, codes),
+            _ => {}
+        }
+    }
+
+    fn connected<L: Link>(&mut self, scene: &mut Scene<'_, L>, session_present: bool) {
+        match self {
+            Part::Publisher(publisher) => publisher.connected(scene, session_present),
+            Part::Responder(responder) => responder.connected(scene),
+            Part::Listener(listener) => {
+                if let Err(reason) = listener.connected(scene, session_present) {
+                    self.fail(scene, reason);
+                }
+            }
+        }
+    }
+
+    fn subscribed<L: Link>(&mut self, scene: &mut Scene<'_, L>, codes: SubAck<'_>) {
+        if !scene.crew.subscribed(scene.now(), scene.place) {
+            // It was asked for apart, or given up.
+            if let Part::Listener(listener) = self {
+                listener.answered();
+            }
+            return;
+        }
+        if codes.codes().any(|code| code == SubAckCode::Failure) {
+            let remote = scene.crew.remote(scene.place);
+            let reason = format!("{remote} refused a subscription (SUBACK 0x80)");
+            return self.subscription_failed(scene, reason);
+        }
+        scene.crew.books.counters().subscribed += 1;
+        match self {
+            Part::Publisher(publisher) => publisher.begin(scene),
+            Part::Responder(responder) => responder.subscribed(scene),
+            Part::Listener(listener) => listener.subscribed(scene),
+        }
+    }
+
+    /// Its subscription was refused, or not answered.
+    pub fn subscription_failed<L: Link>(&mut self, scene: &mut Scene<'_, L>, reason: String) {
+        scene.crew.books.counters().subscribe_failures += 1;
+        self.fail(scene, reason);
+    }
+
+    /// It cannot go on, and is connected.
+    fn fail<L: Link>(&mut self, scene: &mut Scene<'_, L>, reason: String) {
+        scene.crew.books.trouble(reason.clone());
+        self.failed(scene, reason);
+        scene.crew.quit(scene.link, scene.place);
+    }
+
+    /// It cannot go on, for a reason that was told.
+    fn failed<L: Link>(&mut self, scene: &mut Scene<'_, L>, reason: String) {
+        scene.crew.books.levels.failed += 1;
+        match self {
+            Part::Publisher(publisher) => publisher.record.failure = Some(reason),
+            Part::Responder(responder) => {
+                responder.ready(scene.shared);
+                // Without its answers the publishers would wait for nothing.
+                scene.shared.fail(Ended::Broker, reason);
+            }
+            Part::Listener(listener) => listener.failed(scene, reason),
+        }
+    }
+
+    /// Everything that has arrived was heard.
+    pub fn end_read<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        scene.crew.end_read(scene.link);
+        match self {
+            Part::Publisher(publisher) => drop(publisher.pump(scene)),
+            Part::Responder(_) => {}
+            Part::Listener(listener) => listener.end_if_complete(scene),
+        }
+    }
+
+    /// A time that it has set has come.
+    pub fn ring<L: Link>(&mut self, scene: &mut Scene<'_, L>, alarm: Alarm) {
+        match self {
+            Part::Publisher(publisher) => publisher.ring(scene, alarm),
+            Part::Responder(_) => {}
+            Part::Listener(listener) => listener.ring(scene, alarm),
+        }
+    }
+
+    /// Something that all workers share may have changed.
+    pub fn look_around<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        if let Part::Listener(listener) = self {
+            listener.drops_are_known(scene);
+        }
+        if scene.shared.all_published() {
+            match self {
+                Part::Publisher(_) => {}
+                Part::Responder(responder) => responder.leave(scene),
+                Part::Listener(listener) => listener.all_published(scene),
+            }
+        }
+    }
+
+    /// Everybody is to stop.
+    pub fn stop<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        match self {
+            Part::Listener(listener) => listener.stop(scene),
+            _ if scene.step() == Step::Down => self.done(scene),
+            Part::Publisher(publisher) => drop(publisher.pump(scene)),
+            Part::Responder(responder) => responder.leave(scene),
+        }
+    }
+
+    /// Its connection has ended, or an attempt at one.
+    pub fn down<L: Link>(&mut self, scene: &mut Scene<'_, L>, end: End) {
+        // Also after an interrupt, no session is to stay on the broker.
+        let cleans = matches!(self, Part::Listener(listener) if listener.stage == Stage::Cleaning);
+        let stops = scene.common.stopped && !cleans;
+        match end {
+            End::Left { after: After::Again, .. } if !stops => scene.crew.call(scene.place),
+            End::Left { after: After::Away, .. } if !stops => self.away(scene),
+            End::Left { .. } => self.done(scene),
+            _ if stops || self.has_finished(scene) => self.done(scene),
+            _ if self.goes_without_sys(scene) => scene.crew.retry(scene.now(), scene.place),
+            End::Failed => scene.crew.retry(scene.now(), scene.place),
+            End::Spent(reason) => {
+                self.failed(scene, reason);
+                self.done(scene);
+            }
+        }
+    }
+
+    /// Only listeners go away to come back.
+    fn away<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        if let Part::Listener(listener) = self {
+            listener.away(scene);
+        }
+    }
+
+    fn goes_without_sys<L>(&mut self, scene: &mut Scene<'_, L>) -> bool {
+        match self {
+            Part::Listener(listener) => listener.goes_without_sys(scene),
+            Part::Publisher(_) | Part::Responder(_) => false,
+        }
+    }
+
+    /// Whether it has nothing to come back for.
+    fn has_finished<L: Link>(&self, scene: &Scene<'_, L>) -> bool {
+        match self {
+            Part::Publisher(publisher) => publisher.has_finished(scene),
+            Part::Responder(responder) => responder.ready && scene.shared.all_published(),
+            Part::Listener(listener) => listener.stage == Stage::Ended,
+        }
+    }
+
+    /// It is done, however it came to that: nobody is to wait for it.
+    pub fn done<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        match self {
+            Part::Publisher(publisher) => publisher.done(scene),
+            Part::Responder(responder) => responder.done(scene),
+            Part::Listener(listener) => listener.done(scene),
+        }
+    }
+}
