@@ -124,22 +124,17 @@ impl Finale {
             qos: qos.map_or(0, |qos| qos as u8),
             tolerance_ns: publishing.map_or(0, |publishing| publishing.tolerance),
             closed_loop: publishing.is_some_and(|publishing| publishing.pacing.pace == Pace::Unlimited),
-            verdict: record::Verdict::Unknown,
-            verdict_reasons: Vec::new(),
             ended,
             partial_reason,
-            exit_code: 0,
-            exit_reason: String::new(),
             warnings: spec.warnings.iter().cloned().chain(board.troubles()).collect(),
             elapsed_ns,
             counts: board.total.counters,
             latencies: (&board.total.histograms).into(),
-            round_trip: (&board.total.histograms.round_trip).into(),
             generator: generator(&efforts),
             publishers,
             listeners,
             series: self.series,
-            bounds: Vec::new(),
+            ..FleetRecord::default()
         };
         record.conclude();
         record

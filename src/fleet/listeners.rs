@@ -5,7 +5,7 @@ use super::shared::Shared;
 use super::{Expect, Listening};
 use crate::clock::Nanos;
 use crate::crew::{After, Link, Step};
-use crate::load::{DropReport, Drops, Ledger, Seen};
+use crate::load::{Drops, Ledger, Seen};
 use crate::record::{self, FlightSample, ListenEnd};
 use crate::stats::{Histogram, Moments};
 use crate::wire::{Publish, QoS};
@@ -47,10 +47,8 @@ pub struct Listener {
     /// Among all listeners of the fleet.
     number: u32,
     pub stage: Stage,
-    /// Publishers need not wait for it any more.
-    ready: bool,
     sys: Sys,
-    ledger: Ledger,
+    pub ledger: Ledger,
     drops: Drops,
     flight: Moments,
     flights: Histogram,
@@ -63,7 +61,7 @@ pub struct Listener {
     /// It reads nothing before this time.
     held_until: Nanos,
     /// What it has heard so far.
-    record: record::Listener,
+    pub record: record::Listener,
 }
 
 impl Listener {
@@ -84,7 +82,6 @@ impl Listener {
         Listener {
             number,
             stage: Stage::Fresh,
-            ready: false,
             sys: if spec.sys { Sys::Wanted } else { Sys::No },
             ledger: Ledger::new(expectation),
             drops: Drops::default(),
@@ -103,18 +100,12 @@ impl Listener {
         &shared.spec.listening[self.number as usize]
     }
 
-    /// A backlog needs a session that is kept, and removed in the end.
+    /// A backlog needs a session that is new, kept, and removed in the end.
     pub fn wants_clean(&self, shared: &Shared) -> bool {
-        match self.stage {
-            Stage::Cleaning => true,
-            Stage::Fresh if self.spec(shared).backlog => true,
-            _ => shared.spec.connection.clean_session && !self.spec(shared).backlog,
+        match self.spec(shared).backlog {
+            true => matches!(self.stage, Stage::Fresh | Stage::Cleaning),
+            false => shared.spec.connection.clean_session,
         }
-    }
-
-    /// Messages still to come, where that is known.
-    pub fn missing(&self) -> Option<u64> {
-        self.ledger.missing()
     }
 
     /// Its part of the record; `sent` is what the publishers of the fleet have sent, by their ids in topics.
@@ -190,7 +181,7 @@ impl Listener {
             let asked = scene.crew.subscribe_aside(scene.link, scene.place, sys);
             self.sys = if asked.is_ok() { Sys::Asked } else { Sys::No };
         }
-        if !self.ready(scene.shared) {
+        if !scene.ready() {
             return;
         }
         if let Some(duration) = spec.duration {
@@ -199,7 +190,7 @@ impl Listener {
         if spec.quiet_from_start && spec.expect != Expect::Published {
             self.await_silence(scene);
         }
-        self.drops_are_known(scene);
+        self.look_around(scene);
     }
 
     /// The broker has answered what was asked apart, whatever it said: after a loss it is asked again.
@@ -223,33 +214,20 @@ impl Listener {
 
     /// Its session is being kept: whoever fills it may begin.
     pub fn away<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
-        self.ready(scene.shared);
+        scene.ready();
         // Should the publishers be done already, nobody will say so again.
-        if scene.shared.all_published() {
-            self.all_published(scene);
-        }
+        self.look_around(scene);
     }
 
-    /// One less whom publishers wait for; false when they did not wait for it any more.
-    fn ready(&mut self, shared: &Shared) -> bool {
-        let first = !std::mem::replace(&mut self.ready, true);
-        if first {
-            shared.ready();
-        }
-        first
-    }
-
-    /// A listener may have heard that the broker drops messages.
-    pub fn drops_are_known<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+    /// Something that all workers share may have changed.
+    pub fn look_around<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
         let abort = self.spec(scene.shared).abort_on_drop && self.stage == Stage::Listening;
-        if abort && scene.shared.dropped.load(Ordering::Acquire) {
+        if abort && scene.shared.drops_are_known() {
             self.end(scene, ListenEnd::Drops);
         }
-    }
-
-    /// The last publisher is done: what has not arrived by the end of the grace period never will.
-    pub fn all_published<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
         match self.stage {
+            _ if !scene.shared.all_published() => {}
+            // The last publisher is done: what has not arrived by the end of the grace period never will.
             Stage::Away => {
                 self.stage = Stage::Unloading;
                 match scene.step() {
@@ -287,20 +265,17 @@ impl Listener {
     }
 
     fn hear_sys<L: Link>(&mut self, scene: &mut Scene<'_, L>, publish: &Publish<'_>) {
-        let report = self.drops.read(publish.topic, publish.payload);
+        self.drops.read(publish.topic, publish.payload);
         let [dropped, stored] = &scene.shared.told;
-        if let Some(count) = self.drops.dropped() {
-            // All listeners of a broker read the same counter.
-            dropped.fetch_max(count + 1, Ordering::Relaxed);
-        }
         if let Some(count) = self.drops.stored() {
             stored.store(count + 1, Ordering::Relaxed);
         }
-        let abort = self.spec(scene.shared).abort_on_drop;
-        if abort && matches!(report, Some(DropReport::Dropped(_))) {
-            self.end(scene, ListenEnd::Drops);
-            scene.shared.dropped.store(true, Ordering::Release);
+        // All listeners of a broker read the same counter.
+        if let Some(count) = self.drops.dropped()
+            && dropped.fetch_max(count + 1, Ordering::AcqRel) <= count
+        {
             scene.shared.wake_all();
+            self.look_around(scene);
         }
     }
 
@@ -440,12 +415,6 @@ impl Listener {
         }
     }
 
-    /// It has failed, for a reason that was told.
-    pub fn failed<L>(&mut self, scene: &mut Scene<'_, L>, reason: String) {
-        self.record.failure = Some(reason);
-        self.ended(scene, ListenEnd::Failed);
-    }
-
     /// It listens no more, and takes leave.
     fn end<L: Link>(&mut self, scene: &mut Scene<'_, L>, end: ListenEnd) {
         if !self.ended(scene, end) {
@@ -471,13 +440,13 @@ impl Listener {
     }
 
     /// Notes the end; false when it had ended before.
-    fn ended<L>(&mut self, scene: &mut Scene<'_, L>, end: ListenEnd) -> bool {
+    pub fn ended<L: Link>(&mut self, scene: &mut Scene<'_, L>, end: ListenEnd) -> bool {
         if matches!(self.stage, Stage::Cleaning | Stage::Ended) {
             return false;
         }
         self.record.ended_by = end;
         self.stage = Stage::Ended;
-        self.ready(scene.shared);
+        scene.ready();
         true
     }
 

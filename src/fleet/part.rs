@@ -7,7 +7,7 @@ use super::scene::{Alarm, Scene, Wall};
 use super::shared::{Role, Shared};
 use crate::client::Event;
 use crate::crew::{After, End, Link, Step, Token};
-use crate::record::Ended;
+use crate::record::{Ended, ListenEnd};
 use crate::wire::{Connect, SubAck, SubAckCode};
 
 /// A client's script, and how far it has come.
@@ -29,7 +29,7 @@ impl Part {
 
     /// Messages that it still expects, where that is known.
     pub fn missing(&self) -> Option<u64> {
-        if let Part::Listener(listener) = self { listener.missing() } else { None }
+        if let Part::Listener(listener) = self { listener.ledger.missing() } else { None }
     }
 
     /// The transport is up.
@@ -120,12 +120,12 @@ impl Part {
         scene.crew.books.levels.failed += 1;
         match self {
             Part::Publisher(publisher) => publisher.record.failure = Some(reason),
-            Part::Responder(responder) => {
-                responder.ready(scene.shared);
-                // Without its answers the publishers would wait for nothing.
-                scene.shared.fail(Ended::Broker, reason);
+            // Without its answers the publishers would wait for nothing.
+            Part::Responder(_) => scene.shared.fail(Ended::Broker, reason),
+            Part::Listener(listener) => {
+                listener.record.failure = Some(reason);
+                listener.ended(scene, ListenEnd::Failed);
             }
-            Part::Listener(listener) => listener.failed(scene, reason),
         }
     }
 
@@ -150,15 +150,10 @@ impl Part {
 
     /// Something that all workers share may have changed.
     pub fn look_around<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
-        if let Part::Listener(listener) = self {
-            listener.drops_are_known(scene);
-        }
-        if scene.shared.all_published() {
-            match self {
-                Part::Publisher(_) => {}
-                Part::Responder(responder) => responder.leave(scene),
-                Part::Listener(listener) => listener.all_published(scene),
-            }
+        match self {
+            Part::Publisher(_) => {}
+            Part::Responder(responder) => responder.look_around(scene),
+            Part::Listener(listener) => listener.look_around(scene),
         }
     }
 
@@ -168,7 +163,7 @@ impl Part {
             Part::Listener(listener) => listener.stop(scene),
             _ if scene.step() == Step::Down => self.done(scene),
             Part::Publisher(publisher) => drop(publisher.pump(scene)),
-            Part::Responder(responder) => responder.leave(scene),
+            Part::Responder(responder) => responder.look_around(scene),
         }
     }
 
@@ -209,16 +204,16 @@ impl Part {
     fn has_finished<L: Link>(&self, scene: &Scene<'_, L>) -> bool {
         match self {
             Part::Publisher(publisher) => publisher.has_finished(scene),
-            Part::Responder(responder) => responder.ready && scene.shared.all_published(),
+            Part::Responder(_) => scene.shared.all_published(),
             Part::Listener(listener) => listener.stage == Stage::Ended,
         }
     }
 
-    /// It is done, however it came to that: nobody is to wait for it.
+    /// It is done, however it came to that.
     pub fn done<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
         match self {
             Part::Publisher(publisher) => publisher.done(scene),
-            Part::Responder(responder) => responder.done(scene),
+            Part::Responder(_) => scene.finish(),
             Part::Listener(listener) => listener.done(scene),
         }
     }

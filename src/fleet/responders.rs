@@ -11,14 +11,12 @@ pub struct Responder {
     /// Among all responders of the fleet: they divide the topics among them.
     number: u32,
     pub client_id: String,
-    /// Publishers need not wait for it any more.
-    pub ready: bool,
 }
 
 impl Responder {
     pub fn new(shared: &Shared, number: u32) -> Responder {
         let first = &shared.publishing().clients[0].client_id;
-        Responder { number, client_id: format!("{first}-responder-{number}"), ready: false }
+        Responder { number, client_id: format!("{first}-responder-{number}") }
     }
 
     /// CONNACK is here.
@@ -28,32 +26,18 @@ impl Responder {
     }
 
     /// Its subscription stands.
-    pub fn subscribed<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
-        self.ready(scene.shared);
-        // Nobody is left to answer, and nobody will say so again.
-        if scene.common.stopped || scene.shared.all_published() {
-            self.leave(scene);
-        }
+    pub fn subscribed<L: Link>(&self, scene: &mut Scene<'_, L>) {
+        scene.ready();
+        // Should nobody be left to answer, nobody will say so again.
+        self.look_around(scene);
     }
 
-    /// It is subscribed, or never will be.
-    pub fn ready(&mut self, shared: &Shared) {
-        if !std::mem::replace(&mut self.ready, true) {
-            shared.ready();
-        }
-    }
-
-    /// Nobody is left to answer.
-    pub fn leave<L: Link>(&self, scene: &mut Scene<'_, L>) {
-        if scene.step() == Step::Up {
+    /// Something that all workers share may have changed.
+    pub fn look_around<L: Link>(&self, scene: &mut Scene<'_, L>) {
+        let needless = scene.common.stopped || scene.shared.all_published();
+        if needless && scene.step() == Step::Up {
             scene.leave(After::Done);
         }
-    }
-
-    /// It is done, however it came to that.
-    pub fn done<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
-        scene.finish();
-        self.ready(scene.shared);
     }
 
     /// A request is here.

@@ -5,7 +5,7 @@ use crate::clock::Nanos;
 use crate::crew::{After, Crew, Link, Place, Step};
 use crate::wire::QoS;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
 /// What happens at a time that was set.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -41,8 +41,10 @@ pub struct Common {
     pub due: BinaryHeap<Reverse<(Nanos, Place)>>,
     /// Those that have had their turn in a pass and have more to send.
     pub unfinished: VecDeque<Place>,
+    /// Clients that publishers wait for, until they are subscribed or done.
+    pub awaited: BTreeSet<Place>,
     /// The wall clock at a reading of the process clock.
-    wall: (Nanos, Wall),
+    pub wall: (Nanos, Wall),
     /// The run is being ended.
     pub stopped: bool,
     /// The message being written: its topic,
@@ -85,9 +87,19 @@ impl<L: Link> Scene<'_, L> {
         self.crew.leave(self.link, self.place, after);
     }
 
+    /// Publishers need not wait for it any more; false when they did not.
+    pub fn ready(&mut self) -> bool {
+        let awaited = self.common.awaited.remove(&self.place);
+        if awaited {
+            self.shared.ready();
+        }
+        awaited
+    }
+
     /// It is down, and stays so.
     pub fn finish(&mut self) {
         self.crew.finish(self.link.now(), self.place);
+        self.ready();
     }
 
     /// Writes SUBSCRIBE; should that be impossible, the connection is given up.

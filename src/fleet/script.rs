@@ -58,13 +58,15 @@ impl Script {
             ],
             ..Terms::new(connection, desk.worker, shared.seats.len(), shared.epoch)
         };
-        let kind = |index| u8::from(!matches!(shared.role(index), Role::Publisher(_)));
+        let kind = |index| u8::from(index >= shared.publishers);
+        let publishers = indices.partition_point(|index| *index < shared.publishers) as u32;
+        let awaited = (publishers..indices.len() as u32).map(Place).collect();
         let routes = shared.clone();
         let routes = Box::new(move |index| routes.route(index));
         Script {
             parts: indices.iter().map(|index| Part::new(&shared, *index)).collect(),
+            common: Common { awaited, ..Common::default() },
             crew: Crew::new(terms, indices, kind, routes, now),
-            common: Common::default(),
             bursts: Bursts::new(publishing.map_or(0, |publishing| publishing.tolerance)),
             watch: Watch::default(),
             released: false,
@@ -196,11 +198,7 @@ fn end_anyhow<L: Link>(part: &mut Part, scene: &mut Scene<'_, L>) {
 impl<L: Link> App<L> for Script {
     fn started(&mut self, link: &mut L) {
         self.watch.open(link, &self.crew.books.levels);
-        self.each(link, |part, scene| {
-            if !matches!(part, Part::Publisher(_)) {
-                scene.crew.call(scene.place);
-            }
-        });
+        self.common.awaited.iter().for_each(|place| self.crew.call(*place));
         self.look_around(link);
     }
 

@@ -1,6 +1,6 @@
 //! What the workers of a fleet share.
 
-use super::{Expect, Publishing, Spec};
+use super::{Content, Expect, Publishing, Spec};
 use crate::clock::Nanos;
 use crate::engine::{Route, Waker};
 use crate::load::{Name, Values};
@@ -15,6 +15,10 @@ pub struct Shared {
     /// When the run began, on the process clock.
     pub epoch: Nanos,
     pub spec: Spec,
+    /// How many clients publish,
+    pub publishers: u32,
+    /// and how many respond.
+    responders: u32,
     /// What `%r` stands for in topics.
     pub run_id: u32,
     /// What stands for this fleet's publishers in topics, when a listener is to hear them and nobody else.
@@ -31,8 +35,6 @@ pub struct Shared {
     published: AtomicU64,
     /// Publishers make no more messages, listeners listen no more.
     stopping: AtomicBool,
-    /// The broker has told of dropped messages, and a listener is to end by that.
-    pub dropped: AtomicBool,
     /// What the broker has told: messages dropped since its first report, and messages it keeps; one more than that,
     /// and 0 as long as it has told nothing.
     pub told: [AtomicU64; 2],
@@ -55,23 +57,25 @@ impl Shared {
     /// Fewer ports than clients.
     pub fn new(spec: Spec, table: u32, epoch: Nanos) -> Result<Shared, StageError> {
         let publishing = spec.publishing.as_ref();
-        let publishers = publishing.map_or(0, |publishing| publishing.clients.len() as u64);
+        let publishers = publishing.map_or(0, |publishing| publishing.clients.len() as u32);
         let responders = publishing.map_or(0, |publishing| publishing.responders);
-        let clients = publishers as u32 + responders + spec.listening.len() as u32;
+        let listeners = spec.listening.len() as u32;
+        let clients = publishers + responders + listeners;
         let checks_itself = spec.listening.iter().any(|listening| listening.expect == Expect::Published);
         let names = publishing.filter(|_| checks_itself).into_iter().flat_map(|all| &all.clients);
         Ok(Shared {
             own: names.map(|name| name.topic_id.clone()).collect(),
             epoch,
+            publishers,
+            responders,
             run_id: crate::load::run_id(spec.seed),
             seats: seats(clients, &spec.cpus, table, |index, workers| index % workers),
             ways: Ways::new(&spec.targets, clients.max(1))?,
             wakers: Vec::new(),
-            publishers_left: AtomicU64::new(publishers),
-            listeners_pending: AtomicU64::new(u64::from(responders) + spec.listening.len() as u64),
+            publishers_left: AtomicU64::new(publishers.into()),
+            listeners_pending: AtomicU64::new(u64::from(responders + listeners)),
             published: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
-            dropped: AtomicBool::new(false),
             told: [AtomicU64::new(0), AtomicU64::new(0)],
             fault: OnceLock::new(),
             spec,
@@ -122,7 +126,7 @@ impl Shared {
 
     /// Whether there were publishers, and none publishes any more.
     pub fn all_published(&self) -> bool {
-        self.publishers() > 0 && self.published_in_all().is_some()
+        self.publishers > 0 && self.published_in_all().is_some()
     }
 
     /// How many messages all publishers have sent, once they are done.
@@ -131,33 +135,27 @@ impl Shared {
         done.then(|| self.published.load(Ordering::Acquire))
     }
 
+    /// Whether the broker has told that it dropped messages.
+    pub fn drops_are_known(&self) -> bool {
+        self.told[0].load(Ordering::Acquire) > 1
+    }
+
     /// What publishers do; only they and responders ask.
     pub fn publishing(&self) -> &Publishing {
         self.spec.publishing.as_ref().expect("only publishers and responders ask")
     }
 
-    /// How many publish,
-    pub fn publishers(&self) -> u32 {
-        self.spec.publishing.as_ref().map_or(0, |publishing| publishing.clients.len() as u32)
-    }
-
-    /// how many respond,
-    pub fn responders(&self) -> u32 {
-        self.spec.publishing.as_ref().map_or(0, |publishing| publishing.responders)
-    }
-
-    /// and how many there are in all.
+    /// How many clients there are in all.
     pub fn clients(&self) -> u32 {
-        self.publishers() + self.responders() + self.spec.listening.len() as u32
+        self.publishers + self.responders + self.spec.listening.len() as u32
     }
 
     /// The part of client `index`.
     pub fn role(&self, index: u32) -> Role {
-        let (publishers, responders) = (self.publishers(), self.responders());
-        match index {
-            _ if index < publishers => Role::Publisher(index),
-            _ if index < publishers + responders => Role::Responder(index - publishers),
-            _ => Role::Listener(index - publishers - responders),
+        match index.checked_sub(self.publishers) {
+            None => Role::Publisher(index),
+            Some(number) if number < self.responders => Role::Responder(number),
+            Some(number) => Role::Listener(number - self.responders),
         }
     }
 
@@ -177,7 +175,10 @@ impl Shared {
 
     /// Largest packet accepted from the broker.
     pub fn max_packet(&self) -> usize {
-        let largest = self.spec.publishing.as_ref().map_or(0, |publishing| publishing.content.largest());
+        let largest = match self.spec.publishing.as_ref().map(|publishing| &publishing.content) {
+            Some(Content::Prepared(payloads)) => payloads.largest(),
+            Some(Content::Feed(_)) | None => 0,
+        };
         (64 << 20).max(2 * largest + (1 << 16))
     }
 }
