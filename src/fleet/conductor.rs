@@ -19,14 +19,13 @@ const LOOK: Nanos = 100 * MILLISECOND;
 /// Lets scripts run to their end. Who does what when is theirs; what they wait for together is in [`Shared`].
 pub struct Finale {
     shared: Arc<Shared>,
-    interrupted: bool,
     farewell: Option<Farewell>,
     series: Vec<FleetSecond>,
 }
 
 impl Finale {
     pub fn new(shared: Arc<Shared>) -> Finale {
-        Finale { shared, interrupted: false, farewell: None, series: Vec::new() }
+        Finale { shared, farewell: None, series: Vec::new() }
     }
 }
 
@@ -36,12 +35,12 @@ impl Conductor for Finale {
     fn cue(&mut self, now: Nanos, view: &View) -> Cue<()> {
         if view.broken {
             // The others would wait for its clients for ever.
-            self.shared.fail(Ended::Internal, "a worker panicked".into());
+            self.shared.stop(Ended::Internal, "a worker panicked".into());
         }
-        if view.interrupted && !std::mem::replace(&mut self.interrupted, true) {
-            self.shared.stop();
+        if view.interrupted {
+            self.shared.stop(Ended::Interrupted, "interrupted".into());
         }
-        if self.shared.is_stopping() {
+        if self.shared.stopped.get().is_some() {
             return self.farewell.get_or_insert_with(|| Farewell::new(now)).cue(now, view);
         }
         if view.all_ended { Cue::Over } else { Cue::Wait(now + LOOK) }
@@ -81,12 +80,8 @@ impl Finale {
         started_at: std::time::SystemTime,
         elapsed_ns: Nanos,
     ) -> FleetRecord {
-        let (ended, partial_reason) = match (fault, self.shared.fault.get()) {
-            (Some((ended, reason)), _) => (ended, Some(reason)),
-            (_, Some((ended, reason))) => (*ended, Some(reason.clone())),
-            _ if self.interrupted => (Ended::Interrupted, Some("interrupted".into())),
-            _ => (Ended::Completed, None),
-        };
+        let stopped = fault.or_else(|| self.shared.stopped.get().cloned());
+        let (ended, partial_reason) = stopped.unzip();
         let spec = &self.shared.spec;
         let (mut efforts, mut parts) = (Vec::new(), Vec::new());
         for (seat, ending) in self.shared.seats.iter().zip(&mut board.endings) {
@@ -108,8 +103,8 @@ impl Finale {
             }
         }
         let publishing = spec.publishing.as_ref();
-        let qos = publishing.map(|publishing| publishing.qos);
-        let qos = qos.or(spec.listening.first().map(|listening| listening.qos));
+        let heard = spec.listening.first().map(|listening| listening.qos);
+        let qos = publishing.map(|publishing| publishing.qos).or(heard).unwrap_or_default();
         let mut record = FleetRecord {
             schema: FLEET_SCHEMA.into(),
             started_at: humantime::format_rfc3339_seconds(started_at).to_string(),
@@ -121,10 +116,10 @@ impl Finale {
                 addresses: spec.targets.iter().map(ToString::to_string).collect(),
                 ..record::Broker::default()
             },
-            qos: qos.map_or(0, |qos| qos as u8),
+            qos: qos as u8,
             tolerance_ns: publishing.map_or(0, |publishing| publishing.tolerance),
             closed_loop: publishing.is_some_and(|publishing| publishing.pacing.pace == Pace::Unlimited),
-            ended,
+            ended: ended.unwrap_or_default(),
             partial_reason,
             warnings: spec.warnings.iter().cloned().chain(board.troubles()).collect(),
             elapsed_ns,

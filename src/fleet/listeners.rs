@@ -1,6 +1,6 @@
 //! What subscribing clients do.
 
-use super::scene::{Alarm, Scene};
+use super::scene::{Prompt, Scene};
 use super::shared::Shared;
 use super::{Expect, Listening};
 use crate::clock::Nanos;
@@ -167,8 +167,23 @@ impl Listener {
         Ok(())
     }
 
+    /// Goes on from what has happened.
+    pub fn go_on<L: Link>(&mut self, scene: &mut Scene<'_, L>, prompt: Prompt) {
+        match prompt {
+            Prompt::Subscribed => self.subscribed(scene),
+            Prompt::Heard => self.end_if_complete(scene),
+            Prompt::Look => self.look_around(scene),
+            Prompt::Stop => self.stop(scene),
+            // Unless the pause was made longer since.
+            Prompt::Resume if scene.now() >= self.held_until => scene.crew.resume(scene.link, scene.place),
+            Prompt::Quiet => self.check_quiet(scene),
+            Prompt::Duration => self.time_is_up(scene, ListenEnd::Duration),
+            _ => {}
+        }
+    }
+
     /// Its own subscription stands.
-    pub fn subscribed<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+    fn subscribed<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
         let spec = self.spec(scene.shared);
         if spec.backlog {
             // Publishers begin when it has gone.
@@ -185,7 +200,7 @@ impl Listener {
             return;
         }
         if let Some(duration) = spec.duration {
-            scene.alarm(scene.now() + duration, Alarm::Duration);
+            scene.alarm(scene.now() + duration, Prompt::Duration);
         }
         if spec.quiet_from_start && spec.expect != Expect::Published {
             self.await_silence(scene);
@@ -220,7 +235,7 @@ impl Listener {
     }
 
     /// Something that all workers share may have changed.
-    pub fn look_around<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+    fn look_around<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
         let abort = self.spec(scene.shared).abort_on_drop && self.stage == Stage::Listening;
         if abort && scene.shared.drops_are_known() {
             self.end(scene, ListenEnd::Drops);
@@ -328,7 +343,7 @@ impl Listener {
         let Some(quiet) = self.spec(scene.shared).quiet_after else { return };
         if self.quiet_since.is_none() {
             self.quiet_since = Some(scene.now());
-            scene.alarm(scene.now() + quiet, Alarm::Quiet);
+            scene.alarm(scene.now() + quiet, Prompt::Quiet);
         }
     }
 
@@ -339,18 +354,7 @@ impl Listener {
             // What was received already may be worth several pauses.
             self.held_until = self.held_until.max(scene.now()) + slow.pause;
             scene.crew.hold(scene.link, scene.place);
-            scene.alarm(self.held_until, Alarm::Resume);
-        }
-    }
-
-    /// A time that it has set has come.
-    pub fn ring<L: Link>(&mut self, scene: &mut Scene<'_, L>, alarm: Alarm) {
-        match alarm {
-            // Unless the pause was made longer since.
-            Alarm::Resume if scene.now() >= self.held_until => scene.crew.resume(scene.link, scene.place),
-            Alarm::Quiet => self.check_quiet(scene),
-            Alarm::Duration => self.time_is_up(scene, ListenEnd::Duration),
-            _ => {}
+            scene.alarm(self.held_until, Prompt::Resume);
         }
     }
 
@@ -361,7 +365,7 @@ impl Listener {
         // Its own pauses are not the broker's silence.
         let over = since.max(self.held_until) + quiet;
         if scene.now() < over {
-            scene.alarm(over, Alarm::Quiet);
+            scene.alarm(over, Prompt::Quiet);
         } else {
             self.time_is_up(scene, ListenEnd::Quiet);
         }
@@ -376,7 +380,7 @@ impl Listener {
     }
 
     /// Ends it when it has everything.
-    pub fn end_if_complete<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+    fn end_if_complete<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
         let spec = self.spec(scene.shared);
         let complete = match spec.expect {
             Expect::Nothing => false,
@@ -393,25 +397,18 @@ impl Listener {
     }
 
     /// Everybody is to stop.
-    pub fn stop<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+    fn stop<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
         let spec = self.spec(scene.shared);
-        let step = scene.step();
-        let online = matches!(step, Step::Up | Step::Subscribing);
-        if spec.backlog {
-            // Its session must not stay on the broker.
-            self.ended(scene, ListenEnd::Interrupted);
-            self.stage = Stage::Cleaning;
-            match step {
-                Step::Down => scene.crew.call(scene.place),
-                _ if online => scene.leave(After::Again),
-                _ => {}
+        match scene.step() {
+            _ if spec.backlog => self.end(scene, ListenEnd::Interrupted),
+            Step::Down => self.done(scene),
+            // It has until the end of the hurry for what the publishers have sent.
+            _ if spec.expect == Expect::Published => {}
+            Step::Up | Step::Subscribing => {
+                self.ended(scene, ListenEnd::Interrupted);
+                scene.leave(After::Done);
             }
-        } else if step == Step::Down {
-            self.done(scene);
-        } else if spec.expect != Expect::Published && online {
-            // Otherwise it has until the end of the hurry for what the publishers have sent.
-            self.ended(scene, ListenEnd::Interrupted);
-            scene.leave(After::Done);
+            _ => {}
         }
     }
 
@@ -423,11 +420,16 @@ impl Listener {
         let spec = self.spec(scene.shared);
         // What is to come must be read.
         self.held_until = 0;
+        if spec.backlog {
+            // Its session must not stay on the broker.
+            self.stage = Stage::Cleaning;
+            return match scene.step() {
+                Step::Down => scene.crew.call(scene.place),
+                Step::Up | Step::Subscribing => scene.leave(After::Again),
+                _ => {}
+            };
+        }
         match scene.step() {
-            Step::Up | Step::Subscribing if spec.backlog => {
-                self.stage = Stage::Cleaning;
-                scene.leave(After::Again);
-            }
             Step::Up => {
                 scene.crew.resume(scene.link, scene.place);
                 let filters = spec.filters.iter().map(String::as_str);

@@ -3,8 +3,8 @@
 use super::listeners::{Listener, Stage};
 use super::publishers::Publisher;
 use super::responders::Responder;
-use super::scene::{Alarm, Scene, Wall};
-use super::shared::{Role, Shared};
+use super::scene::{Prompt, Scene, Wall};
+use super::shared::Shared;
 use crate::client::Event;
 use crate::crew::{After, End, Link, Step, Token};
 use crate::record::{Ended, ListenEnd};
@@ -20,10 +20,10 @@ pub enum Part {
 impl Part {
     /// Of client `index` of the fleet.
     pub fn new(shared: &Shared, index: u32) -> Part {
-        match shared.role(index) {
-            Role::Publisher(number) => Part::Publisher(Box::new(Publisher::new(shared, number))),
-            Role::Responder(number) => Part::Responder(Responder::new(shared, number)),
-            Role::Listener(number) => Part::Listener(Box::new(Listener::new(shared, number))),
+        match index.checked_sub(shared.publishers) {
+            None => Part::Publisher(Box::new(Publisher::new(shared, index))),
+            Some(number) if number < shared.responders => Part::Responder(Responder::new(shared, number)),
+            Some(number) => Part::Listener(Box::new(Listener::new(shared, number - shared.responders))),
         }
     }
 
@@ -36,19 +36,16 @@ impl Part {
     pub fn connect<L: Link>(&self, scene: &mut Scene<'_, L>) {
         let (shared, index) = (scene.shared, scene.crew.index(scene.place));
         let connection = &shared.spec.connection;
-        let connect = match self {
-            Part::Publisher(publisher) => Connect {
-                bridge: shared.publishing().bridge,
-                ..connection.connect(index, &publisher.name(shared).client_id)
-            },
-            Part::Responder(responder) => {
-                Connect { clean_session: true, ..connection.connect(index, &responder.client_id) }
+        let (client_id, clean_session, bridge) = match self {
+            Part::Publisher(publisher) => {
+                (&publisher.name(shared).client_id, connection.clean_session, shared.publishing().bridge)
             }
-            Part::Listener(listener) => Connect {
-                clean_session: listener.wants_clean(shared),
-                ..connection.connect(index, &listener.spec(shared).client_id)
-            },
+            Part::Responder(responder) => (&responder.client_id, true, false),
+            Part::Listener(listener) => {
+                (&listener.spec(shared).client_id, listener.wants_clean(shared), false)
+            }
         };
+        let connect = Connect { clean_session, bridge, ..connection.connect(index, client_id) };
         scene.crew.handle_connected(scene.link, scene.place, &connect);
     }
 
@@ -95,11 +92,7 @@ impl Part {
             return self.subscription_failed(scene, reason);
         }
         scene.crew.books.counters().subscribed += 1;
-        match self {
-            Part::Publisher(publisher) => publisher.begin(scene),
-            Part::Responder(responder) => responder.subscribed(scene),
-            Part::Listener(listener) => listener.subscribed(scene),
-        }
+        self.go_on(scene, Prompt::Subscribed);
     }
 
     /// Its subscription was refused, or not answered.
@@ -121,7 +114,7 @@ impl Part {
         match self {
             Part::Publisher(publisher) => publisher.record.failure = Some(reason),
             // Without its answers the publishers would wait for nothing.
-            Part::Responder(_) => scene.shared.fail(Ended::Broker, reason),
+            Part::Responder(_) => scene.shared.stop(Ended::Broker, reason),
             Part::Listener(listener) => {
                 listener.record.failure = Some(reason);
                 listener.ended(scene, ListenEnd::Failed);
@@ -129,41 +122,21 @@ impl Part {
         }
     }
 
-    /// Everything that has arrived was heard.
-    pub fn end_read<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
-        scene.crew.end_read(scene.link);
+    /// Goes on from what has happened.
+    pub fn go_on<L: Link>(&mut self, scene: &mut Scene<'_, L>, prompt: Prompt) {
         match self {
-            Part::Publisher(publisher) => drop(publisher.pump(scene)),
-            Part::Responder(_) => {}
-            Part::Listener(listener) => listener.end_if_complete(scene),
+            _ if prompt == Prompt::Hurry => self.hurry(scene),
+            Part::Publisher(publisher) => publisher.go_on(scene, prompt),
+            Part::Responder(responder) => responder.go_on(scene, prompt),
+            Part::Listener(listener) => listener.go_on(scene, prompt),
         }
     }
 
-    /// A time that it has set has come.
-    pub fn ring<L: Link>(&mut self, scene: &mut Scene<'_, L>, alarm: Alarm) {
-        match self {
-            Part::Publisher(publisher) => publisher.ring(scene, alarm),
-            Part::Responder(_) => {}
-            Part::Listener(listener) => listener.ring(scene, alarm),
-        }
-    }
-
-    /// Something that all workers share may have changed.
-    pub fn look_around<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
-        match self {
-            Part::Publisher(_) => {}
-            Part::Responder(responder) => responder.look_around(scene),
-            Part::Listener(listener) => listener.look_around(scene),
-        }
-    }
-
-    /// Everybody is to stop.
-    pub fn stop<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
-        match self {
-            Part::Listener(listener) => listener.stop(scene),
-            _ if scene.step() == Step::Down => self.done(scene),
-            Part::Publisher(publisher) => drop(publisher.pump(scene)),
-            Part::Responder(responder) => responder.look_around(scene),
+    fn hurry<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        match scene.step() {
+            Step::Down => self.done(scene),
+            Step::Leaving(_) | Step::Done => {}
+            _ => scene.leave(After::Done),
         }
     }
 
@@ -210,7 +183,7 @@ impl Part {
     }
 
     /// It is done, however it came to that.
-    pub fn done<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+    fn done<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
         match self {
             Part::Publisher(publisher) => publisher.done(scene),
             Part::Responder(_) => scene.finish(),

@@ -8,9 +8,10 @@ use std::thread::{self, JoinHandle};
 
 /// Prints messages without holding up the worker that received them: what the terminal is too slow for is
 /// counted instead. Clones print to the same place.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Print(Arc<Inner>);
 
+#[derive(Debug)]
 struct Inner {
     /// Where lines go; `None` is the end of them.
     lines: SyncSender<Option<Vec<u8>>>,
@@ -72,12 +73,6 @@ fn line(topic: &str, payload: &[u8]) -> Vec<u8> {
 
 fn push(char: char, line: &mut String) {
     if char.is_control() { line.extend(char.escape_default()) } else { line.push(char) }
-}
-
-impl std::fmt::Debug for Print {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Print")
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What publishing clients do.
 
-use super::scene::{Alarm, Common, Scene, Wall};
+use super::scene::{Common, Prompt, Scene, Wall};
 use super::shared::Shared;
 use super::{Content, PublisherName};
 use crate::client::Outgoing;
@@ -12,7 +12,7 @@ use crate::stats::Moments;
 use crate::wire::{Publish, QoS};
 use rand::RngExt;
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// A client that publishes.
 pub struct Publisher {
@@ -23,18 +23,17 @@ pub struct Publisher {
     start: Option<Nanos>,
     /// and when it ends, whatever is left of it.
     end: Nanos,
+    /// Its time was up before it had made all of its messages.
+    cut_short: bool,
     /// In the heap of those with a message to come.
     queued: bool,
-    /// Its time to leave the run has come.
-    leaving: bool,
     /// Messages of the connection under way; `None` before the first one.
     since_connect: Option<u64>,
     ack_time: Moments,
     /// The request without an answer: its topic and when it was sent.
     request: Option<(String, Nanos)>,
-    /// Fed payloads that are not acknowledged, by sequence, and the next one.
-    kept: HashMap<u64, Vec<u8>>,
-    next_fed: Option<Vec<u8>>,
+    /// Fed payloads that are not acknowledged, by sequence, the next one included.
+    kept: BTreeMap<u64, Vec<u8>>,
     /// What it has done so far.
     pub record: record::Publisher,
 }
@@ -51,13 +50,12 @@ impl Publisher {
             pacer: Pacer::new(&shared.publishing().pacing, number),
             start: None,
             end: Nanos::MAX,
+            cut_short: false,
             queued: false,
-            leaving: false,
             since_connect: None,
             ack_time: Moments::default(),
             request: None,
-            kept: HashMap::new(),
-            next_fed: None,
+            kept: BTreeMap::new(),
             record: record::Publisher::default(),
         }
     }
@@ -70,34 +68,52 @@ impl Publisher {
     /// Whether it makes no more messages.
     fn is_over<L: Link>(&self, scene: &Scene<'_, L>) -> bool {
         // At the end also for what came due before and could not be sent.
-        let ended = self.leaving || scene.common.stopped || scene.now() >= self.end;
-        ended || self.pacer.peek().is_none()
+        let time_is_up = self.cut_short || scene.now() >= self.end;
+        time_is_up || scene.common.stopped || self.pacer.peek().is_none()
     }
 
     /// Its part of the record.
     pub fn finish(self, shared: &Shared) -> record::Publisher {
         let pacing = &shared.publishing().pacing;
         // Whom time ended was not to send them all.
-        let planned =
-            |count: &u64| !self.leaving && (pacing.duration.is_none() || self.pacer.made() >= *count);
+        let all = |count: &u64| !self.cut_short && (pacing.duration.is_none() || self.pacer.made() >= *count);
         record::Publisher {
             client_id: self.name(shared).client_id.clone(),
-            planned: pacing.count.filter(planned),
+            planned: pacing.count.filter(all),
             generated: self.record.generated + self.record.sent + self.record.unfinished,
             ack_time: (&self.ack_time).into(),
             ..self.record
         }
     }
 
-    /// Listeners are ready: it joins the run, now or when its time comes.
-    pub fn join<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
-        let (now, name) = (scene.now(), self.name(scene.shared));
-        match name.joins {
-            0 => scene.crew.call(scene.place),
-            joins => scene.alarm(now + joins, Alarm::Join),
-        }
-        if let Some(leaves) = name.leaves {
-            scene.alarm(now + leaves, Alarm::Leave);
+    /// Goes on from what has happened.
+    pub fn go_on<L: Link>(&mut self, scene: &mut Scene<'_, L>, prompt: Prompt) {
+        match prompt {
+            Prompt::Ready => {
+                let (now, name) = (scene.now(), self.name(scene.shared));
+                scene.alarm(now + name.joins, Prompt::Join);
+                name.leaves.into_iter().for_each(|leaves| scene.alarm(now + leaves, Prompt::Leave));
+            }
+            Prompt::Join => scene.crew.call(scene.place),
+            Prompt::Subscribed => self.begin(scene),
+            Prompt::Heard => drop(self.pump(scene)),
+            // With everything sent, acknowledgements are waited for all the same.
+            Prompt::TimeUp if self.pacer.peek().is_none() => {}
+            Prompt::TimeUp | Prompt::Leave | Prompt::Stop => {
+                self.cut_short |= prompt != Prompt::Stop && self.pacer.peek().is_some();
+                match scene.step() {
+                    Step::Down => self.done(scene),
+                    _ => drop(self.pump(scene)),
+                }
+            }
+            Prompt::Answer => {
+                let (now, timeout) = (scene.now(), scene.shared.publishing().ack_timeout);
+                if self.request.take_if(|(_, sent)| now.saturating_sub(*sent) >= timeout).is_some() {
+                    self.record.unanswered += 1;
+                    self.pump(scene);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -107,7 +123,7 @@ impl Publisher {
         if session_present {
             self.redeliver(scene);
         } else {
-            self.kept.clear();
+            self.kept = self.kept.split_off(&(self.pacer.made() + 1));
         }
         let publishing = scene.shared.publishing();
         if publishing.responders == 0 {
@@ -119,7 +135,7 @@ impl Publisher {
     }
 
     /// Its schedule begins, after a wait; on later connections it goes on.
-    pub fn begin<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+    fn begin<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
         if self.start.is_none() {
             let publishing = scene.shared.publishing();
             let (from, to) = publishing.stagger;
@@ -129,7 +145,7 @@ impl Publisher {
             if let Some(duration) = publishing.pacing.duration {
                 self.end = start + duration;
                 // Also for one that could not send any more.
-                scene.alarm(self.end, Alarm::TimeUp);
+                scene.alarm(self.end, Prompt::TimeUp);
             }
         }
         self.pump(scene);
@@ -153,10 +169,8 @@ impl Publisher {
                 },
                 payload,
             ),
-            Content::Feed(_) => {
-                let kept = self.kept.get(&token.sequence).or(self.next_fed.as_ref());
-                payload.extend_from_slice(kept.expect("a fed payload is kept until it is acknowledged"));
-            }
+            // Kept until it is acknowledged.
+            Content::Feed(_) => payload.extend_from_slice(&self.kept[&token.sequence]),
         }
     }
 
@@ -170,7 +184,7 @@ impl Publisher {
     }
 
     /// Sends what is due as far as there is room, and leaves when all is done; answers how much was sent.
-    pub fn pump<L: Link>(&mut self, scene: &mut Scene<'_, L>) -> usize {
+    fn pump<L: Link>(&mut self, scene: &mut Scene<'_, L>) -> usize {
         let mut sent = 0;
         while scene.step() == Step::Up {
             let Some(start) = self.start else { break };
@@ -228,14 +242,16 @@ impl Publisher {
     /// Whether the next payload is there.
     fn is_fed<L: Link>(&mut self, scene: &mut Scene<'_, L>) -> bool {
         let Content::Feed(feed) = &scene.shared.publishing().content else { return true };
-        if self.next_fed.is_none() {
-            match feed.next() {
-                Ok(Some(record)) => self.next_fed = Some(record),
-                Ok(None) => self.queue(scene, scene.now() + FEED_LOOK),
-                Err(why) => scene.shared.fail(Ended::Environment, why),
-            }
+        let next = self.pacer.made() + 1;
+        if self.kept.contains_key(&next) {
+            return true;
         }
-        self.next_fed.is_some()
+        match feed.next() {
+            Ok(Some(record)) => return self.kept.insert(next, record).is_none(),
+            Ok(None) => self.queue(scene, scene.now() + FEED_LOOK),
+            Err(why) => scene.shared.stop(Ended::Environment, why),
+        }
+        false
     }
 
     fn send<L: Link>(&mut self, scene: &mut Scene<'_, L>, due: Nanos) {
@@ -254,16 +270,15 @@ impl Publisher {
         });
         self.since_connect = self.since_connect.map(|count| count + 1);
         self.record.first_ns.get_or_insert(now - shared.epoch);
-        let fed = self.next_fed.take();
         if qos == QoS::AtMostOnce {
             self.was_active(shared, now);
+            self.kept.remove(&token.sequence);
         } else {
             self.record.sent += 1;
-            fed.into_iter().for_each(|fed| drop(self.kept.insert(token.sequence, fed)));
         }
         if publishing.responders > 0 {
             self.request = Some((topic.clone(), now));
-            scene.alarm(now + publishing.ack_timeout, Alarm::Answer);
+            scene.alarm(now + publishing.ack_timeout, Prompt::Answer);
         }
     }
 
@@ -302,30 +317,6 @@ impl Publisher {
                 self.request = None;
             }
             _ => books.counters().foreign += 1,
-        }
-    }
-
-    /// A time that it has set has come.
-    pub fn ring<L: Link>(&mut self, scene: &mut Scene<'_, L>, alarm: Alarm) {
-        match alarm {
-            Alarm::Join => scene.crew.call(scene.place),
-            // With everything sent, acknowledgements are waited for all the same.
-            Alarm::TimeUp if self.pacer.peek().is_none() => {}
-            Alarm::TimeUp | Alarm::Leave => {
-                self.leaving |= self.pacer.peek().is_some();
-                match scene.step() {
-                    Step::Down => self.done(scene),
-                    _ => drop(self.pump(scene)),
-                }
-            }
-            Alarm::Answer => {
-                let (now, timeout) = (scene.now(), scene.shared.publishing().ack_timeout);
-                if self.request.take_if(|(_, sent)| now.saturating_sub(*sent) >= timeout).is_some() {
-                    self.record.unanswered += 1;
-                    self.pump(scene);
-                }
-            }
-            Alarm::Resume | Alarm::Quiet | Alarm::Duration | Alarm::Hurry => {}
         }
     }
 

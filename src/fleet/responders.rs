@@ -1,6 +1,6 @@
 //! What responders do: they send back what they got, under the topic with `/reply` behind it.
 
-use super::scene::Scene;
+use super::scene::{Prompt, Scene};
 use super::shared::Shared;
 use crate::client::Outgoing;
 use crate::crew::{After, Link, Step};
@@ -25,15 +25,14 @@ impl Responder {
         scene.subscribe([(publishing.topic.filter().as_str(), publishing.qos)]);
     }
 
-    /// Its subscription stands.
-    pub fn subscribed<L: Link>(&self, scene: &mut Scene<'_, L>) {
-        scene.ready();
-        // Should nobody be left to answer, nobody will say so again.
-        self.look_around(scene);
-    }
-
-    /// Something that all workers share may have changed.
-    pub fn look_around<L: Link>(&self, scene: &mut Scene<'_, L>) {
+    /// Goes on from what has happened.
+    pub fn go_on<L: Link>(&self, scene: &mut Scene<'_, L>, prompt: Prompt) {
+        match prompt {
+            Prompt::Subscribed => drop(scene.ready()),
+            Prompt::Stop if scene.step() == Step::Down => scene.finish(),
+            Prompt::Stop | Prompt::Look => {}
+            _ => return,
+        }
         let needless = scene.common.stopped || scene.shared.all_published();
         if needless && scene.step() == Step::Up {
             scene.leave(After::Done);

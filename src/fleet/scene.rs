@@ -7,9 +7,19 @@ use crate::wire::QoS;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
-/// What happens at a time that was set.
+/// What a client goes on from, beside what its broker says. The later ones come at a time that was set.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Alarm {
+pub enum Prompt {
+    /// Its own subscription stands.
+    Subscribed,
+    /// All that has arrived was heard, or there may be room for messages again.
+    Heard,
+    /// Everybody that publishers wait for is ready.
+    Ready,
+    /// Something that all workers share may have changed.
+    Look,
+    /// Everybody is to stop.
+    Stop,
     /// A publisher joins the run,
     Join,
     /// or leaves it.
@@ -24,7 +34,7 @@ pub enum Alarm {
     Quiet,
     /// A listener's time is up.
     Duration,
-    /// The end of the time that an interrupt leaves; of nobody in particular.
+    /// The time that a stop leaves is over, for everybody.
     Hurry,
 }
 
@@ -36,7 +46,7 @@ pub type Wall = u64;
 #[derive(Default)]
 pub struct Common {
     /// Times that were set: one heap for all, because a fleet is thousands of clients and not a million.
-    pub alarms: BinaryHeap<Reverse<(Nanos, Alarm, Place)>>,
+    pub alarms: BinaryHeap<Reverse<(Nanos, Prompt, Place)>>,
     /// Publishers with a message to come, by the time it is due.
     pub due: BinaryHeap<Reverse<(Nanos, Place)>>,
     /// Those that have had their turn in a pass and have more to send.
@@ -111,7 +121,7 @@ impl<L: Link> Scene<'_, L> {
     }
 
     /// Something is to happen to it at `time`.
-    pub fn alarm(&mut self, time: Nanos, alarm: Alarm) {
-        self.common.alarms.push(Reverse((time, alarm, self.place)));
+    pub fn alarm(&mut self, time: Nanos, prompt: Prompt) {
+        self.common.alarms.push(Reverse((time, prompt, self.place)));
     }
 }

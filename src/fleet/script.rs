@@ -1,10 +1,10 @@
 //! One worker's clients, each with a script of its own: publishers, responders and listeners.
 
 use super::part::Part;
-use super::scene::{Alarm, Common, Scene, Wall};
-use super::shared::{Role, Shared};
+use super::scene::{Common, Prompt, Scene, Wall};
+use super::shared::Shared;
 use crate::clock::{Nanos, SECOND};
-use crate::crew::{After, Crew, Effort, Inbox, Link, News, Place, Step, Terms, Watch};
+use crate::crew::{Crew, Effort, Inbox, Link, News, Place, Terms, Watch};
 use crate::engine::{App, Closed, Conn, Stats};
 use crate::load::Bursts;
 use crate::stage::{Actor, Desk, Order, Report};
@@ -42,15 +42,15 @@ impl Script {
         let indices = shared.seats[desk.worker].clients.clone();
         let connection = &shared.spec.connection;
         let publishing = shared.spec.publishing.as_ref();
-        let roles = shared.clone();
+        let (publishers, listeners) = (shared.publishers, shared.publishers + shared.responders);
         let terms = Terms {
             seed: shared.spec.seed,
             ack_timeout: publishing.map_or(30 * SECOND, |publishing| publishing.ack_timeout),
             max_packet: shared.max_packet(),
-            part: Box::new(move |index| match roles.role(index) {
-                Role::Publisher(_) => "publisher",
-                Role::Responder(_) => "responder",
-                Role::Listener(_) => "subscriber",
+            part: Box::new(move |index| match index {
+                _ if index < publishers => "publisher",
+                _ if index < listeners => "responder",
+                _ => "subscriber",
             }),
             limits: vec![
                 connection.limits(publishing.map_or(1, |publishing| publishing.inflight)),
@@ -58,9 +58,9 @@ impl Script {
             ],
             ..Terms::new(connection, desk.worker, shared.seats.len(), shared.epoch)
         };
-        let kind = |index| u8::from(index >= shared.publishers);
-        let publishers = indices.partition_point(|index| *index < shared.publishers) as u32;
-        let awaited = (publishers..indices.len() as u32).map(Place).collect();
+        let kind = |index| u8::from(index >= publishers);
+        let own_publishers = indices.partition_point(|index| *index < publishers) as u32;
+        let awaited = (own_publishers..indices.len() as u32).map(Place).collect();
         let routes = shared.clone();
         let routes = Box::new(move |index| routes.route(index));
         Script {
@@ -81,54 +81,41 @@ impl Script {
         (&mut self.parts[place.at()], Scene { link, place, crew, shared, common })
     }
 
-    /// Lets something happen to every client.
-    fn each<L>(&mut self, link: &mut L, mut act: impl FnMut(&mut Part, &mut Scene<'_, L>)) {
-        for place in self.crew.places() {
-            let (part, mut scene) = self.at(link, place);
-            act(part, &mut scene);
-        }
+    /// Lets a client go on.
+    fn prompt<L: Link>(&mut self, link: &mut L, place: Place, prompt: Prompt) {
+        let (part, mut scene) = self.at(link, place);
+        part.go_on(&mut scene, prompt);
+    }
+
+    fn prompt_all<L: Link>(&mut self, link: &mut L, prompt: Prompt) {
+        self.crew.places().for_each(|place| self.prompt(link, place, prompt));
     }
 
     /// What has happened elsewhere and concerns this worker's clients.
     fn look_around<L: Link>(&mut self, link: &mut L) {
-        // Publishers connect when all listeners are ready.
         let waits = self.shared.listeners_pending.load(Ordering::Acquire) > 0;
         if !waits && !std::mem::replace(&mut self.released, true) {
-            self.each(link, |part, scene| {
-                if let Part::Publisher(publisher) = part {
-                    publisher.join(scene);
-                }
-            });
+            self.prompt_all(link, Prompt::Ready);
         }
-        if self.shared.is_stopping() && !std::mem::replace(&mut self.common.stopped, true) {
+        if self.shared.stopped.get().is_some() && !std::mem::replace(&mut self.common.stopped, true) {
             self.crew.hurry();
-            let nobody = Place(u32::MAX);
-            self.common.alarms.push(Reverse((link.now() + HURRY, Alarm::Hurry, nobody)));
-            self.each(link, Part::stop);
+            let end = link.now() + HURRY;
+            self.common.alarms.push(Reverse((end, Prompt::Hurry, Place(u32::MAX))));
+            self.prompt_all(link, Prompt::Stop);
         }
-        self.each(link, Part::look_around);
+        self.prompt_all(link, Prompt::Look);
     }
 
     /// Goes on from what has happened to clients.
     fn hear_news<L: Link>(&mut self, link: &mut L) {
         while let Some(news) = self.crew.poll_news() {
+            let (News::Room(place) | News::NoSubAck(place, _) | News::Down { place, .. }) = news;
+            let (part, mut scene) = self.at(link, place);
             match news {
-                News::Room(place) => self.pump(link, place),
-                News::NoSubAck(place, trouble) => {
-                    let (part, mut scene) = self.at(link, place);
-                    part.subscription_failed(&mut scene, trouble);
-                }
-                News::Down { place, end, .. } => {
-                    let (part, mut scene) = self.at(link, place);
-                    part.down(&mut scene, end);
-                }
+                News::Room(_) => part.go_on(&mut scene, Prompt::Heard),
+                News::NoSubAck(_, trouble) => part.subscription_failed(&mut scene, trouble),
+                News::Down { end, .. } => part.down(&mut scene, end),
             }
-        }
-    }
-
-    fn pump<L: Link>(&mut self, link: &mut L, place: Place) {
-        if let (Part::Publisher(publisher), mut scene) = self.at(link, place) {
-            publisher.pump(&mut scene);
         }
     }
 
@@ -136,7 +123,7 @@ impl Script {
     fn send_due<L: Link>(&mut self, link: &mut L) -> Nanos {
         for _ in 0..self.common.unfinished.len() {
             let place = self.common.unfinished.pop_front().expect("counted a moment ago");
-            self.pump(link, place);
+            self.prompt(link, place, Prompt::Heard);
         }
         let now = link.now();
         if let Some(&Reverse((first, _))) = self.common.due.peek()
@@ -170,28 +157,17 @@ impl Script {
     }
 
     fn run_alarms<L: Link>(&mut self, link: &mut L) -> Option<Nanos> {
-        while let Some(&Reverse((time, alarm, place))) = self.common.alarms.peek() {
+        while let Some(&Reverse((time, prompt, place))) = self.common.alarms.peek() {
             if time > link.now() {
                 return Some(time);
             }
             self.common.alarms.pop();
-            if alarm == Alarm::Hurry {
-                self.each(link, end_anyhow);
-            } else {
-                let (part, mut scene) = self.at(link, place);
-                part.ring(&mut scene, alarm);
+            match prompt {
+                Prompt::Hurry => self.prompt_all(link, prompt),
+                _ => self.prompt(link, place, prompt),
             }
         }
         None
-    }
-}
-
-/// The time after an interrupt is over.
-fn end_anyhow<L: Link>(part: &mut Part, scene: &mut Scene<'_, L>) {
-    match scene.step() {
-        Step::Down => part.done(scene),
-        Step::Leaving(_) | Step::Done => {}
-        _ => scene.leave(After::Done),
     }
 }
 
@@ -217,12 +193,13 @@ impl<L: Link> App<L> for Script {
         while let Some(event) = scene.crew.next(scene.link, scene.place, &mut inbox) {
             part.hear(&mut scene, event);
         }
-        part.end_read(&mut scene);
+        scene.crew.end_read(scene.link);
+        part.go_on(&mut scene, Prompt::Heard);
         inbox.used()
     }
 
     fn writable(&mut self, link: &mut L, conn: Conn) {
-        self.pump(link, Place::of(conn));
+        self.prompt(link, Place::of(conn), Prompt::Heard);
     }
 
     fn closed(&mut self, link: &mut L, conn: Conn, closed: Closed) {

@@ -8,17 +8,17 @@ use crate::record::Ended;
 use crate::stage::{Seat, StageError, Ways, seats};
 use std::collections::HashSet;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Read-only but for the counters that bring about the next step of somebody else's script.
 pub struct Shared {
     /// When the run began, on the process clock.
     pub epoch: Nanos,
     pub spec: Spec,
-    /// How many clients publish,
+    /// How many clients publish: those with the first indices,
     pub publishers: u32,
-    /// and how many respond.
-    responders: u32,
+    /// and how many respond: those with the next ones.
+    pub responders: u32,
     /// What `%r` stands for in topics.
     pub run_id: u32,
     /// What stands for this fleet's publishers in topics, when a listener is to hear them and nobody else.
@@ -33,21 +33,12 @@ pub struct Shared {
     pub listeners_pending: AtomicU64,
     /// Messages that publishers which are done have sent.
     published: AtomicU64,
-    /// Publishers make no more messages, listeners listen no more.
-    stopping: AtomicBool,
     /// What the broker has told: messages dropped since its first report, and messages it keeps; one more than that,
     /// and 0 as long as it has told nothing.
     pub told: [AtomicU64; 2],
-    /// What ended the whole run before its time, and why in words.
-    pub fault: OnceLock<(Ended, String)>,
-}
-
-/// What client `index` does. Clients are numbered publishers first, then responders, then listeners.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    Publisher(u32),
-    Responder(u32),
-    Listener(u32),
+    /// What ends the whole run before its time, and why in words: publishers make no more messages, listeners listen
+    /// no more.
+    pub stopped: OnceLock<(Ended, String)>,
 }
 
 impl Shared {
@@ -75,9 +66,8 @@ impl Shared {
             publishers_left: AtomicU64::new(publishers.into()),
             listeners_pending: AtomicU64::new(u64::from(responders + listeners)),
             published: AtomicU64::new(0),
-            stopping: AtomicBool::new(false),
             told: [AtomicU64::new(0), AtomicU64::new(0)],
-            fault: OnceLock::new(),
+            stopped: OnceLock::new(),
             spec,
         })
     }
@@ -92,21 +82,11 @@ impl Shared {
         self.wakers.iter().for_each(Waker::wake);
     }
 
-    /// Everybody is to come to an end.
-    pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
-        self.wake_all();
-    }
-
-    /// Whether everybody is to.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
-    }
-
-    /// Stops everybody because of something that concerns all.
-    pub fn fail(&self, end: Ended, reason: String) {
-        let _ = self.fault.set((end, reason));
-        self.stop();
+    /// Brings everybody to an end, because of something that concerns all.
+    pub fn stop(&self, end: Ended, reason: String) {
+        if self.stopped.set((end, reason)).is_ok() {
+            self.wake_all();
+        }
     }
 
     /// One less whom publishers wait for.
@@ -148,15 +128,6 @@ impl Shared {
     /// How many clients there are in all.
     pub fn clients(&self) -> u32 {
         self.publishers + self.responders + self.spec.listening.len() as u32
-    }
-
-    /// The part of client `index`.
-    pub fn role(&self, index: u32) -> Role {
-        match index.checked_sub(self.publishers) {
-            None => Role::Publisher(index),
-            Some(number) if number < self.responders => Role::Responder(number),
-            Some(number) => Role::Listener(number - self.responders),
-        }
     }
 
     /// What fields of templates stand for in message `sequence` of publisher `number`.
