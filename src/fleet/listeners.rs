@@ -171,7 +171,14 @@ impl Listener {
     pub fn go_on<L: Link>(&mut self, scene: &mut Scene<'_, L>, prompt: Prompt) {
         match prompt {
             Prompt::Subscribed => self.subscribed(scene),
+            // After a loss it is asked for again.
+            Prompt::Answered if self.sys == Sys::Asked => self.sys = Sys::Wanted,
             Prompt::Heard => self.end_if_complete(scene),
+            Prompt::Away => {
+                scene.ready();
+                // Should the publishers be done already, nobody will say so again.
+                self.look_around(scene);
+            }
             Prompt::Look => self.look_around(scene),
             Prompt::Stop => self.stop(scene),
             // Unless the pause was made longer since.
@@ -208,13 +215,6 @@ impl Listener {
         self.look_around(scene);
     }
 
-    /// The broker has answered what was asked apart, whatever it said: after a loss it is asked again.
-    pub fn answered(&mut self) {
-        if self.sys == Sys::Asked {
-            self.sys = Sys::Wanted;
-        }
-    }
-
     /// Whether a lost connection was asking for $SYS: some brokers end one at that. It was our doing, and the next
     /// one does without.
     pub fn goes_without_sys<L>(&mut self, scene: &mut Scene<'_, L>) -> bool {
@@ -225,13 +225,6 @@ impl Listener {
             scene.crew.books.trouble(trouble.into());
         }
         asked
-    }
-
-    /// Its session is being kept: whoever fills it may begin.
-    pub fn away<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
-        scene.ready();
-        // Should the publishers be done already, nobody will say so again.
-        self.look_around(scene);
     }
 
     /// Something that all workers share may have changed.

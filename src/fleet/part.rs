@@ -81,10 +81,7 @@ impl Part {
     fn subscribed<L: Link>(&mut self, scene: &mut Scene<'_, L>, codes: SubAck<'_>) {
         if !scene.crew.subscribed(scene.now(), scene.place) {
             // It was asked for apart, or given up.
-            if let Part::Listener(listener) = self {
-                listener.answered();
-            }
-            return;
+            return self.go_on(scene, Prompt::Answered);
         }
         if codes.codes().any(|code| code == SubAckCode::Failure) {
             let remote = scene.crew.remote(scene.place);
@@ -147,7 +144,7 @@ impl Part {
         let stops = scene.common.stopped && !cleans;
         match end {
             End::Left { after: After::Again, .. } if !stops => scene.crew.call(scene.place),
-            End::Left { after: After::Away, .. } if !stops => self.away(scene),
+            End::Left { after: After::Away, .. } if !stops => self.go_on(scene, Prompt::Away),
             End::Left { .. } => self.done(scene),
             _ if stops || self.has_finished(scene) => self.done(scene),
             _ if self.goes_without_sys(scene) => scene.crew.retry(scene.now(), scene.place),
@@ -156,13 +153,6 @@ impl Part {
                 self.failed(scene, reason);
                 self.done(scene);
             }
-        }
-    }
-
-    /// Only listeners go away to come back.
-    fn away<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
-        if let Part::Listener(listener) = self {
-            listener.away(scene);
         }
     }
 

@@ -106,7 +106,7 @@ impl Publisher {
                     _ => drop(self.pump(scene)),
                 }
             }
-            Prompt::Answer => {
+            Prompt::Unanswered => {
                 let (now, timeout) = (scene.now(), scene.shared.publishing().ack_timeout);
                 if self.request.take_if(|(_, sent)| now.saturating_sub(*sent) >= timeout).is_some() {
                     self.record.unanswered += 1;
@@ -278,7 +278,7 @@ impl Publisher {
         }
         if publishing.responders > 0 {
             self.request = Some((topic.clone(), now));
-            scene.alarm(now + publishing.ack_timeout, Prompt::Answer);
+            scene.alarm(now + publishing.ack_timeout, Prompt::Unanswered);
         }
     }
 

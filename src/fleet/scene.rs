@@ -12,8 +12,12 @@ use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 pub enum Prompt {
     /// Its own subscription stands.
     Subscribed,
+    /// What was asked for apart is answered, whatever the broker says to it.
+    Answered,
     /// All that has arrived was heard, or there may be room for messages again.
     Heard,
+    /// Its session is being kept while it is away: whoever fills it may begin.
+    Away,
     /// Everybody that publishers wait for is ready.
     Ready,
     /// Something that all workers share may have changed.
@@ -27,7 +31,7 @@ pub enum Prompt {
     /// It has published for as long as it was to.
     TimeUp,
     /// Its request has had time enough for an answer.
-    Answer,
+    Unanswered,
     /// A slow consumer reads on.
     Resume,
     /// A listener has heard nothing for long.
