@@ -62,7 +62,7 @@ impl Script {
         let own_publishers = indices.partition_point(|index| *index < publishers) as u32;
         let awaited = (own_publishers..indices.len() as u32).map(Place).collect();
         let routes = shared.clone();
-        let routes = Box::new(move |index| routes.route(index));
+        let routes = Box::new(move |index| routes.ways.route(index, index));
         Script {
             parts: indices.iter().map(|index| Part::new(&shared, *index)).collect(),
             common: Common { awaited, ..Common::default() },
@@ -191,7 +191,7 @@ impl<L: Link> App<L> for Script {
         let (part, mut scene) = self.at(link, Place::of(conn));
         let mut inbox = Inbox::new(bytes);
         while let Some(event) = scene.crew.next(scene.link, scene.place, &mut inbox) {
-            part.hear(&mut scene, event);
+            part.hear(&mut scene, &event);
         }
         scene.crew.end_read(scene.link);
         part.go_on(&mut scene, Prompt::Heard);

@@ -2,7 +2,7 @@
 
 use super::{Content, Expect, Publishing, Spec};
 use crate::clock::Nanos;
-use crate::engine::{Route, Waker};
+use crate::engine::Waker;
 use crate::load::{Name, Values};
 use crate::record::Ended;
 use crate::stage::{Seat, StageError, Ways, seats};
@@ -24,7 +24,7 @@ pub struct Shared {
     /// What stands for this fleet's publishers in topics, when a listener is to hear them and nobody else.
     pub own: HashSet<String>,
     pub seats: Vec<Seat>,
-    ways: Ways,
+    pub ways: Ways,
     /// One for each worker.
     pub wakers: Vec<Waker>,
     /// Publishers that are not done.
@@ -70,11 +70,6 @@ impl Shared {
             stopped: OnceLock::new(),
             spec,
         })
-    }
-
-    /// The way of client `index` to its broker.
-    pub fn route(&self, index: u32) -> Route {
-        self.ways.route(index, index)
     }
 
     /// Makes all workers look at what is shared.
