@@ -37,6 +37,7 @@
 mod conductor;
 mod feed;
 mod listeners;
+mod part;
 mod print;
 mod publishers;
 mod responders;
@@ -170,18 +171,8 @@ pub enum Content {
     Feed(Feed),
 }
 
-impl Content {
-    /// Bytes of the largest payload, as far as that is known.
-    fn largest(&self) -> usize {
-        match self {
-            Content::Prepared(payloads) => payloads.largest(),
-            Content::Feed(_) => 0,
-        }
-    }
-}
-
 /// A client that subscribes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Listening {
     pub client_id: String,
     pub filters: Vec<String>,
@@ -220,23 +211,15 @@ impl Listening {
             qos: QoS::AtLeastOnce,
             layout: Some(TopicLayout::of(filter)),
             stamp: PayloadStamp::Malaria,
-            expect: Expect::Nothing,
-            quiet_after: None,
-            quiet_from_start: false,
-            duration: None,
-            sys: false,
-            abort_on_drop: false,
-            slow: None,
-            sample_every: None,
-            print: None,
-            backlog: false,
+            ..Listening::default()
         }
     }
 }
 
 /// When a listener has everything.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Expect {
+    #[default]
     Nothing,
     /// This many messages of this many clients.
     Messages(Expectation),

@@ -71,7 +71,7 @@ fn of_publishers(played: &Played, honest: bool) {
         assert!(read <= figures.sent, "the peer read {read} of {figures:?}");
         if record.qos > 0 {
             assert!(!honest || figures.acked <= acked, "was given {acked}: {figures:?}");
-        } else if shared.responders() == 0 {
+        } else if shared.responders == 0 {
             at_qos_0(truth, figures);
         }
     }
@@ -113,7 +113,7 @@ fn of_listeners(played: &Played, honest: bool) {
     let all = [received, foreign, sum(|one| one.duplicated)];
     let counted = [counts.received(), counts.foreign, counts.duplicated];
     // Requesters hear, too: answers, and what is none.
-    let alone = shared.responders() == 0;
+    let alone = shared.responders == 0;
     assert!(all == counted || !alone && all[0] <= counted[0] && all[1] <= counted[1], "{all:?} {counted:?}");
     assert_eq!(times.flight_service.count, sum(|one| one.flight.count));
     for (listener, spec) in record.listeners.iter().zip(&shared.spec.listening) {
@@ -168,7 +168,10 @@ fn of_workers(played: &Played) {
         assert!(used <= known + known / 10 + 20_000, "{used} of {known} in {span}");
         assert!(used + known / 10 + 40_000 >= known, "{used} of {known} in {span}");
         let (window, largest) = shared.spec.publishing.as_ref().map_or((0, 0), |publishing| {
-            (usize::from(publishing.inflight).max(64) + 64, publishing.content.largest() + 100)
+            let Content::Prepared(payloads) = &publishing.content else {
+                unreachable!("fleets of laws feed on nothing")
+            };
+            (usize::from(publishing.inflight).max(64) + 64, payloads.largest() + 100)
         });
         let most = (1 << 20) + 64 * 1024 + window * largest;
         assert!(most_unsent_of_one <= most, "memory is bounded: {most_unsent_of_one} of {most}");
