@@ -248,3 +248,17 @@ fn a_connection_that_was_of_use_is_no_failure() {
         assert_eq!(record.exit_code, 0, "{}", record.exit_reason);
     }
 }
+
+#[test]
+fn what_came_due_and_could_not_be_sent_is_counted() {
+    let faults = Faults { ack_lost: 1.0, ..Faults::default() };
+    let mut spec = publishers(2, None);
+    let publishing = spec.publishing.as_mut().unwrap();
+    publishing.pacing.pace = Pace::Rate { per_s: 100.0 };
+    publishing.pacing.duration = Some(500 * MILLISECOND);
+    publishing.inflight = 1;
+    let (_, record) = simulate(Setup { faults, ..Setup::exact(1) }, spec, Nanos::MAX);
+    let counts = &record.counts;
+    assert_eq!((counts.due, counts.sent, counts.shed), (100, 2, 98));
+    assert_eq!(record.exit_code, 5, "{}", record.exit_reason);
+}

@@ -277,6 +277,8 @@ fn some_plan(dice: &mut Dice) -> Plan {
     if !many && dice.chance(0.3) {
         plan.schedule = record::Schedule::Closed { inflight: inflight.min(8) };
         plan.duration_ns = Some(20 * MILLISECOND);
+        // As fast as it goes, a warm-up as long as others' would be most of all messages.
+        plan.warmup_ns = plan.warmup_ns.min(5 * MILLISECOND);
     }
     if !many && dice.chance(0.15) {
         (plan.msg_count, plan.duration_ns, plan.warmup_ns) = (Some(dice.within(&(1..=30))), None, 0);

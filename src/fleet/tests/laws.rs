@@ -3,6 +3,7 @@
 use super::some::{some_moments, some_spec, target};
 use super::*;
 use crate::crew::sim::{Account, Dice, WorkerTruth, explored, soak};
+use crate::load::Pacer;
 use crate::record::{self, Ended, ListenEnd};
 use std::collections::BTreeMap;
 
@@ -67,6 +68,11 @@ fn of_publishers(played: &Played, honest: bool) {
         if let Some(planned) = figures.planned.filter(|_| stayed) {
             assert_eq!(figures.generated, planned, "{figures:?}");
         }
+        let pacing = &shared.publishing().pacing;
+        if pacing.pace != Pace::Unlimited && stayed && figures.first_ns.is_some() {
+            // Whatever became of it, all of its schedule has come due.
+            assert_eq!(figures.generated, scheduled(pacing, number as u32), "{figures:?}");
+        }
         let (read, acked) = truth.find_client(id).map_or((0, 0), |client| truth.sent_by(client));
         assert!(read <= figures.sent, "the peer read {read} of {figures:?}");
         if record.qos > 0 {
@@ -81,6 +87,15 @@ fn of_publishers(played: &Played, honest: bool) {
         let requests = record.counts.sent + record.counts.unfinished;
         assert_eq!(record.latencies.round_trip.count + unanswered, requests, "{:?}", record.counts);
     }
+}
+
+/// How many messages the schedule of publisher `number` has.
+fn scheduled(pacing: &Pacing, number: u32) -> u64 {
+    let mut pacer = Pacer::new(pacing, number);
+    while pacer.peek().is_some() {
+        pacer.advance(pacing);
+    }
+    pacer.made()
 }
 
 /// At QoS 0 sent is what the kernel took, whole.
