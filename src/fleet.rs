@@ -37,6 +37,7 @@
 mod conductor;
 mod feed;
 mod listeners;
+mod part;
 mod print;
 mod publishers;
 mod responders;
@@ -54,7 +55,7 @@ use crate::clock::{self, MILLISECOND, Nanos, SECOND};
 use crate::engine::{self, Endpoint, Waker};
 use crate::load::{Expectation, Pace, Pacing, PayloadPlan, PayloadStamp, Payloads, Template, TopicLayout};
 use crate::record::FleetRecord;
-use crate::stage::{Progress, Stage, StageError};
+use crate::stage::{Lines, Progress, StageError};
 use crate::wire::QoS;
 use conductor::Finale;
 use script::Script;
@@ -170,18 +171,8 @@ pub enum Content {
     Feed(Feed),
 }
 
-impl Content {
-    /// Bytes of the largest payload, as far as that is known.
-    fn largest(&self) -> usize {
-        match self {
-            Content::Prepared(payloads) => payloads.largest(),
-            Content::Feed(_) => 0,
-        }
-    }
-}
-
 /// A client that subscribes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Listening {
     pub client_id: String,
     pub filters: Vec<String>,
@@ -220,23 +211,15 @@ impl Listening {
             qos: QoS::AtLeastOnce,
             layout: Some(TopicLayout::of(filter)),
             stamp: PayloadStamp::Malaria,
-            expect: Expect::Nothing,
-            quiet_after: None,
-            quiet_from_start: false,
-            duration: None,
-            sys: false,
-            abort_on_drop: false,
-            slow: None,
-            sample_every: None,
-            print: None,
-            backlog: false,
+            ..Listening::default()
         }
     }
 }
 
 /// When a listener has everything.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Expect {
+    #[default]
     Nothing,
     /// This many messages of this many clients.
     Messages(Expectation),
@@ -269,12 +252,11 @@ pub fn run(
     let shared = Arc::new(shared);
     let whole = (shared.epoch, u64::from(shared.clients()));
     let common = shared.clone();
-    let mut stage = Stage::open(&shared.seats, shared.wakers.clone(), whole, move |desk| {
+    let lines = Lines::open(&shared.seats, shared.wakers.clone(), whole, move |desk| {
         Script::new(common.clone(), desk, clock::now())
     })?;
     let mut finale = Finale::new(shared.clone());
-    stage.conduct(&mut finale, interrupt, observe);
-    let elapsed = clock::now() - shared.epoch;
-    let (board, fault) = stage.finish(&mut finale, observe);
+    let board = lines.conduct(&mut finale, interrupt, observe);
+    let (elapsed, fault) = (board.end - shared.epoch, board.fault().cloned());
     Ok(finale.record(board, fault, started_at, elapsed))
 }

@@ -104,7 +104,7 @@ pub struct Throughput {
 }
 
 /// Versions of what made a record.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Versions {
     /// Version of malaria-bench.
     pub malaria_bench: String,

@@ -172,14 +172,19 @@ impl Reflector {
         self.workers.iter().map(|worker| *worker.desk.counters.lock().expect("no worker panics there")).sum()
     }
 
+    /// Whether no worker has ended before its time; [`Reflector::stop`] tells what has ended it.
+    pub fn is_running(&self) -> bool {
+        let mut threads = self.workers.iter().flat_map(|worker| &worker.thread);
+        threads.all(|thread| !thread.is_finished())
+    }
+
     /// Closes all connections and waits for the workers to end.
     ///
     /// # Errors
     /// What ended a worker before its time.
     pub fn stop(mut self) -> Result<Counters, Error> {
-        let result = self.join();
-        let counters = self.counters();
-        result.map(|()| counters)
+        self.join()?;
+        Ok(self.counters())
     }
 
     fn join_failed(mut self) -> Error {
@@ -222,4 +227,32 @@ fn work(
     engine::stop_listening(door);
     result?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// Workers that panic at the end of the pass in which somebody connects: their counts cannot be told any more.
+    #[test]
+    fn a_worker_that_ends_before_its_time_is_noticed() {
+        let (listen, workers) = ("127.0.0.1:0".parse().unwrap(), vec![WorkerPlacement::default(); 2]);
+        let reflector = Reflector::start(Config { listen, workers, max_connections_per_worker: 10 }).unwrap();
+        for Running { desk, .. } in &reflector.workers {
+            let desk = Arc::clone(desk);
+            let poison = move || {
+                let _held = desk.counters.lock();
+                panic!("on purpose");
+            };
+            std::thread::spawn(poison).join().unwrap_err();
+        }
+        assert!(reflector.is_running());
+        let mut client = std::net::TcpStream::connect(reflector.addr()).unwrap();
+        client.write_all(b"\x10\x0c\0\x04MQTT\x04\x02\0\0\0\0").unwrap();
+        while reflector.is_running() {
+            std::thread::yield_now();
+        }
+        assert!(matches!(reflector.stop(), Err(Error::Panicked)));
+    }
 }

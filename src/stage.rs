@@ -1,8 +1,8 @@
 //! Who conducts: the threads of the workers, what they are told and report, and the seconds of a run.
 //!
-//! A [`Stage`] has one thread for each [`Seat`], with a ring of the engine and an [`Actor`] on it. The calling
-//! thread hands the lead to a [`Conductor`], which knows what comes when and no threads; so a simulated world can
-//! be conducted by the same. Nothing here happens per message.
+//! There is one thread for each [`Seat`], with a ring of the engine and an [`Actor`] on it. The calling thread has
+//! the [`Lines`] to them and hands the lead to a [`Conductor`], which knows what comes when and no threads; so a
+//! simulated world can be conducted by the same. Nothing here happens per message.
 
 mod board;
 mod layout;
@@ -10,7 +10,7 @@ mod progress;
 #[cfg(test)]
 pub(crate) mod simulated;
 
-pub use board::{Board, Report};
+pub use board::{Board, Fault};
 pub use layout::{Seat, Ways, hashed_rings, seats};
 pub use progress::Progress;
 
@@ -19,6 +19,7 @@ use crate::cpu;
 use crate::engine::{self, App, Config, Endpoint, Io, Stats, Waker, Worker};
 use crate::record::Ended;
 use crate::stats::{Gauges, Levels, Tally};
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
@@ -41,8 +42,6 @@ pub enum StageError {
 
 /// An application that takes part in a conducted run.
 pub trait Actor<L = Io>: App<L> {
-    /// What the conductor tells it.
-    type Command;
     /// What it has to say at its end.
     type Ending;
 
@@ -50,13 +49,10 @@ pub trait Actor<L = Io>: App<L> {
     fn end(self, now: Nanos, stats: Stats) -> Self::Ending;
 }
 
-/// Takes workers through a run.
-pub trait Conductor {
-    /// What it tells them.
-    type Command;
-
+/// Takes workers through a run by commands `C`.
+pub trait Conductor<C> {
     /// What is to happen next, at `now`, as things stand.
-    fn cue(&mut self, now: Nanos, view: &View) -> Cue<Self::Command>;
+    fn cue(&mut self, now: Nanos, view: &View) -> Cue<C>;
 
     /// A second of the run is over; may add what the stage does not know.
     fn note(&mut self, progress: &mut Progress);
@@ -65,20 +61,18 @@ pub trait Conductor {
 /// What a conductor decides on.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct View {
-    /// Workers that have reported the end of what they were told last.
-    pub arrived: usize,
-    /// Of how many.
+    /// How many workers there are,
     pub workers: usize,
+    /// and how many of them have not ended.
+    pub running: usize,
+    /// Whether all have reported the end of what they were told last.
+    pub arrived: bool,
     /// Where they stand, all together.
     pub levels: Levels,
     /// Somebody wants the run to end.
     pub interrupted: bool,
-    /// A worker has ended.
-    pub ended: bool,
-    /// One could not start or go on.
+    /// A worker could not start or go on.
     pub broken: bool,
-    /// All have.
-    pub all_ended: bool,
 }
 
 /// What a conductor wants.
@@ -88,7 +82,7 @@ pub enum Cue<C> {
     Wait(Nanos),
     /// All workers to be told this.
     Tell(C),
-    /// The end: what is still running is left behind.
+    /// The end. Workers are waited for as long as they get fewer connections; then they are left behind.
     Over,
 }
 
@@ -102,16 +96,24 @@ pub enum Order<C> {
     Close,
 }
 
+/// From a worker.
+enum Report {
+    /// It is done with what it was told last.
+    Arrived,
+    /// What was measured since the last one, about once a second.
+    Tally(Box<Tally>),
+}
+
 /// A worker's end of the line.
-pub struct Desk<C, E> {
+pub struct Desk<C> {
     orders: Receiver<Order<C>>,
-    reports: Sender<(usize, Report<E>)>,
+    reports: Sender<(usize, Report)>,
     gauges: Arc<[Gauges]>,
     /// Which worker it is.
     pub worker: usize,
 }
 
-impl<C, E> Desk<C, E> {
+impl<C> Desk<C> {
     /// The next order, if there is one.
     pub fn poll(&self) -> Option<Order<C>> {
         match self.orders.try_recv() {
@@ -122,30 +124,53 @@ impl<C, E> Desk<C, E> {
     }
 
     /// The stage outlives its workers, so a report has a reader; after a fault of the conductor nobody cares.
-    pub fn report(&self, report: Report<E>) {
+    fn report(&self, report: Report) {
         let _ = self.reports.send((self.worker, report));
+    }
+
+    /// Reports what was measured since the last time.
+    pub fn ship(&self, tally: Box<Tally>) {
+        self.report(Report::Tally(tally));
     }
 
     /// Shows where the worker stands.
     pub fn show(&self, levels: &Levels) {
         self.gauges[self.worker].store(levels);
     }
+
+    /// The worker is done with what it was told last. Whoever hears of it sees where it stands by then, or later.
+    pub fn arrive(&self, levels: &Levels) {
+        self.show(levels);
+        self.report(Report::Arrived);
+    }
 }
+
+/// A worker's thread, which answers what the worker has to say at its end, and what went wrong with it.
+type Thread<E> = JoinHandle<(E, Option<Fault>)>;
 
 /// The lines to all workers, and what they have reported.
 pub struct Lines<C, E> {
     orders: Vec<Sender<Order<C>>>,
     wakers: Vec<Waker>,
     gauges: Arc<[Gauges]>,
-    reports: Receiver<(usize, Report<E>)>,
+    reports: Receiver<(usize, Report)>,
+    /// Those that have not been joined; none in a simulated world.
+    threads: Vec<Option<Thread<E>>>,
+    /// How many workers are done with what they were told last.
+    arrived: usize,
+    /// At the end: the fewest connections so far, and until when fewer are waited for.
+    leaving: (u64, Nanos),
     /// What has been reported.
     pub board: Board<E>,
 }
 
+/// Longest wait at the end without anybody leaving: a million connections take half a minute.
+const PATIENCE: Nanos = 15 * SECOND;
+
 impl<C: Clone, E> Lines<C, E> {
     /// Lines to so many workers as there are wakers, of a run that began at `epoch` with so many clients; and the
     /// workers' ends of them.
-    pub fn new(wakers: Vec<Waker>, epoch: Nanos, clients: u64) -> (Lines<C, E>, Vec<Desk<C, E>>) {
+    pub fn new(wakers: Vec<Waker>, epoch: Nanos, clients: u64) -> (Lines<C, E>, Vec<Desk<C>>) {
         let gauges: Arc<[Gauges]> = wakers.iter().map(|_| Gauges::default()).collect();
         let (reports_to, reports) = mpsc::channel();
         let (orders, desks) = (0..wakers.len())
@@ -155,220 +180,148 @@ impl<C: Clone, E> Lines<C, E> {
                 (orders_to, Desk { orders, reports, gauges, worker })
             })
             .unzip();
-        let board = Board::new(wakers.len(), epoch, clients);
-        (Lines { orders, wakers, gauges, reports, board }, desks)
+        let (board, leaving) = (Board::new(wakers.len(), epoch, clients), (u64::MAX, 0));
+        (Lines { orders, wakers, gauges, reports, threads: Vec::new(), arrived: 0, leaving, board }, desks)
     }
 
-    /// Tells all workers.
-    pub fn tell(&mut self, command: C) {
-        self.board.arrived = 0;
-        for (orders, waker) in self.orders.iter().zip(&self.wakers) {
-            // A worker that has ended does not hear.
-            let _ = orders.send(Order::Command(command.clone()));
-            waker.wake();
+    /// Does what the conductor wants at `now`; answers until when it is to wait, and `None` at the end.
+    pub fn lead(&mut self, now: Nanos, interrupted: bool, conductor: &mut dyn Conductor<C>) -> Option<Nanos> {
+        loop {
+            let (workers, levels) = (self.orders.len(), self.levels());
+            let Board { running, ref faults, .. } = self.board;
+            let (arrived, broken) = (self.arrived == workers, !faults.is_empty());
+            let view = View { workers, running, arrived, levels, interrupted, broken };
+            match conductor.cue(now, &view) {
+                Cue::Wait(until) => return Some(until),
+                Cue::Tell(command) => {
+                    self.arrived = 0;
+                    for (orders, waker) in self.orders.iter().zip(&self.wakers) {
+                        // A worker that has ended does not hear.
+                        let _ = orders.send(Order::Command(command.clone()));
+                        waker.wake();
+                    }
+                }
+                Cue::Over => {
+                    if levels.connected < self.leaving.0 {
+                        self.leaving = (levels.connected, now + PATIENCE);
+                    }
+                    return (running > 0 && now < self.leaving.1).then_some(now + 20 * MILLISECOND);
+                }
+            }
         }
-    }
-
-    /// Where the workers stand, all together.
-    pub fn levels(&self) -> Levels {
-        let mut levels = Levels::default();
-        self.gauges.iter().for_each(|gauges| gauges.add_to(&mut levels));
-        levels
     }
 
     /// Hears everything that was reported, after waiting for the first for at most `patience`.
     pub fn hear(&mut self, patience: Duration) {
-        let mut next = match self.reports.recv_timeout(patience) {
-            Ok(report) => Some(report),
-            Err(RecvTimeoutError::Timeout) => None,
+        let first = self.reports.recv_timeout(patience);
+        if matches!(first, Err(RecvTimeoutError::Disconnected)) {
             // All have ended; their threads are about to.
-            Err(RecvTimeoutError::Disconnected) => {
-                thread::sleep(patience.min(Duration::from_millis(1)));
-                None
+            thread::sleep(patience.min(Duration::from_millis(1)));
+        }
+        for (worker, report) in first.into_iter().chain(self.reports.try_iter()) {
+            match report {
+                Report::Arrived => self.arrived += 1,
+                Report::Tally(mut tally) => {
+                    self.board.add(&mut tally);
+                    let _ = self.orders[worker].send(Order::Recycle(tally));
+                }
             }
-        };
-        while let Some((worker, report)) = next {
-            if let Some(tally) = self.board.hear(worker, report) {
-                let _ = self.orders[worker].send(Order::Recycle(tally));
-            }
-            next = self.reports.try_recv().ok();
         }
     }
 
-    /// What a conductor is to see.
-    pub fn view(&self, interrupted: bool) -> View {
-        let ended = self.board.ended();
-        let workers = self.orders.len();
-        View {
-            arrived: self.board.arrived,
-            workers,
-            levels: self.levels(),
-            interrupted,
-            ended: ended > 0,
-            broken: self.board.fault().is_some(),
-            all_ended: ended == workers,
-        }
+    /// Closes the next second that is over by `now`, if everything of it is heard.
+    pub fn poll_second(&mut self, now: Nanos, conductor: &mut dyn Conductor<C>) -> Option<Progress> {
+        let mut progress = Progress { levels: self.levels(), ..self.board.poll_second(now)? };
+        conductor.note(&mut progress);
+        Some(progress)
     }
 
-    /// Closes the seconds that are over, and tells of each.
-    pub fn end_seconds<K: Conductor>(
-        &mut self,
-        now: Nanos,
-        conductor: &mut K,
-        observe: &mut dyn FnMut(&Progress),
-    ) {
-        while let Some(mut progress) = self.board.poll_second(now) {
-            progress.levels = self.levels();
-            conductor.note(&mut progress);
-            observe(&progress);
-        }
+    /// Where the workers stand, all together.
+    fn levels(&self) -> Levels {
+        let mut levels = Levels::default();
+        self.gauges.iter().for_each(|gauges| gauges.add_to(&mut levels));
+        levels
     }
 }
 
-/// The threads of a run.
-pub struct Stage<C, E> {
-    /// The lines to them.
-    pub lines: Lines<C, E>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl<C: Clone + Send + 'static, E: Send + 'static> Stage<C, E> {
-    /// Opens a thread for each of `seats`, with one of `wakers` and what `make` makes on it.
+impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
+    /// Opens a thread for each of `seats`, with one of `wakers` and what `make` makes on it, for a run that began at
+    /// `epoch` with so many clients.
     ///
     /// # Errors
     /// The limit on open files, or a thread that cannot be started; then nothing is left running.
-    pub fn open<A: Actor<Command = C, Ending = E>>(
+    pub fn open<A: Actor<Ending = E>>(
         seats: &[Seat],
         wakers: Vec<Waker>,
         (epoch, clients): (Nanos, u64),
-        make: impl Fn(Desk<C, E>) -> A + Send + Sync + 'static,
-    ) -> Result<Stage<C, E>, StageError> {
-        let (lines, desks) = Lines::new(wakers, epoch, clients);
-        let mut stage = Stage { lines, threads: Vec::new() };
+        make: impl Fn(Desk<C>) -> A + Send + Sync + 'static,
+    ) -> Result<Lines<C, E>, StageError> {
+        let (mut lines, desks) = Lines::new(wakers, epoch, clients);
         let make = Arc::new(make);
         for (seat, desk) in seats.iter().zip(desks) {
-            let (cpu, waker) = (seat.cpu, stage.lines.wakers[desk.worker].clone());
+            let (cpu, waker) = (seat.cpu, lines.wakers[desk.worker].clone());
             let config = Config::new(seat.clients.len().max(1) as u32, waker);
             let (make, name) = (make.clone(), format!("worker-{}", desk.worker));
             let thread = thread::Builder::new().name(name).spawn(move || {
                 // The CPU was in the process's own list; should it have gone, the run is slower, not wrong.
                 let _ = cpu::pin(cpu);
-                act(config, desk, &*make);
+                let mut actor = make(desk);
+                let stats = Worker::new(config).and_then(|worker| worker.run(&mut actor));
+                // All but one of the engine's errors are about what the machine lets it have.
+                let fault = stats.as_ref().err().map(|error| match error {
+                    engine::Error::Enter { .. } => (Ended::Internal, error.to_string()),
+                    _ => (Ended::Environment, error.to_string()),
+                });
+                (actor.end(clock::now(), stats.unwrap_or_default()), fault)
             });
             match thread {
-                Ok(thread) => stage.threads.push(thread),
+                Ok(thread) => lines.threads.push(Some(thread)),
                 Err(error) => {
-                    stage.close();
+                    drop(lines.orders);
+                    lines.wakers.iter().for_each(Waker::wake);
+                    lines.threads.into_iter().flatten().for_each(|thread| drop(thread.join()));
                     return Err(error.into());
                 }
             }
         }
-        Ok(stage)
+        Ok(lines)
     }
 
     /// Conducts the run to its end. `observe` is called about once a second.
-    pub fn conduct<K: Conductor<Command = C>>(
-        &mut self,
-        conductor: &mut K,
+    pub fn conduct(
+        mut self,
+        conductor: &mut dyn Conductor<C>,
         interrupt: &AtomicBool,
         observe: &mut dyn FnMut(&Progress),
-    ) {
+    ) -> Board<E> {
         loop {
+            self.join_ended();
+            self.hear(Duration::ZERO);
             let now = clock::now();
-            self.lines.end_seconds(now, conductor, observe);
-            let gone: Vec<bool> = self.threads.iter().map(JoinHandle::is_finished).collect();
-            if gone.contains(&true) {
-                self.lines.hear(Duration::ZERO);
-            }
-            let mut view = self.lines.view(interrupt.load(Ordering::Relaxed));
-            // One that has panicked has reported nothing.
-            view.broken |= self.lines.board.running().iter().any(|worker| gone[*worker]);
-            view.ended |= view.broken;
-            view.all_ended |= gone.iter().all(|gone| *gone);
-            match conductor.cue(now, &view) {
-                Cue::Wait(until) => {
-                    self.lines.hear(Duration::from_nanos(until.saturating_sub(now).clamp(1, SECOND)));
-                }
-                Cue::Tell(command) => self.lines.tell(command),
-                Cue::Over => return,
-            }
+            iter::from_fn(|| self.poll_second(now, conductor)).for_each(|second| observe(&second));
+            let interrupted = interrupt.load(Ordering::Relaxed);
+            let Some(until) = self.lead(now, interrupted, conductor) else { break };
+            self.hear(Duration::from_nanos(until.saturating_sub(now).clamp(1, SECOND)));
         }
+        let left = self.threads.iter().enumerate().filter(|(_, thread)| thread.is_some());
+        let fault = |(worker, _)| (Ended::Internal, format!("worker {worker} did not end"));
+        self.board.faults.extend(left.map(fault));
+        self.board.end = clock::now();
+        iter::from_fn(|| self.poll_second(Nanos::MAX, conductor)).for_each(|second| observe(&second));
+        self.board
     }
 
-    /// Hears the rest, and closes the last seconds. Answers what went wrong with the workers, if anything did.
-    pub fn finish<K: Conductor<Command = C>>(
-        mut self,
-        conductor: &mut K,
-        observe: &mut dyn FnMut(&Progress),
-    ) -> (Board<E>, Option<(Ended, String)>) {
-        let running = self.lines.board.running();
-        let mut fault = None;
-        for (worker, thread) in self.threads.drain(..).enumerate() {
-            if running.contains(&worker) && !thread.is_finished() {
-                fault.get_or_insert(format!("worker {worker} did not end"));
-            } else if thread.join().is_err() {
-                fault = Some(format!("worker {worker} panicked"));
-            }
-        }
-        self.lines.hear(Duration::ZERO);
-        self.lines.board.end(clock::now());
-        self.lines.end_seconds(Nanos::MAX, conductor, observe);
-        let fault = fault.map(|fault| (Ended::Internal, fault));
-        let board = self.lines.board;
-        let fault = fault.or_else(|| board.fault());
-        (board, fault)
-    }
-
-    /// Lets go of all workers, and waits for them.
-    fn close(self) {
-        drop(self.lines.orders);
-        self.lines.wakers.iter().for_each(Waker::wake);
-        self.threads.into_iter().for_each(|thread| drop(thread.join()));
-    }
-}
-
-/// A worker's thread.
-fn act<C, E, A: Actor<Command = C, Ending = E>>(
-    config: Config,
-    desk: Desk<C, E>,
-    make: &dyn Fn(Desk<C, E>) -> A,
-) {
-    let (reports, worker) = (desk.reports.clone(), desk.worker);
-    let report = |report| drop(reports.send((worker, report)));
-    let mut actor = make(desk);
-    let stats = match Worker::new(config).and_then(|worker| worker.run(&mut actor)) {
-        Ok(stats) => stats,
-        Err(error) => {
-            report(Report::Failed(error));
-            Stats::default()
-        }
-    };
-    report(Report::Ended(actor.end(clock::now(), stats)));
-}
-
-/// Waits for workers to end as long as they get fewer connections: a million of them take half a minute.
-pub struct Farewell {
-    until: Nanos,
-    connected: u64,
-}
-
-impl Farewell {
-    /// Longest wait without anybody leaving.
-    const PATIENCE: Nanos = 15 * SECOND;
-
-    /// From `now` on.
-    pub fn new(now: Nanos) -> Farewell {
-        Farewell { until: now + Farewell::PATIENCE, connected: u64::MAX }
-    }
-
-    /// What is to be done, at `now`.
-    pub fn cue<C>(&mut self, now: Nanos, view: &View) -> Cue<C> {
-        if view.levels.connected < self.connected {
-            (self.connected, self.until) = (view.levels.connected, now + Farewell::PATIENCE);
-        }
-        match view.all_ended || now >= self.until {
-            true => Cue::Over,
-            false => Cue::Wait(now + 20 * MILLISECOND),
+    /// Takes from workers that have ended what they have to say. Their last tallies are still to be heard.
+    fn join_ended(&mut self) {
+        for (worker, thread) in self.threads.iter_mut().enumerate() {
+            let Some(thread) = thread.take_if(|thread| thread.is_finished()) else { continue };
+            let (ending, fault) = match thread.join() {
+                Ok((ending, fault)) => (Some(ending), fault),
+                Err(_) => (None, Some((Ended::Internal, format!("worker {worker} panicked")))),
+            };
+            self.board.endings[worker] = ending;
+            self.board.faults.extend(fault);
+            self.board.running -= 1;
         }
     }
 }

@@ -36,9 +36,10 @@ pub const MAX_PACKET: usize = MAX_REMAINING_LENGTH + 5;
 pub type PacketId = NonZeroU16;
 
 /// Quality of service (4.3).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Hash)]
 #[repr(u8)]
 pub enum QoS {
+    #[default]
     AtMostOnce = 0,
     AtLeastOnce = 1,
     ExactlyOnce = 2,

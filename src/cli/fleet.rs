@@ -156,7 +156,7 @@ mod tests {
         for second in 1..=700u64 {
             let sent = second * 10 + second.saturating_sub(600) * 10;
             let total = Counters { sent, ..Counters::default() };
-            windows.note(&Progress { elapsed: second * SECOND, ..Progress::of(total) });
+            windows.note(&Progress { elapsed: second * SECOND, total, ..Progress::default() });
             lines.push(windows.rates(|total| total.sent));
         }
         assert_eq!((lines[0].as_str(), lines[1].as_str()), ("", ", 10/s"));

@@ -227,14 +227,9 @@ fn own_listener(args: &PublishArgs, prefix: &str) -> Listening {
         stamp: content::stamp(&args.payload),
         expect: Expect::Published,
         quiet_after: Some(args.check.grace.nanos()),
-        quiet_from_start: false,
-        duration: None,
-        sys: false,
-        abort_on_drop: false,
-        sample_every: None,
         slow: args.check.slow.map(|slow| Slow { every: slow.every, pause: slow.pause }),
-        print: None,
         backlog: args.check.backlog,
+        ..Listening::default()
     }
 }
 

@@ -24,7 +24,7 @@ pub fn run(args: &ReflectorArgs) -> anyhow::Result<Exit> {
             cpu::list(&cores.generator)
         ));
     }
-    while !interrupt.load(Ordering::Relaxed) {
+    while !interrupt.load(Ordering::Relaxed) && reflector.is_running() {
         std::thread::park_timeout(Duration::from_millis(100));
     }
     let counters = reflector.stop()?;

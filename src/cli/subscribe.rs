@@ -105,8 +105,7 @@ fn one_listening(args: &SubscribeArgs) -> Result<Listening, Usage> {
         abort_on_drop: !args.ignore_drops,
         sample_every: args.sample_every,
         slow: args.slow.map(|slow| Slow { every: slow.every, pause: slow.pause }),
-        print: None,
-        backlog: false,
+        ..Listening::default()
     })
 }
 

@@ -9,8 +9,7 @@ use super::connection::{self, Reconnects, positive};
 use super::output::{Output, complain, tell};
 use super::{Environment, Usage, ids, subscribe};
 use crate::clock::{Nanos, SECOND};
-use crate::fleet::{self, Expect, Listening, Spec};
-use crate::load::PayloadStamp;
+use crate::fleet::{self, Listening, Spec};
 use crate::record::{Ended, Exit, FleetRecord};
 use crate::stage::Progress;
 use crate::{cpu, engine, seed};
@@ -145,18 +144,9 @@ fn listening(args: &WatchArgs) -> Result<Listening, Usage> {
         client_id,
         filters: args.topic.clone(),
         qos: connection::qos(args.qos),
-        layout: None,
-        stamp: PayloadStamp::None,
-        expect: Expect::Nothing,
-        quiet_after: None,
-        quiet_from_start: false,
         duration: args.duration.map(|span| span.nanos()),
         sys: true,
-        abort_on_drop: false,
-        sample_every: None,
-        slow: None,
-        print: None,
-        backlog: false,
+        ..Listening::default()
     })
 }
 

@@ -77,7 +77,9 @@ impl<M: Copy> Crew<M> {
     pub(super) fn wrote(&mut self, now: Nanos, place: Place, bytes: usize) {
         // Only who publishes at QoS 0 has to know where messages end.
         let known = |written: &Written<M>| written.place == place && !written.acked;
-        if let Some(last) = self.written.iter().chain(&self.unsettled).find(|written| known(written)) {
+        let stuck = self.stuck.get(&place).into_iter().flatten();
+        let mut all = self.written.iter().chain(&self.unsettled).chain(stuck);
+        if let Some(last) = all.find(|written| known(written)) {
             let token = Token { sent: now, ..last.token };
             self.written.push(Written { token, count: 0, size: bytes as u32, ..*last });
         }

@@ -34,7 +34,7 @@ mod world;
 mod tests;
 
 pub(crate) use dice::{Dice, Span};
-pub(crate) use explore::{explore, soak};
+pub(crate) use explore::{explore, explored, soak};
 pub(crate) use faults::Faults;
 pub(crate) use link::{Lag, Machine, SimLink, WALL_NS};
 pub(crate) use net::Network;

@@ -1,13 +1,14 @@
 //! The end of a fleet, when somebody wants it, and the record that comes out of it.
 
 use super::Expect;
+use super::part::Part;
 use super::script::Ending;
 use super::shared::Shared;
 use crate::clock::{MILLISECOND, Nanos};
 use crate::crew::generator;
 use crate::load::Pace;
 use crate::record::{self, Ended, FLEET_SCHEMA, FleetRecord, FleetSecond};
-use crate::stage::{Board, Conductor, Cue, Farewell, Progress, View};
+use crate::stage::{Board, Conductor, Cue, Progress, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,32 +19,26 @@ const LOOK: Nanos = 100 * MILLISECOND;
 /// Lets scripts run to their end. Who does what when is theirs; what they wait for together is in [`Shared`].
 pub struct Finale {
     shared: Arc<Shared>,
-    interrupted: bool,
-    farewell: Option<Farewell>,
     series: Vec<FleetSecond>,
 }
 
 impl Finale {
     pub fn new(shared: Arc<Shared>) -> Finale {
-        Finale { shared, interrupted: false, farewell: None, series: Vec::new() }
+        Finale { shared, series: Vec::new() }
     }
 }
 
-impl Conductor for Finale {
-    type Command = ();
-
+impl Conductor<()> for Finale {
     fn cue(&mut self, now: Nanos, view: &View) -> Cue<()> {
         if view.broken {
             // The others would wait for its clients for ever.
-            self.shared.fail(Ended::Internal, "a worker panicked".into());
+            self.shared.stop(Ended::Internal, "a worker panicked".into());
         }
-        if view.interrupted && !std::mem::replace(&mut self.interrupted, true) {
-            self.shared.stop();
+        if view.interrupted {
+            self.shared.stop(Ended::Interrupted, "interrupted".into());
         }
-        if self.shared.is_stopping() {
-            return self.farewell.get_or_insert_with(|| Farewell::new(now)).cue(now, view);
-        }
-        if view.all_ended { Cue::Over } else { Cue::Wait(now + LOOK) }
+        let over = self.shared.stopped.get().is_some() || view.running == 0;
+        if over { Cue::Over } else { Cue::Wait(now + LOOK) }
     }
 
     fn note(&mut self, progress: &mut Progress) {
@@ -80,31 +75,31 @@ impl Finale {
         started_at: std::time::SystemTime,
         elapsed_ns: Nanos,
     ) -> FleetRecord {
-        let (ended, partial_reason) = match (fault, self.shared.fault.get()) {
-            (Some((ended, reason)), _) => (ended, Some(reason)),
-            (_, Some((ended, reason))) => (*ended, Some(reason.clone())),
-            _ if self.interrupted => (Ended::Interrupted, Some("interrupted".into())),
-            _ => (Ended::Completed, None),
-        };
+        let stopped = fault.or_else(|| self.shared.stopped.get().cloned());
+        let (ended, partial_reason) = stopped.unzip();
         let spec = &self.shared.spec;
-        let (mut efforts, mut publishers, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut efforts, mut parts) = (Vec::new(), Vec::new());
         for (seat, ending) in self.shared.seats.iter().zip(&mut board.endings) {
             let Some(ending) = ending.take() else { continue };
             efforts.push((seat.cpu, ending.effort));
-            publishers.extend(ending.publishers);
-            listeners.extend(ending.listeners);
+            parts.extend(seat.clients.iter().zip(ending.parts));
         }
-        publishers.sort_by_key(|(number, _)| *number);
-        let names = spec.publishing.iter().flat_map(|publishing| &publishing.clients);
-        let names: Vec<&str> = names.map(|name| name.topic_id.as_str()).collect();
-        let sent: BTreeMap<&str, u64> =
-            publishers.iter().map(|(number, publisher)| (names[*number as usize], publisher.sent)).collect();
-        let mut listeners: Vec<_> =
-            listeners.into_iter().map(|listener| listener.finish(&self.shared, &sent)).collect();
-        listeners.sort_by_key(|(number, _)| *number);
+        parts.sort_by_key(|(index, _)| **index);
+        let (mut sent, mut publishers, mut listeners) = (BTreeMap::new(), Vec::new(), Vec::new());
+        for (_, part) in parts {
+            match part {
+                Part::Publisher(publisher) => {
+                    sent.insert(publisher.name(&self.shared).topic_id.as_str(), publisher.record.sent);
+                    publishers.push(publisher.finish(&self.shared));
+                }
+                Part::Responder(_) => {}
+                // Publishers come before them.
+                Part::Listener(listener) => listeners.push(listener.finish(&self.shared, &sent)),
+            }
+        }
         let publishing = spec.publishing.as_ref();
-        let qos = publishing.map(|publishing| publishing.qos);
-        let qos = qos.or(spec.listening.first().map(|listening| listening.qos));
+        let heard = spec.listening.first().map(|listening| listening.qos);
+        let qos = publishing.map(|publishing| publishing.qos).or(heard).unwrap_or_default();
         let mut record = FleetRecord {
             schema: FLEET_SCHEMA.into(),
             started_at: humantime::format_rfc3339_seconds(started_at).to_string(),
@@ -116,25 +111,20 @@ impl Finale {
                 addresses: spec.targets.iter().map(ToString::to_string).collect(),
                 ..record::Broker::default()
             },
-            qos: qos.map_or(0, |qos| qos as u8),
+            qos: qos as u8,
             tolerance_ns: publishing.map_or(0, |publishing| publishing.tolerance),
             closed_loop: publishing.is_some_and(|publishing| publishing.pacing.pace == Pace::Unlimited),
-            verdict: record::Verdict::Unknown,
-            verdict_reasons: Vec::new(),
-            ended,
+            ended: ended.unwrap_or_default(),
             partial_reason,
-            exit_code: 0,
-            exit_reason: String::new(),
             warnings: spec.warnings.iter().cloned().chain(board.troubles()).collect(),
             elapsed_ns,
             counts: board.total.counters,
             latencies: record::Latencies::of(&board.total.histograms, 0),
-            round_trip: (&board.total.histograms.round_trip).into(),
             generator: generator(&efforts),
-            publishers: publishers.into_iter().map(|(_, publisher)| publisher).collect(),
-            listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
+            publishers,
+            listeners,
             series: self.series,
-            bounds: Vec::new(),
+            ..FleetRecord::default()
         };
         record.conclude();
         record

@@ -1,10 +1,11 @@
 //! Payloads from the standard output of a command.
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 
 /// How records follow each other.
@@ -16,11 +17,12 @@ pub enum Framing {
     Length,
 }
 
-/// Why a command gives no payloads. Each message names the command.
+/// Why a command gives no payloads.
 #[derive(Debug, thiserror::Error)]
-pub enum FeedError {
-    #[error("cannot start `{command}` (--payload-from): {source}")]
-    Start { command: String, source: io::Error },
+#[error("cannot start `{command}` (--payload-from): {source}")]
+pub struct FeedError {
+    command: String,
+    source: io::Error,
 }
 
 /// Records read ahead; a command that is faster than the schedule waits.
@@ -38,18 +40,8 @@ pub struct Feed {
 struct Inner {
     records: Receiver<io::Result<Vec<u8>>>,
     taken: u64,
-    /// What was read when the output broke off.
-    broken: Option<String>,
-}
-
-/// What [`Feed::next`] has.
-#[derive(PartialEq, Eq, Debug)]
-pub enum Next {
-    Record(Vec<u8>),
-    /// The command is slower than the schedule.
-    NotYet,
-    /// There will be no more; how many there were, and why, in words.
-    Ended(String),
+    /// Behind what is said of the end, when the output broke off.
+    broken: String,
 }
 
 impl Feed {
@@ -65,114 +57,84 @@ impl Feed {
             // Its own group, so that the end of the feed ends everything the shell has started.
             .process_group(0)
             .spawn()
-            .map_err(|source| FeedError::Start { command: command.into(), source })?;
-        let output = BufReader::with_capacity(1 << 16, child.stdout.take().expect("piped"));
+            .map_err(|source| FeedError { command: command.into(), source })?;
+        let mut output = BufReader::with_capacity(1 << 16, child.stdout.take().expect("piped"));
         let (records_to, records) = mpsc::sync_channel(AHEAD);
-        thread::spawn(move || match framing {
-            Framing::Lines => read_lines(output, &records_to),
-            Framing::Length => read_lengths(output, &records_to),
+        thread::spawn(move || {
+            while let Some(record) = read(&mut output, framing).transpose() {
+                let failed = record.is_err();
+                if records_to.send(record).is_err() || failed {
+                    return;
+                }
+            }
         });
-        let inner = Mutex::new(Inner { records, taken: 0, broken: None });
+        let inner = Mutex::new(Inner { records, taken: 0, broken: String::new() });
         Ok(Feed { command: command.into(), child, inner })
     }
 
-    /// The next record, without waiting.
-    pub fn next(&self) -> Next {
+    /// The next record, without waiting; `None` when the command is slower than the schedule.
+    ///
+    /// # Errors
+    /// There will be no more; how many there were, and why, in words.
+    pub fn next(&self) -> Result<Option<Vec<u8>>, String> {
         let mut inner = self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match inner.records.try_recv() {
             Ok(Ok(record)) => {
                 inner.taken += 1;
-                Next::Record(record)
+                return Ok(Some(record));
             }
-            Ok(Err(error)) => {
-                inner.broken = Some(error.to_string());
-                Next::Ended(self.end(&inner))
-            }
-            Err(TryRecvError::Empty) => Next::NotYet,
-            Err(TryRecvError::Disconnected) => Next::Ended(self.end(&inner)),
+            Err(TryRecvError::Empty) => return Ok(None),
+            Ok(Err(error)) => inner.broken = format!(": {error}"),
+            Err(TryRecvError::Disconnected) => {}
         }
-    }
-
-    fn end(&self, inner: &Inner) -> String {
-        let taken = inner.taken;
-        let why = inner.broken.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        format!("`{}` (--payload-from) ended after {taken} payloads{why}", self.command)
+        let Inner { taken, broken, .. } = &*inner;
+        Err(format!("`{}` (--payload-from) ended after {taken} payloads{broken}", self.command))
     }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
         // The whole group: a shell does not take its children along.
-        let group = format!("-{}", self.child.id());
-        let _ = Command::new("/bin/sh").args(["-c", "kill -- \"$0\"", &group]).stderr(Stdio::null()).status();
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::TERM);
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-fn read_lines(mut from: impl BufRead, to: &SyncSender<io::Result<Vec<u8>>>) {
-    loop {
-        let mut line = Vec::new();
-        let record = match from.by_ref().take(LONGEST + 2).read_until(b'\n', &mut line) {
-            Ok(0) => return,
-            Ok(read) if read as u64 > LONGEST + 1 => Err(too_long(read as u64)),
-            Ok(_) => {
-                line.pop_if(|last| *last == b'\n');
-                Ok(line)
+/// The next record; `None` at the end.
+fn read(from: &mut impl BufRead, framing: Framing) -> io::Result<Option<Vec<u8>>> {
+    let mut record = Vec::new();
+    match framing {
+        Framing::Lines => match from.take(LONGEST + 2).read_until(b'\n', &mut record)? as u64 {
+            0 => return Ok(None),
+            read if read > LONGEST + 1 => return Err(too_long(read)),
+            _ => drop(record.pop_if(|last| *last == b'\n')),
+        },
+        Framing::Length => {
+            let mut length = Vec::new();
+            let length = match (from.take(4).read_to_end(&mut length)?, <[u8; 4]>::try_from(length)) {
+                (0, _) => return Ok(None),
+                (_, Ok(length)) => u64::from(u32::from_be_bytes(length)),
+                (read, _) => return Err(broken_off(read, 4, "length")),
+            };
+            if length > LONGEST {
+                return Err(too_long(length));
             }
-            Err(error) => Err(error),
-        };
-        let failed = record.is_err();
-        if to.send(record).is_err() || failed {
-            return;
+            let read = from.take(length).read_to_end(&mut record)?;
+            if (read as u64) < length {
+                return Err(broken_off(read, length, "record"));
+            }
         }
     }
-}
-
-fn read_lengths(mut from: impl Read, to: &SyncSender<io::Result<Vec<u8>>>) {
-    loop {
-        let mut length = [0; 4];
-        let record = match read_full(&mut from, &mut length) {
-            Ok(0) => return,
-            Ok(4) => match u32::from_be_bytes(length) {
-                length if u64::from(length) > LONGEST => Err(too_long(length.into())),
-                length => {
-                    let mut bytes = Vec::new();
-                    match from.by_ref().take(length.into()).read_to_end(&mut bytes) {
-                        Ok(read) if read < length as usize => {
-                            Err(io::Error::other(format!("{read} of the {length} bytes of a record")))
-                        }
-                        Ok(_) => Ok(bytes),
-                        Err(error) => Err(error),
-                    }
-                }
-            },
-            Ok(read) => Err(io::Error::other(format!("{read} of the 4 bytes of a length"))),
-            Err(error) => Err(error),
-        };
-        let failed = record.is_err();
-        if to.send(record).is_err() || failed {
-            return;
-        }
-    }
+    Ok(Some(record))
 }
 
 fn too_long(length: u64) -> io::Error {
     io::Error::other(format!("a record of {length} bytes or more is longer than an MQTT packet holds"))
 }
 
-/// Reads until `buffer` is full or the stream ends; answers how much was read.
-fn read_full(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match from.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
+fn broken_off(read: usize, of: u64, what: &str) -> io::Error {
+    io::Error::other(format!("{read} of the {of} bytes of a {what}"))
 }
 
 #[cfg(test)]
@@ -185,9 +147,9 @@ mod tests {
         let mut records = Vec::new();
         loop {
             match feed.next() {
-                Next::Record(record) => records.push(String::from_utf8(record).unwrap()),
-                Next::NotYet => thread::yield_now(),
-                Next::Ended(why) => return (records, why),
+                Ok(Some(record)) => records.push(String::from_utf8(record).unwrap()),
+                Ok(None) => thread::yield_now(),
+                Err(why) => return (records, why),
             }
         }
     }
@@ -223,7 +185,7 @@ mod tests {
     #[test]
     fn a_command_that_never_ends_is_ended() {
         let feed = Feed::start("yes payload", Framing::Lines).unwrap();
-        while feed.next() == Next::NotYet {
+        while feed.next() == Ok(None) {
             thread::yield_now();
         }
         drop(feed);

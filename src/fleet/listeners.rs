@@ -1,11 +1,11 @@
 //! What subscribing clients do.
 
-use super::scene::{Alarm, Scene};
+use super::scene::{Prompt, Scene};
 use super::shared::Shared;
 use super::{Expect, Listening};
 use crate::clock::Nanos;
-use crate::crew::{After, Link, Place, Step};
-use crate::load::{DropReport, Drops, Ledger, Seen};
+use crate::crew::{After, Link, Step};
+use crate::load::{Drops, Ledger, Seen};
 use crate::record::{self, FlightSample, ListenEnd};
 use crate::stats::{Histogram, Moments};
 use crate::wire::{Publish, QoS};
@@ -24,7 +24,7 @@ pub enum Stage {
     Away,
     /// It has come back for what was kept.
     Unloading,
-    /// Its session is being removed from the broker.
+    /// It has ended, and its session is being removed from the broker.
     Cleaning,
     Ended,
 }
@@ -32,13 +32,11 @@ pub enum Stage {
 /// Whether a listener hears of the broker's counters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Sys {
-    Unwanted,
-    /// To be asked for when the listener's own subscription stands.
+    No,
+    /// To be asked for whenever the listener's own subscription stands.
     Wanted,
-    /// Asked for, apart from everything else.
+    /// Asked for, apart from everything else, and not answered.
     Asked,
-    /// The broker has answered, whatever it was.
-    Answered,
 }
 
 /// Samples of flight times kept at most, 56 bytes each.
@@ -48,68 +46,52 @@ const SAMPLES: usize = 100_000;
 pub struct Listener {
     /// Among all listeners of the fleet.
     number: u32,
-    /// Among the clients of its worker.
-    pub place: Place,
     pub stage: Stage,
-    /// Publishers need not wait for it any more.
-    ready: bool,
-    /// It has listened before.
-    listened: bool,
     sys: Sys,
-    ledger: Ledger,
+    pub ledger: Ledger,
     drops: Drops,
-    received: u64,
-    foreign: u64,
-    payload_bytes: u64,
     flight: Moments,
     flights: Histogram,
-    negative: u64,
-    /// The sample under way, and those that are full.
+    /// The sample of flight times under way.
     sample: Moments,
-    samples: Vec<FlightSample>,
-    first: Option<Nanos>,
-    last: Nanos,
-    /// From when on silence counts; `None`: not yet.
+    /// Since when it has heard nothing; `None`: silence does not count yet.
     quiet_since: Option<Nanos>,
     /// Messages until it pauses.
     until_pause: u64,
     /// It reads nothing before this time.
     held_until: Nanos,
-    ended_by: Option<ListenEnd>,
-    pub failure: Option<String>,
+    /// What it has heard so far.
+    pub record: record::Listener,
 }
 
 impl Listener {
-    fn new(shared: &Shared, number: u32, place: Place) -> Listener {
+    pub fn new(shared: &Shared, number: u32) -> Listener {
         let spec = &shared.spec.listening[number as usize];
         let expectation = match spec.expect {
             Expect::Messages(expectation) => Some(expectation),
             Expect::Nothing | Expect::Published => None,
         };
+        let record = record::Listener {
+            client_id: spec.client_id.clone(),
+            filters: spec.filters.clone(),
+            expected_per_client: expectation.map(|expectation| expectation.messages),
+            expected_clients: expectation.map(|expectation| expectation.clients),
+            expected_messages: expectation.map(|all| all.messages.saturating_mul(all.clients)),
+            ..record::Listener::default()
+        };
         Listener {
             number,
-            place,
             stage: Stage::Fresh,
-            ready: false,
-            listened: false,
-            sys: if spec.sys { Sys::Wanted } else { Sys::Unwanted },
+            sys: if spec.sys { Sys::Wanted } else { Sys::No },
             ledger: Ledger::new(expectation),
             drops: Drops::default(),
-            received: 0,
-            foreign: 0,
-            payload_bytes: 0,
             flight: Moments::default(),
             flights: Histogram::default(),
-            negative: 0,
             sample: Moments::default(),
-            samples: Vec::new(),
-            first: None,
-            last: 0,
             quiet_since: None,
             until_pause: spec.slow.map_or(u64::MAX, |slow| slow.every),
             held_until: 0,
-            ended_by: None,
-            failure: None,
+            record,
         }
     }
 
@@ -118,416 +100,226 @@ impl Listener {
         &shared.spec.listening[self.number as usize]
     }
 
-    /// A backlog needs a session that is kept, and removed in the end.
+    /// A backlog needs a session that is new, kept, and removed in the end.
     pub fn wants_clean(&self, shared: &Shared) -> bool {
-        match self.stage {
-            Stage::Cleaning => true,
-            Stage::Fresh if self.spec(shared).backlog => true,
-            _ => shared.spec.connection.clean_session && !self.spec(shared).backlog,
+        match self.spec(shared).backlog {
+            true => matches!(self.stage, Stage::Fresh | Stage::Cleaning),
+            false => shared.spec.connection.clean_session,
         }
     }
 
-    /// Different messages, or all where they cannot be told apart.
-    fn counted(&self, spec: &Listening) -> u64 {
-        if spec.layout.is_some() { self.ledger.received_new() } else { self.received }
-    }
-
-    /// Messages still to come, where that is known.
-    fn missing(&self) -> Option<u64> {
-        self.ledger.missing()
-    }
-
-    /// Its place among all listeners and its part of the record; `sent` is what the publishers of the fleet
-    /// have sent, by their ids in topics.
-    pub fn finish(self, shared: &Shared, sent: &BTreeMap<&str, u64>) -> (u32, record::Listener) {
+    /// Its part of the record; `sent` is what the publishers of the fleet have sent, by their ids in topics.
+    pub fn finish(self, shared: &Shared, sent: &BTreeMap<&str, u64>) -> record::Listener {
         let spec = self.spec(shared);
-        let (clients, never_seen, never_seen_count) = match spec.expect {
-            Expect::Published if spec.layout.is_some() => {
-                let clients = self.ledger.heard_of(|client| sent.get(client).copied());
-                let known: HashSet<&str> = clients.iter().map(|heard| heard.client_id.as_str()).collect();
-                let silent = |(client, sent): &(&&str, &u64)| **sent > 0 && !known.contains::<str>(client);
-                let never: Vec<String> =
-                    sent.iter().filter(silent).map(|(client, _)| (*client).to_owned()).collect();
-                let count = never.len() as u64;
-                (clients, never, count)
-            }
-            _ => {
-                let (never_seen, count) = self.ledger.never_seen();
-                (self.ledger.heard(), never_seen, count)
-            }
-        };
-        let expectation = match spec.expect {
-            Expect::Messages(expectation) => Some(expectation),
-            Expect::Nothing | Expect::Published => None,
-        };
-        let listener = record::Listener {
-            client_id: spec.client_id.clone(),
-            filters: spec.filters.clone(),
-            expected_per_client: expectation.map(|expectation| expectation.messages),
-            expected_clients: expectation.map(|expectation| expectation.clients),
-            expected_messages: match spec.expect {
-                Expect::Nothing => None,
-                Expect::Messages(expectation) => {
-                    Some(expectation.messages.saturating_mul(expectation.clients))
-                }
-                Expect::Published => Some(sent.values().sum()),
-            },
-            received: self.received,
-            foreign: self.foreign,
+        let mut record = record::Listener {
             duplicated: self.ledger.duplicated(),
-            first_ns: self.first.map(|first| first - shared.epoch),
-            active_ns: self.last.saturating_sub(self.first.unwrap_or(self.last)),
-            payload_bytes: self.payload_bytes,
             flight: (&self.flight).into(),
             flight_time: (&self.flights).into(),
-            flight_negative: self.negative,
-            samples: self.samples,
-            clients,
-            never_seen,
-            never_seen_count,
             dropped: self.drops.dropped(),
             stored: self.drops.stored(),
-            ended_by: self.ended_by.unwrap_or_default(),
-            failure: self.failure,
+            ..self.record
         };
-        (self.number, listener)
-    }
-}
-
-/// The listeners of a worker, each by its number among them.
-#[derive(Default)]
-pub struct Listeners {
-    pub list: Vec<Listener>,
-}
-
-impl Listeners {
-    /// One more, with `number` among all of the fleet; answers which it is here.
-    pub fn add(&mut self, shared: &Shared, number: u32, place: Place) -> usize {
-        self.list.push(Listener::new(shared, number, place));
-        self.list.len() - 1
-    }
-
-    /// Messages that they still expect, as far as that is known.
-    pub fn missing(&self) -> u64 {
-        self.list.iter().filter_map(Listener::missing).sum()
+        if spec.expect == Expect::Published {
+            record.expected_messages = Some(sent.values().sum());
+        }
+        if spec.expect == Expect::Published && spec.layout.is_some() {
+            record.clients = self.ledger.heard_of(|client| sent.get(client).copied());
+            let known: HashSet<&str> = record.clients.iter().map(|heard| heard.client_id.as_str()).collect();
+            let silent = sent.iter().filter(|(client, sent)| **sent > 0 && !known.contains(**client));
+            record.never_seen = silent.map(|(client, _)| (*client).to_owned()).collect();
+            record.never_seen_count = record.never_seen.len() as u64;
+        } else {
+            record.clients = self.ledger.heard();
+            (record.never_seen, record.never_seen_count) = self.ledger.never_seen();
+        }
+        record
     }
 
     /// CONNACK is here.
-    pub fn connected<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize, session_present: bool) {
-        if scene.stopped {
-            self.ended(scene, local, ListenEnd::Interrupted);
+    ///
+    /// # Errors
+    /// Why it cannot go on.
+    pub fn connected<L: Link>(
+        &mut self,
+        scene: &mut Scene<'_, L>,
+        session_present: bool,
+    ) -> Result<(), String> {
+        if scene.common.stopped {
+            self.ended(scene, ListenEnd::Interrupted);
         }
-        let listener = &mut self.list[local];
-        let (spec, place) = (listener.spec(scene.shared), listener.place);
-        match listener.stage {
+        let spec = self.spec(scene.shared);
+        match self.stage {
             // A session that an earlier run left behind is not what this one has filled.
             Stage::Fresh if spec.backlog => {
-                listener.stage = Stage::Renewed;
-                scene.crew.leave(scene.link, place, After::Again);
+                self.stage = Stage::Renewed;
+                scene.leave(After::Again);
             }
-            Stage::Cleaning | Stage::Ended => scene.crew.leave(scene.link, place, After::Done),
+            Stage::Cleaning | Stage::Ended => scene.leave(After::Done),
             // The subscription is part of the session.
-            Stage::Unloading if session_present => listener.await_silence(scene),
+            Stage::Unloading if session_present => self.await_silence(scene),
             Stage::Unloading => {
-                let reason = "the broker has not kept the session: there is nothing to unload";
-                self.fail(scene, local, reason.into());
+                return Err("the broker has not kept the session: there is nothing to unload".into());
             }
             Stage::Fresh | Stage::Renewed | Stage::Away | Stage::Listening => {
-                scene.subscribe(place, spec.filters.iter().map(|filter| (filter.as_str(), spec.qos)));
+                scene.subscribe(spec.filters.iter().map(|filter| (filter.as_str(), spec.qos)));
             }
+        }
+        Ok(())
+    }
+
+    /// Goes on from what has happened.
+    pub fn go_on<L: Link>(&mut self, scene: &mut Scene<'_, L>, prompt: Prompt) {
+        match prompt {
+            Prompt::Subscribed => self.subscribed(scene),
+            // After a loss it is asked for again.
+            Prompt::Answered if self.sys == Sys::Asked => self.sys = Sys::Wanted,
+            Prompt::Heard => self.end_if_complete(scene),
+            Prompt::Away => {
+                scene.ready();
+                // Should the publishers be done already, nobody will say so again.
+                self.look_around(scene);
+            }
+            Prompt::Look => self.look_around(scene),
+            Prompt::Stop => self.stop(scene),
+            // Unless the pause was made longer since.
+            Prompt::Resume if scene.now() >= self.held_until => scene.crew.resume(scene.link, scene.place),
+            Prompt::Quiet => self.check_quiet(scene),
+            Prompt::Duration => self.time_is_up(scene, ListenEnd::Duration),
+            _ => {}
         }
     }
 
     /// Its own subscription stands.
-    pub fn subscribed<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize) {
-        let now = scene.now();
-        let listener = &mut self.list[local];
-        let (spec, place) = (listener.spec(scene.shared), listener.place);
+    fn subscribed<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        let spec = self.spec(scene.shared);
         if spec.backlog {
             // Publishers begin when it has gone.
-            listener.stage = Stage::Away;
-            return scene.crew.leave(scene.link, place, After::Away);
+            self.stage = Stage::Away;
+            return scene.leave(After::Away);
         }
-        listener.stage = Stage::Listening;
-        if matches!(listener.sys, Sys::Wanted | Sys::Answered) {
+        self.stage = Stage::Listening;
+        if self.sys == Sys::Wanted {
             let sys = Drops::TOPICS.into_iter().chain(Drops::STORED).map(|topic| (topic, QoS::AtMostOnce));
-            let asked = scene.crew.subscribe_aside(scene.link, place, sys);
-            listener.sys = if asked.is_ok() { Sys::Asked } else { Sys::Unwanted };
+            let asked = scene.crew.subscribe_aside(scene.link, scene.place, sys);
+            self.sys = if asked.is_ok() { Sys::Asked } else { Sys::No };
         }
-        if std::mem::replace(&mut listener.listened, true) {
+        if !scene.ready() {
             return;
         }
         if let Some(duration) = spec.duration {
-            scene.alarm(now + duration, Alarm::Duration, place);
+            scene.alarm(scene.now() + duration, Prompt::Duration);
         }
         if spec.quiet_from_start && spec.expect != Expect::Published {
-            listener.await_silence(scene);
+            self.await_silence(scene);
         }
-        listener.ready(scene);
-        self.drops_are_known(scene, local);
+        self.look_around(scene);
     }
 
-    /// The broker has answered what was asked apart.
-    pub fn answered(&mut self, local: usize) {
-        let listener = &mut self.list[local];
-        if listener.sys == Sys::Asked {
-            listener.sys = Sys::Answered;
+    /// Whether a lost connection was asking for $SYS: some brokers end one at that. It was our doing, and the next
+    /// one does without.
+    pub fn goes_without_sys<L>(&mut self, scene: &mut Scene<'_, L>) -> bool {
+        let asked = self.sys == Sys::Asked;
+        if asked {
+            self.sys = Sys::No;
+            let trouble = "the broker ended a connection that asked for $SYS: going on without it";
+            scene.crew.books.trouble(trouble.into());
         }
+        asked
     }
 
-    /// Its session is being kept: whoever fills it may begin.
-    pub fn away<L>(&mut self, scene: &mut Scene<'_, L>, local: usize) {
-        self.list[local].ready(scene);
-    }
-
-    /// A listener has heard that the broker drops messages.
-    pub fn drops_are_known<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize) {
-        let listener = &self.list[local];
-        let abort = listener.spec(scene.shared).abort_on_drop && listener.stage == Stage::Listening;
-        if abort && scene.shared.dropped.load(Ordering::Acquire) {
-            self.end(scene, local, ListenEnd::Drops);
+    /// Something that all workers share may have changed.
+    fn look_around<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        let abort = self.spec(scene.shared).abort_on_drop && self.stage == Stage::Listening;
+        if abort && scene.shared.drops_are_known() {
+            self.end(scene, ListenEnd::Drops);
         }
-    }
-
-    /// Whether it has been silent for long.
-    pub fn check_quiet<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize) {
-        let listener = &self.list[local];
-        let spec = listener.spec(scene.shared);
-        let (Some(quiet), Some(since)) = (spec.quiet_after, listener.quiet_since) else { return };
-        // Its own pauses are not the broker's silence.
-        let over = since.max(listener.last).max(listener.held_until) + quiet;
-        if scene.now() < over {
-            scene.alarm(over, Alarm::Quiet, listener.place);
-        } else {
-            self.end(scene, local, ListenEnd::Quiet);
+        match self.stage {
+            _ if !scene.shared.all_published() => {}
+            // The last publisher is done: what has not arrived by the end of the grace period never will.
+            Stage::Away => {
+                self.stage = Stage::Unloading;
+                match scene.step() {
+                    Step::Down => scene.crew.call(scene.place),
+                    _ => scene.leave(After::Again),
+                }
+            }
+            Stage::Listening => {
+                self.await_silence(scene);
+                self.end_if_complete(scene);
+            }
+            _ => {}
         }
     }
 
     /// A message is here.
-    pub fn hear<L: Link>(
-        &mut self,
-        scene: &mut Scene<'_, L>,
-        local: usize,
-        publish: &Publish<'_>,
-        first: bool,
-    ) {
-        let listener = &mut self.list[local];
-        scene.crew.forgive(listener.place);
+    pub fn hear<L: Link>(&mut self, scene: &mut Scene<'_, L>, publish: &Publish<'_>, first: bool) {
+        scene.crew.forgive(scene.place);
         if publish.topic.starts_with("$SYS/") {
-            return self.hear_sys(scene, local, publish);
+            return self.hear_sys(scene, publish);
         }
         if !first && publish.dup {
             // At QoS 2 the same message under an id that is not released is delivered once [MQTT-4.3.3-2].
             return;
         }
-        let unix_ns = scene.unix_ns() - (scene.now() - scene.link.arrived());
-        let spec = listener.spec(scene.shared);
-        listener.take(scene, spec, publish, unix_ns);
+        let spec = self.spec(scene.shared);
+        self.take(scene, spec, publish);
         if let Some(print) = &spec.print {
             print.payload(publish.topic, publish.payload);
         }
-        if spec.expect != Expect::Published {
-            listener.await_silence(scene);
+        // Who is about to go away for a backlog has nothing to wait for yet.
+        let listens = matches!(self.stage, Stage::Listening | Stage::Unloading);
+        if spec.expect != Expect::Published && listens {
+            self.await_silence(scene);
         }
-        listener.pause_if_slow(scene, spec);
+        self.pause_if_slow(scene, spec);
     }
 
-    fn hear_sys<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize, publish: &Publish<'_>) {
-        let listener = &mut self.list[local];
-        let report = listener.drops.read(publish.topic, publish.payload);
+    fn hear_sys<L: Link>(&mut self, scene: &mut Scene<'_, L>, publish: &Publish<'_>) {
+        self.drops.read(publish.topic, publish.payload);
         let [dropped, stored] = &scene.shared.told;
-        if let Some(count) = listener.drops.dropped() {
-            // All listeners of a broker read the same counter.
-            dropped.fetch_max(count + 1, Ordering::Relaxed);
-        }
-        if let Some(count) = listener.drops.stored() {
+        if let Some(count) = self.drops.stored() {
             stored.store(count + 1, Ordering::Relaxed);
         }
-        let abort = listener.spec(scene.shared).abort_on_drop;
-        if abort && matches!(report, Some(DropReport::Dropped(_))) {
-            self.end(scene, local, ListenEnd::Drops);
-            scene.shared.dropped.store(true, Ordering::Release);
+        // All listeners of a broker read the same counter.
+        if let Some(count) = self.drops.dropped()
+            && dropped.fetch_max(count + 1, Ordering::AcqRel) <= count
+        {
             scene.shared.wake_all();
-        }
-    }
-
-    /// A pause may be over.
-    pub fn resume<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize) {
-        let listener = &self.list[local];
-        // Or this is the alarm of a pause that was made longer since.
-        if scene.now() >= listener.held_until {
-            scene.crew.resume(scene.link, listener.place);
-        }
-    }
-
-    /// Ends it when it has everything.
-    pub fn end_if_complete<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize) {
-        let listener = &self.list[local];
-        let spec = listener.spec(scene.shared);
-        let complete = match spec.expect {
-            Expect::Nothing => false,
-            Expect::Messages(_) => listener.ledger.is_complete(),
-            Expect::Published => {
-                let published = &scene.shared.published;
-                scene.shared.all_published() && listener.counted(spec) >= published.load(Ordering::Acquire)
-            }
-        };
-        if complete && matches!(listener.stage, Stage::Listening | Stage::Unloading) {
-            self.end(scene, local, ListenEnd::Complete);
-        }
-    }
-
-    /// The last publisher is done: what has not arrived by the end of the grace period never will.
-    pub fn all_published<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize) {
-        let listener = &mut self.list[local];
-        match listener.stage {
-            Stage::Away => {
-                listener.stage = Stage::Unloading;
-                scene.come_back(listener.place);
-            }
-            Stage::Listening => {
-                listener.await_silence(scene);
-                self.end_if_complete(scene, local);
-            }
-            _ => {}
-        }
-    }
-
-    /// Everybody is to stop.
-    pub fn stop<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize) {
-        let listener = &mut self.list[local];
-        let (spec, place) = (listener.spec(scene.shared), listener.place);
-        let online = matches!(scene.crew.step(place), Step::Up | Step::Subscribing);
-        if spec.backlog {
-            // Its session must not stay on the broker.
-            self.ended(scene, local, ListenEnd::Interrupted);
-            self.list[local].stage = Stage::Cleaning;
-            match scene.crew.step(place) {
-                Step::Down => scene.crew.call(place),
-                _ if online => scene.crew.leave(scene.link, place, After::Again),
-                _ => {}
-            }
-        } else if spec.expect != Expect::Published && online {
-            // Otherwise it has until the end of the hurry for what the publishers have sent.
-            self.ended(scene, local, ListenEnd::Interrupted);
-            scene.crew.leave(scene.link, place, After::Done);
-        }
-    }
-
-    /// It cannot go on.
-    pub fn fail<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize, reason: String) {
-        scene.crew.books.trouble(reason.clone());
-        self.failed(scene, local, reason);
-        scene.crew.quit(scene.link, self.list[local].place);
-    }
-
-    /// It has failed, for a reason that was told.
-    pub fn failed<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize, reason: String) {
-        scene.crew.books.levels.failed += 1;
-        self.list[local].failure = Some(reason);
-        self.ended(scene, local, ListenEnd::Failed);
-    }
-
-    /// It listens no more, and takes leave.
-    pub fn end<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize, end: ListenEnd) {
-        if !self.ended(scene, local, end) {
-            return;
-        }
-        let listener = &mut self.list[local];
-        let (spec, place) = (listener.spec(scene.shared), listener.place);
-        // What is to come must be read.
-        listener.held_until = 0;
-        match scene.crew.step(place) {
-            Step::Up | Step::Subscribing if spec.backlog => {
-                listener.stage = Stage::Cleaning;
-                scene.crew.leave(scene.link, place, After::Again);
-            }
-            Step::Up => {
-                scene.crew.resume(scene.link, place);
-                scene.crew.unsubscribe(scene.link, place, spec.filters.iter().map(String::as_str));
-            }
-            Step::Subscribing => scene.crew.leave(scene.link, place, After::Done),
-            // Who is not connected is not called any more: see `Script::down`.
-            _ => {}
-        }
-    }
-
-    /// Notes the end; false when it had ended before.
-    pub fn ended<L>(&mut self, scene: &mut Scene<'_, L>, local: usize, end: ListenEnd) -> bool {
-        let listener = &mut self.list[local];
-        if listener.ended_by.is_some() {
-            return false;
-        }
-        listener.ended_by = Some(end);
-        listener.stage = Stage::Ended;
-        listener.listened = true;
-        listener.ready(scene);
-        true
-    }
-}
-
-impl Listener {
-    /// It hears of the broker's counters no more, if it has asked and has no answer; answers whether that was so.
-    pub fn forgo_sys(&mut self) -> bool {
-        let asked = self.sys == Sys::Asked;
-        if asked {
-            self.sys = Sys::Unwanted;
-        }
-        asked
-    }
-
-    /// One less whom publishers wait for.
-    fn ready<L>(&mut self, scene: &Scene<'_, L>) {
-        if !std::mem::replace(&mut self.ready, true) {
-            scene.shared.ready();
-        }
-    }
-
-    /// Silence counts from now on, if it has not.
-    fn await_silence<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
-        let Some(quiet) = self.spec(scene.shared).quiet_after else { return };
-        if self.quiet_since.is_none() {
-            self.quiet_since = Some(scene.now());
-            scene.alarm(scene.now() + quiet, Alarm::Quiet, self.place);
+            self.look_around(scene);
         }
     }
 
     /// Counts and times a message.
-    fn take<L: Link>(
-        &mut self,
-        scene: &mut Scene<'_, L>,
-        spec: &Listening,
-        publish: &Publish<'_>,
-        unix_ns: u64,
-    ) {
-        let arrived = scene.link.arrived();
-        self.received += 1;
-        self.payload_bytes += publish.payload.len() as u64;
+    fn take<L: Link>(&mut self, scene: &mut Scene<'_, L>, spec: &Listening, publish: &Publish<'_>) {
+        let (now, arrived) = (scene.now(), scene.link.arrived());
+        let unix_ns = scene.unix_ns() - (now - arrived);
+        let time = arrived.saturating_sub(scene.shared.epoch);
+        self.record.received += 1;
+        self.record.payload_bytes += publish.payload.len() as u64;
         let stamped = spec.stamp.read(publish.payload);
         let known = self.know(scene.shared, spec, publish, stamped.is_some() || !spec.stamp.has_time());
-        let counters = scene.crew.books.counters();
+        let (counters, record) = (scene.crew.books.counters(), &mut self.record);
         match known {
             Seen::Foreign => {
-                self.foreign += 1;
+                record.foreign += 1;
                 counters.foreign += 1;
                 return;
             }
             Seen::Again => counters.duplicated += 1,
             Seen::New => counters.delivered += 1,
         }
-        self.first.get_or_insert(arrived);
-        self.last = arrived;
+        record.active_ns = time - *record.first_ns.get_or_insert(time);
+        self.quiet_since = self.quiet_since.map(|_| now);
         let Some(stamped) = stamped else { return };
         let flight = unix_ns.saturating_sub(stamped);
-        self.negative += u64::from(stamped > unix_ns);
+        record.flight_negative += u64::from(stamped > unix_ns);
         self.flight.record(flight);
         self.flights.record(flight);
         self.sample.record(flight);
         if spec.sample_every.is_some_and(|every| self.sample.count() >= every) {
             let flight = (&std::mem::take(&mut self.sample)).into();
-            if self.samples.len() < SAMPLES {
-                self.samples
-                    .push(FlightSample { time_ns: arrived.saturating_sub(scene.shared.epoch), flight });
+            if record.samples.len() < SAMPLES {
+                record.samples.push(FlightSample { time_ns: time, flight });
             }
         }
         scene.crew.books.histograms().flight_service.record(flight);
@@ -542,14 +334,123 @@ impl Listener {
         if other || !legible { Seen::Foreign } else { self.ledger.receive(client, number) }
     }
 
+    /// Silence counts from now on, if it has not.
+    fn await_silence<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        let Some(quiet) = self.spec(scene.shared).quiet_after else { return };
+        if self.quiet_since.is_none() {
+            self.quiet_since = Some(scene.now());
+            scene.alarm(scene.now() + quiet, Prompt::Quiet);
+        }
+    }
+
     fn pause_if_slow<L: Link>(&mut self, scene: &mut Scene<'_, L>, spec: &Listening) {
         self.until_pause -= 1;
         if let Some(slow) = spec.slow.filter(|_| self.until_pause == 0) {
             self.until_pause = slow.every;
             // What was received already may be worth several pauses.
             self.held_until = self.held_until.max(scene.now()) + slow.pause;
-            scene.crew.hold(scene.link, self.place);
-            scene.alarm(self.held_until, Alarm::Resume, self.place);
+            scene.crew.hold(scene.link, scene.place);
+            scene.alarm(self.held_until, Prompt::Resume);
         }
+    }
+
+    fn check_quiet<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        let (Some(quiet), Some(since)) = (self.spec(scene.shared).quiet_after, self.quiet_since) else {
+            return;
+        };
+        // Its own pauses are not the broker's silence.
+        let over = since.max(self.held_until) + quiet;
+        if scene.now() < over {
+            scene.alarm(over, Prompt::Quiet);
+        } else {
+            self.time_is_up(scene, ListenEnd::Quiet);
+        }
+    }
+
+    /// Ends it; if it is not connected, it does not come back for that.
+    fn time_is_up<L: Link>(&mut self, scene: &mut Scene<'_, L>, end: ListenEnd) {
+        self.end(scene, end);
+        if scene.step() == Step::Down && self.stage == Stage::Ended {
+            self.done(scene);
+        }
+    }
+
+    /// Ends it when it has everything.
+    fn end_if_complete<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        let spec = self.spec(scene.shared);
+        let complete = match spec.expect {
+            Expect::Nothing => false,
+            Expect::Messages(_) => self.ledger.is_complete(),
+            Expect::Published => scene.shared.published_in_all().is_some_and(|all| {
+                // Different messages, or all where they cannot be told apart.
+                let told_apart = spec.layout.is_some();
+                all <= if told_apart { self.ledger.received_new() } else { self.record.received }
+            }),
+        };
+        if complete && matches!(self.stage, Stage::Listening | Stage::Unloading) {
+            self.end(scene, ListenEnd::Complete);
+        }
+    }
+
+    /// Everybody is to stop.
+    fn stop<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        let spec = self.spec(scene.shared);
+        match scene.step() {
+            _ if spec.backlog => self.end(scene, ListenEnd::Interrupted),
+            Step::Down => self.done(scene),
+            // It has until the end of the hurry for what the publishers have sent.
+            _ if spec.expect == Expect::Published => {}
+            Step::Up | Step::Subscribing => {
+                self.ended(scene, ListenEnd::Interrupted);
+                scene.leave(After::Done);
+            }
+            _ => {}
+        }
+    }
+
+    /// It listens no more, and takes leave.
+    fn end<L: Link>(&mut self, scene: &mut Scene<'_, L>, end: ListenEnd) {
+        if !self.ended(scene, end) {
+            return;
+        }
+        let spec = self.spec(scene.shared);
+        // What is to come must be read.
+        self.held_until = 0;
+        if spec.backlog {
+            // Its session must not stay on the broker.
+            self.stage = Stage::Cleaning;
+            return match scene.step() {
+                Step::Down => scene.crew.call(scene.place),
+                Step::Up | Step::Subscribing => scene.leave(After::Again),
+                _ => {}
+            };
+        }
+        match scene.step() {
+            Step::Up => {
+                scene.crew.resume(scene.link, scene.place);
+                let filters = spec.filters.iter().map(String::as_str);
+                scene.crew.unsubscribe(scene.link, scene.place, filters);
+            }
+            Step::Subscribing => scene.leave(After::Done),
+            // Who is not connected is not called any more.
+            _ => {}
+        }
+    }
+
+    /// Notes the end; false when it had ended before.
+    pub fn ended<L: Link>(&mut self, scene: &mut Scene<'_, L>, end: ListenEnd) -> bool {
+        if matches!(self.stage, Stage::Cleaning | Stage::Ended) {
+            return false;
+        }
+        self.record.ended_by = end;
+        self.stage = Stage::Ended;
+        scene.ready();
+        true
+    }
+
+    /// It is done, however it came to that.
+    pub fn done<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        scene.finish();
+        self.ended(scene, ListenEnd::Interrupted);
     }
 }

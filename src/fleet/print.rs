@@ -1,19 +1,22 @@
 //! Received payloads, for a person.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// Prints messages without holding up the worker that received them: what the terminal is too slow for is
 /// counted instead. Clones print to the same place.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Print(Arc<Inner>);
 
+#[derive(Debug)]
 struct Inner {
-    lines: Mutex<Option<SyncSender<Vec<u8>>>>,
+    /// Where lines go; `None` is the end of them.
+    lines: SyncSender<Option<Vec<u8>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    skipped: std::sync::atomic::AtomicU64,
+    skipped: AtomicU64,
 }
 
 /// Lines that may wait for the terminal.
@@ -25,38 +28,30 @@ impl Print {
     /// Prints to `out`, one line for each message: topic, space, payload; bytes that are not printable
     /// stand as `\u{1b}` or `\xff`, and a payload of more than 64 KiB is cut.
     pub fn new(mut out: impl Write + Send + 'static) -> Print {
-        let (lines, lines_from) = mpsc::sync_channel::<Vec<u8>>(WAITING);
+        let (lines, lines_from) = mpsc::sync_channel(WAITING);
         let writer = thread::spawn(move || {
+            let mut lines = lines_from.iter().map_while(|line: Option<Vec<u8>>| line);
             // A reader that has gone is no error, but nothing more is printed.
-            while let Ok(line) = lines_from.recv() {
-                if out.write_all(&line).is_err() {
-                    break;
-                }
-            }
+            let _ = lines.try_for_each(|line| out.write_all(&line));
             let _ = out.flush();
         });
-        Print(Arc::new(Inner {
-            lines: Mutex::new(Some(lines)),
-            writer: Mutex::new(Some(writer)),
-            skipped: Default::default(),
-        }))
+        Print(Arc::new(Inner { lines, writer: Mutex::new(Some(writer)), skipped: AtomicU64::new(0) }))
     }
 
     pub(super) fn payload(&self, topic: &str, payload: &[u8]) {
-        let line = line(topic, payload);
-        let lines = self.0.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(Err(TrySendError::Full(_))) = lines.as_ref().map(|lines| lines.try_send(line)) {
-            self.0.skipped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if let Err(TrySendError::Full(_)) = self.0.lines.try_send(Some(line(topic, payload))) {
+            self.0.skipped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Waits until everything is printed; answers how many messages were not.
     pub fn finish(&self) -> u64 {
-        drop(self.0.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
-        if let Some(writer) = self.0.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
+        // Whoever reads them may have gone.
+        let _ = self.0.lines.send(None);
+        if let Some(writer) = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = writer.join();
         }
-        self.0.skipped.load(std::sync::atomic::Ordering::Relaxed)
+        self.0.skipped.load(Ordering::Relaxed)
     }
 }
 
@@ -78,12 +73,6 @@ fn line(topic: &str, payload: &[u8]) -> Vec<u8> {
 
 fn push(char: char, line: &mut String) {
     if char.is_control() { line.extend(char.escape_default()) } else { line.push(char) }
-}
-
-impl std::fmt::Debug for Print {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Print")
-    }
 }
 
 #[cfg(test)]

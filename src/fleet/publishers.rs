@@ -1,53 +1,41 @@
 //! What publishing clients do.
 
-use super::feed::Next;
-use super::scene::{Alarm, Scene, Wall};
+use super::scene::{Common, Prompt, Scene, Wall};
 use super::shared::Shared;
 use super::{Content, PublisherName};
 use crate::client::Outgoing;
 use crate::clock::{MILLISECOND, Nanos};
-use crate::crew::{After, Link, Place, Step, Token};
-use crate::load::{Bursts, Pace, Pacer, PayloadOf};
+use crate::crew::{After, Link, Step, Token};
+use crate::load::{Pace, Pacer, PayloadOf};
 use crate::record::{self, Ended};
 use crate::stats::Moments;
 use crate::wire::{Publish, QoS};
 use rand::RngExt;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 
 /// A client that publishes.
 pub struct Publisher {
     /// Among all publishers of the fleet.
     number: u32,
-    /// Among the clients of its worker.
-    pub place: Place,
     pacer: Pacer,
-    /// When its schedule begins, once that is known.
+    /// When its schedule begins, once that is known,
     start: Option<Nanos>,
+    /// and when it ends, whatever is left of it.
+    end: Nanos,
+    /// Its time was up before it had made all of its messages.
+    cut_short: bool,
     /// In the heap of those with a message to come.
     queued: bool,
-    /// Its time to leave the run has come.
-    leaving: bool,
-    /// Messages since the connection began, where it does not live for ever.
-    since_connect: u64,
-    connections: u64,
-    sent: u64,
-    acked: u64,
-    /// Messages that came due and were not sent by the end,
-    shed: u64,
-    /// or written and not taken by the kernel.
-    unfinished: u64,
-    /// Requests that were given up.
-    unanswered: u64,
+    /// Messages of the connection under way; `None` before the first one.
+    since_connect: Option<u64>,
     ack_time: Moments,
-    first: Option<Nanos>,
-    last: Nanos,
     /// The request without an answer: its topic and when it was sent.
     request: Option<(String, Nanos)>,
-    /// Fed payloads that are not acknowledged, by sequence, and the next one.
-    kept: HashMap<u64, Vec<u8>>,
-    next_fed: Option<Vec<u8>>,
-    pub failure: Option<String>,
+    /// Fed payloads that are not acknowledged, by sequence, the next one included.
+    kept: BTreeMap<u64, Vec<u8>>,
+    /// What it has done so far.
+    pub record: record::Publisher,
 }
 
 /// Messages of one client in one pass: the others want a turn, too.
@@ -56,28 +44,19 @@ const TURN: usize = 64;
 const FEED_LOOK: Nanos = MILLISECOND;
 
 impl Publisher {
-    fn new(shared: &Shared, number: u32, place: Place) -> Publisher {
+    pub fn new(shared: &Shared, number: u32) -> Publisher {
         Publisher {
             number,
-            place,
             pacer: Pacer::new(&shared.publishing().pacing, number),
             start: None,
+            end: Nanos::MAX,
+            cut_short: false,
             queued: false,
-            leaving: false,
-            since_connect: 0,
-            connections: 0,
-            sent: 0,
-            acked: 0,
-            shed: 0,
-            unfinished: 0,
-            unanswered: 0,
+            since_connect: None,
             ack_time: Moments::default(),
-            first: None,
-            last: 0,
             request: None,
-            kept: HashMap::new(),
-            next_fed: None,
-            failure: None,
+            kept: BTreeMap::new(),
+            record: record::Publisher::default(),
         }
     }
 
@@ -87,35 +66,89 @@ impl Publisher {
     }
 
     /// Whether it makes no more messages.
-    fn is_over(&self, shared: &Shared, now: Nanos, stopped: bool) -> bool {
-        let duration = shared.publishing().pacing.duration;
-        // Also for what came due before and could not be sent.
-        let time_is_up = self.start.zip(duration).is_some_and(|(start, duration)| now >= start + duration);
-        self.pacer.peek().is_none() || self.leaving || time_is_up || stopped
+    fn is_over<L: Link>(&self, scene: &Scene<'_, L>) -> bool {
+        // At the end also for what came due before and could not be sent.
+        let time_is_up = self.cut_short || scene.now() >= self.end;
+        time_is_up || scene.common.stopped || self.pacer.peek().is_none()
     }
 
-    /// Its number among all publishers and its part of the record.
-    fn finish(self, shared: &Shared) -> (u32, record::Publisher) {
-        let begun = self.first.unwrap_or(0);
+    /// Its part of the record.
+    pub fn finish(self, shared: &Shared) -> record::Publisher {
         let pacing = &shared.publishing().pacing;
-        let publisher = record::Publisher {
+        // Whom time ended was not to send them all.
+        let all = |count: &u64| !self.cut_short && (pacing.duration.is_none() || self.pacer.made() >= *count);
+        record::Publisher {
             client_id: self.name(shared).client_id.clone(),
-            // Whom time ended was not to send them all.
-            planned: pacing
-                .count
-                .filter(|count| !self.leaving && (pacing.duration.is_none() || self.pacer.made() >= *count)),
-            generated: self.sent + self.shed + self.unfinished,
-            unfinished: self.unfinished,
-            unanswered: self.unanswered,
-            sent: self.sent,
-            acked: self.acked,
+            planned: pacing.count.filter(all),
+            generated: self.record.generated + self.record.sent + self.record.unfinished,
             ack_time: (&self.ack_time).into(),
-            first_ns: self.first.map(|first| first - shared.epoch),
-            active_ns: self.last.saturating_sub(begun),
-            reconnects: self.connections.saturating_sub(1),
-            failure: self.failure,
-        };
-        (self.number, publisher)
+            ..self.record
+        }
+    }
+
+    /// Goes on from what has happened.
+    pub fn go_on<L: Link>(&mut self, scene: &mut Scene<'_, L>, prompt: Prompt) {
+        match prompt {
+            Prompt::Ready => {
+                let (now, name) = (scene.now(), self.name(scene.shared));
+                scene.alarm(now + name.joins, Prompt::Join);
+                name.leaves.into_iter().for_each(|leaves| scene.alarm(now + leaves, Prompt::Leave));
+            }
+            Prompt::Join => scene.crew.call(scene.place),
+            Prompt::Subscribed => self.begin(scene),
+            Prompt::Heard => drop(self.pump(scene)),
+            // With everything sent, acknowledgements are waited for all the same.
+            Prompt::TimeUp if self.pacer.peek().is_none() => {}
+            Prompt::TimeUp | Prompt::Leave | Prompt::Stop => {
+                self.cut_short |= prompt != Prompt::Stop && self.pacer.peek().is_some();
+                match scene.step() {
+                    Step::Down => self.done(scene),
+                    _ => drop(self.pump(scene)),
+                }
+            }
+            Prompt::Unanswered => {
+                let (now, timeout) = (scene.now(), scene.shared.publishing().ack_timeout);
+                if self.request.take_if(|(_, sent)| now.saturating_sub(*sent) >= timeout).is_some() {
+                    self.record.unanswered += 1;
+                    self.pump(scene);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// CONNACK is here. What was outstanding is settled already, unless its session is.
+    pub fn connected<L: Link>(&mut self, scene: &mut Scene<'_, L>, session_present: bool) {
+        self.record.reconnects += u64::from(self.since_connect.replace(0).is_some());
+        if session_present {
+            self.redeliver(scene);
+        } else {
+            self.kept = self.kept.split_off(&(self.pacer.made() + 1));
+        }
+        let publishing = scene.shared.publishing();
+        if publishing.responders == 0 {
+            return self.begin(scene);
+        }
+        let values = scene.shared.values(self.number, 0);
+        let filter = format!("{}/reply", publishing.topic.filter_of(&values));
+        scene.subscribe([(filter.as_str(), publishing.qos)]);
+    }
+
+    /// Its schedule begins, after a wait; on later connections it goes on.
+    fn begin<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        if self.start.is_none() {
+            let publishing = scene.shared.publishing();
+            let (from, to) = publishing.stagger;
+            let mut stream = crate::seed::stream(scene.shared.spec.seed, "stagger", self.number.into());
+            let start = scene.now() + if to > from { stream.random_range(from..to) } else { from };
+            self.start = Some(start);
+            if let Some(duration) = publishing.pacing.duration {
+                self.end = start + duration;
+                // Also for one that could not send any more.
+                scene.alarm(self.end, Prompt::TimeUp);
+            }
+        }
+        self.pump(scene);
     }
 
     /// Appends the topic and the payload of message `token`.
@@ -136,177 +169,70 @@ impl Publisher {
                 },
                 payload,
             ),
-            Content::Feed(_) => {
-                let kept = self.kept.get(&token.sequence).or(self.next_fed.as_ref());
-                payload.extend_from_slice(kept.expect("a fed payload is kept until it is acknowledged"));
-            }
-        }
-    }
-}
-
-/// The publishers of a worker, each by its number among them.
-pub struct Publishers {
-    pub list: Vec<Publisher>,
-    /// Those with a message to come, by the time it is due.
-    due: BinaryHeap<Reverse<(Nanos, usize)>>,
-    /// Those that have had their turn in a pass and have more to send.
-    unfinished: VecDeque<usize>,
-    bursts: Bursts,
-    topic: String,
-    payload: Vec<u8>,
-}
-
-impl Publishers {
-    pub fn new(shared: &Shared) -> Publishers {
-        let tolerance = shared.spec.publishing.as_ref().map_or(0, |publishing| publishing.tolerance);
-        Publishers {
-            list: Vec::new(),
-            due: BinaryHeap::new(),
-            unfinished: VecDeque::new(),
-            bursts: Bursts::new(tolerance),
-            topic: String::new(),
-            payload: Vec::new(),
+            // Kept until it is acknowledged.
+            Content::Feed(_) => payload.extend_from_slice(&self.kept[&token.sequence]),
         }
     }
 
-    /// One more, with `number` among all of the fleet; answers which it is here.
-    pub fn add(&mut self, shared: &Shared, number: u32, place: Place) -> usize {
-        self.list.push(Publisher::new(shared, number, place));
-        self.list.len() - 1
-    }
-
-    /// Their part of the record.
-    pub fn finish(self, shared: &Shared) -> Vec<(u32, record::Publisher)> {
-        self.list.into_iter().map(|publisher| publisher.finish(shared)).collect()
-    }
-
-    /// CONNACK is here. What was outstanding is settled already, unless its session is.
-    pub fn connected<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize, session_present: bool) {
-        let publishing = scene.shared.publishing();
-        let publisher = &mut self.list[local];
-        publisher.since_connect = 0;
-        publisher.connections += 1;
-        if session_present {
-            self.redeliver(scene, local);
-        } else {
-            publisher.kept.clear();
-        }
-        if publishing.responders == 0 {
-            return self.begin(scene, local);
-        }
-        let publisher = &self.list[local];
-        let values = scene.shared.values(publisher.number, 0);
-        let filter = format!("{}/reply", publishing.topic.filter_of(&values));
-        let filters = [(filter.as_str(), publishing.qos)];
-        scene.subscribe(publisher.place, filters.into_iter());
-    }
-
-    /// Its schedule begins, after a wait; on later connections it goes on.
-    pub fn begin<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize) {
-        let publisher = &mut self.list[local];
-        if publisher.start.is_none() {
-            let (from, to) = scene.shared.publishing().stagger;
-            let mut stream = crate::seed::stream(scene.shared.spec.seed, "stagger", publisher.number.into());
-            let start = scene.now() + if to > from { stream.random_range(from..to) } else { from };
-            publisher.start = Some(start);
-            if let Some(duration) = scene.shared.publishing().pacing.duration {
-                // Also for one that could not send any more.
-                scene.alarm(start + duration, Alarm::TimeUp, publisher.place);
-            }
-        }
-        self.pump(scene, local);
-    }
-
-    fn redeliver<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize) {
-        let (publisher, payload, topic) = (&self.list[local], &mut self.payload, &mut self.topic);
+    fn redeliver<L: Link>(&self, scene: &mut Scene<'_, L>) {
         let shared = scene.shared;
-        scene.crew.redeliver(scene.link, publisher.place, |token, resend| {
-            publisher.render(shared, token, topic, payload);
+        let Common { topic, payload, .. } = &mut *scene.common;
+        scene.crew.redeliver(scene.link, scene.place, |token, resend| {
+            self.render(shared, token, topic, payload);
             resend.publish(topic, shared.publishing().retain, &[payload])
         });
     }
 
-    /// Sends what is due at a time that was foreseen; answers when to come again.
-    pub fn poll<L: Link>(&mut self, scene: &mut Scene<'_, L>) -> Nanos {
-        for _ in 0..self.unfinished.len() {
-            let local = self.unfinished.pop_front().expect("counted a moment ago");
-            self.pump(scene, local);
-        }
-        let now = scene.now();
-        if let Some(&Reverse((first, _))) = self.due.peek()
-            && self.bursts.time(first) <= now
-        {
-            let mut sent = 0;
-            while let Some(&Reverse((due, local))) = self.due.peek()
-                && due <= now
-            {
-                self.due.pop();
-                self.list[local].queued = false;
-                // What waited for others because it was to is not late.
-                scene.crew.books.wake_lag(now - self.bursts.time(due), due);
-                sent += self.pump(scene, local);
-            }
-            if sent > 0 {
-                self.bursts.leave(first, now);
-            }
-        }
-        if !self.unfinished.is_empty() {
-            return now;
-        }
-        let Some(Reverse((due, _))) = self.due.peek() else { return Nanos::MAX };
-        let next = self.bursts.time(*due);
-        // Second in the heap is one of the two below the first.
-        if let Some(Reverse((due, _))) = self.due.as_slice().iter().skip(1).take(2).max() {
-            scene.link.foresee(self.bursts.following(next, *due));
-        }
-        next
-    }
-
-    /// Sends what is due as far as there is room; answers how much it was.
-    pub fn pump<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize) -> usize {
+    /// Sends what is due as far as there is room, and leaves when all is done; answers how much was sent.
+    fn pump<L: Link>(&mut self, scene: &mut Scene<'_, L>) -> usize {
         let mut sent = 0;
-        let place = self.list[local].place;
-        while scene.crew.step(place) == Step::Up {
-            let publisher = &self.list[local];
-            let Some(start) = publisher.start else { break };
-            let over = publisher.is_over(scene.shared, scene.now(), scene.stopped);
-            let Some(intended) = publisher.pacer.peek().filter(|_| !over) else {
-                self.leave_if_done(scene, local);
+        while scene.step() == Step::Up {
+            let Some(start) = self.start else { break };
+            let over = self.is_over(scene);
+            let Some(intended) = self.pacer.peek().filter(|_| !over) else {
+                let waits = scene.crew.client(scene.place).inflight() > 0 || self.request.is_some();
+                if !waits {
+                    scene.leave(After::Done);
+                }
                 break;
             };
             let due = start + intended;
             if due > scene.now() {
-                self.queue(local, due);
+                self.queue(scene, due);
                 break;
             }
             if sent == TURN {
-                self.unfinished.push_back(local);
+                scene.common.unfinished.push_back(scene.place);
                 break;
             }
-            if !self.may_send(scene, local) || !self.is_fed(scene, local) {
+            if !self.may_send(scene) || !self.is_fed(scene) {
                 break;
             }
-            self.send(scene, local, due);
+            self.send(scene, due);
             sent += 1;
         }
         sent
     }
 
-    fn queue(&mut self, local: usize, due: Nanos) {
-        if !std::mem::replace(&mut self.list[local].queued, true) {
-            self.due.push(Reverse((due, local)));
+    fn queue<L>(&mut self, scene: &mut Scene<'_, L>, due: Nanos) {
+        if !std::mem::replace(&mut self.queued, true) {
+            scene.common.due.push(Reverse((due, scene.place)));
         }
     }
 
-    /// Whether there is room; if not, what makes room brings the publisher back to [`Publishers::pump`].
-    fn may_send<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize) -> bool {
+    /// Its message has come due, and it is in the heap no more; answers how much was sent.
+    pub fn come_due<L: Link>(&mut self, scene: &mut Scene<'_, L>) -> usize {
+        self.queued = false;
+        self.pump(scene)
+    }
+
+    /// Whether there is room; if not, what makes room brings the publisher back to [`Publisher::pump`].
+    fn may_send<L: Link>(&self, scene: &mut Scene<'_, L>) -> bool {
         let publishing = scene.shared.publishing();
-        let publisher = &self.list[local];
-        let place = publisher.place;
-        let room = scene.crew.room(scene.link, place, publishing.qos) > 0 && publisher.request.is_none();
-        if room && publishing.reconnect_every == Some(publisher.since_connect) {
-            if scene.crew.client(place).inflight() == 0 {
-                scene.crew.leave(scene.link, place, After::Again);
+        let room = scene.crew.room(scene.link, scene.place, publishing.qos) > 0 && self.request.is_none();
+        if room && publishing.reconnect_every == self.since_connect {
+            if scene.crew.client(scene.place).inflight() == 0 {
+                scene.leave(After::Again);
             }
             return false;
         }
@@ -314,150 +240,111 @@ impl Publishers {
     }
 
     /// Whether the next payload is there.
-    fn is_fed<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize) -> bool {
+    fn is_fed<L: Link>(&mut self, scene: &mut Scene<'_, L>) -> bool {
         let Content::Feed(feed) = &scene.shared.publishing().content else { return true };
-        if self.list[local].next_fed.is_some() {
+        let next = self.pacer.made() + 1;
+        if self.kept.contains_key(&next) {
             return true;
         }
         match feed.next() {
-            Next::Record(record) => self.list[local].next_fed = Some(record),
-            Next::NotYet => self.queue(local, scene.now() + FEED_LOOK),
-            Next::Ended(why) => scene.shared.fail(Ended::Environment, why),
+            Ok(Some(record)) => return self.kept.insert(next, record).is_none(),
+            Ok(None) => self.queue(scene, scene.now() + FEED_LOOK),
+            Err(why) => scene.shared.stop(Ended::Environment, why),
         }
-        self.list[local].next_fed.is_some()
+        false
     }
 
-    fn send<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize, due: Nanos) {
+    fn send<L: Link>(&mut self, scene: &mut Scene<'_, L>, due: Nanos) {
         let (now, more) = (scene.now(), scene.unix_ns());
-        let publishing = scene.shared.publishing();
-        let publisher = &mut self.list[local];
+        let (shared, publishing) = (scene.shared, scene.shared.publishing());
         // Without a rate, a message is meant to be sent when there is room for it.
         let intended = if publishing.pacing.pace == Pace::Unlimited { now } else { due };
-        publisher.pacer.advance(&publishing.pacing);
-        let token = Token { sequence: publisher.pacer.made(), intended, sent: now, more };
-        publisher.render(scene.shared, &token, &mut self.topic, &mut self.payload);
-        let (topic, payload, qos, retain) =
-            (&self.topic, &[&self.payload[..]], publishing.qos, publishing.retain);
+        self.pacer.advance(&publishing.pacing);
+        let token = Token { sequence: self.pacer.made(), intended, sent: now, more };
+        let Common { topic, payload, .. } = &mut *scene.common;
+        self.render(shared, &token, topic, payload);
+        let (qos, retain, payload) = (publishing.qos, publishing.retain, &[&payload[..]]);
         scene.crew.books.came_due(intended, 1);
-        scene.crew.publish(scene.link, publisher.place, token, (1, qos, 0), |pen| {
+        scene.crew.publish(scene.link, scene.place, token, (1, qos, 0), |pen| {
             pen.write(Outgoing { topic, qos, retain, payload });
         });
-        publisher.since_connect += 1;
-        publisher.first.get_or_insert(now);
-        let fed = publisher.next_fed.take();
+        self.since_connect = self.since_connect.map(|count| count + 1);
+        self.record.first_ns.get_or_insert(now - shared.epoch);
         if qos == QoS::AtMostOnce {
-            publisher.last = now;
+            self.was_active(shared, now);
+            self.kept.remove(&token.sequence);
         } else {
-            publisher.sent += 1;
-            fed.into_iter().for_each(|fed| drop(publisher.kept.insert(token.sequence, fed)));
+            self.record.sent += 1;
         }
         if publishing.responders > 0 {
-            publisher.request = Some((self.topic.clone(), now));
-            let place = publisher.place;
-            scene.alarm(now + publishing.ack_timeout, Alarm::Answer, place);
+            self.request = Some((topic.clone(), now));
+            scene.alarm(now + publishing.ack_timeout, Prompt::Unanswered);
         }
+    }
+
+    /// Something of what its span covers has happened.
+    fn was_active(&mut self, shared: &Shared, now: Nanos) {
+        let time = now - shared.epoch;
+        self.record.active_ns = time - self.record.first_ns.unwrap_or(time);
     }
 
     /// The kernel has taken so many messages of QoS 0, and will never take so many.
-    pub fn settled(&mut self, local: usize, taken: u64, lost: u64) {
-        let publisher = &mut self.list[local];
-        publisher.sent += taken;
-        publisher.acked += taken;
-        publisher.unfinished += lost;
+    pub fn settled(&mut self, taken: u64, lost: u64) {
+        self.record.sent += taken;
+        self.record.acked += taken;
+        self.record.unfinished += lost;
     }
 
     /// An acknowledgement is here: the books have it.
-    pub fn acked<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize, token: &Token<Wall>) {
+    pub fn acked<L: Link>(&mut self, scene: &mut Scene<'_, L>, token: &Token<Wall>) {
         let arrived = scene.link.arrived();
-        let publisher = &mut self.list[local];
-        scene.crew.forgive(publisher.place);
-        publisher.acked += 1;
-        publisher.last = arrived;
-        publisher.ack_time.record(arrived.saturating_sub(scene.crew.books.handed_at(token.sent)));
-        publisher.kept.remove(&token.sequence);
+        scene.crew.forgive(scene.place);
+        self.record.acked += 1;
+        self.was_active(scene.shared, arrived);
+        self.ack_time.record(arrived.saturating_sub(scene.crew.books.handed_at(token.sent)));
+        self.kept.remove(&token.sequence);
     }
 
-    /// It has published for as long as it was to. False when it was away, and so is done.
-    pub fn time_is_up<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize) -> bool {
-        self.list[local].pacer.peek().is_none() || self.leave(scene, local)
-    }
-
-    /// A publisher that has nothing to send and nothing to wait for leaves.
-    pub fn leave_if_done<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize) {
-        let publisher = &self.list[local];
-        let (place, over) = (publisher.place, publisher.is_over(scene.shared, scene.now(), scene.stopped));
-        let waits = scene.crew.client(place).inflight() > 0 || publisher.request.is_some();
-        if over && !waits && scene.crew.step(place) == Step::Up {
-            scene.crew.leave(scene.link, place, After::Done);
+    /// A requester has an answer.
+    pub fn answered<L: Link>(&mut self, scene: &mut Scene<'_, L>, answer: &Publish<'_>, first: bool) {
+        let books = &mut scene.crew.books;
+        let asked = answer.topic.strip_suffix("/reply");
+        match self.request.as_ref().filter(|(topic, _)| asked == Some(topic)) {
+            Some((_, sent)) if first => {
+                let time = scene.link.arrived().saturating_sub(books.handed_at(*sent));
+                books.histograms().round_trip.record(time);
+                books.counters().delivered += 1;
+                self.request = None;
+            }
+            _ => books.counters().foreign += 1,
         }
-    }
-
-    /// Its time in the run is over. False when it was away, and so is done.
-    pub fn leave<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize) -> bool {
-        let publisher = &mut self.list[local];
-        publisher.leaving |= publisher.pacer.peek().is_some();
-        if scene.crew.step(publisher.place) == Step::Down {
-            return false;
-        }
-        self.pump(scene, local);
-        true
     }
 
     /// Whether it has nothing to come back for.
-    pub fn has_finished<L: Link>(&self, scene: &mut Scene<'_, L>, local: usize) -> bool {
-        let publisher = &self.list[local];
-        let (crew, place) = (&scene.crew, publisher.place);
+    pub fn has_finished<L: Link>(&self, scene: &Scene<'_, L>) -> bool {
+        let (crew, place) = (&scene.crew, scene.place);
         let kept = !scene.shared.spec.connection.clean_session && crew.client(place).inflight() > 0;
-        crew.was_established(place) && !kept && publisher.is_over(scene.shared, scene.now(), scene.stopped)
+        crew.was_established(place) && !kept && self.is_over(scene)
     }
 
     /// It is done, whatever it has done.
-    pub fn done<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize) {
+    pub fn done<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        if scene.step() == Step::Done {
+            return;
+        }
+        scene.finish();
         let pacing = &scene.shared.publishing().pacing;
-        let publisher = &mut self.list[local];
         // With a rate, what came due and was never sent.
-        if let Some(start) = publisher.start.filter(|_| pacing.pace != Pace::Unlimited) {
-            let end = pacing.duration.map_or(Nanos::MAX, |duration| start + duration).min(scene.link.now());
-            while let Some(due) = publisher.pacer.peek().filter(|due| start + due < end) {
-                publisher.pacer.advance(pacing);
-                publisher.shed += 1;
+        if let Some(start) = self.start.filter(|_| pacing.pace != Pace::Unlimited) {
+            let end = self.end.min(scene.now());
+            while let Some(due) = self.pacer.peek().filter(|due| start + due < end) {
+                self.pacer.advance(pacing);
+                self.record.generated += 1;
                 scene.crew.books.came_due(start + due, 1);
                 scene.crew.books.shed(start + due);
             }
         }
-        publisher.unanswered += u64::from(publisher.request.take().is_some());
-        scene.shared.publisher_done(publisher.sent);
-    }
-
-    /// Whether its request is still without an answer is looked at.
-    pub fn check_request<L: Link>(&mut self, scene: &mut Scene<'_, L>, local: usize) {
-        let (now, timeout) = (scene.now(), scene.shared.publishing().ack_timeout);
-        let publisher = &mut self.list[local];
-        if publisher.request.as_ref().is_some_and(|(_, sent)| now.saturating_sub(*sent) >= timeout) {
-            publisher.request = None;
-            publisher.unanswered += 1;
-            self.pump(scene, local);
-        }
-    }
-
-    /// A requester has an answer.
-    pub fn answered<L: Link>(
-        &mut self,
-        scene: &mut Scene<'_, L>,
-        local: usize,
-        answer: &Publish<'_>,
-        first: bool,
-    ) {
-        let publisher = &mut self.list[local];
-        let asked = answer.topic.strip_suffix("/reply");
-        match publisher.request.as_ref().filter(|(topic, _)| asked == Some(topic)) {
-            Some((_, sent)) if first => {
-                let time = scene.link.arrived().saturating_sub(scene.crew.books.handed_at(*sent));
-                scene.crew.books.histograms().round_trip.record(time);
-                scene.crew.books.counters().delivered += 1;
-                publisher.request = None;
-            }
-            _ => scene.crew.books.counters().foreign += 1,
-        }
+        self.record.unanswered += u64::from(self.request.take().is_some());
+        scene.shared.publisher_done(self.record.sent);
     }
 }

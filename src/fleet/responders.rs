@@ -1,66 +1,64 @@
 //! What responders do: they send back what they got, under the topic with `/reply` behind it.
 
-use super::scene::Scene;
+use super::scene::{Prompt, Scene};
 use super::shared::Shared;
 use crate::client::Outgoing;
-use crate::crew::{Link, Place};
+use crate::crew::{After, Link, Step};
 use crate::wire::Publish;
-
-/// The responders of a worker.
-#[derive(Default)]
-pub struct Responders {
-    pub list: Vec<Responder>,
-    topic: String,
-}
 
 /// A client that answers.
 pub struct Responder {
     /// Among all responders of the fleet: they divide the topics among them.
-    pub number: u32,
-    /// Publishers need not wait for it any more.
-    pub ready: bool,
+    number: u32,
+    pub client_id: String,
 }
 
-impl Responders {
-    /// One more; answers which it is here.
-    pub fn add(&mut self, number: u32) -> usize {
-        self.list.push(Responder { number, ready: false });
-        self.list.len() - 1
+impl Responder {
+    pub fn new(shared: &Shared, number: u32) -> Responder {
+        let first = &shared.publishing().clients[0].client_id;
+        Responder { number, client_id: format!("{first}-responder-{number}") }
     }
 
-    /// It is subscribed, or never will be.
-    pub fn ready(&mut self, shared: &Shared, local: usize) {
-        if !std::mem::replace(&mut self.list[local].ready, true) {
-            shared.ready();
+    /// CONNACK is here.
+    pub fn connected<L: Link>(&self, scene: &mut Scene<'_, L>) {
+        let publishing = scene.shared.publishing();
+        scene.subscribe([(publishing.topic.filter().as_str(), publishing.qos)]);
+    }
+
+    /// Goes on from what has happened.
+    pub fn go_on<L: Link>(&self, scene: &mut Scene<'_, L>, prompt: Prompt) {
+        match prompt {
+            Prompt::Subscribed => drop(scene.ready()),
+            Prompt::Stop if scene.step() == Step::Down => scene.finish(),
+            Prompt::Stop | Prompt::Look => {}
+            _ => return,
+        }
+        let needless = scene.common.stopped || scene.shared.all_published();
+        if needless && scene.step() == Step::Up {
+            scene.leave(After::Done);
         }
     }
 
     /// A request is here.
-    pub fn answer<L: Link>(
-        &mut self,
-        scene: &mut Scene<'_, L>,
-        local: usize,
-        place: Place,
-        request: &Publish<'_>,
-    ) {
+    pub fn answer<L: Link>(&self, scene: &mut Scene<'_, L>, request: &Publish<'_>) {
         // FNV-1a.
         let hash = request.topic.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
+        let publishing = scene.shared.publishing();
         // Of a filter that covers more than it should, answers must not be answered.
-        let other = (hash % u64::from(scene.shared.responders())) as u32 != self.list[local].number;
+        let other = (hash % u64::from(publishing.responders)) as u32 != self.number;
         if other || request.topic.ends_with("/reply") {
             return;
         }
-        let qos = scene.shared.publishing().qos;
-        if scene.crew.room(scene.link, place, qos) == 0 {
+        if scene.crew.room(scene.link, scene.place, publishing.qos) == 0 {
             return scene.crew.books.trouble("a responder had no room for an answer".into());
         }
-        self.topic.clear();
-        self.topic.push_str(request.topic);
-        self.topic.push_str("/reply");
-        let message = Outgoing { topic: &self.topic, qos, retain: false, payload: &[request.payload] };
         let wall = scene.unix_ns();
-        scene.crew.publish_aside(scene.link, place, message, wall);
+        let topic = &mut scene.common.topic;
+        topic.clear();
+        topic.extend([request.topic, "/reply"]);
+        let message = Outgoing { topic, qos: publishing.qos, retain: false, payload: &[request.payload] };
+        scene.crew.publish_aside(scene.link, scene.place, message, wall);
     }
 }

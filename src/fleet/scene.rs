@@ -1,18 +1,29 @@
-//! What a part of a script acts on.
+//! What a client acts on.
 
 use super::shared::Shared;
 use crate::clock::Nanos;
 use crate::crew::{After, Crew, Link, Place, Step};
 use crate::wire::QoS;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
-/// Times that a script has set: one heap for all, because a fleet is thousands of clients and not a million.
-pub type Alarms = BinaryHeap<Reverse<(Nanos, Alarm, Place)>>;
-
-/// What happens at a time that was set.
+/// What a client goes on from, beside what its broker says. The later ones come at a time that was set.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Alarm {
+pub enum Prompt {
+    /// Its own subscription stands.
+    Subscribed,
+    /// What was asked for apart is answered, whatever the broker says to it.
+    Answered,
+    /// All that has arrived was heard, or there may be room for messages again.
+    Heard,
+    /// Its session is being kept while it is away: whoever fills it may begin.
+    Away,
+    /// Everybody that publishers wait for is ready.
+    Ready,
+    /// Something that all workers share may have changed.
+    Look,
+    /// Everybody is to stop.
+    Stop,
     /// A publisher joins the run,
     Join,
     /// or leaves it.
@@ -20,14 +31,14 @@ pub enum Alarm {
     /// It has published for as long as it was to.
     TimeUp,
     /// Its request has had time enough for an answer.
-    Answer,
+    Unanswered,
     /// A slow consumer reads on.
     Resume,
     /// A listener has heard nothing for long.
     Quiet,
     /// A listener's time is up.
     Duration,
-    /// The end of the time that an interrupt leaves; of nobody in particular.
+    /// The time that a stop leaves is over, for everybody.
     Hurry,
 }
 
@@ -35,16 +46,34 @@ pub enum Alarm {
 /// again.
 pub type Wall = u64;
 
-/// Everything around a client for as long as something happens to it.
-pub struct Scene<'a, L> {
-    pub link: &'a mut L,
-    pub crew: &'a mut Crew<Wall>,
-    pub shared: &'a Shared,
-    pub alarms: &'a mut Alarms,
+/// What the clients of a worker have in common, beside their crew.
+#[derive(Default)]
+pub struct Common {
+    /// Times that were set: one heap for all, because a fleet is thousands of clients and not a million.
+    pub alarms: BinaryHeap<Reverse<(Nanos, Prompt, Place)>>,
+    /// Publishers with a message to come, by the time it is due.
+    pub due: BinaryHeap<Reverse<(Nanos, Place)>>,
+    /// Those that have had their turn in a pass and have more to send.
+    pub unfinished: VecDeque<Place>,
+    /// Clients that publishers wait for, until they are subscribed or done.
+    pub awaited: BTreeSet<Place>,
     /// The wall clock at a reading of the process clock.
-    pub wall: &'a mut (Nanos, Wall),
+    pub wall: (Nanos, Wall),
     /// The run is being ended.
     pub stopped: bool,
+    /// The message being written: its topic,
+    pub topic: String,
+    /// and its payload.
+    pub payload: Vec<u8>,
+}
+
+/// A client, and everything around it for as long as something happens to it.
+pub struct Scene<'a, L> {
+    pub link: &'a mut L,
+    pub place: Place,
+    pub crew: &'a mut Crew<Wall>,
+    pub shared: &'a Shared,
+    pub common: &'a mut Common,
 }
 
 impl<L: Link> Scene<'_, L> {
@@ -55,29 +84,48 @@ impl<L: Link> Scene<'_, L> {
 
     /// The wall clock, read once for each pass.
     pub fn unix_ns(&mut self) -> Wall {
-        if self.wall.0 != self.link.now() {
-            *self.wall = (self.link.now(), self.link.unix_ns());
+        let (at, wall) = &mut self.common.wall;
+        if *at != self.link.now() {
+            (*at, *wall) = (self.link.now(), self.link.unix_ns());
         }
-        self.wall.1
+        *wall
+    }
+
+    /// What it is doing.
+    pub fn step(&self) -> Step {
+        self.crew.step(self.place)
+    }
+
+    /// Takes leave; see [`Crew::leave`].
+    pub fn leave(&mut self, after: After) {
+        self.crew.leave(self.link, self.place, after);
+    }
+
+    /// Publishers need not wait for it any more; false when they did not.
+    pub fn ready(&mut self) -> bool {
+        let awaited = self.common.awaited.remove(&self.place);
+        if awaited {
+            self.shared.ready();
+        }
+        awaited
+    }
+
+    /// It is down, and stays so.
+    pub fn finish(&mut self) {
+        self.crew.finish(self.link.now(), self.place);
+        self.ready();
     }
 
     /// Writes SUBSCRIBE; should that be impossible, the connection is given up.
-    pub fn subscribe<'f>(&mut self, place: Place, filters: impl Iterator<Item = (&'f str, QoS)>) {
-        if let Err(error) = self.crew.subscribe(self.link, place, filters) {
-            self.crew.give_up(self.link, place, format!("SUBSCRIBE could not be written: {error}"));
+    pub fn subscribe<'f>(&mut self, filters: impl IntoIterator<Item = (&'f str, QoS)>) {
+        if let Err(error) = self.crew.subscribe(self.link, self.place, filters.into_iter()) {
+            let trouble = format!("SUBSCRIBE could not be written: {error}");
+            self.crew.give_up(self.link, self.place, trouble);
         }
     }
 
-    /// A client that is away, or about to be, connects again.
-    pub fn come_back(&mut self, place: Place) {
-        match self.crew.step(place) {
-            Step::Down => self.crew.call(place),
-            _ => self.crew.leave(self.link, place, After::Again),
-        }
-    }
-
-    /// Something is to happen to `place` at `time`.
-    pub fn alarm(&mut self, time: Nanos, alarm: Alarm, place: Place) {
-        self.alarms.push(Reverse((time, alarm, place)));
+    /// Something is to happen to it at `time`.
+    pub fn alarm(&mut self, time: Nanos, prompt: Prompt) {
+        self.common.alarms.push(Reverse((time, prompt, self.place)));
     }
 }

@@ -1,51 +1,44 @@
 //! What the workers of a fleet share.
 
-use super::{Expect, Publishing, Spec};
+use super::{Content, Expect, Publishing, Spec};
 use crate::clock::Nanos;
-use crate::engine::{Route, Waker};
+use crate::engine::Waker;
 use crate::load::{Name, Values};
 use crate::record::Ended;
 use crate::stage::{Seat, StageError, Ways, seats};
 use std::collections::HashSet;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Read-only but for the counters that bring about the next step of somebody else's script.
 pub struct Shared {
     /// When the run began, on the process clock.
     pub epoch: Nanos,
     pub spec: Spec,
+    /// How many clients publish: those with the first indices,
+    pub publishers: u32,
+    /// and how many respond: those with the next ones.
+    pub responders: u32,
     /// What `%r` stands for in topics.
     pub run_id: u32,
     /// What stands for this fleet's publishers in topics, when a listener is to hear them and nobody else.
     pub own: HashSet<String>,
     pub seats: Vec<Seat>,
-    ways: Ways,
+    pub ways: Ways,
     /// One for each worker.
     pub wakers: Vec<Waker>,
     /// Publishers that are not done.
-    pub publishers_left: AtomicU64,
+    publishers_left: AtomicU64,
     /// Listeners and responders that publishers have to wait for: not subscribed yet, nor failed.
     pub listeners_pending: AtomicU64,
     /// Messages that publishers which are done have sent.
-    pub published: AtomicU64,
-    /// Publishers make no more messages, listeners listen no more.
-    stopping: AtomicBool,
-    /// The broker has told of dropped messages, and a listener is to end by that.
-    pub dropped: AtomicBool,
+    published: AtomicU64,
     /// What the broker has told: messages dropped since its first report, and messages it keeps; one more than that,
     /// and 0 as long as it has told nothing.
     pub told: [AtomicU64; 2],
-    /// What ended the whole run before its time, and why in words.
-    pub fault: OnceLock<(Ended, String)>,
-}
-
-/// What client `index` does. Clients are numbered publishers first, then responders, then listeners.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    Publisher(u32),
-    Responder(u32),
-    Listener(u32),
+    /// What ends the whole run before its time, and why in words: publishers make no more messages, listeners listen
+    /// no more.
+    pub stopped: OnceLock<(Ended, String)>,
 }
 
 impl Shared {
@@ -55,32 +48,28 @@ impl Shared {
     /// Fewer ports than clients.
     pub fn new(spec: Spec, table: u32, epoch: Nanos) -> Result<Shared, StageError> {
         let publishing = spec.publishing.as_ref();
-        let publishers = publishing.map_or(0, |publishing| publishing.clients.len() as u64);
+        let publishers = publishing.map_or(0, |publishing| publishing.clients.len() as u32);
         let responders = publishing.map_or(0, |publishing| publishing.responders);
-        let clients = publishers as u32 + responders + spec.listening.len() as u32;
+        let listeners = spec.listening.len() as u32;
+        let clients = publishers + responders + listeners;
         let checks_itself = spec.listening.iter().any(|listening| listening.expect == Expect::Published);
         let names = publishing.filter(|_| checks_itself).into_iter().flat_map(|all| &all.clients);
         Ok(Shared {
             own: names.map(|name| name.topic_id.clone()).collect(),
             epoch,
+            publishers,
+            responders,
             run_id: crate::load::run_id(spec.seed),
             seats: seats(clients, &spec.cpus, table, |index, workers| index % workers),
             ways: Ways::new(&spec.targets, clients.max(1))?,
             wakers: Vec::new(),
-            publishers_left: AtomicU64::new(publishers),
-            listeners_pending: AtomicU64::new(u64::from(responders) + spec.listening.len() as u64),
+            publishers_left: AtomicU64::new(publishers.into()),
+            listeners_pending: AtomicU64::new(u64::from(responders + listeners)),
             published: AtomicU64::new(0),
-            stopping: AtomicBool::new(false),
-            dropped: AtomicBool::new(false),
             told: [AtomicU64::new(0), AtomicU64::new(0)],
-            fault: OnceLock::new(),
+            stopped: OnceLock::new(),
             spec,
         })
-    }
-
-    /// The way of client `index` to its broker.
-    pub fn route(&self, index: u32) -> Route {
-        self.ways.route(index, index)
     }
 
     /// Makes all workers look at what is shared.
@@ -88,21 +77,11 @@ impl Shared {
         self.wakers.iter().for_each(Waker::wake);
     }
 
-    /// Everybody is to come to an end.
-    pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
-        self.wake_all();
-    }
-
-    /// Whether everybody is to.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
-    }
-
-    /// Stops everybody because of something that concerns all.
-    pub fn fail(&self, end: Ended, reason: String) {
-        let _ = self.fault.set((end, reason));
-        self.stop();
+    /// Brings everybody to an end, because of something that concerns all.
+    pub fn stop(&self, end: Ended, reason: String) {
+        if self.stopped.set((end, reason)).is_ok() {
+            self.wake_all();
+        }
     }
 
     /// One less whom publishers wait for.
@@ -120,9 +99,20 @@ impl Shared {
         }
     }
 
-    /// Whether nobody publishes any more.
+    /// Whether there were publishers, and none publishes any more.
     pub fn all_published(&self) -> bool {
-        self.publishers_left.load(Ordering::Acquire) == 0
+        self.publishers > 0 && self.published_in_all().is_some()
+    }
+
+    /// How many messages all publishers have sent, once they are done.
+    pub fn published_in_all(&self) -> Option<u64> {
+        let done = self.publishers_left.load(Ordering::Acquire) == 0;
+        done.then(|| self.published.load(Ordering::Acquire))
+    }
+
+    /// Whether the broker has told that it dropped messages.
+    pub fn drops_are_known(&self) -> bool {
+        self.told[0].load(Ordering::Acquire) > 1
     }
 
     /// What publishers do; only they and responders ask.
@@ -130,29 +120,9 @@ impl Shared {
         self.spec.publishing.as_ref().expect("only publishers and responders ask")
     }
 
-    /// How many publish,
-    pub fn publishers(&self) -> u32 {
-        self.spec.publishing.as_ref().map_or(0, |publishing| publishing.clients.len() as u32)
-    }
-
-    /// how many respond,
-    pub fn responders(&self) -> u32 {
-        self.spec.publishing.as_ref().map_or(0, |publishing| publishing.responders)
-    }
-
-    /// and how many there are in all.
+    /// How many clients there are in all.
     pub fn clients(&self) -> u32 {
-        self.publishers() + self.responders() + self.spec.listening.len() as u32
-    }
-
-    /// The part of client `index`.
-    pub fn role(&self, index: u32) -> Role {
-        let (publishers, responders) = (self.publishers(), self.responders());
-        match index {
-            _ if index < publishers => Role::Publisher(index),
-            _ if index < publishers + responders => Role::Responder(index - publishers),
-            _ => Role::Listener(index - publishers - responders),
-        }
+        self.publishers + self.responders + self.spec.listening.len() as u32
     }
 
     /// What fields of templates stand for in message `sequence` of publisher `number`.
@@ -171,7 +141,10 @@ impl Shared {
 
     /// Largest packet accepted from the broker.
     pub fn max_packet(&self) -> usize {
-        let largest = self.spec.publishing.as_ref().map_or(0, |publishing| publishing.content.largest());
+        let largest = match self.spec.publishing.as_ref().map(|publishing| &publishing.content) {
+            Some(Content::Prepared(payloads)) => payloads.largest(),
+            Some(Content::Feed(_)) | None => 0,
+        };
         (64 << 20).max(2 * largest + (1 << 16))
     }
 }

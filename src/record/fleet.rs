@@ -20,7 +20,7 @@ pub const FLEET_SCHEMA: &str = "malaria-bench/fleet/1";
 
 /// The result of a fleet: what every client did, and the same merged. Times are nanoseconds; those of a run
 /// count from its start on one monotonic clock.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct FleetRecord {
     /// Always [`FLEET_SCHEMA`].
     pub schema: String,

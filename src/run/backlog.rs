@@ -3,37 +3,27 @@
 use crate::clock::Nanos;
 
 /// A queue threaded through [`Backlog`].
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Queue {
-    head: u32,
-    tail: u32,
+    /// The last entry; the first one follows it.
+    last: u32,
     len: u32,
-}
-
-const NONE: u32 = u32::MAX;
-
-impl Queue {
-    /// Nothing waits.
-    pub const EMPTY: Queue = Queue { head: NONE, tail: NONE, len: 0 };
 }
 
 /// The intended times of all messages that are due and could not be sent yet.
 pub struct Backlog {
-    entries: Vec<Entry>,
-    free: u32,
+    /// Each with the entry that follows it in its queue.
+    entries: Vec<(Nanos, u32)>,
+    /// Entries to be used again.
+    free: Vec<u32>,
     /// Most messages of one publisher.
     limit: u32,
-}
-
-struct Entry {
-    intended: Nanos,
-    next: u32,
 }
 
 impl Backlog {
     /// For at most `limit` messages of each publisher.
     pub fn new(limit: u32) -> Backlog {
-        Backlog { entries: Vec::new(), free: NONE, limit }
+        Backlog { entries: Vec::new(), free: Vec::new(), limit }
     }
 
     /// Appends to `queue`; false when the publisher's share is full.
@@ -41,42 +31,36 @@ impl Backlog {
         if queue.len >= self.limit {
             return false;
         }
-        let entry = Entry { intended, next: NONE };
-        let at = match self.free {
-            NONE => {
-                self.entries.push(entry);
-                (self.entries.len() - 1) as u32
-            }
-            at => {
-                self.free = self.entries[at as usize].next;
-                self.entries[at as usize] = entry;
-                at
-            }
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.entries.push((0, 0));
+            (self.entries.len() - 1) as u32
+        });
+        let first = match queue.len {
+            0 => at,
+            _ => std::mem::replace(&mut self.entries[queue.last as usize].1, at),
         };
-        match queue.tail {
-            NONE => queue.head = at,
-            tail => self.entries[tail as usize].next = at,
-        }
-        queue.tail = at;
-        queue.len += 1;
+        self.entries[at as usize] = (intended, first);
+        *queue = Queue { last: at, len: queue.len + 1 };
         true
     }
 
+    fn first(&self, queue: Queue) -> Option<u32> {
+        (queue.len > 0).then(|| self.entries[queue.last as usize].1)
+    }
+
     /// The first of `queue`.
-    pub fn front(&self, queue: &Queue) -> Option<Nanos> {
-        (queue.head != NONE).then(|| self.entries[queue.head as usize].intended)
+    pub fn front(&self, queue: Queue) -> Option<Nanos> {
+        self.first(queue).map(|first| self.entries[first as usize].0)
     }
 
     /// Takes it away.
-    pub fn pop(&mut self, queue: &mut Queue) {
-        let at = queue.head;
-        queue.head = self.entries[at as usize].next;
-        if queue.head == NONE {
-            queue.tail = NONE;
-        }
-        self.entries[at as usize].next = self.free;
-        self.free = at;
+    pub fn pop(&mut self, queue: &mut Queue) -> Option<Nanos> {
+        let first = self.first(*queue)?;
+        let (intended, second) = self.entries[first as usize];
+        self.entries[queue.last as usize].1 = second;
+        self.free.push(first);
         queue.len -= 1;
+        Some(intended)
     }
 }
 
@@ -87,18 +71,18 @@ mod tests {
     #[test]
     fn a_backlog_keeps_each_publishers_order_within_its_limit() {
         let mut backlog = Backlog::new(2);
-        let (mut one, mut two) = (Queue::EMPTY, Queue::EMPTY);
+        let (mut one, mut two) = (Queue::default(), Queue::default());
         assert!(backlog.push(&mut one, 1) && backlog.push(&mut two, 2) && backlog.push(&mut one, 3));
         assert!(!backlog.push(&mut one, 4), "full");
-        assert_eq!((backlog.front(&one), one.len), (Some(1), 2));
+        assert_eq!((backlog.front(one), one.len), (Some(1), 2));
         backlog.pop(&mut one);
         assert!(backlog.push(&mut one, 5));
         backlog.pop(&mut one);
-        assert_eq!(backlog.front(&one), Some(5));
+        assert_eq!(backlog.front(one), Some(5));
         backlog.pop(&mut one);
-        assert_eq!((backlog.front(&one), backlog.front(&two), two.len), (None, Some(2), 1));
+        assert_eq!((backlog.front(one), backlog.front(two), two.len), (None, Some(2), 1));
         assert!(backlog.push(&mut one, 6));
-        assert_eq!(backlog.front(&one), Some(6));
+        assert_eq!(backlog.front(one), Some(6));
         assert_eq!(backlog.entries.len(), 3, "entries are used again");
     }
 }

@@ -3,10 +3,11 @@
 use super::shared::Shared;
 use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::crew::{Effort, generator, throughput};
-use crate::record::{self, Ended, Phase, PhaseTimes, Record, Second};
-use crate::stage::{Board, Conductor, Cue, Farewell, Progress, View};
-use crate::{cpu, units};
+use crate::record::{self, Ended, Machine, Phase, PhaseTimes, Record, Second};
+use crate::stage::{Board, Conductor, Cue, Progress, View};
+use crate::units;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// What workers are told, in this order. They report when each but the last two is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,8 +18,8 @@ pub enum Command {
     Subscribe,
     /// Publish from this time on (process clock): the last message of the schedule came due.
     Publish { start: Nanos },
-    /// Nothing more will be due; send what is in the backlog and wait.
-    Drain,
+    /// Nothing more will be due; send what is in the backlog and wait, until then at most.
+    Drain { until: Nanos },
     /// Disconnect everybody and end.
     Disconnect,
 }
@@ -32,34 +33,16 @@ const LEAD: Nanos = 20 * MILLISECOND;
 /// Longest drain of a run that was interrupted.
 const HURRY: Nanos = SECOND;
 
-/// Why the phases were left early.
-#[derive(Debug)]
-enum Stop {
-    Interrupted,
-    Broker(String),
-    Failed,
-}
-
-/// What is waited for.
-enum Wait {
-    Beginning,
-    Connected,
-    Subscribed,
-    /// The measure phase, of a schedule that starts then.
-    Opening(Nanos),
-    /// The end of it. In a closed loop with a count the answers decide when, and there may be nobody left to give
-    /// them: what was sent, and since when no more was.
-    Closing(Nanos, (u64, Nanos)),
-    /// Everything under way, until then at most.
-    Drained(Nanos),
-    Left(Farewell),
-}
-
 /// Takes workers through the phases.
 pub struct Phases {
     shared: Arc<Shared>,
-    wait: Wait,
-    stop: Option<Stop>,
+    /// What workers were told last.
+    told: Option<Command>,
+    /// Messages that came due, and since when there were no more: in a closed loop with a count the answers decide
+    /// when it ends, and there may be nobody left to give them.
+    due: (u64, Nanos),
+    /// Why the phases were left early.
+    stopped: Option<(Ended, String)>,
     phases: Vec<PhaseTimes>,
     series: Vec<Second>,
     /// Resident memory of the process, with nobody and with all clients connected.
@@ -72,8 +55,9 @@ impl Phases {
     pub fn new(shared: Arc<Shared>, resident: fn() -> u64) -> Phases {
         Phases {
             shared,
-            wait: Wait::Beginning,
-            stop: None,
+            told: None,
+            due: (u64::MAX, 0),
+            stopped: None,
             phases: Vec::new(),
             series: Vec::new(),
             resident,
@@ -88,7 +72,7 @@ impl Phases {
     }
 
     /// The phase under way ends.
-    pub fn close(&mut self, time: Nanos) {
+    fn close(&mut self, time: Nanos) {
         if let Some(phase) = self.phases.last_mut() {
             phase.end_ns = time - self.shared.epoch;
         }
@@ -100,134 +84,111 @@ impl Phases {
         begun.map_or(Phase::Connect, |times| times.phase)
     }
 
-    /// Whether the phases are to be left early.
-    fn look_out(&self, view: &View) -> Option<Stop> {
-        if matches!(self.wait, Wait::Beginning | Wait::Left(_)) {
+    fn is_measuring(&self) -> bool {
+        self.phases.last().is_some_and(|times| times.phase == Phase::Measure)
+    }
+
+    /// A phase begins at `time`, with a command.
+    fn enter(&mut self, phase: Phase, time: Nanos, command: Command) -> Cue<Command> {
+        self.begin(phase, time);
+        self.told = Some(command);
+        Cue::Tell(command)
+    }
+
+    /// Why the phases are to be left early, if they are.
+    fn look_out(&self, view: &View) -> Option<(Ended, &'static str)> {
+        if matches!(self.told, None | Some(Command::Disconnect)) {
             return None;
         }
-        let hurried = matches!((&self.wait, &self.stop), (Wait::Drained(_), Some(_)));
-        if view.interrupted && !hurried {
-            return Some(Stop::Interrupted);
+        if view.interrupted && self.stopped.is_none() {
+            return Some((Ended::Interrupted, "interrupted"));
         }
-        if view.ended {
-            return Some(Stop::Failed);
+        if view.running < view.workers {
+            return Some((Ended::Internal, "a worker ended early"));
         }
-        let all_lost = !matches!(self.wait, Wait::Connected)
+        let all_lost = self.told != Some(Command::Connect)
             && !self.shared.spec.connection.reconnect
             && view.levels.connected == 0
-            && view.arrived < view.workers;
-        all_lost.then(|| Stop::Broker("every connection was lost, and --reconnect is off".into()))
+            && !view.arrived;
+        all_lost.then_some((Ended::Broker, "every connection was lost, and --reconnect is off"))
     }
 
-    fn drain(&mut self, now: Nanos, began: Nanos, patience: Nanos) -> Cue<Command> {
-        // Workers may have needed a moment to hear of the end, but the window was what it was.
-        self.begin(Phase::Drain, began.min(now));
-        self.wait = Wait::Drained(now + patience);
-        Cue::Tell(Command::Drain)
-    }
-
-    fn leave(&mut self, now: Nanos) -> Cue<Command> {
-        self.begin(Phase::Disconnect, now);
-        self.wait = Wait::Left(Farewell::new(now));
-        Cue::Tell(Command::Disconnect)
-    }
-
-    fn stop(&mut self, now: Nanos, stop: Stop) -> Cue<Command> {
-        let interrupted = matches!(stop, Stop::Interrupted);
-        self.stop = Some(stop);
-        match self.wait {
-            Wait::Closing(..) if interrupted => {
-                let patience = self.shared.spec.plan.drain_ns.min(HURRY);
-                self.drain(now, now, patience)
-            }
-            _ => self.leave(now),
+    fn stop(&mut self, now: Nanos, ended: Ended, reason: String) -> Cue<Command> {
+        self.stopped = Some((ended, reason));
+        if ended == Ended::Interrupted && self.is_measuring() {
+            let until = now + self.shared.spec.plan.drain_ns.min(HURRY);
+            return self.enter(Phase::Drain, now, Command::Drain { until });
         }
+        self.enter(Phase::Disconnect, now, Command::Disconnect)
     }
 
-    fn subscribe(&mut self, now: Nanos, view: &View) -> Cue<Command> {
-        self.memory.1 = (self.resident)();
-        if view.levels.established == 0 {
-            return self.stop(now, Stop::Broker("no client could connect".into()));
+    /// Warm-up and measure phase of a schedule that begins at `start`.
+    fn measure(&mut self, now: Nanos, view: &View, start: Nanos) -> Cue<Command> {
+        let (opens, closes) = (start + self.shared.window.0, start.saturating_add(self.shared.window.1));
+        if now < opens {
+            return Cue::Wait(opens.min(now + WATCH));
         }
-        self.begin(Phase::Subscribe, now);
-        self.wait = Wait::Subscribed;
-        Cue::Tell(Command::Subscribe)
-    }
-
-    fn publish(&mut self, now: Nanos) -> Cue<Command> {
-        let start = now + LEAD;
-        if self.shared.window.0 > 0 {
-            self.begin(Phase::WarmUp, now);
+        if !self.is_measuring() {
+            self.begin(Phase::Measure, opens);
         }
-        self.wait = Wait::Opening(start);
-        Cue::Tell(Command::Publish { start })
-    }
-
-    /// Within the measure phase of a schedule that began at `start`.
-    fn measure(&mut self, now: Nanos, view: &View, start: Nanos, last: (u64, Nanos)) -> Cue<Command> {
         let plan = &self.shared.spec.plan;
-        let closes = start.saturating_add(self.shared.window.1);
         let counted = closes == Nanos::MAX;
-        if view.arrived == view.workers && (counted || now >= closes) {
-            let patience = plan.drain_ns;
-            return self.drain(now, closes, patience);
-        }
-        if !counted {
-            // Workers may take a moment longer.
-            return Cue::Wait(if now < closes { closes.min(now + WATCH) } else { now + LOOK });
+        if view.arrived && (counted || now >= closes) {
+            // Workers may have needed a moment to hear of the end, but the window was what it was.
+            let until = now + plan.drain_ns;
+            return self.enter(Phase::Drain, closes.min(now), Command::Drain { until });
         }
         // After one of these, a message that was not acknowledged or a connection that was lost has made
         // room for another one.
         let patience = plan.connect_timeout_ns + 2 * plan.ack_timeout_ns;
-        let closed = matches!(plan.schedule, record::Schedule::Closed { .. });
-        let (sent, since) = last;
-        if view.levels.due != sent || !closed {
-            self.wait = Wait::Closing(start, (view.levels.due, now));
-        } else if now - since > patience {
-            let patience = units::latency(patience);
-            return self.stop(now, Stop::Broker(format!("nothing could be sent any more for {patience}")));
+        if view.levels.due != self.due.0 {
+            self.due = (view.levels.due, now);
+        } else if counted
+            && matches!(plan.schedule, record::Schedule::Closed { .. })
+            && now - self.due.1 > patience
+        {
+            let reason = format!("nothing could be sent any more for {}", units::latency(patience));
+            return self.stop(now, Ended::Broker, reason);
         }
-        Cue::Wait(now + WATCH)
+        // Workers may take a moment longer.
+        Cue::Wait(if now < closes { closes.min(now + WATCH) } else { now + LOOK })
     }
 }
 
-impl Conductor for Phases {
-    type Command = Command;
-
+impl Conductor<Command> for Phases {
     fn cue(&mut self, now: Nanos, view: &View) -> Cue<Command> {
-        if let Some(stop) = self.look_out(view) {
-            return self.stop(now, stop);
+        if let Some((ended, reason)) = self.look_out(view) {
+            return self.stop(now, ended, reason.into());
         }
-        let arrived = view.arrived == view.workers;
-        match &mut self.wait {
-            Wait::Beginning => {
-                self.wait = Wait::Connected;
-                self.begin(Phase::Connect, now);
-                Cue::Tell(Command::Connect)
-            }
-            Wait::Connected if arrived => self.subscribe(now, view),
-            Wait::Subscribed if arrived => self.publish(now),
-            Wait::Connected | Wait::Subscribed => Cue::Wait(now + LOOK),
-            &mut Wait::Opening(start) => {
-                let opens = start + self.shared.window.0;
-                if now < opens {
-                    return Cue::Wait(opens.min(now + WATCH));
+        match self.told {
+            None => self.enter(Phase::Connect, now, Command::Connect),
+            Some(Command::Connect | Command::Subscribe) if !view.arrived => Cue::Wait(now + LOOK),
+            Some(Command::Connect) => {
+                self.memory.1 = (self.resident)();
+                if view.levels.established == 0 {
+                    return self.stop(now, Ended::Broker, "no client could connect".into());
                 }
-                self.begin(Phase::Measure, opens);
-                self.wait = Wait::Closing(start, (0, now));
-                self.measure(now, view, start, (0, now))
+                self.enter(Phase::Subscribe, now, Command::Subscribe)
             }
-            &mut Wait::Closing(start, last) => self.measure(now, view, start, last),
-            Wait::Drained(until) => {
+            Some(Command::Subscribe) => {
+                if self.shared.window.0 > 0 {
+                    self.begin(Phase::WarmUp, now);
+                }
+                let command = Command::Publish { start: now + LEAD };
+                self.told = Some(command);
+                Cue::Tell(command)
+            }
+            Some(Command::Publish { start }) => self.measure(now, view, start),
+            Some(Command::Drain { until }) => {
                 let levels = &view.levels;
                 let heard = levels.draining == view.workers as u64;
                 let drained = heard && levels.outstanding == 0 && levels.delivered >= levels.expected;
-                if drained || now >= *until {
-                    return self.leave(now);
+                if drained || now >= until {
+                    return self.enter(Phase::Disconnect, now, Command::Disconnect);
                 }
-                Cue::Wait((now + LOOK).min(*until))
+                Cue::Wait((now + LOOK).min(until))
             }
-            Wait::Left(farewell) => farewell.cue(now, view),
+            Some(Command::Disconnect) => Cue::Over,
         }
     }
 
@@ -254,26 +215,17 @@ impl Conductor for Phases {
     }
 }
 
-/// What is known of a run's surroundings.
-pub struct Setting {
-    pub started_at: std::time::SystemTime,
-    pub machine: cpu::Machine,
-}
-
 impl Phases {
-    /// The record of a run that is over, with what went wrong with its workers.
-    pub fn record(self, board: Board<Effort>, fault: Option<(Ended, String)>, setting: Setting) -> Record {
+    /// The record of a run that is over.
+    pub fn record(mut self, board: Board<Effort>, started_at: SystemTime, machine: Machine) -> Record {
+        self.close(board.end);
         let troubles = board.troubles();
-        let explain = |reason: &str| match troubles.is_empty() {
-            true => reason.to_owned(),
-            false => format!("{reason}: {}", troubles.join("; ")),
-        };
-        let (ended, partial_reason) = match (fault, &self.stop) {
-            (Some((ended, fault)), _) => (ended, Some(fault)),
-            (None, None) => (Ended::Completed, None),
-            (None, Some(Stop::Interrupted)) => (Ended::Interrupted, Some("interrupted".into())),
-            (None, Some(Stop::Broker(reason))) => (Ended::Broker, Some(explain(reason))),
-            (None, Some(Stop::Failed)) => (Ended::Internal, Some("a worker ended early".into())),
+        let (ended, partial_reason) = match board.fault().cloned().or(self.stopped) {
+            None => (Ended::Completed, None),
+            Some((Ended::Broker, reason)) if !troubles.is_empty() => {
+                (Ended::Broker, Some(format!("{reason}: {}", troubles.join("; "))))
+            }
+            Some((ended, reason)) => (ended, Some(reason)),
         };
         let spec = &self.shared.spec;
         let mut counts = board.total.counters;
@@ -284,11 +236,11 @@ impl Phases {
         let resident = self.memory.1.saturating_sub(self.memory.0);
         let mut record = Record {
             schema: record::SCHEMA.into(),
-            started_at: humantime::format_rfc3339_seconds(setting.started_at).to_string(),
+            started_at: humantime::format_rfc3339_seconds(started_at).to_string(),
             command: spec.command.clone(),
             plan: spec.plan.clone(),
             versions: record::Versions::current(),
-            machine: setting.machine,
+            machine,
             broker: record::Broker {
                 addresses: spec.targets.iter().map(ToString::to_string).collect(),
                 embedded: spec.plan.embedded,

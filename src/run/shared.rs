@@ -2,24 +2,33 @@
 
 use super::{RunError, Spec};
 use crate::clock::Nanos;
-use crate::load::{Body, HandOver, Name, Role, Routes, Split, Template, Values};
+use crate::load::{Body, HandOver, Name, Role, Routes, STAMP_LEN, Split, Template, Values, run_id};
 use crate::record::Schedule as Pace;
 use crate::stage::{Seat, Ways, seats};
 use crate::wire::QoS;
 use std::sync::atomic::AtomicU32;
+
+/// The clients of one worker.
+pub type Crew = crate::crew::Crew<()>;
 
 /// Read-only from the start of the schedule on, but for the cells of [`HandOver`].
 pub struct Shared {
     /// When the run began, on the process clock: its seconds are counted from here.
     pub epoch: Nanos,
     pub spec: Spec,
-    /// What every stamp carries: [`Spec::run_id`], which costs some 100 ns to work out.
+    topic: Template,
+    /// What every stamp carries; the plan's `run_id` is its text.
     pub run_id: u32,
     pub qos: QoS,
+    pub sub_qos: QoS,
+    /// Most unacknowledged messages of a publisher,
+    pub inflight: u16,
+    /// and most that it may be behind.
+    pub backlog_limit: u32,
     pub split: Split,
     pub seats: Vec<Seat>,
     pub routes: Routes,
-    pub ways: Ways,
+    ways: Ways,
     pub body: Body,
     pub hand_over: HandOver,
     /// Subscribers with a granted subscription, by group.
@@ -43,46 +52,49 @@ impl Shared {
     /// # Errors
     /// More flows than can be checked, or fewer ports than clients.
     pub fn new(mut spec: Spec, table: u32, epoch: Nanos) -> Result<Shared, RunError> {
-        let split = Split {
-            publishers: spec.plan.publishers,
-            subscribers: spec.plan.subscribers,
-            idle: spec.plan.clients - spec.plan.publishers - spec.plan.subscribers,
-        };
-        let routes = Routes::new(split, &spec.topic);
+        let plan = &mut spec.plan;
+        let (publishers, subscribers) = (plan.publishers, plan.subscribers);
+        let split = Split { publishers, subscribers, idle: plan.clients - publishers - subscribers };
+        let topic = plan.topic_template.parse().expect("a plan's template was read before");
+        let routes = Routes::new(split, &topic);
         let flows = routes.flows();
         if flows > FLOWS {
             return Err(RunError::Flows { flows, limit: FLOWS });
         }
-        let ways = Ways::new(&spec.targets, split.clients())?;
         // Members of one group together, so that the two ends of a flow share a worker.
-        let seats = seats(split.clients(), &spec.cpus, table, |index, count| {
-            turn(split, &routes, index, count) % count
-        });
+        let turn = |index, count| turn(split, &routes, index, count) % count;
+        let seats = seats(plan.clients, &spec.cpus, table, turn);
         if spec.tolerance_is_per_ring {
-            let shares = seats.iter().filter(|seat| seat.cpu == seats[0].cpu).count();
-            spec.plan.tolerance_ns *= shares as u64;
+            plan.tolerance_ns *= seats.iter().filter(|seat| seat.cpu == seats[0].cpu).count() as u64;
         }
-        spec.plan.workers = seats.len() as u32;
-        let size = spec.plan.size_bytes as usize;
+        plan.workers = seats.len() as u32;
+        let (inflight, behind, handed_over) = match plan.schedule {
+            Pace::Open { rate_per_s, inflight, .. } => {
+                let rate = rate_per_s / f64::from(publishers);
+                (inflight, rate * plan.backlog_ns as f64 / 1e9, rate * HAND_OVER_S)
+            }
+            Pace::Closed { inflight } if plan.qos == 0 => (inflight, 0.0, HAND_OVERS),
+            Pace::Closed { inflight } => (inflight, 0.0, f64::from(inflight) * HAND_OVER_WINDOWS),
+            Pace::None => (u32::MAX, 0.0, 0.0),
+        };
+        let qos = |level| QoS::try_from(level).expect("the plan was checked");
+        let (from, seed) = (plan.warmup_ns, plan.seed);
         Ok(Shared {
-            run_id: spec.run_id(),
-            qos: spec.qos(),
             epoch,
-            body: Body::new(size.max(crate::load::STAMP_LEN), spec.plan.seed),
-            hand_over: HandOver::new(
-                if split.subscribers > 0 { split.publishers } else { 0 },
-                match spec.plan.schedule {
-                    Pace::Closed { .. } if spec.plan.qos == 0 => HAND_OVERS,
-                    Pace::Closed { inflight } => f64::from(inflight) * HAND_OVER_WINDOWS,
-                    Pace::Open { .. } | Pace::None => spec.rate_per_publisher().unwrap_or(0.0) * HAND_OVER_S,
-                },
-            ),
-            granted: (0..routes.groups()).map(|_| AtomicU32::new(0)).collect(),
-            window: spec.window(),
+            run_id: run_id(seed),
+            qos: qos(plan.qos),
+            sub_qos: qos(plan.sub_qos),
+            inflight: inflight.min(u16::MAX.into()) as u16,
+            backlog_limit: behind.ceil().clamp(1.0, f64::from(u32::MAX - 1)) as u32,
             split,
             seats,
+            ways: Ways::new(&spec.targets, plan.clients)?,
+            body: Body::new((plan.size_bytes as usize).max(STAMP_LEN), seed),
+            hand_over: HandOver::new(if subscribers > 0 { publishers } else { 0 }, handed_over),
+            granted: (0..routes.groups()).map(|_| AtomicU32::new(0)).collect(),
+            window: (from, plan.duration_ns.map_or(Nanos::MAX, |duration| from + duration)),
             routes,
-            ways,
+            topic,
             spec,
         })
     }
@@ -98,8 +110,8 @@ impl Shared {
         (1 << 20).max(2 * self.spec.plan.size_bytes as usize + (1 << 16))
     }
 
-    /// Appends the topic of publisher `number`.
-    pub fn render_topic(&self, number: u32, out: &mut String) {
+    /// The topic of publisher `number`.
+    pub fn topic(&self, number: u32) -> String {
         let values = Values {
             client: Name::Numbered { prefix: &self.spec.plan.client_id_prefix, index: number },
             index: number,
@@ -110,19 +122,15 @@ impl Shared {
             total: self.spec.plan.msg_count.unwrap_or(0),
             seed: 0,
         };
-        let template: &Template = &self.spec.topic;
-        template.render(&values, out).expect("writing to a string");
+        let mut topic = String::new();
+        self.topic.render(&values, &mut topic).expect("writing to a string");
+        topic
     }
 
-    /// The filters of a subscriber of `group`, one after the other, with the end of each.
-    pub fn filters(&self, group: u32) -> (String, Vec<usize>) {
-        let (mut text, mut ends) = (String::new(), Vec::new());
-        let all = if self.spec.topic.is_per_publisher() { usize::MAX } else { 1 };
-        for number in self.routes.publishers_of(group).take(all) {
-            self.render_topic(number, &mut text);
-            ends.push(text.len());
-        }
-        (text, ends)
+    /// The filters of a subscriber of `group`.
+    pub fn filters(&self, group: u32) -> Vec<String> {
+        let all = if self.topic.is_per_publisher() { usize::MAX } else { 1 };
+        self.routes.publishers_of(group).take(all).map(|number| self.topic(number)).collect()
     }
 }
 

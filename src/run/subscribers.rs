@@ -1,10 +1,11 @@
 //! The subscribers of one worker: what they subscribed to, and what has arrived.
 
-use super::shared::Shared;
+use super::shared::{Crew, Shared};
 use crate::clock::Nanos;
-use crate::crew::{Crew, Link, Place, Step};
+use crate::crew::{Link, Place, Step};
 use crate::load::{Flow, Receipt, Stamp};
 use crate::wire::{Publish, SubAck, SubAckCode};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 struct Subscriber {
@@ -16,25 +17,26 @@ struct Subscriber {
 
 /// All subscribers of a worker; their places among the clients follow those of the publishers.
 pub struct Subscribers {
+    shared: Arc<Shared>,
     first: usize,
     list: Vec<Subscriber>,
     /// The next one to subscribe, once the phase has come.
     next: usize,
     /// Those without SUBACK.
     waiting: usize,
-    /// Whether audiences are still open.
-    open: bool,
+    /// When the schedule began; 0 before.
+    origin: Nanos,
 }
 
 impl Subscribers {
     /// The subscribers with `numbers`, the first of them at place `first`.
-    pub fn new(shared: &Shared, first: usize, numbers: &[u32]) -> Subscribers {
+    pub fn new(shared: Arc<Shared>, first: usize, numbers: &[u32]) -> Subscribers {
         let list = numbers.iter().map(|&number| {
             let group = shared.routes.group(number);
             let flows = (0..shared.routes.publishers_in(group)).map(|_| Flow::default()).collect();
             Subscriber { group, granted: false, flows }
         });
-        Subscribers { first, list: list.collect(), next: 0, waiting: 0, open: true }
+        Subscribers { first, list: list.collect(), next: 0, waiting: 0, origin: 0, shared }
     }
 
     /// Its place among the subscribers, if it is one.
@@ -42,64 +44,48 @@ impl Subscribers {
         place.at().checked_sub(self.first).filter(|number| *number < self.list.len())
     }
 
-    /// Audiences are fixed: whoever subscribes for the first time from now on is in none.
-    pub fn close(&mut self) {
-        self.open = false;
+    /// The schedule begins. Audiences are fixed: whoever subscribes for the first time from now on is in none.
+    pub fn begin(&mut self, start: Nanos) {
+        self.origin = start;
     }
 
     /// Subscribes as many as may be at once; answers whether all have their answer.
-    pub fn poll<L: Link>(&mut self, shared: &Shared, crew: &mut Crew<()>, link: &mut L) -> bool {
+    pub fn poll<L: Link>(&mut self, crew: &mut Crew, link: &mut L) -> bool {
         while self.waiting < crew.at_once() && self.next < self.list.len() {
             let place = Place((self.first + self.next) as u32);
             self.next += 1;
             if crew.step(place) == Step::Up {
-                self.subscribe(shared, crew, link, place);
+                self.subscribe(crew, link, place);
             }
         }
         self.waiting == 0 && self.next == self.list.len()
     }
 
-    /// A client has connected: subscribes, unless it is none, its turn is still to come, or its session has it.
-    pub fn connected<L: Link>(
-        &mut self,
-        shared: &Shared,
-        crew: &mut Crew<()>,
-        link: &mut L,
-        place: Place,
-        session_present: bool,
-    ) {
-        if self.number(place).is_some_and(|number| number < self.next) && !session_present {
-            self.subscribe(shared, crew, link, place);
+    /// A client has connected, to no session: subscribes, unless it is none, or its turn is still to come.
+    pub fn connected<L: Link>(&mut self, crew: &mut Crew, link: &mut L, place: Place) {
+        if self.number(place).is_some_and(|number| number < self.next) {
+            self.subscribe(crew, link, place);
         }
     }
 
-    fn subscribe<L: Link>(&mut self, shared: &Shared, crew: &mut Crew<()>, link: &mut L, place: Place) {
+    fn subscribe<L: Link>(&mut self, crew: &mut Crew, link: &mut L, place: Place) {
         let number = self.number(place).expect("a subscriber");
-        let (text, ends) = shared.filters(self.list[number].group);
-        let sub_qos = shared.spec.sub_qos();
-        let mut from = 0;
-        let filters = ends.iter().map(|&end| (&text[std::mem::replace(&mut from, end)..end], sub_qos));
+        let filters = self.shared.filters(self.list[number].group);
+        let filters = filters.iter().map(|filter| (filter.as_str(), self.shared.sub_qos));
         match crew.subscribe(link, place, filters) {
             Ok(()) => self.waiting += 1,
-            Err(error) => self.failed(crew, Some(format!("SUBSCRIBE could not be written: {error}"))),
+            Err(error) => failed(crew, Some(format!("SUBSCRIBE could not be written: {error}"))),
         }
     }
 
     /// SUBACK has come.
-    pub fn granted(
-        &mut self,
-        shared: &Shared,
-        crew: &mut Crew<()>,
-        now: Nanos,
-        place: Place,
-        codes: SubAck<'_>,
-    ) {
+    pub fn granted(&mut self, crew: &mut Crew, now: Nanos, place: Place, codes: SubAck<'_>) {
         let (Some(number), true) = (self.number(place), crew.subscribed(now, place)) else {
             // It was given up.
             return;
         };
         self.waiting -= 1;
-        let asked = shared.spec.sub_qos();
+        let asked = self.shared.sub_qos;
         if let Some(code) = codes.codes().find(|code| *code != SubAckCode::Granted(asked)) {
             let (remote, asked) = (crew.remote(place), asked as u8);
             let trouble = match code {
@@ -111,50 +97,37 @@ impl Subscribers {
                     "{remote} refused a subscription at QoS {asked} (SUBACK 0x80): may it read --topic?"
                 ),
             };
-            return self.failed(crew, Some(trouble));
+            return failed(crew, Some(trouble));
         }
         crew.books.counters().subscribed += 1;
         let subscriber = &mut self.list[number];
-        if self.open && !std::mem::replace(&mut subscriber.granted, true) {
-            shared.granted[subscriber.group as usize].fetch_add(1, Ordering::AcqRel);
+        if self.origin == 0 && !std::mem::replace(&mut subscriber.granted, true) {
+            self.shared.granted[subscriber.group as usize].fetch_add(1, Ordering::AcqRel);
         }
     }
 
     /// SUBACK did not come: in words, unless the connection has ended, which says enough.
-    pub fn unanswered(&mut self, crew: &mut Crew<()>, trouble: Option<String>) {
+    pub fn unanswered(&mut self, crew: &mut Crew, trouble: Option<String>) {
         self.waiting -= 1;
-        self.failed(crew, trouble);
+        failed(crew, trouble);
     }
 
-    fn failed(&mut self, crew: &mut Crew<()>, trouble: Option<String>) {
-        crew.books.counters().subscribe_failures += 1;
-        trouble.into_iter().for_each(|trouble| crew.books.trouble(trouble));
-    }
-
-    /// A message has arrived, at a time since the start of the schedule that began at `origin`.
-    pub fn hear(
-        &mut self,
-        shared: &Shared,
-        crew: &mut Crew<()>,
-        (now, origin): (Nanos, Nanos),
-        place: Place,
-        publish: &Publish<'_>,
-        first: bool,
-    ) {
+    /// A message has arrived.
+    pub fn hear(&mut self, crew: &mut Crew, now: Nanos, place: Place, publish: &Publish<'_>, first: bool) {
         if !first && publish.dup {
             // At QoS 2 a packet that comes again under an id that is not released, because its PUBREC was
             // lost, is the same message, and nothing is delivered twice [MQTT-4.3.3-2].
             return;
         }
-        let stamp = Stamp::decode(publish.payload, shared.run_id);
-        let Some(stamp) = stamp else {
+        let (shared, number) = (&*self.shared, self.number(place));
+        let Some(stamp) = Stamp::decode(publish.payload, shared.run_id) else {
             crew.books.counters().foreign += 1;
             return;
         };
-        let flow = self.number(place).and_then(|number| {
-            let subscriber = &mut self.list[number];
-            let flow = shared.routes.place(stamp.publisher, subscriber.group)?;
-            Some((&mut subscriber.flows[flow as usize], subscriber.granted))
+        let flow = number.and_then(|number| {
+            let Subscriber { group, granted, flows } = &mut self.list[number];
+            let flow = shared.routes.place(stamp.publisher, *group)?;
+            Some((&mut flows[flow as usize], *granted))
         });
         let Some((flow, granted)) = flow else {
             crew.books.counters().misrouted += 1;
@@ -168,26 +141,28 @@ impl Subscribers {
             // Nobody counts on it, because its subscription was refused or given up.
             return;
         }
-        let receipt = if first { flow.receive(stamp.sequence) } else { Receipt::Duplicate };
-        let new = matches!(receipt, Receipt::InOrder | Receipt::Reordered);
-        let intended = origin + stamp.intended;
-        let late = now >= shared.window.1;
+        let intended = self.origin.saturating_add(stamp.intended);
         let counters = crew.books.of(intended);
-        match receipt {
+        match if first { flow.receive(stamp.sequence) } else { Receipt::Duplicate } {
             Receipt::InOrder => {}
             Receipt::Reordered => counters.reordered += 1,
-            Receipt::Duplicate => counters.duplicated += 1,
-            Receipt::Unknown => counters.untold += 1,
+            Receipt::Duplicate => return counters.duplicated += 1,
+            Receipt::Unknown => return counters.untold += 1,
         }
-        if new {
-            counters.delivered += 1;
-            counters.late += u64::from(late);
-            crew.books.levels.delivered += 1;
-            let response = now.saturating_sub(stamp.intended);
-            let sent = shared.hand_over.time(stamp.publisher, stamp.sequence, stamp.intended);
-            // Without the hand-over time the response time is the closest bound from above.
-            let service = sent.map_or(response, |sent| now.saturating_sub(sent));
-            crew.books.flight(response, service, intended);
-        }
+        // Since the start of the schedule, as stamps are.
+        let now = now.saturating_sub(self.origin);
+        counters.delivered += 1;
+        counters.late += u64::from(now >= shared.window.1);
+        crew.books.levels.delivered += 1;
+        let response = now.saturating_sub(stamp.intended);
+        let sent = shared.hand_over.time(stamp.publisher, stamp.sequence, stamp.intended);
+        // Without the hand-over time the response time is the closest bound from above.
+        let service = sent.map_or(response, |sent| now.saturating_sub(sent));
+        crew.books.flight(response, service, intended);
     }
+}
+
+fn failed(crew: &mut Crew, trouble: Option<String>) {
+    crew.books.counters().subscribe_failures += 1;
+    trouble.into_iter().for_each(|trouble| crew.books.trouble(trouble));
 }

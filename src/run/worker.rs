@@ -2,48 +2,39 @@
 
 use super::conductor::Command;
 use super::publishers::Publishers;
-use super::shared::Shared;
+use super::shared::{Crew, Shared};
 use super::subscribers::Subscribers;
 use crate::client::Event;
 use crate::clock::Nanos;
-use crate::crew::{After, Crew, Effort, End, Inbox, Link, News, Place, Step, Terms, Watch};
+use crate::crew::{After, Effort, End, Inbox, Link, News, Place, Step, Terms, Watch};
 use crate::engine::{App, Closed, Conn, Stats};
 use crate::load::Role;
-use crate::stage::{Actor, Desk, Order, Report};
+use crate::stage::{Actor, Desk, Order};
+use std::ops::Range;
 use std::sync::Arc;
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
-    Waiting,
-    Connecting,
-    Subscribing,
-    Publishing,
-    /// What was to be done in this phase is done.
-    Idling,
-    Draining,
-    Leaving,
-}
 
 /// One worker's clients: publishers first, then subscribers, then the idle.
 pub struct Clients {
     shared: Arc<Shared>,
-    desk: Desk<Command, Effort>,
-    phase: Phase,
-    crew: Crew<()>,
+    desk: Desk<Command>,
+    /// What is to be done; nothing before the first command, and when it is done.
+    task: Option<Command>,
+    pub crew: Crew,
     publishers: Publishers,
     subscribers: Subscribers,
     watch: Watch,
-    /// When the measure phase begins and ends.
-    window: (Nanos, Nanos),
-    /// The next client to take leave.
-    leaving: u32,
+    /// The measure phase, once it is known when that is.
+    window: Range<Nanos>,
+    /// Those that have not taken leave.
+    staying: Range<u32>,
 }
 
 /// Clients that say DISCONNECT in one pass.
-const LEAVE_AT_ONCE: u32 = 1000;
+const LEAVE_AT_ONCE: usize = 1000;
 
 impl Clients {
-    pub fn new(shared: Arc<Shared>, desk: Desk<Command, Effort>, now: Nanos) -> Clients {
+    /// The clients of the worker at `desk`.
+    pub fn new(shared: Arc<Shared>, desk: Desk<Command>, now: Nanos) -> Clients {
         let indices = shared.seats[desk.worker].clients.clone();
         let (mut publishing, mut subscribing) = (Vec::new(), Vec::new());
         for &index in &*indices {
@@ -63,127 +54,114 @@ impl Clients {
                 Role::Subscriber(_) => "subscriber",
                 Role::Idle => "idle client",
             }),
-            limits: vec![spec.connection.limits(spec.inflight())],
+            limits: vec![spec.connection.limits(shared.inflight)],
             ..Terms::new(&spec.connection, desk.worker, shared.seats.len(), shared.epoch)
         };
         let routes = shared.clone();
         let routes = Box::new(move |index| routes.route(index));
         Clients {
-            phase: Phase::Waiting,
-            crew: Crew::new(terms, indices, |_| 0, routes, now),
-            subscribers: Subscribers::new(&shared, publishing.len(), &subscribing),
-            publishers: Publishers::new(&shared, publishing),
-            watch: Watch::default(),
-            window: (Nanos::MAX, Nanos::MAX),
-            leaving: 0,
-            shared,
             desk,
+            task: None,
+            staying: 0..indices.len() as u32,
+            crew: Crew::new(terms, indices, |_| 0, routes, now),
+            subscribers: Subscribers::new(shared.clone(), publishing.len(), &subscribing),
+            publishers: Publishers::new(shared.clone(), publishing),
+            watch: Watch::default(),
+            window: Nanos::MAX..Nanos::MAX,
+            shared,
         }
     }
 
     fn obey<L: Link>(&mut self, link: &mut L, command: Command) {
+        self.task = Some(command);
         match command {
-            Command::Connect => {
-                self.phase = Phase::Connecting;
-                self.crew.connect_all(link.now());
-            }
-            Command::Subscribe => self.phase = Phase::Subscribing,
+            Command::Connect => self.crew.connect_all(link.now()),
+            Command::Subscribe => {}
             Command::Publish { start } => {
-                self.phase = Phase::Publishing;
                 let (from, to) = self.shared.window;
-                self.window = (start + from, start.saturating_add(to));
-                self.subscribers.close();
-                self.publishers.begin(&self.shared, &mut self.crew, start);
+                self.window = start + from..start.saturating_add(to);
+                self.crew.books.measure(self.window.start, self.window.end);
+                self.subscribers.begin(start);
+                self.publishers.begin(&self.crew, start);
             }
-            Command::Drain => {
-                self.phase = Phase::Draining;
+            Command::Drain { .. } | Command::Disconnect => {
                 self.publishers.end();
+                self.watch.close(link, &self.crew.books.levels);
+                self.window = Nanos::MAX..Nanos::MAX;
                 self.crew.books.levels.draining = 1;
-                self.watch.close(link, &self.crew.books.levels);
-            }
-            Command::Disconnect => {
-                self.phase = Phase::Leaving;
-                self.publishers.end();
-                self.watch.close(link, &self.crew.books.levels);
-                self.publishers.shed_backlogs(&mut self.crew);
+                if command == Command::Disconnect {
+                    self.publishers.shed_backlogs(&mut self.crew);
+                }
             }
         }
     }
 
     /// Goes on from what has happened to clients.
     fn hear_news<L: Link>(&mut self, link: &mut L) {
+        let leaving = self.task == Some(Command::Disconnect);
         while let Some(news) = self.crew.poll_news() {
             match news {
-                News::Room(place) => self.catch_up(link, place),
+                News::Room(place) => self.publishers.catch_up(&mut self.crew, link, place),
                 News::NoSubAck(_, trouble) => self.subscribers.unanswered(&mut self.crew, Some(trouble)),
                 News::Down { place, was, end } => {
-                    if was == Step::Subscribing && self.phase != Phase::Leaving {
+                    if was == Step::Subscribing && !leaving {
                         self.subscribers.unanswered(&mut self.crew, None);
                     }
-                    if end == End::Failed && self.phase != Phase::Leaving {
+                    if end == End::Failed && !leaving {
                         self.crew.retry(link.now(), place);
                     } else {
                         self.crew.finish(link.now(), place);
-                        self.publishers.forgo(&self.shared, place);
+                        self.publishers.forgo(place);
                     }
                 }
             }
         }
     }
 
-    fn catch_up<L: Link>(&mut self, link: &mut L, place: Place) {
-        self.publishers.catch_up(&self.shared, &mut self.crew, link, place);
-    }
-
-    /// Does what the phase asks for; answers when to look again.
-    fn poll_phase<L: Link>(&mut self, link: &mut L) -> Option<Nanos> {
-        let (mut next, mut done) = (None, false);
-        match self.phase {
-            Phase::Connecting => done = self.crew.is_settled(),
-            Phase::Subscribing => done = self.subscribers.poll(&self.shared, &mut self.crew, link),
-            Phase::Publishing => {
-                next = self.publishers.poll(&self.shared, &mut self.crew, link);
-                done = self.publishers.poll_over();
+    /// Goes on with what is to be done; answers when to look again.
+    fn poll_task<L: Link>(&mut self, link: &mut L) -> Option<Nanos> {
+        let crew = &mut self.crew;
+        let (done, next) = match self.task {
+            Some(Command::Connect) => (crew.is_settled(), None),
+            Some(Command::Subscribe) => (self.subscribers.poll(crew, link), None),
+            Some(Command::Publish { .. }) => {
+                let next = self.publishers.poll(crew, link);
+                (next.is_none(), next)
             }
-            Phase::Leaving => next = self.leave_some(link),
-            Phase::Waiting | Phase::Idling | Phase::Draining => {}
-        }
-        self.desk.show(&self.crew.books.levels);
+            Some(Command::Disconnect) => (false, self.leave_some(link)),
+            Some(Command::Drain { .. }) | None => (false, None),
+        };
+        let levels = &self.crew.books.levels;
         if done {
-            self.phase = Phase::Idling;
-            self.desk.report(Report::Arrived);
+            self.task = None;
+            self.desk.arrive(levels);
+        } else {
+            self.desk.show(levels);
         }
         next
     }
 
     /// Notes the usage of the measure phase; answers when to look again.
     fn watch_window<L: Link>(&mut self, link: &L) -> Option<Nanos> {
-        let ((opens, closes), now) = (self.window, link.now());
-        if matches!(self.phase, Phase::Draining | Phase::Leaving) {
-            return None;
+        let (now, levels, window) = (link.now(), &self.crew.books.levels, &self.window);
+        if now >= window.start {
+            self.watch.open(link, levels);
         }
-        if now < opens {
-            return Some(opens);
+        if now >= window.end {
+            self.watch.close(link, levels);
         }
-        self.watch.open(link, &self.crew.books.levels);
-        if now >= closes {
-            self.watch.close(link, &self.crew.books.levels);
-        }
-        self.watch.is_open().then_some(closes)
+        [window.start, window.end].into_iter().find(|edge| now < *edge)
     }
 
     /// Says DISCONNECT, some clients at a time; ends the worker when all are gone.
     fn leave_some<L: Link>(&mut self, link: &mut L) -> Option<Nanos> {
-        let all = self.crew.len() as u32;
-        let until = (self.leaving + LEAVE_AT_ONCE).min(all);
-        for place in (self.leaving..until).map(Place) {
+        for place in self.staying.by_ref().take(LEAVE_AT_ONCE).map(Place) {
             match self.crew.step(place) {
                 Step::Down => self.crew.finish(link.now(), place),
                 _ => self.crew.leave(link, place, After::Done),
             }
         }
-        self.leaving = until;
-        if until < all {
+        if !self.staying.is_empty() {
             return Some(link.now());
         }
         if link.connections() == 0 {
@@ -207,40 +185,37 @@ impl<L: Link> App<L> for Clients {
     }
 
     fn data(&mut self, link: &mut L, conn: Conn, bytes: &[u8]) -> usize {
+        let Clients { crew, publishers, subscribers, .. } = self;
         let place = Place::of(conn);
-        let acked = self.crew.books.levels.acked;
+        let acked = crew.books.levels.acked;
         let mut inbox = Inbox::new(bytes);
-        while let Some(event) = self.crew.next(link, place, &mut inbox) {
+        while let Some(event) = crew.next(link, place, &mut inbox) {
             match event {
                 Event::Message { publish, first } => {
-                    let origin = self.publishers.origin();
-                    let times = (link.arrived().saturating_sub(origin), origin);
-                    self.subscribers.hear(&self.shared, &mut self.crew, times, place, &publish, first);
+                    subscribers.hear(crew, link.arrived(), place, &publish, first);
                 }
                 Event::Connected { session_present } => {
-                    let (shared, crew) = (&*self.shared, &mut self.crew);
                     if session_present {
-                        self.publishers.redeliver(shared, crew, link, place);
+                        publishers.redeliver(crew, link, place);
+                    } else {
+                        subscribers.connected(crew, link, place);
                     }
-                    self.subscribers.connected(shared, crew, link, place, session_present);
-                    self.catch_up(link, place);
+                    publishers.catch_up(crew, link, place);
                 }
-                Event::Subscribed { codes, .. } => {
-                    self.subscribers.granted(&self.shared, &mut self.crew, link.arrived(), place, codes);
-                }
+                Event::Subscribed { codes, .. } => subscribers.granted(crew, link.arrived(), place, codes),
                 _ => {}
             }
         }
         // Once for all acknowledgements of a read: they are counted, and the window has room again.
-        self.crew.end_read(link);
-        if self.crew.books.levels.acked != acked {
-            self.catch_up(link, place);
+        crew.end_read(link);
+        if crew.books.levels.acked != acked {
+            publishers.catch_up(crew, link, place);
         }
         inbox.used()
     }
 
     fn writable(&mut self, link: &mut L, conn: Conn) {
-        self.catch_up(link, Place::of(conn));
+        self.publishers.catch_up(&mut self.crew, link, Place::of(conn));
     }
 
     fn closed(&mut self, link: &mut L, conn: Conn, closed: Closed) {
@@ -264,37 +239,24 @@ impl<L: Link> App<L> for Clients {
             self.woken(link);
         }
         if let Some(tally) = self.crew.books.poll_tally(link) {
-            self.desk.report(Report::Tally(tally));
+            self.desk.ship(tally);
         }
-        let mut next = self.crew.books.tally_due();
-        let mut at = |deadline: Option<Nanos>| next = next.min(deadline.unwrap_or(Nanos::MAX));
-        at(self.watch_window(link));
-        at(self.crew.poll_deadlines(link));
+        let window = self.watch_window(link);
+        let deadlines = self.crew.poll_deadlines(link);
         self.hear_news(link);
-        if self.phase != Phase::Leaving {
-            at(self.crew.poll_dial(link));
-        }
-        at(self.poll_phase(link));
-        let (publishers, shared) = (&self.publishers, &self.shared);
-        self.crew.end_pass(link, |written, time| publishers.handed(shared, written, time));
-        Some(next)
+        let leaving = self.task == Some(Command::Disconnect);
+        let dial = if leaving { None } else { self.crew.poll_dial(link) };
+        let task = self.poll_task(link);
+        self.crew.end_pass(link, |written, time| self.publishers.handed(written, time));
+        [Some(self.crew.books.tally_due()), window, deadlines, dial, task].into_iter().flatten().min()
     }
 }
 
 impl<L: Link> Actor<L> for Clients {
-    type Command = Command;
     type Ending = Effort;
 
     fn end(mut self, now: Nanos, stats: Stats) -> Effort {
-        self.desk.report(Report::Tally(self.crew.books.close(now, stats)));
+        self.desk.ship(self.crew.books.close(now, stats));
         Effort { stats, ..self.watch.effort }
-    }
-}
-
-#[cfg(test)]
-impl Clients {
-    /// Whether a tally that was read has come back.
-    pub fn has_spare(&self) -> bool {
-        self.crew.books.has_spare()
     }
 }

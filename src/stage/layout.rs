@@ -25,12 +25,9 @@ pub fn seats(clients: u32, cpus: &[usize], table: u32, worker_of: impl Fn(u32, u
             dealt[worker_of(index, count) as usize].push(index);
         }
         if dealt.iter().all(|clients| clients.len() <= table as usize) {
-            let seat = |(worker, clients): (usize, Vec<u32>)| Seat {
-                cpu: cpus[worker % cores as usize],
-                // As it is: a copy would stay in the heap's pages for as long as the run.
-                clients: Arc::new(clients),
-            };
-            return dealt.into_iter().enumerate().map(seat).collect();
+            let cpus = cpus.iter().take(cores as usize).cycle();
+            // As they are: a copy would stay in the heap's pages for as long as the run.
+            return cpus.zip(dealt).map(|(&cpu, clients)| Seat { cpu, clients: Arc::new(clients) }).collect();
         }
         rings_per_core += 1;
     }
@@ -52,22 +49,21 @@ impl Ways {
     /// There are not enough ports.
     pub fn new(targets: &[Endpoint], clients: u32) -> Result<Ways, StageError> {
         let clients = clients.div_ceil(targets.len() as u32);
-        let ways = |per_source, ports| Ok(Ways { targets: targets.to_vec(), per_source, ports });
-        let system = engine::ephemeral_ports();
+        let system = engine::ephemeral_ports().ports();
         // connect() searches ever longer for a free port when few are left.
-        let comfortable = system.ports() / 2;
-        let few = |target: &Endpoint| matches!(target, Endpoint::Tcp(_)) && loopback(target, 0).is_none();
-        let Some(target) = targets.iter().find(|target| few(target)).filter(|_| clients > comfortable) else {
-            return ways((clients > comfortable).then_some(comfortable.max(1)), None);
-        };
-        match clients {
-            _ if clients <= system.ports() - system.ports() / 16 => ways(None, None),
-            _ if clients <= PortRange::WIDEST.ports() - 1024 => ways(None, Some(PortRange::WIDEST)),
-            _ => {
+        let comfortable = (system / 2).max(1);
+        let few = |target: &&Endpoint| matches!(target, Endpoint::Tcp(_)) && loopback(target, 0).is_none();
+        let (per_source, ports) = match targets.iter().find(few) {
+            _ if clients <= comfortable => (None, None),
+            None => (Some(comfortable), None),
+            Some(_) if clients <= system - system / 16 => (None, None),
+            Some(_) if clients <= PortRange::WIDEST.ports() - 1024 => (None, Some(PortRange::WIDEST)),
+            Some(target) => {
                 let ports = PortRange::WIDEST.ports();
-                Err(StageError::Ports { clients, target: target.clone(), ports })
+                return Err(StageError::Ports { clients, target: target.clone(), ports });
             }
-        }
+        };
+        Ok(Ways { targets: targets.to_vec(), per_source, ports })
     }
 
     /// How many brokers there are.

@@ -38,9 +38,4 @@ impl Progress {
             + counters.refused_by_connack()
             + counters.connect_timeouts
     }
-
-    /// Of a run that has counted so much.
-    pub fn of(total: Counters) -> Progress {
-        Progress { total, ..Progress::default() }
-    }
 }

@@ -1,48 +1,41 @@
 //! A stage without threads: a conductor and its workers in a simulated world, through to the end.
 
-use super::{Actor, Conductor, Cue, Lines, Report};
+use super::{Actor, Conductor, Lines};
 use crate::clock::Nanos;
 use crate::crew::sim::{SimLink, Step, World};
 use std::time::Duration;
 
-/// Conducts `actors` as [`Stage::conduct`](super::Stage::conduct) does, in virtual time; somebody wants the run to end
+/// Conducts `actors` as [`Lines::conduct`] does, in virtual time; somebody wants the run to end
 /// at `interrupt`. `watch` is shown the world each time that the conductor looks up.
-pub(crate) fn perform<C: Clone, E, A, K>(
+pub(crate) fn perform<C: Clone, E, A: Actor<SimLink, Ending = E>>(
     world: &mut World,
     lines: &mut Lines<C, E>,
     mut actors: Vec<A>,
-    conductor: &mut K,
+    conductor: &mut dyn Conductor<C>,
     interrupt: Nanos,
     mut watch: impl FnMut(&World),
-) where
-    A: Actor<SimLink, Command = C, Ending = E>,
-    K: Conductor<Command = C>,
-{
+) {
     world.alarm(world.now(), 0);
     world.run_with(&mut actors, |world, _, step| {
         if !matches!(step, Step::Alarm(_)) {
             return;
         }
         watch(world);
-        loop {
-            let now = world.now();
-            lines.hear(Duration::ZERO);
-            lines.end_seconds(now, conductor, &mut |_| ());
-            match conductor.cue(now, &lines.view(now >= interrupt)) {
-                Cue::Tell(command) => lines.tell(command),
-                Cue::Wait(until) => return world.alarm(until.max(now + 1), 0),
-                Cue::Over => return,
-            }
+        let now = world.now();
+        lines.hear(Duration::ZERO);
+        while lines.poll_second(now, conductor).is_some() {}
+        if let Some(until) = lines.lead(now, now >= interrupt, conductor) {
+            world.alarm(until.max(now + 1), 0);
         }
     });
     for (worker, actor) in actors.into_iter().enumerate() {
         let known = world.worker(worker);
-        let ending = actor.end(known.stopped.unwrap_or(world.now()), known.stats);
+        lines.board.endings[worker] = Some(actor.end(known.stopped.unwrap_or(world.now()), known.stats));
         lines.hear(Duration::ZERO);
-        lines.board.hear(worker, Report::Ended(ending));
+        lines.board.running -= 1;
     }
-    lines.board.end(world.now());
-    lines.end_seconds(Nanos::MAX, conductor, &mut |_| ());
+    lines.board.end = world.now();
+    while lines.poll_second(world.now(), conductor).is_some() {}
     world.settle();
 }
 
@@ -53,7 +46,7 @@ fn a_tally_that_was_read_goes_back_to_its_worker_and_counts_once() {
     let mut tally = Box::<crate::stats::Tally>::default();
     tally.measured.counters.sent = 5;
     tally.troubles.reserve(1000);
-    desks[1].report(Report::Tally(tally));
+    desks[1].ship(tally);
     lines.hear(Duration::ZERO);
     lines.hear(Duration::ZERO);
     assert_eq!(lines.board.total.counters.sent, 5);

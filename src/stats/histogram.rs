@@ -34,14 +34,64 @@ pub enum HistogramError {
 /// counted as an hour *and* as [`overflow`](Histogram::overflow), so that clipping is never silent.
 #[derive(Clone, Default)]
 pub struct Histogram {
-    counts: Option<Box<hdrhistogram::Histogram<u64>>>,
+    counts: Option<Box<Counts>>,
     overflow: u64,
 }
 
+/// Values that are remembered beside the counts: to merge so few is to count them again, and not to go through all
+/// 34,000 counts. Most kinds of time have no more in a second.
+const FEW: usize = 64;
+
+#[derive(Clone)]
+struct Counts {
+    all: hdrhistogram::Histogram<u64>,
+    /// What was counted, in the order it came, as long as it is not `many`.
+    few: Vec<(Nanos, u64)>,
+    many: bool,
+}
+
 #[cold]
-fn allocate() -> Box<hdrhistogram::Histogram<u64>> {
-    let counts = hdrhistogram::Histogram::new_with_bounds(LOWEST, HIGHEST, DIGITS);
-    Box::new(counts.expect("the bounds are constants that hdrhistogram accepts"))
+fn allocate() -> Box<Counts> {
+    let all = hdrhistogram::Histogram::new_with_bounds(LOWEST, HIGHEST, DIGITS);
+    let all = all.expect("the bounds are constants that hdrhistogram accepts");
+    Box::new(Counts { all, few: Vec::with_capacity(FEW), many: false })
+}
+
+impl Counts {
+    #[inline]
+    fn record_n(&mut self, value: Nanos, times: u64) {
+        if !self.many {
+            let full = self.few.len() == FEW;
+            match self.few.last_mut() {
+                Some(last) if last.0 == value => last.1 = last.1.saturating_add(times),
+                _ if full => self.many = true,
+                _ => self.few.push((value, times)),
+            }
+        }
+        self.all.saturating_record_n(value, times);
+    }
+
+    fn add(&mut self, other: &Counts) {
+        if !other.many {
+            return other.few.iter().for_each(|&(value, times)| self.record_n(value, times));
+        }
+        self.all.add(&other.all).expect("all histograms of this type have the same bounds");
+        self.many = true;
+    }
+
+    fn reset(&mut self) {
+        self.all.reset();
+        self.few.clear();
+        self.many = false;
+    }
+}
+
+impl std::ops::Deref for Counts {
+    type Target = hdrhistogram::Histogram<u64>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.all
+    }
 }
 
 impl Histogram {
@@ -59,15 +109,16 @@ impl Histogram {
             self.overflow += times;
             value = HIGHEST;
         }
-        self.counts.get_or_insert_with(allocate).saturating_record_n(value, times);
+        self.counts.get_or_insert_with(allocate).record_n(value, times);
     }
 
     /// Adds everything `other` has counted.
     pub fn merge(&mut self, other: &Histogram) {
         self.overflow += other.overflow;
-        if let Some(theirs) = other.counts.as_deref().filter(|counts| !counts.is_empty()) {
-            let mine = self.counts.get_or_insert_with(allocate);
-            mine.add(theirs).expect("all histograms of this type have the same bounds");
+        let Some(theirs) = other.counts.as_ref().filter(|counts| !counts.is_empty()) else { return };
+        match &mut self.counts {
+            Some(mine) => mine.add(theirs),
+            None => self.counts = Some(theirs.clone()),
         }
     }
 
@@ -141,7 +192,7 @@ impl Histogram {
                 &empty
             }
         };
-        V2Serializer::new().serialize(counts, &mut encoded).expect("a Vec takes any number of bytes");
+        V2Serializer::new().serialize(&counts.all, &mut encoded).expect("a Vec takes any number of bytes");
         BASE64.encode(encoded)
     }
 
@@ -159,7 +210,8 @@ impl Histogram {
         }
         // into our own bounds, so that every histogram of this type merges with every other
         let mut counts = allocate();
-        counts.add(&theirs).map_err(|_| HistogramError::Range { highest_ns: theirs.max() })?;
+        counts.all.add(&theirs).map_err(|_| HistogramError::Range { highest_ns: theirs.max() })?;
+        counts.many = true;
         Ok(Histogram { counts: Some(counts), overflow })
     }
 }
@@ -169,7 +221,7 @@ impl PartialEq for Histogram {
     fn eq(&self, other: &Histogram) -> bool {
         self.overflow == other.overflow
             && match (&self.counts, &other.counts) {
-                (Some(mine), Some(theirs)) => mine == theirs,
+                (Some(mine), Some(theirs)) => mine.all == theirs.all,
                 _ => self.is_empty() && other.is_empty(),
             }
     }

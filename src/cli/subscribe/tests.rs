@@ -127,7 +127,7 @@ fn bad_input_is_named() {
 #[test]
 fn the_progress_says_what_is_missing() {
     let total = crate::stats::Counters { delivered: 7, ..Default::default() };
-    let mut progress = Progress { missing: Some(3), ..Progress::of(total) };
+    let mut progress = Progress { missing: Some(3), total, ..Progress::default() };
     let windows = Windows::default();
     assert_eq!(progress_line(&progress, &windows), "Still waiting for 3 messages");
     progress.missing = None;

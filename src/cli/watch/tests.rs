@@ -16,7 +16,10 @@ fn defaults_are_those_of_malaria() {
     let listening = listens("").unwrap();
     assert_eq!(listening.client_id, format!("beem-watchr-{}", std::process::id()));
     assert_eq!(listening.filters, ["#"]);
-    assert_eq!((listening.qos, listening.expect), (crate::wire::QoS::AtLeastOnce, Expect::Nothing));
+    assert_eq!(
+        (listening.qos, listening.expect),
+        (crate::wire::QoS::AtLeastOnce, crate::fleet::Expect::Nothing)
+    );
     assert!(listening.sys && !listening.abort_on_drop);
     assert_eq!((listening.duration, listening.quiet_after), (None, None));
 }
@@ -63,7 +66,8 @@ fn the_values_follow_the_progress() {
         elapsed: 7 * SECOND,
         stored: Some(2),
         dropped: Some(1),
-        ..Progress::of(crate::stats::Counters { delivered: 5, ..Default::default() })
+        total: crate::stats::Counters { delivered: 5, ..Default::default() },
+        ..Progress::default()
     };
     metrics.follow(&progress);
     let expected =

@@ -48,3 +48,17 @@ fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is a whole number, not {text:?}")))
 }
+
+/// A test for each range of seeds, so that they run beside each other.
+macro_rules! explored {
+    ($world:expr, $($name:ident: $seeds:expr,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                $crate::crew::sim::explore($seeds, $world);
+            }
+        )*
+    };
+}
+
+pub(crate) use explored;

@@ -47,6 +47,8 @@ pub struct Faults {
     pub subscribe_lowered: f64,
     /// PINGREQs that are never answered.
     pub ping_unanswered: f64,
+    /// DISCONNECTs after which the peer keeps the connection open.
+    pub lingering: f64,
     /// Answers that are wrong: another kind, another id, garbage, a PINGRESP that nobody asked for.
     pub wrong: f64,
 }
@@ -81,6 +83,7 @@ impl Default for Faults {
             subscribe_refused: 0.0,
             subscribe_lowered: 0.0,
             ping_unanswered: 0.0,
+            lingering: 0.0,
             wrong: 0.0,
         }
     }
@@ -122,6 +125,7 @@ impl Faults {
             subscribe_lowered: often(0.1),
             ping_unanswered: often(0.1),
             wrong: often(0.002),
+            lingering: often(0.1),
             ..Faults::default()
         };
         let spans: [Span; 4] = [0..=MILLISECOND, 0..=50 * MILLISECOND, MILLISECOND..=SECOND, 0..=15 * SECOND];
@@ -180,6 +184,7 @@ impl Faults {
                 decision.add(Act::Never);
             }
             PacketType::PingReq if dice.chance(self.ping_unanswered) => decision.add(Act::Never),
+            PacketType::Disconnect if dice.chance(self.lingering) => decision.add(Act::Never),
             PacketType::Subscribe => self.subscribe(dice, decision),
             PacketType::Connect => self.connect(dice, decision),
             _ => {}

@@ -207,6 +207,7 @@ pub struct SimLink {
     pub(super) most_unsent: usize,
     pub(super) most_unsent_of_one: usize,
     pub(super) most_carry: usize,
+    pub(super) most_dials: usize,
 }
 
 /// How late a worker ran after its timeouts had fired.
@@ -256,6 +257,7 @@ impl SimLink {
             most_unsent: 0,
             most_unsent_of_one: 0,
             most_carry: 0,
+            most_dials: 0,
             machine,
         }
     }

@@ -219,6 +219,34 @@ impl Truth {
         self.messages.iter().filter(|message| message.from.is_some() && message.received > 0).count()
     }
 
+    /// The most connections at one moment that were dialled, and neither greeted nor given up.
+    pub fn most_at_once(&self) -> i32 {
+        if self.most_connecting <= 100 {
+            // Those are in it that are closed, and of which the worker has not seen the last completion.
+            return self.most_connecting as i32;
+        }
+        let ends = self.connections.iter().flat_map(|connection| {
+            let ended = connection.greeted.into_iter().chain(connection.closed).min();
+            [(connection.dialled, 1), (ended.unwrap_or(Nanos::MAX), -1)]
+        });
+        let mut ends: Vec<(Nanos, i32)> = ends.collect();
+        ends.sort_unstable();
+        let mut now = 0;
+        let sums = ends.into_iter().map(|(_, step)| {
+            now += step;
+            now
+        });
+        sums.max().unwrap_or(0)
+    }
+
+    /// Messages of `client` that the peer received, and of those the ones whose last acknowledgement the driver was
+    /// given.
+    pub fn sent_by(&self, client: ClientNo) -> (u64, u64) {
+        let own =
+            || self.messages.iter().filter(|message| message.from == Some(client) && message.received > 0);
+        (own().count() as u64, own().filter(|message| message.ack_given.is_some()).count() as u64)
+    }
+
     /// Messages whose last acknowledgement was given to the driver by `until`.
     pub fn acked_by(&self, until: Nanos) -> usize {
         self.messages.iter().filter(|message| message.ack_given.is_some_and(|given| given <= until)).count()

@@ -277,6 +277,8 @@ impl SimLink {
         let cost = self.dice.within(&self.machine.enter);
         self.system(cost);
         let mut asks = std::mem::take(&mut self.asks);
+        let dials = asks.iter().filter(|ask| matches!(ask, Ask::Dial(_))).count();
+        self.most_dials = self.most_dials.max(dials);
         for ask in asks.drain(..) {
             match ask {
                 Ask::Dial(conn) => {

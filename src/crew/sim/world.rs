@@ -173,6 +173,7 @@ impl World {
             most_unsent: link.most_unsent,
             most_unsent_of_one: link.most_unsent_of_one,
             most_unused: link.most_carry,
+            most_dials: link.most_dials,
         }
     }
 
@@ -386,6 +387,8 @@ pub struct WorkerTruth {
     pub most_unsent_of_one: usize,
     /// The largest number of bytes given to the application and left by it for later.
     pub most_unused: usize,
+    /// The largest number of connections dialled in one turn.
+    pub most_dials: usize,
 }
 
 impl WorkerTruth {

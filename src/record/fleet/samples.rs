@@ -30,29 +30,14 @@ fn nobody() -> FleetRecord {
         machine: record.machine,
         broker: Broker { addresses: vec!["127.0.0.1:1883".to_owned()], ..Broker::default() },
         qos: 1,
-        tolerance_ns: 0,
-        closed_loop: false,
-        verdict: Verdict::Unknown,
-        verdict_reasons: vec![],
-        ended: Ended::Completed,
-        partial_reason: None,
-        exit_code: 0,
-        exit_reason: String::new(),
-        warnings: vec![],
         elapsed_ns: 3_350 * MILLISECOND,
-        counts: Counters::default(),
-        latencies: Latencies::default(),
-        round_trip: Latency::default(),
         generator: Generator {
             workers: vec![Worker { cpu: 0, busy_share: 0.012, waited_share: 0.001 }],
             user_cpu_ns: 10 * MILLISECOND,
             system_cpu_ns: 30 * MILLISECOND,
             ..Generator::default()
         },
-        publishers: vec![],
-        listeners: vec![],
-        series: vec![],
-        bounds: vec![],
+        ..FleetRecord::default()
     }
 }
 

@@ -160,6 +160,18 @@ fn payloads_are_compared_with_what_was_sent() {
     }
 }
 
+/// A stamp of this run whose intended time is beyond all clocks: bytes of the network end nobody.
+#[test]
+fn a_time_that_cannot_be_is_lived_with() {
+    let stamp = Stamp { run_id: run_id(7), publisher: 0, sequence: 3, intended: u64::MAX }.encode();
+    let publish = [&[0x30, 33, 0, 7], &b"bench/0"[..], &stamp].concat();
+    let script = Script::default().first(1, On::Packet(PacketType::PubAck), Act::Also(publish));
+    let plan = Plan { warmup_ns: 100 * MILLISECOND, size_bytes: 24, ..plan(2, 1, 10.0) };
+    let Record { ended, counts, .. } = Scene::new(Setup { script, ..Setup::exact(1) }, plan).play().record;
+    assert_eq!((ended, counts.sent), (Ended::Completed, 10));
+    assert_eq!((counts.delivered, counts.duplicated), (9, 1), "the one that was made up came first");
+}
+
 /// Who is not answered by the end is in the accounts, with the time it has waited.
 #[test]
 fn what_is_unanswered_at_the_end_is_counted() {
@@ -200,15 +212,15 @@ fn a_worker_keeps_the_tally_that_comes_back() {
     let Scene { setup, spec, .. } = Scene::new(Setup::exact(1), plan(2, 1, 10.0));
     let shared = Arc::new(Shared::new(spec, 1 << 20, setup.start).unwrap());
     let mut world = World::new(setup);
-    let (mut lines, desks) = Lines::new(world.wakers(), world.now(), 2);
+    let (mut lines, desks) = Lines::<_, ()>::new(world.wakers(), world.now(), 2);
     let mut actors: Vec<_> =
         desks.into_iter().map(|desk| Clients::new(shared.clone(), desk, SECOND)).collect();
     world.run_until(&mut actors, 2 * SECOND + MILLISECOND);
-    assert!(!actors[0].has_spare());
+    assert!(!actors[0].crew.books.has_spare());
     lines.hear(std::time::Duration::ZERO);
     world.wakers()[0].wake();
     world.run_until(&mut actors, 2 * SECOND + 2 * MILLISECOND);
-    assert!(actors[0].has_spare());
+    assert!(actors[0].crew.books.has_spare());
 }
 
 /// Whenever it is interrupted, a run ends soon and says so.

@@ -116,6 +116,19 @@ proptest! {
     }
 
     #[test]
+    fn what_was_merged_cleared_or_read_merges_again(a in samples(), b in samples(), c in samples()) {
+        let read = Histogram::from_base64_v2(&of(&a).to_base64_v2(), of(&a).overflow()).expect("written");
+        let mut used = of(&c);
+        used.clear();
+        for histogram in [&read, &of(&b), &of(&c)] {
+            used.merge(histogram);
+        }
+        let mut merged = of(&c);
+        merged.merge(&used);
+        prop_assert_eq!(merged, of(&[&c[..], &a, &b, &c].concat()));
+    }
+
+    #[test]
     fn a_histogram_survives_its_text(values in samples()) {
         let histogram = of(&values);
         let read = Histogram::from_base64_v2(&histogram.to_base64_v2(), histogram.overflow());
@@ -124,5 +137,6 @@ proptest! {
 }
 
 fn samples() -> impl Strategy<Value = Vec<Nanos>> {
-    prop::collection::vec((0..50u32, any::<u64>()).prop_map(|(zeros, bits)| bits >> zeros), 0..60)
+    // Fewer than are remembered, and more.
+    prop::collection::vec((0..50u32, any::<u64>()).prop_map(|(zeros, bits)| bits >> zeros), 0..3 * FEW)
 }

@@ -3,6 +3,7 @@
 use super::session::Will;
 use super::{Lane, Later, Peer};
 use crate::clock::{Nanos, SECOND};
+use crate::crew::sim::events::End;
 use crate::crew::sim::net::{Key, Net};
 use crate::crew::sim::script::{Answer, Decision, Ending, On};
 use crate::crew::sim::truth::Mark;
@@ -86,6 +87,11 @@ impl Peer {
                 let record = net.get(key).expect("open").record;
                 net.truth.connections[record].said_goodbye = true;
                 self.side(key).said_goodbye = true;
+                // [MQTT-3.14.4-3]
+                if decision.answer != Answer::Never {
+                    net.close_peer(key, End::Fin);
+                    self.gone(net, key);
+                }
             }
             Packet::Connect(_)
             | Packet::ConnAck(_)
