@@ -27,8 +27,7 @@ pub use sending::Pen;
 
 use crate::client::{Client, Limits};
 use crate::clock::{Nanos, SECOND};
-pub use crate::engine::Link;
-use crate::engine::{Conn, Endpoint, Route};
+use crate::engine::{Conn, Endpoint, Link, Route};
 use crate::wire::QoS;
 use deadlines::Fifo;
 use dialling::Dialling;

@@ -6,7 +6,8 @@ use super::responders::Responder;
 use super::scene::{Prompt, Scene, Wall};
 use super::shared::Shared;
 use crate::client::Event;
-use crate::crew::{After, End, Link, Step, Token};
+use crate::crew::{After, End, Step, Token};
+use crate::engine::Link;
 use crate::record::{Ended, ListenEnd};
 use crate::wire::{Connect, SubAck, SubAckCode};
 

@@ -3,7 +3,8 @@
 use super::scene::{Prompt, Scene};
 use super::shared::Shared;
 use crate::client::Outgoing;
-use crate::crew::{After, Link, Step};
+use crate::crew::{After, Step};
+use crate::engine::Link;
 use crate::wire::Publish;
 
 /// A client that answers.

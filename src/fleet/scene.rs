@@ -2,7 +2,8 @@
 
 use super::shared::Shared;
 use crate::clock::Nanos;
-use crate::crew::{After, Crew, Link, Place, Step};
+use crate::crew::{After, Crew, Place, Step};
+use crate::engine::Link;
 use crate::wire::QoS;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};

@@ -2,7 +2,8 @@
 
 use super::shared::{Crew, Shared};
 use crate::clock::Nanos;
-use crate::crew::{Link, Place, Step};
+use crate::crew::{Place, Step};
+use crate::engine::Link;
 use crate::load::{Flow, Receipt, Stamp};
 use crate::wire::{Publish, SubAck, SubAckCode};
 use std::sync::Arc;
