@@ -140,6 +140,6 @@ fn who_does_not_sleep_receives_and_sends() {
         }
         let stats = running.stop();
         assert_eq!((stats.bytes_in, stats.bytes_out), (30_000, 30_000));
-        assert_eq!(stats.spun_ns > 0, poll == Poll::Busy, "there was no deadline to wait for: {stats:?}");
+        assert!(poll == Poll::Busy || stats.spun_ns == 0, "there was no deadline to wait for: {stats:?}");
     }
 }

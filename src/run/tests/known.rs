@@ -150,7 +150,7 @@ fn payloads_are_compared_with_what_was_sent() {
     *flipped.last_mut().unwrap() ^= 1;
     let wrong = [(stamp(0, 7), 1, 0), (flipped, 1, 0), ([&stamp(1, 7)[..], body.bytes()].concat(), 0, 1)];
     for (payload, corrupted, misrouted) in wrong {
-        let forged = Act::Publish { topic: "bench/0".into(), payload, qos: QoS::AtLeastOnce };
+        let forged = Act::Publish { topic: "bench/0".into(), payload, qos: crate::wire::QoS::AtLeastOnce };
         let script = Script::default().at(SECOND + 500 * MILLISECOND, forged);
         let played = Scene::new(Setup { script, ..Setup::exact(1) }, plan.clone()).play();
         let counts = &played.record.counts;
