@@ -271,6 +271,8 @@ pub struct Crew<M> {
     written: Vec<Written<M>>,
     unsettled: Vec<Written<M>>,
     stuck: BTreeMap<Place, Vec<Written<M>>>,
+    /// Somebody has published at QoS 0.
+    unanswered: bool,
     /// Of whom it is known how many messages the kernel has taken, and how many it will never take.
     settled: Vec<(Place, u64, u64)>,
     /// Bytes of answers to those whose connection has had no room since.
@@ -317,6 +319,7 @@ impl<M: Copy> Crew<M> {
             written: Vec::new(),
             unsettled: Vec::new(),
             stuck: BTreeMap::new(),
+            unanswered: false,
             settled: Vec::new(),
             answers: BTreeMap::new(),
             scratch: Vec::new(),

@@ -2,8 +2,12 @@
 
 use super::{ASKED, After, Crew, HELD, Link, Place, Step, TORN};
 use crate::client::RequestError;
-use crate::clock::Nanos;
+use crate::clock::{Nanos, SECOND};
 use crate::wire::{PacketId, QoS};
+
+/// Longest wait for a broker that does not read what its client has left. Less than what the stage waits for a worker
+/// whose clients do not leave.
+const UNSENT: Nanos = 10 * SECOND;
 
 impl<M: Copy> Crew<M> {
     /// Writes SUBSCRIBE, and waits for its answer before anything else.
@@ -118,7 +122,9 @@ impl<M: Copy> Crew<M> {
             // What is unsent is waited for; a broker that only keeps its side open is not.
             Step::Leaving(_) if member.is(TORN) => {}
             Step::Leaving(_)
-                if link.unsent(place.conn()) > 0 && waited < self.terms.timeout && !self.hurried =>
+                if link.unsent(place.conn()) > 0
+                    && waited < self.terms.timeout.min(UNSENT)
+                    && !self.hurried =>
             {
                 self.leaving.push(now, place);
             }

@@ -1,7 +1,9 @@
 //! From nothing to a connected client, and back after a loss.
 
 use super::dialling::AT_A_TIME;
-use super::{ASKED, After, Crew, ESTABLISHED, End, HELD, KEPT, LOST, Link, News, Place, Step, TORN, Token};
+use super::{
+    ASKED, After, Crew, ESTABLISHED, End, HELD, KEPT, LOST, Link, Member, News, Place, Step, TORN, Token,
+};
 use crate::client::{Resend, Resent, State};
 use crate::clock::{Nanos, SECOND};
 use crate::engine::{CloseCause, Closed};
@@ -33,9 +35,10 @@ impl<M: Copy> Crew<M> {
         self.members[place.at()].failures = 0;
     }
 
-    /// Whether everybody of [`Crew::connect_all`] was tried, and is up or down.
+    /// Whether everybody of [`Crew::connect_all`] has been connected, or has failed for good.
     pub fn is_settled(&self) -> bool {
-        self.dialling.is_done()
+        let tries = |member: &Member<M>| member.step == Step::Down && !member.is(ESTABLISHED);
+        self.dialling.is_done() && !self.members.iter().any(tries)
     }
 
     /// Starts as many connections as may be; answers when to look again.

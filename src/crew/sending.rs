@@ -55,6 +55,8 @@ impl<M: Copy> Crew<M> {
         if written.acked {
             self.books.taken(&written, count);
             self.await_ack(first.sent, place);
+        } else {
+            self.unanswered = true;
         }
         // Of the whole run, unlike messages.
         self.books.counters().packets_out += count;
@@ -76,6 +78,9 @@ impl<M: Copy> Crew<M> {
     /// Something that is no message was written.
     pub(super) fn wrote(&mut self, now: Nanos, place: Place, bytes: usize) {
         // Only who publishes at QoS 0 has to know where messages end.
+        if !self.unanswered {
+            return;
+        }
         let known = |written: &Written<M>| written.place == place && !written.acked;
         let stuck = self.stuck.get(&place).into_iter().flatten();
         let mut all = self.written.iter().chain(&self.unsettled).chain(stuck);

@@ -114,7 +114,8 @@ impl Phases {
     }
 
     fn stop(&mut self, now: Nanos, ended: Ended, reason: String) -> Cue<Command> {
-        self.stopped = Some((ended, reason));
+        // What has ended it first has ended it.
+        self.stopped.get_or_insert((ended, reason));
         if ended == Ended::Interrupted && self.is_measuring() {
             let until = now + self.shared.spec.plan.drain_ns.min(HURRY);
             return self.enter(Phase::Drain, now, Command::Drain { until });

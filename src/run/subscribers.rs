@@ -12,6 +12,8 @@ use std::sync::atomic::Ordering;
 struct Subscriber {
     group: u32,
     granted: bool,
+    /// That it has no subscription is counted.
+    told: bool,
     /// One per publisher of the group.
     flows: Box<[Flow]>,
 }
@@ -35,7 +37,7 @@ impl Subscribers {
         let list = numbers.iter().map(|&number| {
             let group = shared.routes.group(number);
             let flows = (0..shared.routes.publishers_in(group)).map(|_| Flow::default()).collect();
-            Subscriber { group, granted: false, flows }
+            Subscriber { group, granted: false, told: false, flows }
         });
         Subscribers { first, list: list.collect(), next: 0, waiting: 0, origin: 0, shared }
     }
@@ -46,8 +48,15 @@ impl Subscribers {
     }
 
     /// The schedule begins. Audiences are fixed: whoever subscribes for the first time from now on is in none.
-    pub fn begin(&mut self, start: Nanos) {
+    pub fn begin(&mut self, crew: &mut Crew, start: Nanos) {
         self.origin = start;
+        for number in 0..self.list.len() {
+            let (place, subscriber) = (Place((self.first + number) as u32), &self.list[number]);
+            if !subscriber.granted && !subscriber.told && crew.was_established(place) {
+                let trouble = format!("{} lost a subscriber before it had subscribed", crew.remote(place));
+                self.failed(crew, number, Some(trouble));
+            }
+        }
     }
 
     /// Subscribes as many as may be at once; answers whether all have their answer.
@@ -62,9 +71,10 @@ impl Subscribers {
         self.waiting == 0 && self.next == self.list.len()
     }
 
-    /// A client has connected, to no session: subscribes, unless it is none, or its turn is still to come.
-    pub fn connected<L: Link>(&mut self, crew: &mut Crew, link: &mut L, place: Place) {
-        if self.number(place).is_some_and(|number| number < self.next) {
+    /// A client has connected: subscribes, unless it is none, its turn is still to come, or its session has it.
+    pub fn connected<L: Link>(&mut self, crew: &mut Crew, link: &mut L, place: Place, session_present: bool) {
+        let has_it = |number: usize| session_present && self.list[number].granted;
+        if self.number(place).is_some_and(|number| number < self.next && !has_it(number)) {
             self.subscribe(crew, link, place);
         }
     }
@@ -75,7 +85,9 @@ impl Subscribers {
         let filters = filters.iter().map(|filter| (filter.as_str(), self.shared.sub_qos));
         match crew.subscribe(link, place, filters) {
             Ok(()) => self.waiting += 1,
-            Err(error) => failed(crew, Some(format!("SUBSCRIBE could not be written: {error}"))),
+            Err(error) => {
+                self.failed(crew, number, Some(format!("SUBSCRIBE could not be written: {error}")));
+            }
         }
     }
 
@@ -98,7 +110,7 @@ impl Subscribers {
                     "{remote} refused a subscription at QoS {asked} (SUBACK 0x80): may it read --topic?"
                 ),
             };
-            return failed(crew, Some(trouble));
+            return self.failed(crew, number, Some(trouble));
         }
         crew.books.counters().subscribed += 1;
         let subscriber = &mut self.list[number];
@@ -108,9 +120,16 @@ impl Subscribers {
     }
 
     /// SUBACK did not come: in words, unless the connection has ended, which says enough.
-    pub fn unanswered(&mut self, crew: &mut Crew, trouble: Option<String>) {
+    pub fn unanswered(&mut self, crew: &mut Crew, place: Place, trouble: Option<String>) {
         self.waiting -= 1;
-        failed(crew, trouble);
+        let number = self.number(place).expect("a subscriber");
+        self.failed(crew, number, trouble);
+    }
+
+    fn failed(&mut self, crew: &mut Crew, number: usize, trouble: Option<String>) {
+        self.list[number].told = true;
+        crew.books.counters().subscribe_failures += 1;
+        trouble.into_iter().for_each(|trouble| crew.books.trouble(trouble));
     }
 
     /// A message has arrived.
@@ -121,12 +140,14 @@ impl Subscribers {
             return;
         }
         let (shared, number) = (&*self.shared, self.number(place));
-        let Some(stamp) = Stamp::decode(publish.payload, shared.run_id) else {
+        // What the broker has kept is of an earlier run, also where the seed is the same [MQTT-3.3.1-9].
+        let stamp = Stamp::decode(publish.payload, shared.run_id).filter(|_| !publish.retain);
+        let Some(stamp) = stamp else {
             crew.books.counters().foreign += 1;
             return;
         };
         let flow = number.and_then(|number| {
-            let Subscriber { group, granted, flows } = &mut self.list[number];
+            let Subscriber { group, granted, flows, .. } = &mut self.list[number];
             let flow = shared.routes.place(stamp.publisher, *group)?;
             Some((&mut flows[flow as usize], *granted))
         });
@@ -161,9 +182,4 @@ impl Subscribers {
         let service = sent.map_or(response, |sent| now.saturating_sub(sent));
         crew.books.flight(response, service, intended);
     }
-}
-
-fn failed(crew: &mut Crew, trouble: Option<String>) {
-    crew.books.counters().subscribe_failures += 1;
-    trouble.into_iter().for_each(|trouble| crew.books.trouble(trouble));
 }

@@ -81,7 +81,7 @@ impl Clients {
                 let (from, to) = self.shared.window;
                 self.window = start + from..start.saturating_add(to);
                 self.crew.books.measure(self.window.start, self.window.end);
-                self.subscribers.begin(start);
+                self.subscribers.begin(&mut self.crew, start);
                 self.publishers.begin(&self.crew, start);
             }
             Command::Drain { .. } | Command::Disconnect => {
@@ -102,10 +102,12 @@ impl Clients {
         while let Some(news) = self.crew.poll_news() {
             match news {
                 News::Room(place) => self.publishers.catch_up(&mut self.crew, link, place),
-                News::NoSubAck(_, trouble) => self.subscribers.unanswered(&mut self.crew, Some(trouble)),
+                News::NoSubAck(place, trouble) => {
+                    self.subscribers.unanswered(&mut self.crew, place, Some(trouble));
+                }
                 News::Down { place, was, end } => {
                     if was == Step::Subscribing && !leaving {
-                        self.subscribers.unanswered(&mut self.crew, None);
+                        self.subscribers.unanswered(&mut self.crew, place, None);
                     }
                     if end == End::Failed && !leaving {
                         self.crew.retry(link.now(), place);
@@ -197,9 +199,8 @@ impl<L: Link> App<L> for Clients {
                 Event::Connected { session_present } => {
                     if session_present {
                         publishers.redeliver(crew, link, place);
-                    } else {
-                        subscribers.connected(crew, link, place);
                     }
+                    subscribers.connected(crew, link, place, session_present);
                     publishers.catch_up(crew, link, place);
                 }
                 Event::Subscribed { codes, .. } => subscribers.granted(crew, link.arrived(), place, codes),

@@ -11,6 +11,8 @@ pub type Fault = (Ended, String);
 
 /// A worker that reports a second later than this is left out of its line, not out of the totals.
 const STRAGGLER: Nanos = 3 * SECOND;
+/// Kinds of trouble told apart: texts may have numbers of the broker's in them.
+const KINDS: usize = 100;
 /// Kinds of trouble that a record tells of.
 const TROUBLES: usize = 8;
 
@@ -58,10 +60,13 @@ impl<E> Board<E> {
         let at = tally.second.saturating_sub(self.closed) as usize;
         self.open.resize_with(self.open.len().max(at + 1), Default::default);
         let (second, workers) = &mut self.open[at];
-        *workers += 1;
+        // What is late is in the line that is next, and no worker has reported that by it.
+        *workers += usize::from(tally.second >= self.closed);
         second.merge(&tally.measured);
         second.merge(&tally.unmeasured);
         for (trouble, count) in tally.troubles.drain(..) {
+            let known = self.troubles.len() < KINDS || self.troubles.contains_key(&trouble);
+            let trouble = if known { trouble } else { "and others".into() };
             *self.troubles.entry(trouble).or_default() += count;
         }
     }
@@ -146,5 +151,30 @@ mod tests {
         board.end = SECOND * 3 / 2;
         assert_eq!(board.poll_second(Nanos::MAX).expect("the rest").elapsed, SECOND * 3 / 2);
         assert!(board.poll_second(Nanos::MAX).is_none());
+    }
+
+    #[test]
+    fn a_late_report_is_none_of_the_second_that_is_next() {
+        let mut board = Board::<()>::new(2, 0, 1);
+        board.add(&mut tally(0, 10));
+        assert!(board.poll_second(SECOND + STRAGGLER).is_some());
+        // The straggler's; then both are in time again.
+        board.add(&mut tally(0, 5));
+        board.add(&mut tally(1, 10));
+        assert!(board.poll_second(2 * SECOND).is_none(), "one is missing");
+        board.add(&mut tally(1, 20));
+        assert_eq!(board.poll_second(2 * SECOND).expect("it is over").second.counters.sent, 38);
+    }
+
+    #[test]
+    fn troubles_of_ever_new_words_are_bounded() {
+        let mut board = Board::<()>::new(1, 0, 1);
+        for number in 0..10 * KINDS {
+            let mut tally = Tally::default();
+            tally.trouble(format!("number {number}"));
+            board.add(&mut tally);
+        }
+        assert!(board.troubles.len() <= KINDS + 1);
+        assert_eq!(board.troubles()[0], "and others (900 times)");
     }
 }

@@ -24,8 +24,12 @@ pub(crate) fn perform<C: Clone, E, A: Actor<SimLink, Ending = E>>(
         let now = world.now();
         lines.hear(Duration::ZERO);
         while lines.poll_second(now, conductor).is_some() {}
-        if let Some(until) = lines.lead(now, now >= interrupt, conductor) {
-            world.alarm(until.max(now + 1), 0);
+        match lines.lead(now, now >= interrupt, conductor) {
+            Some(until) => world.alarm(until.max(now + 1), 0),
+            None => {
+                let running = (0..lines.wakers.len()).filter(|at| world.worker(*at).stopped.is_none());
+                assert_eq!(running.count(), 0, "workers are given up at {now}");
+            }
         }
     });
     for (worker, actor) in actors.into_iter().enumerate() {

@@ -246,3 +246,65 @@ fn nobody_who_is_let_in_is_a_run_that_ends() {
     let record = Scene::new(Setup { script, ..Setup::exact(1) }, plan(10, 1, 100.0)).play().record;
     assert_eq!((record.ended, record.exit_code, record.counts.sent), (Ended::Broker, 4, 0));
 }
+
+/// A first attempt that fails is not the last where more were asked for.
+#[test]
+fn attempts_are_made_as_often_as_asked() {
+    for (refused, established) in [(4, 2), (6, 0)] {
+        let script = Script::default().first(refused, On::Syn, Act::RefuseSyn);
+        let mut scene = Scene::new(Setup { script, ..Setup::exact(1) }, plan(2, 1, 10.0));
+        scene.spec.connection.attempts = 3;
+        let Record { ended, counts, .. } = scene.play().record;
+        assert_eq!((counts.connections_established, counts.refused_tcp), (established, refused.into()));
+        assert_eq!(ended, if established > 0 { Ended::Completed } else { Ended::Broker });
+    }
+}
+
+/// Who has never been read to the end is not waited for until somebody gives the worker up.
+#[test]
+fn a_broker_that_reads_nothing_more_does_not_cost_the_record() {
+    let mut setup =
+        Setup { script: Script::default().at(1200 * MILLISECOND, Act::Deaf(None)), ..Setup::exact(1) };
+    setup.network.window = 2000..=2000;
+    let plan = Plan { connect_timeout_ns: 30 * SECOND, keepalive_ns: 0, subscribers: 0, ..plan(2, 0, 100.0) };
+    let played = Scene::new(setup, Plan { clients: 1, publishers: 1, ..plan }).play();
+    let record = &played.record;
+    assert_eq!(record.ended, Ended::Completed, "{:?}", record.partial_reason);
+    assert!(record.counts.unfinished > 0 && record.throughput.sent > 0, "{:?}", record.counts);
+}
+
+/// What an earlier run with the same seed has left on the broker is not of this one.
+#[test]
+fn retained_messages_are_nobodys() {
+    let stamp = Stamp { run_id: run_id(7), publisher: 0, sequence: 9, intended: 0 }.encode();
+    let publish = [&[0x31, 33, 0, 7], &b"bench/0"[..], &stamp].concat();
+    let script = Script::default().first(1, On::Packet(PacketType::PubAck), Act::Also(publish));
+    let record = Scene::new(Setup { script, ..Setup::exact(1) }, plan(2, 1, 10.0)).play().record;
+    let counts = &record.counts;
+    assert_eq!((counts.foreign, counts.delivered, counts.duplicated, counts.reordered), (1, 10, 0, 0));
+    assert_eq!(record.exit_code, 0, "{}", record.exit_reason);
+}
+
+/// A session that a broker has kept of a client that has not subscribed yet has no subscription in it.
+#[test]
+fn a_subscriber_that_was_lost_before_its_turn_subscribes_all_the_same() {
+    let on = On::Packet(PacketType::Connect);
+    let once = Rule { on, client: Some("c-1".into()), skip: 0, times: 1, act: Act::Close };
+    let setup = Setup { script: Script::default().rule(once), ..Setup::exact(1) };
+    let plan = Plan { clean_session: false, ..plan(2, 1, 10.0) };
+    let Record { counts, exit_code, .. } = Scene::new(setup, plan).play().record;
+    assert_eq!((counts.connections_lost, counts.reconnects, counts.subscribed), (1, 1, 1));
+    // It came too late to count on, and that is told.
+    assert_eq!((counts.expected, counts.subscribe_failures, exit_code), (0, 1, 4));
+}
+
+/// What ended a run first has ended it.
+#[test]
+fn a_broker_that_goes_after_an_interrupt_is_not_why_it_ended() {
+    let script = Script::default().at(1550 * MILLISECOND, Act::Close).always(On::Delivery, Act::Drop);
+    let plan = Plan { reconnect: false, drain_ns: SECOND, ..plan(4, 1, 100.0) };
+    let scene =
+        Scene { interrupt: 1500 * MILLISECOND, ..Scene::new(Setup { script, ..Setup::exact(1) }, plan) };
+    let record = scene.play().record;
+    assert_eq!((record.ended, record.exit_code), (Ended::Interrupted, 130), "{:?}", record.partial_reason);
+}
