@@ -215,6 +215,9 @@ pub struct Second {
     pub shed: u64,
     /// Connections lost in this second.
     pub connections_lost: u64,
+    /// The longest time in it that something was due or had arrived and its worker did not look, in nanoseconds.
+    #[serde(default)]
+    pub stall_ns: Nanos,
     /// Median response time of this second's acknowledgements; null with fewer than 12.
     pub ack_p50_ns: Option<Nanos>,
     /// 99th percentile of the same; null with fewer than 600.

@@ -47,11 +47,11 @@ impl Reflector {
         let address = address.unwrap_or_else(|| panic!("no address in `{line}`")).to_owned();
         Reflector { process, address }
     }
+}
 
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status();
-        assert!(status.expect("kill runs").success());
-    }
+fn signal(process: &Process, name: &str) {
+    let status = Command::new("kill").args(["-s", name, &process.id().to_string()]).status();
+    assert!(status.expect("kill runs").success());
 }
 
 /// What came of one load.
@@ -184,6 +184,22 @@ fn a_generator_that_is_left_alone_is_not_blamed() {
     is_in_time_once(|| Judged::of(load(&broker, "", FLEET)));
 }
 
+/// A generator that was stopped names the second, and how long it was.
+#[test]
+fn a_stop_of_the_generator_is_told_with_its_second() {
+    let broker = Reflector::start();
+    let process =
+        load(&broker, "", "--cores 1 --clients 100 --rate max --inflight 8 --warmup 0 --duration 5s");
+    std::thread::sleep(Duration::from_millis(1500));
+    signal(&process, "STOP");
+    std::thread::sleep(Duration::from_millis(300));
+    signal(&process, "CONT");
+    let judged = Judged::of(process);
+    let told = judged.reasons.split("; ").find(|reason| reason.starts_with("a worker stood still for"));
+    let told = told.unwrap_or_else(|| panic!("{:?}: {}", judged.verdict, judged.reasons));
+    assert!(told.contains(" 3") && told.contains("in second 1:"), "{told}");
+}
+
 /// Everything waits, and nothing of it is the generator's doing.
 #[test]
 fn a_broker_that_stands_still_is_not_the_generators_fault() {
@@ -191,9 +207,9 @@ fn a_broker_that_stands_still_is_not_the_generators_fault() {
     let judged = is_in_time_once(|| {
         let mut process = load(&broker, "", OPEN);
         std::thread::sleep(Duration::from_millis(700));
-        broker.signal("STOP");
+        signal(&broker.process, "STOP");
         std::thread::sleep(Duration::from_millis(300));
-        broker.signal("CONT");
+        signal(&broker.process, "CONT");
         assert!(!process.has_ended());
         Judged::of(process)
     });

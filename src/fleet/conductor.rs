@@ -58,6 +58,7 @@ impl Conductor<()> for Finale {
             acked: counters.acked,
             received: counters.received(),
             errors: progress.errors(),
+            stall_ns: histograms.wake_lag.max().max(histograms.hearing_lag.max()),
             ack_p50_ns: histograms.ack_service.supported_quantile(0.5),
             ack_p99_ns: histograms.ack_service.supported_quantile(0.99),
             flight_p50_ns: histograms.flight_service.supported_quantile(0.5),

@@ -173,6 +173,7 @@ fn second(at: u64) -> Second {
         delivered: 20_000,
         shed: 0,
         connections_lost: 0,
+        stall_ns: 700_000,
         ack_p50_ns: Some(218_000),
         ack_p99_ns: Some(416_000),
         flight_p50_ns: Some(1_010_000),

@@ -133,6 +133,9 @@ pub struct Evidence {
     pub starved: Option<(usize, f64)>,
     /// The generator's busiest CPU and its share (0 to 1).
     pub busiest_cpu: Option<(usize, f64)>,
+    /// Times of 100 ms and more that a worker did not look at what was there, each with the second in which that was,
+    /// counted from 0; and of how many seconds.
+    pub stalls: (Vec<(usize, Nanos)>, usize),
     /// Completions that the kernel lost: nobody knows of what.
     pub completions_lost: u64,
     /// Receives that brought bytes.
@@ -157,6 +160,10 @@ const BUSY: f64 = 0.9;
 /// A worker that is ready to run and waits for longer than this share of the time does so for others: 0.4 to 2.2 %
 /// were measured on a quiet machine, 33 to 75 % beside one to three others on the same CPU, and nothing in between.
 const STARVED: f64 = 0.05;
+/// Stalls that the reasons tell of; the rest is in the record.
+const NAMED: usize = 3;
+/// A worker that does not look for so long has been stopped, or its machine has: no load of its own takes it that.
+const STALL: Nanos = 100 * MILLISECOND;
 /// Per mille of the messages due that have to be sent.
 const SENT_PER_MILLE: u128 = 995;
 /// One receive in so many may find no buffer: more come in faster than the generator hears them.
@@ -187,6 +194,13 @@ fn held_back(record: &FleetRecord) -> u64 {
         unsent.min(u64::try_from(due).unwrap_or(u64::MAX))
     });
     if record.tolerance_ns > 0 { unsent.sum() } else { 0 }
+}
+
+/// The longest of `seconds`, and how many there are; what the tolerance holds back is no stall.
+fn stalls(seconds: impl Iterator<Item = Nanos>, tolerance: Nanos) -> (Vec<(usize, Nanos)>, usize) {
+    let seconds: Vec<_> = seconds.enumerate().collect();
+    let all = seconds.len();
+    (seconds.into_iter().filter(|(_, stall)| *stall >= STALL + tolerance).collect(), all)
 }
 
 /// Of a round of a closed loop, our own part and the broker's, by their medians.
@@ -222,6 +236,14 @@ impl Evidence {
             round: round(latencies, [&latencies.ack_service, &latencies.flight_service]),
             starved: generator.starved(),
             busiest_cpu: generator.busiest_cpu(),
+            stalls: stalls(
+                // What happened before or after the measure phase is in no figure.
+                record.series.iter().map(|second| match second.phase {
+                    Phase::Measure | Phase::Drain => second.stall_ns,
+                    _ => 0,
+                }),
+                record.plan.tolerance_ns,
+            ),
             completions_lost: generator.completions_lost,
             receives: generator.receives,
             receives_without_buffer: generator.receives_without_buffer,
@@ -258,6 +280,7 @@ impl Evidence {
             round: round(latencies, [&latencies.ack_service, &latencies.round_trip]),
             starved: generator.starved().filter(|_| record.elapsed_ns >= FLEET_CPU_SPAN),
             busiest_cpu: generator.busiest_cpu().filter(|_| record.elapsed_ns >= FLEET_CPU_SPAN),
+            stalls: stalls(record.series.iter().map(|second| second.stall_ns), record.tolerance_ns),
             completions_lost: generator.completions_lost,
             receives: generator.receives,
             receives_without_buffer: generator.receives_without_buffer,
@@ -275,6 +298,8 @@ impl Evidence {
     ///    left of the response time without it; or hearing lag above what is accepted and above 10 % of the response
     ///    time, of which it is no part; or one receive in ten without a buffer; or messages shed or unsent with a
     ///    tolerance longer than the backlog: *generator-limited*.
+    ///    The same for stalls of 100 ms and more in more than a quarter of the seconds. A single one is told of, and
+    ///    spoils its second.
     /// 5. A closed loop whose answers lie with the generator for more than twice as long as they took (medians of
     ///    hearing lag and service time): *generator-limited*.
     /// 6. A generator CPU above 90 % busy in a closed loop, with no messages asked for, with messages shed or
@@ -298,10 +323,11 @@ impl Evidence {
         faults.extend(self.starved_fault());
         faults.extend(self.lag_fault());
         faults.extend(self.hearing_fault());
+        faults.extend(self.stall_fault());
         faults.extend(self.buffer_fault());
         faults.extend(self.tolerance_fault());
         faults.extend(self.cpu_fault(&shortfalls));
-        let (verdict, reasons) = match (faults.is_empty(), shortfalls.is_empty()) {
+        let (verdict, mut reasons) = match (faults.is_empty(), shortfalls.is_empty()) {
             (false, _) => (Verdict::GeneratorLimited, faults),
             (true, false) => {
                 let health = format!("the generator kept up: {}", self.health());
@@ -310,6 +336,10 @@ impl Evidence {
             }
             (true, true) => (Verdict::Clean, vec![self.clean_reason()]),
         };
+        reasons.extend(self.stalls.0.iter().take(NAMED).map(|(second, stall)| {
+            let stall = units::latency(*stall);
+            format!("a worker stood still for {stall} in second {second}: what was measured then is not the broker's")
+        }));
         Judgement { verdict, reasons }
     }
 
@@ -391,6 +421,13 @@ impl Evidence {
             "something else ran on CPU {cpu}, or a CPU quota was used up: a worker was ready and waited for {share} \
              of the time; keep others off its CPUs (taskset, cpusets), or use others (--cores)"
         ))
+    }
+
+    fn stall_fault(&self) -> Option<String> {
+        let (stalls, seconds) = (self.stalls.0.len(), self.stalls.1);
+        (stalls * 4 > seconds && stalls > 1).then(|| {
+            format!("workers stood still in {stalls} of {seconds} seconds (stopped, or a paused machine)")
+        })
     }
 
     /// What was noticed late makes what is left of the response longer, and is not measured by it.

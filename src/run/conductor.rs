@@ -208,6 +208,7 @@ impl Conductor<Command> for Phases {
             delivered: counters.delivered,
             shed: counters.shed,
             connections_lost: counters.connections_lost,
+            stall_ns: histograms.wake_lag.max().max(histograms.hearing_lag.max()),
             ack_p50_ns: histograms.ack_response.supported_quantile(0.5),
             ack_p99_ns: histograms.ack_response.supported_quantile(0.99),
             flight_p50_ns: histograms.flight_response.supported_quantile(0.5),

@@ -26,6 +26,7 @@ fn well() -> Evidence {
         hearing_lag: tail(80_000),
         round: Some((30_000, 900_000)),
         starved: Some((3, 0.004)),
+        stalls: (vec![], 10),
         busiest_cpu: Some((3, 0.5)),
         completions_lost: 0,
         receives: 90_000,
@@ -150,6 +151,18 @@ fn verdicts_on_counts_and_cpus_at_their_boundaries() {
         ),
         ("CPU unknown", Evidence { busiest_cpu: None, ..well() }, Clean),
     ]);
+}
+
+#[test]
+fn a_stall_is_told_of_and_many_are_a_fault() {
+    let judged = |stalls: &[(usize, Nanos)]| Evidence { stalls: (stalls.to_vec(), 10), ..well() }.judge();
+    let one = judged(&[(3, 302_000_000)]);
+    assert_eq!(one.verdict, Clean);
+    let told = "a worker stood still for 302 ms in second 3: what was measured then is not the broker's";
+    assert_eq!(one.reasons.last().map(String::as_str), Some(told));
+    let stalls: Vec<_> = (0..5).map(|second| (second, 150_000_000)).collect();
+    assert_eq!([2, 3].map(|count| judged(&stalls[..count]).verdict), [Clean, Verdict::GeneratorLimited]);
+    assert_eq!(judged(&stalls).reasons.iter().filter(|reason| reason.contains("in second")).count(), 3);
 }
 
 #[test]
