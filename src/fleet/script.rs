@@ -27,7 +27,7 @@ pub struct Ending {
 pub struct Script {
     shared: Arc<Shared>,
     desk: Desk<()>,
-    crew: Crew<Wall>,
+    pub crew: Crew<Wall>,
     /// By place.
     parts: Vec<Part>,
     common: Common,
@@ -89,6 +89,17 @@ impl Script {
 
     fn prompt_all<L: Link>(&mut self, link: &mut L, prompt: Prompt) {
         self.crew.places().for_each(|place| self.prompt(link, place, prompt));
+    }
+
+    /// What the stage says, or gives back.
+    fn hear_stage<L: Link>(&mut self, link: &mut L) {
+        while let Some(order) = self.desk.poll() {
+            match order {
+                Order::Command(()) => {}
+                Order::Recycle(tally) => self.crew.books.recycle(tally),
+                Order::Close => link.stop(),
+            }
+        }
     }
 
     /// What has happened elsewhere and concerns this worker's clients.
@@ -207,13 +218,7 @@ impl<L: Link> App<L> for Script {
     }
 
     fn woken(&mut self, link: &mut L) {
-        while let Some(order) = self.desk.poll() {
-            match order {
-                Order::Command(()) => {}
-                Order::Recycle(tally) => self.crew.books.recycle(tally),
-                Order::Close => return link.stop(),
-            }
-        }
+        self.hear_stage(link);
         self.look_around(link);
     }
 
@@ -224,6 +229,10 @@ impl<L: Link> App<L> for Script {
                 publisher.settled(taken, lost);
             }
         });
+        if link.now() >= self.crew.books.tally_due() {
+            // The tally of a second ago is back by now; nobody rings for it.
+            self.hear_stage(link);
+        }
         if let Some(tally) = self.crew.books.poll_tally(link) {
             self.crew.books.levels.missing = self.parts.iter().filter_map(Part::missing).sum();
             self.desk.ship(tally);
