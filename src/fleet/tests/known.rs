@@ -1,7 +1,9 @@
 //! What went wrong once.
 
 use super::*;
+use crate::crew::sim::Rule;
 use crate::fleet::script::Ending;
+use crate::record::{Ended, ListenEnd};
 use std::time::Duration;
 
 /// The workers of `spec`, in a world in which nothing has happened yet.
@@ -27,4 +29,27 @@ fn a_worker_that_nobody_wakes_takes_its_tally_back() {
     // By what it has allocated: its address is given to whoever asks next.
     let third = actors[0].crew.books.close(world.now(), world.worker(0).stats);
     assert!(third.troubles.capacity() > 0, "it is used again");
+}
+
+/// `malaria subscribe` of a backlog.
+fn backlog() -> Spec {
+    let mut spec = listener(false, Connection::default());
+    (spec.listening[0].backlog, spec.listening[0].duration) = (true, None);
+    spec
+}
+
+/// A session that is not to stay on the broker is no reason to stay with a broker that answers nothing any more.
+#[test]
+fn an_interrupt_does_not_wait_for_a_session_to_be_removed() {
+    let (subscribe, connect) = (On::Packet(PacketType::Subscribe), On::Packet(PacketType::Connect));
+    let script = crate::crew::sim::Script::default()
+        .first(1, subscribe, Act::Never)
+        .first(1, subscribe, Act::Deaf(None))
+        .rule(Rule { on: connect, client: None, skip: 2, times: u32::MAX, act: Act::Never });
+    let interrupt = 2 * SECOND;
+    let played = play(Setup { script, ..Setup::exact(1) }, backlog(), interrupt, &[]);
+    assert!(played.stopped < interrupt + 2200 * MILLISECOND, "{}", played.stopped);
+    let record = &played.record;
+    assert_eq!((record.ended, record.listeners.len()), (Ended::Interrupted, 1));
+    assert_eq!(record.listeners[0].ended_by, ListenEnd::Interrupted);
 }
