@@ -421,7 +421,8 @@ impl Listener {
             self.stage = Stage::Cleaning;
             return match scene.step() {
                 Step::Down => scene.crew.call(scene.place),
-                Step::Up | Step::Subscribing => scene.leave(After::Again),
+                // Also one that is just going away comes back for that.
+                Step::Up | Step::Subscribing | Step::Leaving(After::Away) => scene.leave(After::Again),
                 _ => {}
             };
         }

@@ -53,3 +53,15 @@ fn an_interrupt_does_not_wait_for_a_session_to_be_removed() {
     assert_eq!((record.ended, record.listeners.len()), (Ended::Interrupted, 1));
     assert_eq!(record.listeners[0].ended_by, ListenEnd::Interrupted);
 }
+
+/// Whoever is going away when somebody wants the end comes back to remove its session.
+#[test]
+fn who_is_going_away_leaves_no_session_behind() {
+    // The broker takes its time to close.
+    let script = crate::crew::sim::Script::default().nth(2, On::Packet(PacketType::Disconnect), Act::Never);
+    let interrupt = SECOND + 500 * MILLISECOND;
+    let (world, record) = simulate(Setup { script, ..Setup::exact(1) }, backlog(), interrupt);
+    let client = &world.truth().clients[0];
+    assert_eq!((client.connects, client.disconnects), (3, 3), "the last one is clean");
+    assert_eq!(record.listeners[0].ended_by, ListenEnd::Interrupted);
+}
