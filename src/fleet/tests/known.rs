@@ -65,3 +65,20 @@ fn who_is_going_away_leaves_no_session_behind() {
     assert_eq!((client.connects, client.disconnects), (3, 3), "the last one is clean");
     assert_eq!(record.listeners[0].ended_by, ListenEnd::Interrupted);
 }
+
+/// A broker may tell any number.
+#[test]
+fn the_largest_numbers_in_sys_are_numbers() {
+    let mut script = crate::crew::sim::Script::default();
+    let most = u64::MAX.to_string();
+    let told = [(Drops::TOPICS[0], "0"), (Drops::TOPICS[0], &*most), (Drops::STORED[0], &*most)];
+    for (soon, (topic, number)) in (1..).zip(told) {
+        let (topic, payload) = (topic.to_owned(), number.as_bytes().to_vec());
+        let publish = Act::Publish { topic, payload, qos: QoS::AtMostOnce };
+        script = script.at(SECOND + soon * 100 * MILLISECOND, publish);
+    }
+    let setup = Setup { script, ..Setup::exact(1) };
+    let (_, record) = simulate(setup, listener(true, Connection::default()), Nanos::MAX);
+    let [listener] = &record.listeners[..] else { panic!("one") };
+    assert_eq!((listener.dropped, listener.stored), (Some(u64::MAX), Some(u64::MAX)));
+}
