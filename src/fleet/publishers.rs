@@ -325,7 +325,8 @@ impl Publisher {
     pub fn has_finished<L: Link>(&self, scene: &Scene<'_, L>) -> bool {
         let (crew, place) = (&scene.crew, scene.place);
         let kept = !scene.shared.spec.connection.clean_session && crew.client(place).inflight() > 0;
-        crew.was_established(place) && !kept && self.is_over(scene)
+        // Whose time is up before it has got in does not get in any more.
+        (crew.was_established(place) || self.cut_short) && !kept && self.is_over(scene)
     }
 
     /// It is done, whatever it has done.

@@ -82,3 +82,15 @@ fn the_largest_numbers_in_sys_are_numbers() {
     let [listener] = &record.listeners[..] else { panic!("one") };
     assert_eq!((listener.dropped, listener.stored), (Some(u64::MAX), Some(u64::MAX)));
 }
+
+/// Whose time in the run is over does not go on trying to get into it.
+#[test]
+fn who_is_to_leave_does_not_dial_for_ever() {
+    let script = crate::crew::sim::Script::default().always(On::Syn, Act::LoseSyn);
+    let mut spec = publishers(1, None);
+    spec.connection = Connection { timeout: SECOND, attempts: 0, ..Connection::default() };
+    spec.publishing.as_mut().unwrap().clients[0].leaves = Some(500 * MILLISECOND);
+    let played = play(Setup { script, ..Setup::exact(1) }, spec, Nanos::MAX, &[]);
+    assert!(played.stopped <= 2 * SECOND + 10 * MILLISECOND, "{}", played.stopped);
+    assert_eq!((played.record.counts.connect_timeouts, played.record.counts.sent), (1, 0));
+}
