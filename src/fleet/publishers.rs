@@ -33,6 +33,8 @@ pub struct Publisher {
     ack_time: Moments,
     /// The request without an answer: its topic and when it was sent.
     request: Option<(String, Nanos)>,
+    /// An alarm is set for it, or for one before it.
+    alarmed: bool,
     /// Fed payloads that are not acknowledged, by sequence, the next one included.
     kept: BTreeMap<u64, Vec<u8>>,
     /// What it has done so far.
@@ -56,6 +58,7 @@ impl Publisher {
             since_connect: None,
             ack_time: Moments::default(),
             request: None,
+            alarmed: false,
             kept: BTreeMap::new(),
             record: record::Publisher::default(),
         }
@@ -108,13 +111,29 @@ impl Publisher {
                 }
             }
             Prompt::Unanswered => {
-                let (now, timeout) = (scene.now(), scene.shared.publishing().ack_timeout);
-                if self.request.take_if(|(_, sent)| now.saturating_sub(*sent) >= timeout).is_some() {
-                    self.record.unanswered += 1;
-                    self.pump(scene);
-                }
+                self.alarmed = false;
+                self.check_request(scene);
             }
             _ => {}
+        }
+    }
+
+    /// Gives its request up if that has had its time, and has itself called then if not.
+    fn check_request<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        let Some((_, sent)) = self.request else { return };
+        let over = sent + scene.shared.publishing().ack_timeout;
+        if scene.now() >= over {
+            self.request = None;
+            self.record.unanswered += 1;
+            self.pump(scene);
+        } else {
+            self.set_alarm(scene, over);
+        }
+    }
+
+    fn set_alarm<L: Link>(&mut self, scene: &mut Scene<'_, L>, time: Nanos) {
+        if !std::mem::replace(&mut self.alarmed, true) {
+            scene.alarm(time, Prompt::Unanswered);
         }
     }
 
@@ -279,7 +298,7 @@ impl Publisher {
         }
         if publishing.responders > 0 {
             self.request = Some((topic.clone(), now));
-            scene.alarm(now + publishing.ack_timeout, Prompt::Unanswered);
+            self.set_alarm(scene, now + publishing.ack_timeout);
         }
     }
 

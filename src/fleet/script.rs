@@ -30,7 +30,7 @@ pub struct Script {
     pub crew: Crew<Wall>,
     /// By place.
     parts: Vec<Part>,
-    common: Common,
+    pub common: Common,
     bursts: Bursts,
     watch: Watch,
     /// Whether publishers have begun to connect: once all listeners are ready.

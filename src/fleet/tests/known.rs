@@ -94,3 +94,35 @@ fn who_is_to_leave_does_not_dial_for_ever() {
     assert!(played.stopped <= 2 * SECOND + 10 * MILLISECOND, "{}", played.stopped);
     assert_eq!((played.record.counts.connect_timeouts, played.record.counts.sent), (1, 0));
 }
+
+/// One requester, and who answers it.
+fn requests(count: Option<u64>) -> Spec {
+    let mut spec = publishers(1, count);
+    let publishing = spec.publishing.as_mut().unwrap();
+    (publishing.responders, publishing.ack_timeout) = (1, SECOND);
+    spec
+}
+
+/// Thousands of requests may be answered within the time that each of them has.
+#[test]
+fn a_requester_sets_one_alarm_and_not_one_for_each_request() {
+    let (mut world, _lines, mut actors) = open(Setup::exact(1), requests(None));
+    // The requester begins when the bell is heard that the responder is ready.
+    world.run_until(&mut actors, SECOND + 10 * MILLISECOND);
+    world.run_until(&mut actors, SECOND + 800 * MILLISECOND);
+    assert!(actors[0].crew.books.levels.sent > 100);
+    assert_eq!(actors[0].common.alarms.len(), 1);
+}
+
+#[test]
+fn a_request_has_all_of_its_time_whenever_it_was_sent() {
+    let (on, client) = (On::Delivery, Some("pub-0".to_owned()));
+    let lost = Rule { on, client, skip: 30, times: 1, act: Act::Drop };
+    let script = crate::crew::sim::Script::default().rule(lost);
+    let played = play(Setup { script, ..Setup::exact(1) }, requests(Some(40)), Nanos::MAX, &[]);
+    let [requester] = &played.record.publishers[..] else { panic!("one") };
+    assert_eq!((requester.sent, requester.unanswered), (40, 1));
+    let time = requester.active_ns;
+    // 39 answers after 4 ms each, and the second in which there was none.
+    assert!((1150 * MILLISECOND..1170 * MILLISECOND).contains(&time), "{time}");
+}
