@@ -28,6 +28,8 @@ pub struct Publisher {
     cut_short: bool,
     /// In the heap of those with a message to come.
     queued: bool,
+    /// In the queue of those that have had their turn.
+    unfinished: bool,
     /// Messages of the connection under way; `None` before the first one.
     since_connect: Option<u64>,
     ack_time: Moments,
@@ -55,6 +57,7 @@ impl Publisher {
             end: Nanos::MAX,
             cut_short: false,
             queued: false,
+            unfinished: false,
             since_connect: None,
             ack_time: Moments::default(),
             request: None,
@@ -222,7 +225,9 @@ impl Publisher {
                 break;
             }
             if sent == TURN {
-                scene.common.unfinished.push_back(scene.place);
+                if !std::mem::replace(&mut self.unfinished, true) {
+                    scene.common.unfinished.push_back(scene.place);
+                }
                 break;
             }
             if !self.may_send(scene) || !self.is_fed(scene) {
@@ -244,6 +249,12 @@ impl Publisher {
     pub fn come_due<L: Link>(&mut self, scene: &mut Scene<'_, L>) -> usize {
         self.queued = false;
         self.pump(scene)
+    }
+
+    /// It has a turn again, and is in the queue no more.
+    pub fn have_turn<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        self.unfinished = false;
+        self.pump(scene);
     }
 
     /// Whether there is room; if not, what makes room brings the publisher back to [`Publisher::pump`].

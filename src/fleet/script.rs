@@ -134,7 +134,9 @@ impl Script {
     fn send_due<L: Link>(&mut self, link: &mut L) -> Nanos {
         for _ in 0..self.common.unfinished.len() {
             let place = self.common.unfinished.pop_front().expect("counted a moment ago");
-            self.prompt(link, place, Prompt::Heard);
+            if let (Part::Publisher(publisher), mut scene) = self.at(link, place) {
+                publisher.have_turn(&mut scene);
+            }
         }
         let now = link.now();
         if let Some(&Reverse((first, _))) = self.common.due.peek()

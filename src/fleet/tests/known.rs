@@ -4,6 +4,7 @@ use super::*;
 use crate::crew::sim::Rule;
 use crate::fleet::script::Ending;
 use crate::record::{Ended, ListenEnd};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The workers of `spec`, in a world in which nothing has happened yet.
@@ -125,4 +126,20 @@ fn a_request_has_all_of_its_time_whenever_it_was_sent() {
     let time = requester.active_ns;
     // 39 answers after 4 ms each, and the second in which there was none.
     assert!((1150 * MILLISECOND..1170 * MILLISECOND).contains(&time), "{time}");
+}
+
+/// Whoever has had a turn and has more to send has one more, as everybody else.
+#[test]
+fn nobody_has_two_turns_at_once() {
+    let mut spec = publishers(3, None);
+    spec.publishing.as_mut().unwrap().inflight = 10_000;
+    let (mut world, _lines, mut actors) = open(Setup::new(1, 1), spec);
+    let mut most = 0;
+    while world.now() < SECOND + 30 * MILLISECOND {
+        world.step(&mut actors);
+        let waiting = &actors[0].common.unfinished;
+        assert_eq!(waiting.iter().collect::<BTreeSet<_>>().len(), waiting.len(), "{waiting:?}");
+        most = most.max(waiting.len());
+    }
+    assert_eq!(most, 3);
 }
