@@ -4,6 +4,7 @@ use super::*;
 use crate::crew::sim::Rule;
 use crate::fleet::script::Ending;
 use crate::record::{Ended, ListenEnd};
+use crate::stage::{Conductor, View};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -126,6 +127,15 @@ fn a_request_has_all_of_its_time_whenever_it_was_sent() {
     let time = requester.active_ns;
     // 39 answers after 4 ms each, and the second in which there was none.
     assert!((1150 * MILLISECOND..1170 * MILLISECOND).contains(&time), "{time}");
+}
+
+/// Not every fault is a panic.
+#[test]
+fn a_worker_that_has_ended_is_no_more_than_that() {
+    let shared = Arc::new(Shared::new(publishers(1, None), 1 << 20, SECOND).unwrap());
+    let view = View { workers: 1, broken: true, ..View::default() };
+    Finale::new(shared.clone()).cue(SECOND, &view);
+    assert_eq!(shared.stopped.get(), Some(&(Ended::Internal, "a worker has ended".to_owned())));
 }
 
 /// Whoever has had a turn and has more to send has one more, as everybody else.
