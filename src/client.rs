@@ -264,14 +264,9 @@ impl<T: Copy> Client<T> {
         self.last_sent = now;
     }
 
-    /// True when [`Client::publish`] would take a message: the client is online, what was outstanding from
-    /// the last connection is settled and, for QoS 1 and 2, the window and the packet ids have room.
-    #[inline]
-    pub fn can_publish(&self, qos: QoS, limits: &Limits) -> bool {
-        self.room(qos, limits) > 0
-    }
-
-    /// How many messages [`Client::publish`] would take, one after the other: `usize::MAX` at QoS 0.
+    /// How many messages [`Client::publish`] would take, one after the other: none unless the client is online and
+    /// what was outstanding from the last connection is settled; then as many as the window and the packet ids have
+    /// room for, and `usize::MAX` at QoS 0.
     #[inline]
     pub fn room(&self, qos: QoS, limits: &Limits) -> usize {
         match (self.phase, qos) {

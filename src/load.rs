@@ -18,7 +18,7 @@ mod topology;
 pub use arrival::{Due, End, Schedule};
 pub use body::Body;
 pub use bursts::Bursts;
-pub use drops::{DropReport, Drops};
+pub use drops::Drops;
 pub use flow::{Flow, Receipt};
 pub use handover::HandOver;
 pub use ledger::{Expectation, Ledger, Seen, TopicLayout};

@@ -121,6 +121,27 @@ fn signal(child: &Child, name: &str) {
     assert!(status.unwrap().success());
 }
 
+/// A result that cannot be written costs no earlier one. (A limit on the size of files is a disk that is full.)
+#[test]
+fn an_earlier_result_survives_a_full_disk() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("result.json");
+    let run = |before: &str| {
+        let mut bench = Command::new("sh");
+        bench.args(["-c", &format!("{before}; exec \"$0\" \"$@\""), BENCH]);
+        bench.args(SHORT.split_whitespace()).arg("--quiet").arg("--json").arg(&path).output().unwrap()
+    };
+    ends(&run("true"), &[0, 6]);
+    let first = std::fs::read(&path).unwrap();
+    ends(&run("trap '' XFSZ; ulimit -f 1"), &[3]);
+    assert_eq!(std::fs::read(&path).unwrap(), first);
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    std::fs::remove_file(&path).unwrap();
+    ends(&run("trap '' XFSZ; ulimit -f 1"), &[3]);
+    assert!(!path.exists());
+}
+
 /// A terminal that goes away ends a run as SIGTERM does; it says so twice (the shell, and the kernel).
 #[test]
 fn a_hangup_keeps_what_was_measured() {

@@ -6,7 +6,7 @@ use super::Usage;
 use clap::builder::ValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
 use std::any::TypeId;
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -52,6 +52,12 @@ pub fn parse(command: Command, words: Vec<OsString>) -> anyhow::Result<ArgMatche
         .map_err(|error| Usage(format!("--config {}: {error}", path.display())))?;
     let file = File { path, text: &text, command: &command, words: &words };
     file.parse(name, active)
+}
+
+/// Whether `name` is a command of either program; those of `malaria` are also those of `malaria-bench`.
+fn is_command(name: &str) -> bool {
+    let all = super::args::Cli::command();
+    name == all.get_name() || all.find_subcommand(name).is_some()
 }
 
 /// The error about a word behind flags that is not the name of a command; clap calls it one, and then says that it
@@ -134,7 +140,13 @@ impl File<'_> {
                 name if name == self.command.get_name() => Some(self.command),
                 name => self.command.find_subcommand(name),
             };
-            let command = command.ok_or_else(|| self.unknown(key, "a command"))?;
+            let Some(command) = command else {
+                // A file may be for both programs.
+                if is_command(key.get_ref()) {
+                    continue;
+                }
+                return Err(self.unknown(key, "a command"));
+            };
             for (key, value) in table {
                 let arg = flag(command, key.get_ref()).ok_or_else(|| self.unknown(key, "a flag"))?;
                 let setting = Setting { arg, words: self.words_of(arg, value)?, at: key.span().start };

@@ -46,17 +46,13 @@ impl Output {
         matches!(self, Output::Stdout { .. })
     }
 
-    /// Writes `text` and a newline in place of what was there.
+    /// Writes `text` and a newline in place of what was there; what was there stays when that fails.
     pub fn write(self, text: &str) -> Result<(), Environment> {
         match self {
             Output::Stdout { flag } => tolerate_closed(writeln!(io::stdout().lock(), "{text}"))
                 .map_err(|error| Environment(format!("{flag} -: {error}"))),
-            Output::File { flag, file, path } => {
-                let file = file.map_or_else(|| appending().open(&path), Ok);
-                file.and_then(|mut file| replace(&mut file, text)).map_err(|error| {
-                    Environment(format!("{flag} {}: the file is not complete: {error}", path.display()))
-                })
-            }
+            Output::File { flag, file, path } => put(&path, file, text)
+                .map_err(|error| Environment(format!("{flag} {}: not written: {error}", path.display()))),
         }
     }
 }
@@ -77,11 +73,36 @@ fn existing(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-fn replace(file: &mut File, text: &str) -> io::Result<()> {
-    // Devices such as /dev/full and pipes have no length to set.
-    if file.metadata()?.is_file() {
-        file.set_len(0)?;
+/// Writes `text` to `path`, where `old` is. What was there stays until all of it is written, beside it: a disk that is
+/// full costs no earlier result.
+fn put(path: &Path, old: Option<File>, text: &str) -> io::Result<()> {
+    let known = old.as_ref().map(File::metadata).transpose()?;
+    // Devices such as /dev/full and pipes are written to as they are.
+    if let (Some(mut file), false) = (old, known.as_ref().is_none_or(std::fs::Metadata::is_file)) {
+        return fill(&mut file, text);
     }
+    // Where a link leads to, not the link.
+    let path = path.canonicalize().unwrap_or_else(|_| path.into());
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    let mut new = match OpenOptions::new().write(true).create_new(true).open(&beside) {
+        // A folder that takes no new file may hold one that can be written.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && known.is_some() => {
+            let mut file = OpenOptions::new().write(true).truncate(true).open(&path)?;
+            return fill(&mut file, text);
+        }
+        new => new?,
+    };
+    let written = fill(&mut new, text)
+        .and_then(|()| known.map_or(Ok(()), |known| new.set_permissions(known.permissions())))
+        .and_then(|()| std::fs::rename(&beside, &path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
+}
+
+fn fill(file: &mut File, text: &str) -> io::Result<()> {
     writeln!(file, "{text}")?;
     match file.sync_all() {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),

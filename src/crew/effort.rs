@@ -39,11 +39,6 @@ impl Watch {
         }
     }
 
-    /// Whether it has begun and not ended.
-    pub fn is_open(&self) -> bool {
-        self.opening.is_some()
-    }
-
     /// The time ends, if it has begun.
     pub fn close<L: Link>(&mut self, link: &L, levels: &Levels) {
         let Some((time, usage, stats, then)) = self.opening.take() else { return };

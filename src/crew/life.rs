@@ -143,7 +143,7 @@ impl<M: Copy> Crew<M> {
     pub(super) fn violated<L: Link>(&mut self, link: &mut L, place: Place, error: &dyn Display) {
         self.books.counters().protocol_errors += 1;
         let (remote, part) = (self.remote(place), (self.terms.part)(self.index(place)));
-        let trouble = format!("{remote} broke the protocol towards a {part}: {error}");
+        let trouble = format!("{remote} broke the protocol ({part}): {error}");
         self.give_up(link, place, trouble);
     }
 

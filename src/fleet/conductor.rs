@@ -32,7 +32,7 @@ impl Conductor<()> for Finale {
     fn cue(&mut self, now: Nanos, view: &View) -> Cue<()> {
         if view.broken {
             // The others would wait for its clients for ever.
-            self.shared.stop(Ended::Internal, "a worker panicked".into());
+            self.shared.stop(Ended::Internal, "a worker has ended".into());
         }
         if view.interrupted {
             self.shared.stop(Ended::Interrupted, "interrupted".into());

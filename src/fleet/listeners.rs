@@ -279,11 +279,11 @@ impl Listener {
         self.drops.read(publish.topic, publish.payload);
         let [dropped, stored] = &scene.shared.told;
         if let Some(count) = self.drops.stored() {
-            stored.store(count + 1, Ordering::Relaxed);
+            stored.store(count.saturating_add(1), Ordering::Relaxed);
         }
         // All listeners of a broker read the same counter.
         if let Some(count) = self.drops.dropped()
-            && dropped.fetch_max(count + 1, Ordering::AcqRel) <= count
+            && dropped.fetch_max(count.saturating_add(1), Ordering::AcqRel) <= count
         {
             scene.shared.wake_all();
             self.look_around(scene);
@@ -422,7 +422,8 @@ impl Listener {
             self.stage = Stage::Cleaning;
             return match scene.step() {
                 Step::Down => scene.crew.call(scene.place),
-                Step::Up | Step::Subscribing => scene.leave(After::Again),
+                // Also one that is just going away comes back for that.
+                Step::Up | Step::Subscribing | Step::Leaving(After::Away) => scene.leave(After::Again),
                 _ => {}
             };
         }

@@ -132,6 +132,12 @@ impl Part {
     }
 
     fn hurry<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        if let Part::Listener(listener) = self
+            && listener.stage == Stage::Cleaning
+        {
+            // The broker has had its time to let the session be removed.
+            listener.stage = Stage::Ended;
+        }
         match scene.step() {
             Step::Down => self.done(scene),
             Step::Leaving(_) | Step::Done => {}
@@ -141,7 +147,7 @@ impl Part {
 
     /// Its connection has ended, or an attempt at one.
     pub fn down<L: Link>(&mut self, scene: &mut Scene<'_, L>, end: End) {
-        // Also after an interrupt, no session is to stay on the broker.
+        // Also after an interrupt, until the hurry: no session is to stay on the broker.
         let cleans = matches!(self, Part::Listener(listener) if listener.stage == Stage::Cleaning);
         let stops = scene.common.stopped && !cleans;
         match end {

@@ -28,11 +28,15 @@ pub struct Publisher {
     cut_short: bool,
     /// In the heap of those with a message to come.
     queued: bool,
+    /// In the queue of those that have had their turn.
+    unfinished: bool,
     /// Messages of the connection under way; `None` before the first one.
     since_connect: Option<u64>,
     ack_time: Moments,
     /// The request without an answer: its topic and when it was sent.
     request: Option<(String, Nanos)>,
+    /// An alarm is set for it, or for one before it.
+    alarmed: bool,
     /// Fed payloads that are not acknowledged, by sequence, the next one included.
     kept: BTreeMap<u64, Vec<u8>>,
     /// What it has done so far.
@@ -53,9 +57,11 @@ impl Publisher {
             end: Nanos::MAX,
             cut_short: false,
             queued: false,
+            unfinished: false,
             since_connect: None,
             ack_time: Moments::default(),
             request: None,
+            alarmed: false,
             kept: BTreeMap::new(),
             record: record::Publisher::default(),
         }
@@ -108,13 +114,29 @@ impl Publisher {
                 }
             }
             Prompt::Unanswered => {
-                let (now, timeout) = (scene.now(), scene.shared.publishing().ack_timeout);
-                if self.request.take_if(|(_, sent)| now.saturating_sub(*sent) >= timeout).is_some() {
-                    self.record.unanswered += 1;
-                    self.pump(scene);
-                }
+                self.alarmed = false;
+                self.check_request(scene);
             }
             _ => {}
+        }
+    }
+
+    /// Gives its request up if that has had its time, and has itself called then if not.
+    fn check_request<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        let Some((_, sent)) = self.request else { return };
+        let over = sent + scene.shared.publishing().ack_timeout;
+        if scene.now() >= over {
+            self.request = None;
+            self.record.unanswered += 1;
+            self.pump(scene);
+        } else {
+            self.set_alarm(scene, over);
+        }
+    }
+
+    fn set_alarm<L: Link>(&mut self, scene: &mut Scene<'_, L>, time: Nanos) {
+        if !std::mem::replace(&mut self.alarmed, true) {
+            scene.alarm(time, Prompt::Unanswered);
         }
     }
 
@@ -203,7 +225,9 @@ impl Publisher {
                 break;
             }
             if sent == TURN {
-                scene.common.unfinished.push_back(scene.place);
+                if !std::mem::replace(&mut self.unfinished, true) {
+                    scene.common.unfinished.push_back(scene.place);
+                }
                 break;
             }
             if !self.may_send(scene) || !self.is_fed(scene) {
@@ -225,6 +249,12 @@ impl Publisher {
     pub fn come_due<L: Link>(&mut self, scene: &mut Scene<'_, L>) -> usize {
         self.queued = false;
         self.pump(scene)
+    }
+
+    /// It has a turn again, and is in the queue no more.
+    pub fn have_turn<L: Link>(&mut self, scene: &mut Scene<'_, L>) {
+        self.unfinished = false;
+        self.pump(scene);
     }
 
     /// Whether there is room; if not, what makes room brings the publisher back to [`Publisher::pump`].
@@ -279,7 +309,7 @@ impl Publisher {
         }
         if publishing.responders > 0 {
             self.request = Some((topic.clone(), now));
-            scene.alarm(now + publishing.ack_timeout, Prompt::Unanswered);
+            self.set_alarm(scene, now + publishing.ack_timeout);
         }
     }
 
@@ -325,7 +355,8 @@ impl Publisher {
     pub fn has_finished<L: Link>(&self, scene: &Scene<'_, L>) -> bool {
         let (crew, place) = (&scene.crew, scene.place);
         let kept = !scene.shared.spec.connection.clean_session && crew.client(place).inflight() > 0;
-        crew.was_established(place) && !kept && self.is_over(scene)
+        // Whose time is up before it has got in does not get in any more.
+        (crew.was_established(place) || self.cut_short) && !kept && self.is_over(scene)
     }
 
     /// It is done, whatever it has done.

@@ -27,10 +27,10 @@ pub struct Ending {
 pub struct Script {
     shared: Arc<Shared>,
     desk: Desk<()>,
-    crew: Crew<Wall>,
+    pub crew: Crew<Wall>,
     /// By place.
     parts: Vec<Part>,
-    common: Common,
+    pub common: Common,
     bursts: Bursts,
     watch: Watch,
     /// Whether publishers have begun to connect: once all listeners are ready.
@@ -91,6 +91,17 @@ impl Script {
         self.crew.places().for_each(|place| self.prompt(link, place, prompt));
     }
 
+    /// What the stage says, or gives back.
+    fn hear_stage<L: Link>(&mut self, link: &mut L) {
+        while let Some(order) = self.desk.poll() {
+            match order {
+                Order::Command(()) => {}
+                Order::Recycle(tally) => self.crew.books.recycle(tally),
+                Order::Close => link.stop(),
+            }
+        }
+    }
+
     /// What has happened elsewhere and concerns this worker's clients.
     fn look_around<L: Link>(&mut self, link: &mut L) {
         let waits = self.shared.listeners_pending.load(Ordering::Acquire) > 0;
@@ -123,7 +134,9 @@ impl Script {
     fn send_due<L: Link>(&mut self, link: &mut L) -> Nanos {
         for _ in 0..self.common.unfinished.len() {
             let place = self.common.unfinished.pop_front().expect("counted a moment ago");
-            self.prompt(link, place, Prompt::Heard);
+            if let (Part::Publisher(publisher), mut scene) = self.at(link, place) {
+                publisher.have_turn(&mut scene);
+            }
         }
         let now = link.now();
         if let Some(&Reverse((first, _))) = self.common.due.peek()
@@ -207,13 +220,7 @@ impl<L: Link> App<L> for Script {
     }
 
     fn woken(&mut self, link: &mut L) {
-        while let Some(order) = self.desk.poll() {
-            match order {
-                Order::Command(()) => {}
-                Order::Recycle(tally) => self.crew.books.recycle(tally),
-                Order::Close => return link.stop(),
-            }
-        }
+        self.hear_stage(link);
         self.look_around(link);
     }
 
@@ -224,6 +231,10 @@ impl<L: Link> App<L> for Script {
                 publisher.settled(taken, lost);
             }
         });
+        if link.now() >= self.crew.books.tally_due() {
+            // The tally of a second ago is back by now; nobody rings for it.
+            self.hear_stage(link);
+        }
         if let Some(tally) = self.crew.books.poll_tally(link) {
             self.crew.books.levels.missing = self.parts.iter().filter_map(Part::missing).sum();
             self.desk.ship(tally);

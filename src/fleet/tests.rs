@@ -1,5 +1,6 @@
 //! Whole fleets in a simulated world, against brokers that misbehave.
 
+mod known;
 mod laws;
 mod some;
 

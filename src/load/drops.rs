@@ -4,29 +4,18 @@
 /// claimed.
 ///
 /// ```
-/// use malaria_bench::load::{DropReport, Drops};
+/// use malaria_bench::load::Drops;
 /// let mut drops = Drops::default();
-/// assert_eq!(drops.read(Drops::TOPICS[0], b"0"), Some(DropReport::Baseline));
-/// assert_eq!(drops.read(Drops::TOPICS[0], b"5"), Some(DropReport::Dropped(5)));
-/// assert_eq!(drops.read(Drops::TOPICS[0], b"5"), None);
+/// drops.read(Drops::TOPICS[0], b"7");
+/// assert_eq!(drops.dropped(), Some(0));
+/// drops.read(Drops::TOPICS[0], b"12");
+/// assert_eq!(drops.dropped(), Some(5));
 /// ```
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Drops {
     /// One for each of [`Drops::TOPICS`].
     counters: [Counter; 2],
     stored: Option<u64>,
-}
-
-/// What a message to a `$SYS` topic said that is new.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DropReport {
-    /// The counter is known now: the first report, or the first one after the broker started again. Only what
-    /// is dropped from here on counts.
-    Baseline,
-    /// More messages were dropped: so many since the baseline.
-    Dropped(u64),
-    /// The broker keeps so many messages.
-    Stored(u64),
 }
 
 #[derive(Clone, Copy, Default, Debug)]
@@ -36,12 +25,12 @@ struct Counter {
 }
 
 impl Counter {
-    /// Whether `value` is the first after a start of ours or the broker's.
-    fn read(&mut self, value: u64) -> bool {
+    /// The first value, or the first one after the broker started again, is where counting begins: only what is
+    /// dropped from there on counts.
+    fn read(&mut self, value: u64) {
         let rise = self.last.and_then(|last| value.checked_sub(last));
         self.last = Some(value);
         self.dropped = self.dropped.saturating_add(rise.unwrap_or(0));
-        rise.is_none()
     }
 }
 
@@ -53,22 +42,16 @@ impl Drops {
     /// Where mosquitto counts the messages it keeps: up to 1.6, and since 2.0 (which may send both).
     pub const STORED: [&'static str; 2] = ["$SYS/broker/messages/stored", "$SYS/broker/store/messages/count"];
 
-    /// Takes note of a message. `None`: it is about something else, is no number, or repeats what is known.
-    pub fn read(&mut self, topic: &str, payload: &[u8]) -> Option<DropReport> {
-        let value = || std::str::from_utf8(payload).ok()?.trim().parse::<u64>().ok();
+    /// Takes note of a message, unless it is about something else or is no number.
+    pub fn read(&mut self, topic: &str, payload: &[u8]) {
+        let Some(value) = std::str::from_utf8(payload).ok().and_then(|text| text.trim().parse().ok()) else {
+            return;
+        };
         if Drops::STORED.contains(&topic) {
-            self.stored = Some(value()?);
-            return self.stored.map(DropReport::Stored);
+            self.stored = Some(value);
+        } else if let Some(place) = Drops::TOPICS.iter().position(|&known| known == topic) {
+            self.counters[place].read(value);
         }
-        let place = Drops::TOPICS.iter().position(|&known| known == topic)?;
-        let value = value()?;
-        let before = self.dropped();
-        let baseline = self.counters[place].read(value);
-        let after = self.dropped();
-        if baseline {
-            return Some(DropReport::Baseline);
-        }
-        after.filter(|_| after > before).map(DropReport::Dropped)
     }
 
     /// Messages dropped since the baseline; `None` before the first report. A broker that reports on both
@@ -86,68 +69,71 @@ impl Drops {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use DropReport::{Baseline, Dropped, Stored};
 
-    fn reports(topic: &str, payloads: &[&str]) -> (Vec<Option<DropReport>>, Option<u64>) {
+    /// What is known to be dropped after each of `payloads`.
+    fn dropped(topic: &str, payloads: &[&str]) -> Vec<Option<u64>> {
         let mut drops = Drops::default();
-        let reports = payloads.iter().map(|payload| drops.read(topic, payload.as_bytes())).collect();
-        (reports, drops.dropped())
+        let read = |payload: &&str| {
+            drops.read(topic, payload.as_bytes());
+            drops.dropped()
+        };
+        payloads.iter().map(read).collect()
     }
 
     #[test]
     fn checklist_47_both_topics_count_from_the_first_report_even_if_it_is_0() {
         for topic in Drops::TOPICS {
-            let (seen, dropped) = reports(topic, &["0", "5", "9"]);
-            assert_eq!((seen, dropped), (vec![Some(Baseline), Some(Dropped(5)), Some(Dropped(9))], Some(9)));
-            let (seen, dropped) = reports(topic, &["62491", "62491", "62492"]);
-            assert_eq!((seen, dropped), (vec![Some(Baseline), None, Some(Dropped(1))], Some(1)));
+            assert_eq!(dropped(topic, &["0", "5", "9"]), [Some(0), Some(5), Some(9)]);
+            assert_eq!(dropped(topic, &["62491", "62491", "62492"]), [Some(0), Some(0), Some(1)]);
         }
     }
 
     #[test]
     fn checklist_47_an_unchanged_value_is_no_drop() {
-        let (seen, dropped) = reports(Drops::TOPICS[0], &["7", "7", "7"]);
-        assert_eq!((seen, dropped), (vec![Some(Baseline), None, None], Some(0)));
+        assert_eq!(dropped(Drops::TOPICS[0], &["7", "7", "7"]), [Some(0); 3]);
     }
 
     #[test]
     fn checklist_47_a_broker_that_says_nothing_has_dropped_nothing_we_know_of() {
         let mut drops = Drops::default();
-        assert_eq!(drops.read("$SYS/broker/uptime", b"5 seconds"), None);
+        drops.read("$SYS/broker/uptime", b"5 seconds");
+        drops.read("$SYS/broker/clients/total", b"5");
         assert_eq!((drops.dropped(), drops.stored()), (None, None));
     }
 
     #[test]
     fn a_broker_that_started_again_is_a_new_baseline() {
-        let (seen, dropped) = reports(Drops::TOPICS[0], &["100", "103", "2", "2", "4"]);
-        assert_eq!(seen, [Some(Baseline), Some(Dropped(3)), Some(Baseline), None, Some(Dropped(5))]);
-        assert_eq!(dropped, Some(5));
+        let seen = dropped(Drops::TOPICS[0], &["100", "103", "2", "2", "4"]);
+        assert_eq!(seen, [0, 3, 3, 3, 5].map(Some));
     }
 
     #[test]
     fn checklist_46_what_is_no_number_is_ignored() {
-        let (seen, dropped) =
-            reports(Drops::TOPICS[1], &["", "x", "-1", "1.5", "99999999999999999999", " 3\n", "4"]);
-        assert_eq!(seen, [None, None, None, None, None, Some(Baseline), Some(Dropped(1))]);
-        assert_eq!(dropped, Some(1));
-        assert_eq!(Drops::default().read(Drops::TOPICS[0], &[0xff]), None);
+        let payloads = ["", "x", "-1", "1.5", "99999999999999999999", " 3\n", "4"];
+        let seen = dropped(Drops::TOPICS[1], &payloads);
+        assert_eq!(seen, [None, None, None, None, None, Some(0), Some(1)]);
+        let mut drops = Drops::default();
+        drops.read(Drops::TOPICS[0], &[0xff]);
+        assert_eq!(drops.dropped(), None);
     }
 
     #[test]
     fn the_same_drops_told_twice_count_once() {
         let mut drops = Drops::default();
         let [new, old] = Drops::TOPICS;
-        assert_eq!([drops.read(new, b"1"), drops.read(old, b"1")], [Some(Baseline); 2]);
-        assert_eq!([drops.read(new, b"4"), drops.read(old, b"4")], [Some(Dropped(3)), None]);
-        assert_eq!(drops.dropped(), Some(3));
+        for (topic, payload, known) in [(new, b"1", 0), (old, b"1", 0), (new, b"4", 3), (old, b"4", 3)] {
+            drops.read(topic, payload);
+            assert_eq!(drops.dropped(), Some(known));
+        }
     }
 
     #[test]
     fn both_generations_tell_what_they_keep() {
         let mut drops = Drops::default();
         let [old, new] = Drops::STORED;
-        assert_eq!([drops.read(old, b"41"), drops.read(new, b"42")], [Some(Stored(41)), Some(Stored(42))]);
-        assert_eq!(drops.read(new, b"many"), None);
-        assert_eq!((drops.stored(), drops.dropped()), (Some(42), None));
+        for (topic, payload, known) in [(old, "41", 41), (new, "42", 42), (new, "many", 42)] {
+            drops.read(topic, payload.as_bytes());
+            assert_eq!((drops.stored(), drops.dropped()), (Some(known), None));
+        }
     }
 }

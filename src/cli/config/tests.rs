@@ -114,6 +114,13 @@ fn the_main_job_has_a_table() {
     }
 }
 
+/// And both programs.
+#[test]
+fn tables_of_the_other_program_are_passed_over() {
+    let args = publish("qos = 2\n[malaria-bench]\nclients = 40\n[reflector]\nquiet = true\n", "").unwrap();
+    assert_eq!(args.qos, 2);
+}
+
 /// checklist 12, bad input: each error is one line that names the file's line.
 #[test]
 fn what_is_wrong_is_named_with_its_line() {

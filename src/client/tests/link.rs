@@ -229,7 +229,7 @@ impl Pair {
 
     fn publish_todo(&mut self) {
         while let Some(seq) = self.todo.front().copied() {
-            if !self.client.can_publish(qos_of(seq), &self.limits) {
+            if self.client.room(qos_of(seq), &self.limits) == 0 {
                 return;
             }
             self.publish(seq).unwrap();

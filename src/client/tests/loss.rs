@@ -164,15 +164,15 @@ fn nothing_can_be_published_before_the_session_is_settled() {
     pair.run(1, 1);
     let client = &mut pair.client;
     client.handle_disconnected();
-    assert!(!client.can_publish(QoS::AtMostOnce, &LIMITS));
+    assert!(client.room(QoS::AtMostOnce, &LIMITS) == 0);
     let mut out = Vec::new();
     client.connect(&wire::Connect { clean_session: false, ..super::plain_connect() }, 0, &mut out).unwrap();
-    assert!(!client.can_publish(QoS::AtMostOnce, &LIMITS));
+    assert!(client.room(QoS::AtMostOnce, &LIMITS) == 0);
     let connack = wire::ConnAck { session_present: true, code: ConnectCode::Accepted };
     super::handle(client, wire::Packet::ConnAck(connack)).unwrap();
-    assert!(!client.can_publish(QoS::AtMostOnce, &LIMITS));
+    assert!(client.room(QoS::AtMostOnce, &LIMITS) == 0);
     client.redeliver(0, &mut out, |_, resend| resend.publish("t", false, &[]));
-    assert!(client.can_publish(QoS::AtMostOnce, &LIMITS));
+    assert!(client.room(QoS::AtMostOnce, &LIMITS) > 0);
 }
 
 #[derive(Clone, Debug)]
@@ -214,7 +214,7 @@ impl Model {
         match *op {
             Op::Publish(qos) => {
                 let seq = 3 * (self.up.len() as u64 + 1) + u64::from(qos);
-                let can = pair.client.can_publish(qos_of(seq), &LIMITS);
+                let can = pair.client.room(qos_of(seq), &LIMITS) > 0;
                 if can {
                     pair.publish(seq).unwrap();
                     self.up.push(seq);

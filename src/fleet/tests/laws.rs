@@ -229,11 +229,7 @@ fn of_the_end(played: &Played) {
 /// An interrupt leaves a second for what is under way, and another one for brokers that do not close.
 pub fn end_soon(played: &Played, interrupt: Nanos) {
     let Played { record, shared, stopped, .. } = played;
-    let mut most = interrupt.max(shared.epoch) + 2 * SECOND + 200 * MILLISECOND;
-    if shared.spec.listening.iter().any(|listening| listening.backlog) {
-        // A session that is not to stay on the broker takes a connection more.
-        most += shared.spec.connection.timeout + SECOND;
-    }
+    let most = interrupt.max(shared.epoch) + 2 * SECOND + 200 * MILLISECOND;
     assert!(*stopped <= most, "interrupted at {interrupt}: {stopped} {:?}", record.warnings);
 }
 

@@ -228,7 +228,7 @@ impl Driver {
                 next = next.min(at);
                 break;
             }
-            if link.blocked(conn) || !member.client.can_publish(plan.qos, &self.limits) {
+            if link.blocked(conn) || member.client.room(plan.qos, &self.limits) == 0 {
                 break;
             }
             let topic = format!("t/{}", member.name);

@@ -1,0 +1,155 @@
+//! What went wrong once.
+
+use super::*;
+use crate::crew::sim::Rule;
+use crate::fleet::script::Ending;
+use crate::record::{Ended, ListenEnd};
+use crate::stage::{Conductor, View};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The workers of `spec`, in a world in which nothing has happened yet.
+fn open(setup: Setup, spec: Spec) -> (World, Lines<(), Ending>, Vec<Script>) {
+    let epoch = setup.start;
+    let mut shared = Shared::new(spec, 1 << 20, epoch).unwrap();
+    let world = World::new(Setup { workers: shared.seats.len(), ..setup });
+    shared.wakers = world.wakers();
+    let shared = Arc::new(shared);
+    let (lines, desks) = Lines::new(world.wakers(), epoch, u64::from(shared.clients()));
+    let actors = desks.into_iter().map(|desk| Script::new(shared.clone(), desk, epoch)).collect();
+    (world, lines, actors)
+}
+
+/// Tallies go back and forth; nobody rings for one.
+#[test]
+fn a_worker_that_nobody_wakes_takes_its_tally_back() {
+    let (mut world, mut lines, mut actors) = open(Setup::exact(1), listener(false, Connection::default()));
+    actors[0].crew.books.trouble("this is the first one".into());
+    world.run_until(&mut actors, 2 * SECOND + MILLISECOND);
+    lines.hear(Duration::ZERO);
+    world.run_until(&mut actors, 3 * SECOND + MILLISECOND);
+    // By what it has allocated: its address is given to whoever asks next.
+    let third = actors[0].crew.books.close(world.now(), world.worker(0).stats);
+    assert!(third.troubles.capacity() > 0, "it is used again");
+}
+
+/// `malaria subscribe` of a backlog.
+fn backlog() -> Spec {
+    let mut spec = listener(false, Connection::default());
+    (spec.listening[0].backlog, spec.listening[0].duration) = (true, None);
+    spec
+}
+
+/// A session that is not to stay on the broker is no reason to stay with a broker that answers nothing any more.
+#[test]
+fn an_interrupt_does_not_wait_for_a_session_to_be_removed() {
+    let (subscribe, connect) = (On::Packet(PacketType::Subscribe), On::Packet(PacketType::Connect));
+    let script = crate::crew::sim::Script::default()
+        .first(1, subscribe, Act::Never)
+        .first(1, subscribe, Act::Deaf(None))
+        .rule(Rule { on: connect, client: None, skip: 2, times: u32::MAX, act: Act::Never });
+    let interrupt = 2 * SECOND;
+    let played = play(Setup { script, ..Setup::exact(1) }, backlog(), interrupt, &[]);
+    assert!(played.stopped < interrupt + 2200 * MILLISECOND, "{}", played.stopped);
+    let record = &played.record;
+    assert_eq!((record.ended, record.listeners.len()), (Ended::Interrupted, 1));
+    assert_eq!(record.listeners[0].ended_by, ListenEnd::Interrupted);
+}
+
+/// Whoever is going away when somebody wants the end comes back to remove its session.
+#[test]
+fn who_is_going_away_leaves_no_session_behind() {
+    // The broker takes its time to close.
+    let script = crate::crew::sim::Script::default().nth(2, On::Packet(PacketType::Disconnect), Act::Never);
+    let interrupt = SECOND + 500 * MILLISECOND;
+    let (world, record) = simulate(Setup { script, ..Setup::exact(1) }, backlog(), interrupt);
+    let client = &world.truth().clients[0];
+    assert_eq!((client.connects, client.disconnects), (3, 3), "the last one is clean");
+    assert_eq!(record.listeners[0].ended_by, ListenEnd::Interrupted);
+}
+
+/// A broker may tell any number.
+#[test]
+fn the_largest_numbers_in_sys_are_numbers() {
+    let mut script = crate::crew::sim::Script::default();
+    let most = u64::MAX.to_string();
+    let told = [(Drops::TOPICS[0], "0"), (Drops::TOPICS[0], &*most), (Drops::STORED[0], &*most)];
+    for (soon, (topic, number)) in (1..).zip(told) {
+        let (topic, payload) = (topic.to_owned(), number.as_bytes().to_vec());
+        let publish = Act::Publish { topic, payload, qos: QoS::AtMostOnce };
+        script = script.at(SECOND + soon * 100 * MILLISECOND, publish);
+    }
+    let setup = Setup { script, ..Setup::exact(1) };
+    let (_, record) = simulate(setup, listener(true, Connection::default()), Nanos::MAX);
+    let [listener] = &record.listeners[..] else { panic!("one") };
+    assert_eq!((listener.dropped, listener.stored), (Some(u64::MAX), Some(u64::MAX)));
+}
+
+/// Whose time in the run is over does not go on trying to get into it.
+#[test]
+fn who_is_to_leave_does_not_dial_for_ever() {
+    let script = crate::crew::sim::Script::default().always(On::Syn, Act::LoseSyn);
+    let mut spec = publishers(1, None);
+    spec.connection = Connection { timeout: SECOND, attempts: 0, ..Connection::default() };
+    spec.publishing.as_mut().unwrap().clients[0].leaves = Some(500 * MILLISECOND);
+    let played = play(Setup { script, ..Setup::exact(1) }, spec, Nanos::MAX, &[]);
+    assert!(played.stopped <= 2 * SECOND + 10 * MILLISECOND, "{}", played.stopped);
+    assert_eq!((played.record.counts.connect_timeouts, played.record.counts.sent), (1, 0));
+}
+
+/// One requester, and who answers it.
+fn requests(count: Option<u64>) -> Spec {
+    let mut spec = publishers(1, count);
+    let publishing = spec.publishing.as_mut().unwrap();
+    (publishing.responders, publishing.ack_timeout) = (1, SECOND);
+    spec
+}
+
+/// Thousands of requests may be answered within the time that each of them has.
+#[test]
+fn a_requester_sets_one_alarm_and_not_one_for_each_request() {
+    let (mut world, _lines, mut actors) = open(Setup::exact(1), requests(None));
+    // The requester begins when the bell is heard that the responder is ready.
+    world.run_until(&mut actors, SECOND + 10 * MILLISECOND);
+    world.run_until(&mut actors, SECOND + 800 * MILLISECOND);
+    assert!(actors[0].crew.books.levels.sent > 100);
+    assert_eq!(actors[0].common.alarms.len(), 1);
+}
+
+#[test]
+fn a_request_has_all_of_its_time_whenever_it_was_sent() {
+    let (on, client) = (On::Delivery, Some("pub-0".to_owned()));
+    let lost = Rule { on, client, skip: 30, times: 1, act: Act::Drop };
+    let script = crate::crew::sim::Script::default().rule(lost);
+    let played = play(Setup { script, ..Setup::exact(1) }, requests(Some(40)), Nanos::MAX, &[]);
+    let [requester] = &played.record.publishers[..] else { panic!("one") };
+    assert_eq!((requester.sent, requester.unanswered), (40, 1));
+    let time = requester.active_ns;
+    // 39 answers after 4 ms each, and the second in which there was none.
+    assert!((1150 * MILLISECOND..1170 * MILLISECOND).contains(&time), "{time}");
+}
+
+/// Not every fault is a panic.
+#[test]
+fn a_worker_that_has_ended_is_no_more_than_that() {
+    let shared = Arc::new(Shared::new(publishers(1, None), 1 << 20, SECOND).unwrap());
+    let view = View { workers: 1, broken: true, ..View::default() };
+    Finale::new(shared.clone()).cue(SECOND, &view);
+    assert_eq!(shared.stopped.get(), Some(&(Ended::Internal, "a worker has ended".to_owned())));
+}
+
+/// Whoever has had a turn and has more to send has one more, as everybody else.
+#[test]
+fn nobody_has_two_turns_at_once() {
+    let mut spec = publishers(3, None);
+    spec.publishing.as_mut().unwrap().inflight = 10_000;
+    let (mut world, _lines, mut actors) = open(Setup::new(1, 1), spec);
+    let mut most = 0;
+    while world.now() < SECOND + 30 * MILLISECOND {
+        world.step(&mut actors);
+        let waiting = &actors[0].common.unfinished;
+        assert_eq!(waiting.iter().collect::<BTreeSet<_>>().len(), waiting.len(), "{waiting:?}");
+        most = most.max(waiting.len());
+    }
+    assert_eq!(most, 3);
+}
