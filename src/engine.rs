@@ -36,6 +36,7 @@ pub use waker::Waker;
 pub use worker::Worker;
 
 use crate::clock::Nanos;
+pub use crate::record::Poll;
 use std::fmt;
 use std::net::TcpListener;
 
@@ -106,18 +107,6 @@ pub trait App<L = Io> {
     /// The end of every batch of completions: do what is due at [`Link::now`], and answer when to be
     /// called again at the latest, completions or not (`None`: only on completions).
     fn pass(&mut self, link: &mut L) -> Option<Nanos>;
-}
-
-/// How a worker waits for its next deadline and for completions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Poll {
-    /// It sleeps, and is late by what it takes to wake up.
-    #[default]
-    Sleep,
-    /// It sleeps until shortly before a deadline, and looks at the clock from then on.
-    Auto,
-    /// It never sleeps: it looks at the clock and for completions all the time, and takes all of its CPU.
-    Busy,
 }
 
 /// What a worker is made of.

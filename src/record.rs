@@ -32,7 +32,7 @@ pub use fleet::{
     FLEET_SCHEMA, FleetRecord, FleetSecond, FlightSample, Heard, ListenEnd, Listener, Publisher, Spread,
 };
 pub use latency::{Figure, Latencies, Latency, Reading};
-pub use plan::{Arrival, Plan, Schedule, Topology, Verify};
+pub use plan::{Arrival, Plan, Poll, Schedule, Topology, Verify};
 pub use verdict::{Behind, Evidence, Judgement, Pace, Tail, Verdict};
 
 /// Name and version of the record's format.
@@ -266,7 +266,7 @@ pub struct Generator {
 pub struct Worker {
     /// Number of the CPU it was pinned to.
     pub cpu: usize,
-    /// CPU time over wall time, 0 to 1.
+    /// CPU time over wall time, 0 to 1; without what a worker that does not sleep took to look for work.
     pub busy_share: f64,
     /// Time that it was ready to run and something else ran on its CPU, or a quota was used up, over wall time, 0 to 1
     /// (`/proc/thread-self/schedstat`).

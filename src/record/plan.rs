@@ -61,6 +61,9 @@ pub struct Plan {
     pub backlog_ns: Nanos,
     /// Messages due within this span are sent together, in nanoseconds.
     pub tolerance_ns: Nanos,
+    /// How workers wait.
+    #[serde(default)]
+    pub poll: Poll,
     /// Of which deliveries the bytes are compared with what was sent; their length always is.
     #[serde(default)]
     pub verify: Verify,
@@ -129,6 +132,19 @@ pub enum Schedule {
     },
     /// Nobody publishes.
     None,
+}
+
+/// How a worker waits for what is due next and for what arrives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Poll {
+    /// It sleeps, and is late by what it takes to wake up.
+    #[default]
+    Sleep,
+    /// It sleeps until shortly before something is due, and looks at the clock from then on.
+    Auto,
+    /// It never sleeps: it looks at the clock and for completions all the time, and takes all of its CPU.
+    Busy,
 }
 
 /// Of which deliveries the bytes are compared with what was sent.

@@ -93,6 +93,7 @@ fn plan() -> Plan {
         topic_template: "bench/%p".to_owned(),
         backlog_ns: SECOND,
         tolerance_ns: 100 * MICROSECOND,
+        poll: Poll::Sleep,
         verify: Verify::Sampled,
         reconnect: true,
         seed: u64::MAX - 1,

@@ -3,7 +3,7 @@
 use super::page::{Column, Page, Tint};
 use crate::cpu;
 use crate::record::{
-    Broker, Counters, Exit, Figure, Latencies, Latency, Phase, Plan, Record, Schedule, Throughput, Topology,
+    Broker, Counters, Exit, Figure, Latencies, Latency, Phase, Plan, Poll, Record, Schedule, Throughput, Topology,
     Verdict,
 };
 use crate::units::{self, Rate, Size, Span};
@@ -418,7 +418,12 @@ fn workers(record: &Record) -> String {
         true => String::new(),
         false => format!("; cores asked {}, used {}", plan.cores_asked, plan.cores_used),
     };
-    format!("{workers}{on}{cores}")
+    let poll = match plan.poll {
+        Poll::Sleep => "",
+        Poll::Auto => "; awake before each message",
+        Poll::Busy => "; awake all the time",
+    };
+    format!("{workers}{on}{cores}{poll}")
 }
 
 fn machine(record: &Record, page: &mut Page) {
