@@ -84,7 +84,7 @@ fn a_full_disk_costs_the_record_but_not_the_summary() {
     let broker = Broker::honest();
     let arguments = format!("-H {} {SHORT} --tolerance 200ms --json /dev/full", broker.address);
     let outcome = Bench::bare(&arguments).run();
-    outcome.ends(3, &["--json /dev/full", "No space left on device", "not complete"]);
+    outcome.ends(3, &["--json /dev/full", "No space left on device", "not written"]);
     assert!(outcome.stdout.contains("CLEAN"), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("delivery"), "{}", outcome.stdout);
 }
