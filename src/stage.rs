@@ -16,7 +16,7 @@ pub use progress::Progress;
 
 use crate::clock::{self, MILLISECOND, Nanos, SECOND};
 use crate::cpu;
-use crate::engine::{self, App, Config, Endpoint, Io, Stats, Waker, Worker, Poll};
+use crate::engine::{self, App, Config, Endpoint, Io, Poll, Stats, Waker, Worker};
 use crate::record::Ended;
 use crate::stats::{Gauges, Levels, Tally};
 use std::iter;

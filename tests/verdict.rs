@@ -126,12 +126,18 @@ fn a_low_priority_is_told() {
 struct Quota(PathBuf);
 
 impl Quota {
-    fn new() -> Quota {
+    /// `None` for who may not make one.
+    fn new() -> Option<Quota> {
         let name = format!("malaria-bench-test-{}", std::process::id());
         let [old, new] = ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup"].map(Path::new);
         let version_1 = old.join("cpu.cfs_quota_us").exists();
         let group = if version_1 { old } else { new }.join(name);
-        fs::create_dir(&group).unwrap_or_else(|error| panic!("{}: {error}", group.display()));
+        if let Err(error) = fs::create_dir(&group) {
+            let why = format!("{}: {error}", group.display());
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
+            process::skip(&why);
+            return None;
+        }
         let quota = Quota(group);
         if version_1 {
             quota.write("cpu.cfs_period_us", "100000");
@@ -139,7 +145,7 @@ impl Quota {
         } else {
             quota.write("cpu.max", "10000 100000");
         }
-        quota
+        Some(quota)
     }
 
     fn write(&self, file: &str, text: &str) {
@@ -157,7 +163,7 @@ impl Drop for Quota {
 #[test]
 fn a_quota_is_told() {
     let broker = Reflector::start();
-    let quota = Quota::new();
+    let Some(quota) = Quota::new() else { return };
     // It joins the group, and becomes the program.
     let joins = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", quota.0.display());
     let mut command = on(&cpus().0, "sh");

@@ -3,8 +3,8 @@
 use super::page::{Column, Page, Tint};
 use crate::cpu;
 use crate::record::{
-    Broker, Counters, Exit, Figure, Latencies, Latency, Phase, Plan, Poll, Record, Schedule, Throughput, Topology,
-    Verdict,
+    Broker, Counters, Exit, Figure, Latencies, Latency, Phase, Plan, Poll, Record, Schedule, Throughput,
+    Topology, Verdict,
 };
 use crate::units::{self, Rate, Size, Span};
 

@@ -121,7 +121,7 @@ fn what_was_foreseen_is_armed_while_the_deadline_before_it_still_is() {
 #[test]
 fn who_does_not_sleep_keeps_deadlines_and_hears_bells() {
     // Each twice: the pass ahead of a deadline answers it again.
-    let deadlines: Vec<Nanos> = (1..=40).map(|n| (n + 1) / 2 * MILLISECOND).collect();
+    let deadlines: Vec<Nanos> = (1..=40u64).map(|n| n.div_ceil(2) * MILLISECOND).collect();
     for poll in [Poll::Auto, Poll::Busy] {
         let (passes, stats) = Planner::run_polling(poll, deadlines.clone(), None, 0);
         assert_eq!(passes.len(), 41);
