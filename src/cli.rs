@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod config;
 mod connection;
+mod doctor;
 mod embedded;
 mod experiment;
 mod fleet;
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
     finish(read::<Cli>().and_then(|cli| match cli.command {
         None => bench::run(&cli.run),
         Some(Command::Reflector(args)) => reflector::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Scenario(args)) => experiment::scenario(&args),

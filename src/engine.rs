@@ -10,6 +10,7 @@
 
 #![allow(unsafe_code)]
 
+mod arrival;
 mod buffers;
 mod endpoint;
 mod io;
@@ -35,6 +36,7 @@ pub use waker::Waker;
 pub use worker::Worker;
 
 use crate::clock::Nanos;
+pub use crate::record::Poll;
 use std::fmt;
 use std::net::TcpListener;
 
@@ -118,14 +120,16 @@ pub struct Config {
     pub buffers: u16,
     /// Bytes of one receive buffer.
     pub buffer_size: u32,
+    /// How it waits.
+    pub poll: Poll,
     /// Rung by other threads.
     pub waker: Waker,
 }
 
 impl Config {
-    /// The usual worker: 1,024 receive buffers of 4 KiB.
+    /// The usual worker: 1,024 receive buffers of 4 KiB, and it sleeps.
     pub fn new(connections: u32, waker: Waker) -> Config {
-        Config { connections, listener: None, buffers: 1024, buffer_size: 4096, waker }
+        Config { connections, listener: None, buffers: 1024, buffer_size: 4096, poll: Poll::Sleep, waker }
     }
 }
 
@@ -136,6 +140,8 @@ pub struct Stats {
     pub enters: u64,
     /// Time outside of them, in nanoseconds.
     pub code_ns: Nanos,
+    /// Of that, time spent looking at the clock and for completions, where a worker does not sleep.
+    pub spun_ns: Nanos,
     /// Completions handled; a send that went through has none.
     pub completions: u64,
     /// Sends handed to the kernel, one for each connection and pass, and one for each rest of one.

@@ -252,7 +252,7 @@ pub fn run(
     let shared = Arc::new(shared);
     let whole = (shared.epoch, u64::from(shared.clients()));
     let common = shared.clone();
-    let lines = Lines::open(&shared.seats, shared.wakers.clone(), whole, move |desk| {
+    let lines = Lines::open(&shared.seats, shared.wakers.clone(), engine::Poll::Sleep, whole, move |desk| {
         Script::new(common.clone(), desk, clock::now())
     })?;
     let mut finale = Finale::new(shared.clone());

@@ -21,6 +21,7 @@ pub mod load;
 pub mod engine;
 // Floor 5
 pub mod crew;
+pub mod doctor;
 pub mod stage;
 // Floor 6
 pub mod fleet;

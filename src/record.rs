@@ -31,8 +31,8 @@ pub(crate) use fleet::samples as fleet_samples;
 pub use fleet::{
     FLEET_SCHEMA, FleetRecord, FleetSecond, FlightSample, Heard, ListenEnd, Listener, Publisher, Spread,
 };
-pub use latency::{Latencies, Latency};
-pub use plan::{Arrival, Plan, Schedule, Topology};
+pub use latency::{Figure, Latencies, Latency, Reading};
+pub use plan::{Arrival, Plan, Poll, Schedule, Topology, Verify};
 pub use verdict::{Behind, Evidence, Judgement, Pace, Tail, Verdict};
 
 /// Name and version of the record's format.
@@ -215,6 +215,9 @@ pub struct Second {
     pub shed: u64,
     /// Connections lost in this second.
     pub connections_lost: u64,
+    /// The longest time in it that something was due or had arrived and its worker did not look, in nanoseconds.
+    #[serde(default)]
+    pub stall_ns: Nanos,
     /// Median response time of this second's acknowledgements; null with fewer than 12.
     pub ack_p50_ns: Option<Nanos>,
     /// 99th percentile of the same; null with fewer than 600.
@@ -263,8 +266,12 @@ pub struct Generator {
 pub struct Worker {
     /// Number of the CPU it was pinned to.
     pub cpu: usize,
-    /// CPU time over wall time, 0 to 1.
+    /// CPU time over wall time, 0 to 1; without what a worker that does not sleep took to look for work.
     pub busy_share: f64,
+    /// Time that it was ready to run and something else ran on its CPU, or a quota was used up, over wall time, 0 to 1
+    /// (`/proc/thread-self/schedstat`).
+    #[serde(default)]
+    pub waited_share: f64,
 }
 
 impl Generator {
@@ -275,6 +282,12 @@ impl Generator {
             *cpus.entry(worker.cpu).or_insert(0.0) += worker.busy_share;
         }
         cpus.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// The worker that waited longest for its CPU, with its share of the time (0 to 1).
+    pub fn starved(&self) -> Option<(usize, f64)> {
+        let waits = self.workers.iter().map(|worker| (worker.cpu, worker.waited_share));
+        waits.max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     /// What did not go well in the engine, by name: those counts that are not 0.

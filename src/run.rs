@@ -105,7 +105,7 @@ pub fn run(
     let mut phases = Phases::new(shared.clone(), engine::resident_bytes);
     let whole = (shared.epoch, u64::from(shared.spec.plan.clients));
     let common = shared.clone();
-    let lines = Lines::open(&shared.seats, wakers, whole, move |desk| {
+    let lines = Lines::open(&shared.seats, wakers, shared.spec.plan.poll, whole, move |desk| {
         Clients::new(common.clone(), desk, clock::now())
     })?;
     let board = lines.conduct(&mut phases, interrupt, observe);

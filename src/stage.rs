@@ -16,7 +16,7 @@ pub use progress::Progress;
 
 use crate::clock::{self, MILLISECOND, Nanos, SECOND};
 use crate::cpu;
-use crate::engine::{self, App, Config, Endpoint, Io, Stats, Waker, Worker};
+use crate::engine::{self, App, Config, Endpoint, Io, Poll, Stats, Waker, Worker};
 use crate::record::Ended;
 use crate::stats::{Gauges, Levels, Tally};
 use std::iter;
@@ -245,14 +245,15 @@ impl<C: Clone, E> Lines<C, E> {
 }
 
 impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
-    /// Opens a thread for each of `seats`, with one of `wakers` and what `make` makes on it, for a run that began at
-    /// `epoch` with so many clients.
+    /// Opens a thread for each of `seats`, which waits as `poll` says, with one of `wakers` and what `make` makes on it,
+    /// for a run that began at `epoch` with so many clients.
     ///
     /// # Errors
     /// The limit on open files, or a thread that cannot be started; then nothing is left running.
     pub fn open<A: Actor<Ending = E>>(
         seats: &[Seat],
         wakers: Vec<Waker>,
+        poll: Poll,
         (epoch, clients): (Nanos, u64),
         make: impl Fn(Desk<C>) -> A + Send + Sync + 'static,
     ) -> Result<Lines<C, E>, StageError> {
@@ -260,7 +261,7 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
         let make = Arc::new(make);
         for (seat, desk) in seats.iter().zip(desks) {
             let (cpu, waker) = (seat.cpu, lines.wakers[desk.worker].clone());
-            let config = Config::new(seat.clients.len().max(1) as u32, waker);
+            let config = Config { poll, ..Config::new(seat.clients.len().max(1) as u32, waker) };
             let (make, name) = (make.clone(), format!("worker-{}", desk.worker));
             let thread = thread::Builder::new().name(name).spawn(move || {
                 // The CPU was in the process's own list; should it have gone, the run is slower, not wrong.

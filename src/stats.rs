@@ -70,6 +70,8 @@ latencies! {
     lateness,
     /// How late a worker noticed that a message was due: the generator's own fault.
     wake_lag,
+    /// From the arrival of bytes, by the kernel's clock, until a worker looked at them: the generator's own, too.
+    hearing_lag,
 }
 
 /// Everything measured between two moments.
@@ -156,6 +158,7 @@ mod tests {
             &mut one.round_trip,
             &mut one.lateness,
             &mut one.wake_lag,
+            &mut one.hearing_lag,
         ]
         .into_iter()
         .enumerate()
@@ -165,7 +168,7 @@ mod tests {
         let mut two = one.clone();
         two.merge(&one);
         let counts: Vec<_> = two.iter().map(|(_, h)| (h.count(), h.max())).collect();
-        assert_eq!(counts, (1..=12).map(|max| (2, max)).collect::<Vec<_>>());
+        assert_eq!(counts, (1..=13).map(|max| (2, max)).collect::<Vec<_>>());
         assert_eq!(two.iter().next().map(|(name, _)| name), Some("tcp_connect"));
         two.clear();
         assert!(two.iter().all(|(_, h)| h.is_empty()));

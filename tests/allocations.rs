@@ -213,6 +213,8 @@ fn spec(broker: SocketAddr, qos: u8, schedule: Schedule) -> Spec {
         topic_template: "bench/%p".to_owned(),
         backlog_ns: SECOND,
         tolerance_ns: 100 * MICROSECOND,
+        verify: malaria_bench::record::Verify::Sampled,
+        poll: malaria_bench::record::Poll::Sleep,
         reconnect: false,
         seed,
         run_id: format!("{:08x}", run::run_id(seed)),

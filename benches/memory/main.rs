@@ -143,6 +143,8 @@ fn spec(clients: u32, broker: SocketAddr, cpu: usize) -> Spec {
         topic_template: "bench/%p".to_owned(),
         backlog_ns: SECOND,
         tolerance_ns: 0,
+        verify: malaria_bench::record::Verify::Sampled,
+        poll: malaria_bench::record::Poll::Sleep,
         reconnect: false,
         seed,
         run_id: format!("{:08x}", run::run_id(seed)),

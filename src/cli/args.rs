@@ -18,7 +18,7 @@ pub use keygen::KeygenArgs;
 pub use output::{OutputArgs, ProgressArg};
 pub use publish::{FramingArg, PayloadArgs, PublishArgs};
 pub use report::ReportArgs;
-pub use run::{ArrivalArg, RunArgs, TopologyArg};
+pub use run::{ArrivalArg, PollArg, RunArgs, TopologyArg, VerifyArg};
 pub use scenario::{AttackArgs, ExperimentArgs, MatrixArgs, ScenarioArgs};
 pub use subscribe::SubscribeArgs;
 pub use values::Step;
@@ -74,6 +74,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the built-in MQTT broker on its own.
     Reflector(ReflectorArgs),
+    /// Say what of this machine stands in the way of a run with these flags, and what mends it.
+    Doctor(Box<RunArgs>),
     /// Read finished records again, and compare them: as text, HTML or CSV.
     Report(ReportArgs),
     /// Judge results that were written with --json by bounds.

@@ -5,7 +5,7 @@ use super::connection::{self, Reconnects};
 use super::output::{Output, complain, print, print_text};
 use super::plan::{self, Broker, Cores};
 use super::progress::Line;
-use super::{Usage, embedded};
+use super::{Usage, doctor, embedded};
 use crate::crew::Connection;
 use crate::engine::Endpoint;
 use crate::record::{Ended, Exit, Plan, Record};
@@ -24,33 +24,23 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     if args.output.json_schema {
         return print_text(report::schema(), false).map(|()| Exit::Clean);
     }
-    let allowed = cpu::allowed();
-    let cores = |broker| plan::cores(args.connection.cores, &allowed, broker);
-    let seed = args.seed.unwrap_or_else(seed::fresh);
-    let plan = |cores: &Cores| plan::plan(args, cores, seed, &cpu::machine().host);
-    // Senseless flags are told of before anything is resolved or opened.
-    let clients = plan(&cores(Broker::Away))?.clients;
-    let connection = connection(args, clients)?;
-    // Before the first packet: a run whose record cannot be kept is not begun.
+    let prepared = prepare(args)?;
+    // Before the first packet: a run whose record cannot be kept is not begun, nor one that cannot work.
     let output = args.output.json.as_deref().map(Output::open).transpose()?;
     engine::probe()?;
+    let hurts = doctor::check(&prepared.plan, &prepared.cores, &prepared.targets)?;
     let interrupt = interruption()?;
-    let (cores, reflector, targets) = match args.embedded {
+    let Prepared { plan, connection, mut cores, mut targets } = prepared;
+    cores.warnings.extend(hurts);
+    let reflector = match args.embedded {
         true => {
-            let cores = cores(Broker::Embedded);
             let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            let reflector = embedded::start(loopback, &cores.reflector, Some(clients))?;
-            let targets = vec![reflector.addr().into()];
-            (cores, Some(reflector), targets)
+            let reflector = embedded::start(loopback, &cores.reflector, Some(plan.clients))?;
+            targets = vec![reflector.addr().into()];
+            Some(reflector)
         }
-        false => {
-            let ConnectionArgs { host, port, .. } = &args.connection;
-            let targets = connection::resolve(host, *port, connection.timeout)?;
-            let here = targets.iter().any(engine::is_local);
-            (cores(if here { Broker::Here } else { Broker::Away }), None, targets)
-        }
+        false => None,
     };
-    let plan = plan(&cores)?;
     let spec = spec(args, plan, connection, cores, targets);
     let mut line = Line::new(args.output.progress, args.output.quiet);
     let mut record = run::run(spec, &interrupt, &mut |progress| line.show(progress))?;
@@ -64,6 +54,39 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     }
     gate::judge(&args.output.require.bounds, &mut record);
     conclude(&args.output, record, output)
+}
+
+/// What the flags of a run mean on this machine.
+pub struct Prepared {
+    pub plan: Plan,
+    pub connection: Connection,
+    pub cores: Cores,
+    /// Where the brokers are; of an embedded one, where it will be, but for the port.
+    pub targets: Vec<Endpoint>,
+}
+
+/// Finds out what the flags mean. Nothing is opened or sent yet.
+///
+/// # Errors
+/// Flags without a sense, or a broker without an address.
+pub fn prepare(args: &RunArgs) -> anyhow::Result<Prepared> {
+    let allowed = cpu::allowed();
+    let cores = |broker| plan::cores(args.connection.cores, &allowed, broker);
+    let seed = args.seed.unwrap_or_else(seed::fresh);
+    let plan = |cores: &Cores| plan::plan(args, cores, seed, &cpu::machine().host);
+    // Senseless flags are told of before anything is resolved.
+    let clients = plan(&cores(Broker::Away))?.clients;
+    let connection = connection(args, clients)?;
+    let (cores, targets) = match args.embedded {
+        true => (cores(Broker::Embedded), vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()]),
+        false => {
+            let ConnectionArgs { host, port, .. } = &args.connection;
+            let targets = connection::resolve(host, *port, connection.timeout)?;
+            let here = targets.iter().any(engine::is_local);
+            (cores(if here { Broker::Here } else { Broker::Away }), targets)
+        }
+    };
+    Ok(Prepared { plan: plan(&cores)?, connection, cores, targets })
 }
 
 /// How the clients connect. Reads the files with passwords.

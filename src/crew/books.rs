@@ -126,6 +126,15 @@ impl Books {
         self.times.wake_lag(lag, 1, measured, &mut self.tally);
     }
 
+    /// Bytes that had come in at `arrived` were looked at so much later, where that is known.
+    #[inline]
+    pub(super) fn heard(&mut self, arrived: Nanos, now: Nanos) {
+        if arrived < now {
+            let measured = self.is_measured(now);
+            self.times.hearing_lag(now - arrived, 1, measured, &mut self.tally);
+        }
+    }
+
     /// Messages that were written in the pass that began at their `sent` leave at `handed`.
     pub(super) fn handed<M>(&mut self, written: &Written<M>, handed: Nanos) {
         let Token { intended, sent, .. } = written.token;

@@ -17,6 +17,8 @@ pub struct Effort {
     pub enters: u64,
     /// See above.
     pub code: Nanos,
+    /// CPU time that went into looking whether there was something to do.
+    pub spun: Nanos,
     /// Messages sent, acknowledged and delivered.
     pub throughput: Throughput,
     /// What the engine counted in the worker's whole life.
@@ -47,6 +49,7 @@ impl Watch {
             span: (link.now() - time).max(1),
             enters: link.stats().enters - stats.enters,
             code: link.stats().code_ns - stats.code_ns,
+            spun: link.stats().spun_ns - stats.spun_ns,
             throughput: Throughput {
                 sent: levels.sent - then.sent,
                 acked: levels.acked - then.acked,
@@ -72,10 +75,12 @@ pub fn generator(efforts: &[(usize, Effort)]) -> Generator {
     Generator {
         workers: efforts
             .iter()
-            .map(|(cpu, effort)| Worker {
-                cpu: *cpu,
+            .map(|(cpu, effort)| {
                 // Usage is counted in coarser steps than a run of a moment is long.
-                busy_share: (effort.usage.cpu_ns() as f64 / effort.span.max(1) as f64).min(1.0),
+                let share = |time: Nanos| (time as f64 / effort.span.max(1) as f64).min(1.0);
+                let (busy_share, waited_share) =
+                    (share(effort.usage.cpu_ns().saturating_sub(effort.spun)), share(effort.usage.waited_ns));
+                Worker { cpu: *cpu, busy_share, waited_share }
             })
             .collect(),
         user_cpu_ns: sum(|effort| effort.usage.user_ns),

@@ -66,7 +66,8 @@ impl<M: Copy> Crew<M> {
     /// Counts and times the acknowledgements of a read: once for all of them.
     #[inline]
     pub fn end_read<L: Link>(&mut self, link: &L) {
-        self.books.settle_acks(link.now());
+        self.books.settle_acks(link.arrived());
+        self.books.heard(link.arrived(), link.now());
     }
 
     /// Handles one packet; `None` when the connection is being given up.
@@ -98,7 +99,7 @@ impl<M: Copy> Crew<M> {
             }
         }
         match &event {
-            Event::Acked(token) => self.books.acked(now, token),
+            Event::Acked(token) => self.books.acked(link.arrived(), token),
             Event::Message { .. } | Event::None | Event::Subscribed { .. } => {}
             Event::AckedLate(token) => self.books.acked_late(token),
             Event::Received(_) => return Some(Event::None),
@@ -106,7 +107,9 @@ impl<M: Copy> Crew<M> {
                 self.books.counters().pongs += 1;
                 return Some(Event::None);
             }
-            Event::Connected { session_present } => self.established(now, place, *session_present),
+            Event::Connected { session_present } => {
+                self.established((link.arrived(), now), place, *session_present);
+            }
             Event::Unsubscribed(_) => self.unsubscribed(link, place),
             Event::Refused(code) => {
                 self.refused(link, place, *code);

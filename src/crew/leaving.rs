@@ -40,12 +40,12 @@ impl<M: Copy> Crew<M> {
     }
 
     /// SUBACK has come, or was given up: the client is [`Step::Up`] again. False when it was not waiting.
-    pub fn subscribed(&mut self, now: Nanos, place: Place) -> bool {
+    pub fn subscribed(&mut self, arrived: Nanos, place: Place) -> bool {
         let member = &mut self.members[place.at()];
         if member.step != Step::Subscribing {
             return false;
         }
-        self.books.time(|times| &mut times.suback, now - member.since);
+        self.books.time(|times| &mut times.suback, arrived.saturating_sub(member.since));
         member.step = Step::Up;
         member.set(ASKED, false);
         true
@@ -71,7 +71,7 @@ impl<M: Copy> Crew<M> {
     pub(super) fn unsubscribed<L: Link>(&mut self, link: &mut L, place: Place) {
         let member = &self.members[place.at()];
         if member.step == Step::Unsubscribing {
-            self.books.time(|times| &mut times.unsuback, link.now() - member.since);
+            self.books.time(|times| &mut times.unsuback, link.arrived().saturating_sub(member.since));
             self.leave(link, place, After::Done);
         }
     }

@@ -85,10 +85,15 @@ impl<M: Copy> Crew<M> {
     }
 
     /// CONNACK has accepted the client.
-    pub(super) fn established(&mut self, now: Nanos, place: Place, session_present: bool) {
+    pub(super) fn established(
+        &mut self,
+        (arrived, now): (Nanos, Nanos),
+        place: Place,
+        session_present: bool,
+    ) {
         self.dialling.succeeded();
         let member = &mut self.members[place.at()];
-        self.books.time(|times| &mut times.connack, now - member.since);
+        self.books.time(|times| &mut times.connack, arrived.saturating_sub(member.since));
         (member.step, member.since) = (Step::Up, now);
         let first = !member.set(ESTABLISHED, true);
         let again = member.set(LOST, false);

@@ -1,6 +1,6 @@
 //! Memory for bytes on their way: the ring of provided receive buffers and the pool of send buffers.
 
-use super::{Error, ring::Ring};
+use super::{Error, arrival, ring::Ring};
 use io_uring::types::BufRingEntry;
 use std::io;
 use std::ptr::NonNull;
@@ -20,7 +20,9 @@ pub struct Provided {
 }
 
 impl Provided {
+    /// `count` of them, for `size` bytes each and what says when they arrived.
     pub fn new(ring: &Ring, count: u16, size: u32) -> Result<Provided, Error> {
+        let size = size + arrival::SPACE as u32;
         assert!(count.is_power_of_two() && count <= 1 << 15, "{count} receive buffers");
         let setup = |source| Error::Setup { what: "the receive buffers", source };
         let entries =

@@ -1,5 +1,6 @@
 //! What an application may ask of its worker.
 
+use super::arrival::Arrivals;
 use super::buffers::{BufferId, GROUP, Pool};
 use super::ring::{Op, Ring, Tag};
 use super::slots::{Slot, Slots, State};
@@ -20,6 +21,9 @@ pub struct Io {
     pub(super) slots: Slots,
     pub(super) pool: Pool,
     pub(super) now: Nanos,
+    /// [`Link::arrived`].
+    pub(super) arrived: Nanos,
+    pub(super) arrivals: Arrivals,
     pub(super) stats: Stats,
     /// Slots with something to submit at the end of the pass.
     dirty: Vec<Conn>,
@@ -45,6 +49,8 @@ impl Io {
             slots: Slots::default(),
             pool: Pool::default(),
             now: crate::clock::now(),
+            arrived: 0,
+            arrivals: Arrivals::new(),
             stats: Stats::default(),
             dirty: Vec::with_capacity(1024),
             gone: Vec::with_capacity(64),
@@ -74,9 +80,15 @@ impl Io {
         slot.receiving = true;
         slot.outstanding += 1;
         let tag = Tag { op: Op::Receive, generation: slot.generation, slot: conn.0 };
-        let entry = opcode::RecvMulti::new(types::Fixed(conn.0), GROUP).build().user_data(tag.bits());
-        // SAFETY: points to no memory of ours; the provided buffers outlive the ring's use of them.
-        unsafe { self.push(&entry) };
+        let file = types::Fixed(conn.0);
+        let entry = if slot.stamped {
+            opcode::RecvMsgMulti::new(file, self.arrivals.message(), GROUP).build()
+        } else {
+            opcode::RecvMulti::new(file, GROUP).build()
+        };
+        // SAFETY: the message is boxed and never changes while the worker lives; the provided buffers outlive the
+        // ring's use of them.
+        unsafe { self.push(&entry.user_data(tag.bits())) };
     }
 
     /// Cancels whatever `conn` waits for and closes its file. The slot is free when the last
@@ -249,6 +261,10 @@ impl Link for Io {
         self.now
     }
 
+    fn arrived(&self) -> Nanos {
+        self.arrived
+    }
+
     fn clock(&self) -> Nanos {
         crate::clock::now()
     }
@@ -263,12 +279,14 @@ impl Link for Io {
 
     fn dial(&mut self, conn: Conn, route: &Route) -> io::Result<()> {
         let socket = socket::outgoing(route)?;
+        let stamped = socket::stamp(&socket, route);
         // From here the file lives in the ring's table alone.
         self.ring.submitter().register_files_update(conn.0, &[socket.as_raw_fd()])?;
         drop(socket);
         let (address, len) = self.raw_remote(&route.remote);
         let slot = self.slots.open(conn, State::Connecting);
         slot.connecting = true;
+        slot.stamped = stamped;
         slot.outstanding = 1;
         let tag = Tag { op: Op::Connect, generation: slot.generation, slot: conn.0 };
         self.open += 1;

@@ -40,7 +40,7 @@ pub(super) fn remedy(error: &std::io::Error) -> &'static str {
 
 /// Whether this kernel can run the engine at all: the ring's flags (Linux 6.1) and provided buffers.
 pub fn probe() -> Result<(), Error> {
-    let ring = Ring::new()?;
+    let ring = Ring::new(super::Poll::Sleep)?;
     // The kernel unregisters the buffers with the ring, so the ring goes first.
     let buffers = Provided::new(&ring, 1, 4096)?;
     drop(ring);

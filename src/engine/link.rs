@@ -9,6 +9,9 @@ use std::io;
 pub trait Link {
     /// When the pass under way began: everything that is handled in it was there by then.
     fn now(&self) -> Nanos;
+    /// When the bytes that are being handled had arrived, by the kernel's clock: their last, where several segments
+    /// came together. [`Link::now`] where the kernel does not say, and for everything else.
+    fn arrived(&self) -> Nanos;
     /// The same clock, read anew.
     fn clock(&self) -> Nanos;
     /// The wall clock in nanoseconds since 1970, read anew.

@@ -1,6 +1,6 @@
 //! The ring itself: set-up, submission and waiting.
 
-use super::Error;
+use super::{Error, Poll};
 use crate::clock::{self, Nanos};
 use io_uring::{EnterFlags, IoUring, cqueue, squeue};
 use std::collections::VecDeque;
@@ -87,8 +87,12 @@ pub struct Ring {
 impl Ring {
     /// Needs Linux 6.1: `DEFER_TASKRUN` runs completions' kernel work only when this thread waits, in
     /// batches, instead of interrupting it.
-    pub fn new() -> Result<Ring, Error> {
+    pub fn new(poll: Poll) -> Result<Ring, Error> {
         let mut builder = IoUring::builder();
+        if poll != Poll::Sleep {
+            // So that it can be seen without a call that there is something to do.
+            builder.setup_taskrun_flag();
+        }
         builder
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -167,6 +171,17 @@ impl Ring {
         let lost = queue.overflow();
         batch.extend(queue);
         complete(lost)
+    }
+
+    /// Whether the kernel has put off work that may complete something: it is done in the next [`Ring::enter`]. Only
+    /// a ring that was not made for sleeping knows.
+    pub fn has_deferred(&mut self) -> bool {
+        self.uring.submission().taskrun()
+    }
+
+    /// Whether something has completed.
+    pub fn has_completed(&mut self) -> bool {
+        !self.uring.completion().is_empty()
     }
 
     /// Whether nothing waits to be submitted.

@@ -32,6 +32,8 @@ pub struct Slot {
     pub connecting: bool,
     /// A receive is armed. When it ends without an error it is armed again.
     pub receiving: bool,
+    /// Receives say when bytes had arrived.
+    pub stamped: bool,
     /// The app does not want to receive for now.
     pub held: bool,
     /// The slot's file is closed, or about to be.
@@ -60,6 +62,7 @@ impl Slot {
         dirty: false,
         connecting: false,
         receiving: false,
+        stamped: false,
         held: false,
         file_closed: false,
         outstanding: 0,

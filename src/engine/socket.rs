@@ -114,6 +114,13 @@ pub fn outgoing(route: &Route) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
+/// Asks for the arrival time of everything that `socket` receives; false where there is none: Unix sockets have no
+/// stamps, and neither has a kernel that does not know the option.
+pub fn stamp(socket: &OwnedFd, route: &Route) -> bool {
+    let tcp = matches!(route.remote, Endpoint::Tcp(_));
+    tcp && set(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1).is_ok()
+}
+
 /// Binds `socket` to a port of `ports` that nobody has. (The socket option IP_LOCAL_PORT_RANGE would not do: it
 /// narrows the system's range, and anything of it beyond is ignored. It also needs Linux 6.3.)
 fn bind_within(socket: RawFd, local: IpAddr, ports: PortRange) -> io::Result<()> {

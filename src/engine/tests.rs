@@ -36,6 +36,8 @@ enum Seen {
 struct Echo {
     seen: Sender<Seen>,
     unsent: Sender<(Conn, usize)>,
+    /// When what it got had arrived, and when the pass began.
+    heard: Sender<(Nanos, Nanos)>,
     orders: Receiver<Order>,
     chunk: usize,
     until: Nanos,
@@ -63,6 +65,7 @@ impl App for Echo {
         let _ = self.seen.send(Seen::Accepted(conn));
     }
     fn data(&mut self, io: &mut Io, conn: Conn, bytes: &[u8]) -> usize {
+        let _ = self.heard.send((io.arrived(), io.now()));
         let whole = bytes.len() / self.chunk * self.chunk;
         if whole > 0 {
             io.out(conn).extend_from_slice(&bytes[..whole]);
@@ -107,6 +110,7 @@ struct Running {
     seen: Receiver<Seen>,
     /// What was unsent of each connection that is gone.
     unsent: Receiver<(Conn, usize)>,
+    heard: Receiver<(Nanos, Nanos)>,
     orders: Sender<Order>,
     waker: Waker,
     thread: JoinHandle<Stats>,
@@ -119,6 +123,7 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let (seen_to, seen) = mpsc::channel();
         let (unsent_to, unsent) = mpsc::channel();
+        let (heard_to, heard) = mpsc::channel();
         let (orders, orders_from) = mpsc::channel();
         let bell = waker.clone();
         let thread = thread::spawn(move || {
@@ -126,10 +131,11 @@ impl Running {
             config.listener = Some(listener);
             shape(&mut config);
             let until = clock::now() + BOUND;
-            let mut app = Echo { seen: seen_to, unsent: unsent_to, orders: orders_from, chunk, until };
+            let (seen, unsent, heard) = (seen_to, unsent_to, heard_to);
+            let mut app = Echo { seen, unsent, heard, orders: orders_from, chunk, until };
             Worker::new(config).unwrap().run(&mut app).unwrap()
         });
-        Running { address, seen, unsent, orders, waker, thread }
+        Running { address, seen, unsent, heard, orders, waker, thread }
     }
 
     fn order(&self, order: Order) {

@@ -1,12 +1,13 @@
 //! The loop.
 
+use super::arrival;
 use super::buffers::{BufferId, Provided};
 use super::io::Io;
 use super::ring::{Op, Ring, Tag};
 use super::slots::State;
 use super::timeouts::Timeouts;
-use super::{App, CloseCause, Config, Conn, Error, Link, Stats, Waker};
-use crate::clock::{self, MILLISECOND, Nanos};
+use super::{App, CloseCause, Config, Conn, Error, Link, Poll, Stats, Waker};
+use crate::clock::{self, MICROSECOND, MILLISECOND, Nanos};
 use io_uring::{cqueue, opcode, types};
 use std::collections::VecDeque;
 use std::net::TcpListener;
@@ -16,6 +17,8 @@ use std::os::fd::AsRawFd;
 const BATCH: usize = 256;
 /// From an accept that failed, although a slot was free, to the next.
 const ACCEPT_AGAIN: Nanos = 100 * MILLISECOND;
+/// So long before a deadline a worker that is to be punctual wakes up: more than what waking up takes, mostly.
+const AHEAD: Nanos = 50 * MICROSECOND;
 
 /// One thread's ring with its connections. Must be made on the thread that runs it.
 pub struct Worker {
@@ -30,6 +33,7 @@ pub struct Worker {
     accept_paused: bool,
     /// When to accept again although no connection has gone.
     accept_again: Option<Nanos>,
+    poll: Poll,
     waker: Waker,
     /// Where the kernel puts the eventfd's counter.
     bell: Box<[u8; 8]>,
@@ -40,7 +44,7 @@ pub struct Worker {
 impl Worker {
     /// Sets up the ring, its table of `config.connections` registered files and its buffers.
     pub fn new(config: Config) -> Result<Worker, Error> {
-        let ring = Ring::new()?;
+        let ring = Ring::new(config.poll)?;
         ring.submitter()
             .register_files_sparse(config.connections)
             .map_err(|source| Error::FileTable { asked: config.connections, source })?;
@@ -53,6 +57,7 @@ impl Worker {
             connections: config.connections,
             accept_paused: false,
             accept_again: None,
+            poll: config.poll,
             waker: config.waker,
             bell: Box::new([0; 8]),
             rearm: Vec::with_capacity(BATCH),
@@ -77,6 +82,8 @@ impl Worker {
                 return Ok(self.io.stats());
             }
             self.io.now = self.wait(!batch.is_empty(), deadline)?;
+            self.io.arrived = self.io.now;
+            self.io.arrivals.begin();
             self.reap(&mut batch)?;
             self.settle(app);
             for completion in batch.drain(..batch.len().min(BATCH)) {
@@ -105,8 +112,38 @@ impl Worker {
         if more && self.io.ring.is_idle() {
             return Ok(clock::now());
         }
-        let sleep = !more && !self.io.urgent && deadline.is_none_or(|deadline| self.arm(deadline, foreseen));
-        self.io.ring.enter(sleep.into())
+        if more || self.io.urgent {
+            return self.io.ring.enter(0);
+        }
+        let ahead = match self.poll {
+            Poll::Sleep => 0,
+            Poll::Auto => AHEAD,
+            Poll::Busy => Nanos::MAX,
+        };
+        match deadline {
+            None if self.poll == Poll::Busy => self.spin(Nanos::MAX),
+            Some(deadline) if ahead > 0 && deadline.saturating_sub(self.io.now) <= ahead => {
+                self.spin(deadline)
+            }
+            None => self.io.ring.enter(1),
+            Some(deadline) => {
+                let sleep =
+                    self.arm(deadline - ahead, foreseen.map(|foreseen| foreseen.saturating_sub(ahead)));
+                self.io.ring.enter(sleep.into())
+            }
+        }
+    }
+
+    /// Submits, and looks for something to do until `deadline`.
+    fn spin(&mut self, deadline: Nanos) -> Result<Nanos, Error> {
+        let begun = self.io.ring.enter(0)?;
+        let (mut now, ring) = (begun, &mut self.io.ring);
+        while now < deadline && !ring.has_deferred() && !ring.has_completed() {
+            std::hint::spin_loop();
+            now = clock::now();
+        }
+        self.io.stats.spun_ns += now - begun;
+        if ring.has_deferred() { ring.enter(0) } else { Ok(now) }
     }
 
     /// Sees to it that something completes at `deadline`; false when that is now.
@@ -271,8 +308,9 @@ impl Worker {
         if let Some(slot) = self.io.slots.current(tag) {
             slot.receiving = !last;
             let live = slot.is_live();
-            match (result, buffer) {
-                (1.., Some(id)) if live => self.data(app, conn, id, result as usize),
+            let ahead = if slot.stamped && result > 0 { arrival::SPACE } else { 0 };
+            match (result - ahead as i32, buffer) {
+                (1.., Some(id)) if live => self.data(app, conn, id, (ahead, result as usize)),
                 (0, _) if live => self.io.tear_down(conn, CloseCause::Eof),
                 // The peer of a draining connection has said all, and may still read: there is nothing to receive
                 // any more, and what is unsent goes on.
@@ -281,6 +319,7 @@ impl Worker {
                 // Whatever else its peer says is for nobody.
                 _ => {}
             }
+            self.io.arrived = self.io.now;
             if result == -libc::ENOBUFS {
                 self.io.stats.no_buffers += 1;
             }
@@ -294,11 +333,15 @@ impl Worker {
         }
     }
 
-    /// Gives the app the bytes in buffer `id`, behind those it left over before.
-    fn data<A: App>(&mut self, app: &mut A, conn: Conn, id: u16, len: usize) {
-        let bytes = self.provided.bytes(id, len);
+    /// Gives the app the bytes of buffer `id` from one place to another, behind those it left over before.
+    fn data<A: App>(&mut self, app: &mut A, conn: Conn, id: u16, (from, to): (usize, usize)) {
+        let received = self.provided.bytes(id, to);
+        if from > 0 {
+            self.io.arrived = self.io.arrivals.of(received, self.io.now);
+        }
+        let bytes = &received[from..];
         self.io.stats.receives += 1;
-        self.io.stats.bytes_in += len as u64;
+        self.io.stats.bytes_in += bytes.len() as u64;
         let slot = self.io.slots.get_mut(conn);
         let carry = std::mem::replace(&mut slot.carry, BufferId::NONE);
         if !carry.is_some() {

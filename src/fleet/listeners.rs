@@ -292,8 +292,9 @@ impl Listener {
 
     /// Counts and times a message.
     fn take<L: Link>(&mut self, scene: &mut Scene<'_, L>, spec: &Listening, publish: &Publish<'_>) {
-        let (now, unix_ns) = (scene.now(), scene.unix_ns());
-        let time = now - scene.shared.epoch;
+        let (now, arrived) = (scene.now(), scene.link.arrived());
+        let unix_ns = scene.unix_ns() - (now - arrived);
+        let time = arrived.saturating_sub(scene.shared.epoch);
         self.record.received += 1;
         self.record.payload_bytes += publish.payload.len() as u64;
         let stamped = spec.stamp.read(publish.payload);

@@ -81,7 +81,7 @@ impl Part {
     }
 
     fn subscribed<L: Link>(&mut self, scene: &mut Scene<'_, L>, codes: &SubAck<'_>) {
-        if !scene.crew.subscribed(scene.now(), scene.place) {
+        if !scene.crew.subscribed(scene.link.arrived(), scene.place) {
             // It was asked for apart, or given up.
             return self.go_on(scene, Prompt::Answered);
         }

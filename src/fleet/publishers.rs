@@ -328,11 +328,11 @@ impl Publisher {
 
     /// An acknowledgement is here: the books have it.
     pub fn acked<L: Link>(&mut self, scene: &mut Scene<'_, L>, token: &Token<Wall>) {
-        let now = scene.now();
+        let arrived = scene.link.arrived();
         scene.crew.forgive(scene.place);
         self.record.acked += 1;
-        self.was_active(scene.shared, now);
-        self.ack_time.record(now.saturating_sub(scene.crew.books.handed_at(token.sent)));
+        self.was_active(scene.shared, arrived);
+        self.ack_time.record(arrived.saturating_sub(scene.crew.books.handed_at(token.sent)));
         self.kept.remove(&token.sequence);
     }
 
@@ -342,7 +342,7 @@ impl Publisher {
         let asked = answer.topic.strip_suffix("/reply");
         match self.request.as_ref().filter(|(topic, _)| asked == Some(topic)) {
             Some((_, sent)) if first => {
-                let time = scene.link.now() - books.handed_at(*sent);
+                let time = scene.link.arrived().saturating_sub(books.handed_at(*sent));
                 books.histograms().round_trip.record(time);
                 books.counters().delivered += 1;
                 self.request = None;

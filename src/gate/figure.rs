@@ -19,10 +19,11 @@ pub enum Timing {
     Disconnect,
     Lateness,
     WakeLag,
+    HearingLag,
 }
 
 /// Names of the timings; the first of each is the one that is printed.
-const TIMINGS: [(Timing, &[&str]); 12] = [
+const TIMINGS: [(Timing, &[&str]); 13] = [
     (Timing::AckResponse, &["ack", "ack-response"]),
     (Timing::AckService, &["ack-service"]),
     (Timing::FlightResponse, &["flight", "flight-response"]),
@@ -35,6 +36,7 @@ const TIMINGS: [(Timing, &[&str]); 12] = [
     (Timing::Disconnect, &["disconnect"]),
     (Timing::Lateness, &["lateness"]),
     (Timing::WakeLag, &["wake-up-lag", "wake-lag"]),
+    (Timing::HearingLag, &["hearing-lag"]),
 ];
 
 impl Timing {
@@ -168,7 +170,7 @@ const fn flow(names: &'static [&'static str], needs: Needs, of: Of, whole: Optio
 }
 
 /// In the order of the summary.
-static COUNTS: [Counted; 33] = {
+static COUNTS: [Counted; 35] = {
     use Needs::{Acknowledgements, Deliveries, Nothing, Publishing, Subscriptions};
     const DUE: Option<Of> = Some(|c| c.due);
     const SENT: Option<Of> = Some(|c| c.sent);
@@ -186,6 +188,8 @@ static COUNTS: [Counted; 33] = {
         count(&["dropped"], Subscriptions, |_| 0, None),
         count(&["untold"], Deliveries, |c| c.untold, None),
         count(&["foreign"], Deliveries, |c| c.foreign, None),
+        count(&["corrupted"], Deliveries, |c| c.corrupted, EXPECTED),
+        count(&["misrouted"], Deliveries, |c| c.misrouted, None),
         count(&["shed"], Publishing, |c| c.shed, DUE),
         count(&["unfinished"], Publishing, |c| c.unfinished, DUE),
         count(&["ack-timeouts"], Acknowledgements, |c| c.ack_timeouts, SENT),

@@ -23,6 +23,7 @@ impl Measured for FleetRecord {
             Timing::Disconnect => &latencies.disconnect,
             Timing::Lateness => &latencies.lateness,
             Timing::WakeLag => &latencies.wake_lag,
+            Timing::HearingLag => &latencies.hearing_lag,
             Timing::RoundTrip => &latencies.round_trip,
         }))
     }
@@ -43,7 +44,9 @@ impl Measured for FleetRecord {
                 dropped.ok_or_else(|| Gap::new("the broker did not report it"))
             }
             "shed" => Ok(self.publishers.iter().map(shed).sum()),
-            "reordered" | "late" | "untold" => Err(Gap::new("publish and subscribe do not measure it")),
+            "reordered" | "late" | "untold" | "corrupted" | "misrouted" => {
+                Err(Gap::new("publish and subscribe do not measure it"))
+            }
             _ => Ok((of.0.of)(&self.counts)),
         }
     }

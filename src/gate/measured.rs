@@ -52,7 +52,12 @@ pub fn statistic(latency: &Latency, at: Statistic) -> Result<Nanos, Gap> {
 
 fn percentile(latency: &Latency, millionths: u32) -> Result<Nanos, Gap> {
     let quantile = f64::from(millionths) / 1e6;
-    if !supported(latency.count, quantile) {
+    if latency.is_never(quantile) {
+        let (missing, all) =
+            (units::grouped(latency.missing), units::grouped(latency.count + latency.missing));
+        return Err(Gap(format!("never: {missing} of {all} did not come")));
+    }
+    if !supported(latency.count + latency.missing, quantile) {
         // six samples have to lie beyond it: see `supported`
         let needed = 6_000_000_u64.div_ceil(u64::from(1_000_000 - millionths));
         let (count, needed) = (units::grouped(latency.count), units::grouped(needed));
@@ -96,6 +101,7 @@ impl Measured for Record {
             Timing::Disconnect => &latencies.disconnect,
             Timing::Lateness => &latencies.lateness,
             Timing::WakeLag => &latencies.wake_lag,
+            Timing::HearingLag => &latencies.hearing_lag,
             Timing::RoundTrip if latencies.round_trip.count == 0 => {
                 return Err(Gap::new("only publish --round-trip measures it"));
             }

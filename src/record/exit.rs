@@ -18,10 +18,10 @@ pub enum Exit {
     Environment = 3,
     /// The broker is unreachable, refuses, violates the protocol, or not all clients connected.
     Broker = 4,
-    /// Loss, duplicates at QoS 2, reordering within a flow, missing acknowledgements, or messages that a
-    /// connection's end left unfinished.
+    /// Loss, duplicates at QoS 2, reordering within a flow, corrupted or misrouted deliveries, missing
+    /// acknowledgements, or messages that a connection's end left unfinished.
     Delivery = 5,
-    /// The generator did not keep up with itself.
+    /// The generator did not keep up with itself, or nothing was measured.
     GeneratorLimited = 6,
     /// A bound of `--require` did not hold.
     Bounds = 7,
@@ -132,8 +132,13 @@ impl Course<'_> {
         if let Some((exit, words)) = faults.find(|(_, words)| !words.is_empty()) {
             return Outcome { exit, reason: words.join(", ") };
         }
-        if let (Verdict::GeneratorLimited, reasons) = self.verdict {
-            let reason = format!("the generator was the bottleneck: {}", reasons.join("; "));
+        let void = match self.verdict.0 {
+            Verdict::GeneratorLimited => Some("the generator was the bottleneck"),
+            Verdict::Unknown => Some("nothing was measured"),
+            Verdict::Clean | Verdict::BrokerLimited => None,
+        };
+        if let Some(what) = void {
+            let reason = format!("{what}: {}", self.verdict.1.join("; "));
             return Outcome { exit: Exit::GeneratorLimited, reason };
         }
         if let Some(reason) = bounds::broken(self.bounds) {
@@ -178,6 +183,8 @@ fn delivery_faults(record: &Record) -> Faults {
     vec![
         (counts.unfinished, UNFINISHED),
         (counts.lost, "deliveries lost"),
+        (counts.corrupted, "deliveries corrupted"),
+        (counts.misrouted, "deliveries to the wrong client"),
         (duplicated, "duplicates at QoS 2"),
         (counts.reordered, "deliveries out of order"),
         (counts.ack_timeouts, "acknowledgements timed out"),

@@ -347,6 +347,9 @@ pub struct FleetSecond {
     pub received: u64,
     /// Connections lost and attempts failed in this second.
     pub errors: u64,
+    /// The longest time in it that something was due or had arrived and its worker did not look, in nanoseconds.
+    #[serde(default)]
+    pub stall_ns: Nanos,
     /// Median of this second's acknowledgement times; null with fewer than 12.
     pub ack_p50_ns: Option<Nanos>,
     /// 99th percentile of the same; null with fewer than 600.

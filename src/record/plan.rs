@@ -61,6 +61,12 @@ pub struct Plan {
     pub backlog_ns: Nanos,
     /// Messages due within this span are sent together, in nanoseconds.
     pub tolerance_ns: Nanos,
+    /// How workers wait.
+    #[serde(default)]
+    pub poll: Poll,
+    /// Of which deliveries the bytes are compared with what was sent; their length always is.
+    #[serde(default)]
+    pub verify: Verify,
     /// Whether lost connections are established again.
     pub reconnect: bool,
     /// Seed of all random streams. A decimal string, because many JSON readers round integers above 2^53.
@@ -126,6 +132,44 @@ pub enum Schedule {
     },
     /// Nobody publishes.
     None,
+}
+
+/// How a worker waits for what is due next and for what arrives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Poll {
+    /// It sleeps, and is late by what it takes to wake up.
+    #[default]
+    Sleep,
+    /// It sleeps until shortly before something is due, and looks at the clock from then on.
+    Auto,
+    /// It never sleeps: it looks at the clock and for completions all the time, and takes all of its CPU.
+    Busy,
+}
+
+/// Of which deliveries the bytes are compared with what was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verify {
+    /// Of none.
+    #[default]
+    None,
+    /// Of one in sixteen of each publisher's.
+    Sampled,
+    /// Of all.
+    All,
+}
+
+impl Verify {
+    /// Whether message `sequence` is one of them.
+    #[inline]
+    pub fn covers(self, sequence: u64) -> bool {
+        match self {
+            Verify::None => false,
+            Verify::Sampled => sequence.is_multiple_of(16),
+            Verify::All => true,
+        }
+    }
 }
 
 /// How messages of the open loop are spread in time.

@@ -46,9 +46,9 @@ fn make_clean() -> Record {
         phases: phases(),
         counts: counts(),
         throughput: Throughput { sent: 200_000, acked: 200_000, delivered: 200_000 },
-        latencies: (&latencies()).into(),
+        latencies: Latencies::of(&latencies(), 0),
         generator: Generator {
-            workers: vec![Worker { cpu: 0, busy_share: 0.413 }],
+            workers: vec![Worker { cpu: 0, busy_share: 0.413, waited_share: 0.008 }],
             user_cpu_ns: 312 * MILLISECOND,
             system_cpu_ns: 3_818 * MILLISECOND,
             code_ns: 298 * MILLISECOND,
@@ -93,6 +93,8 @@ fn plan() -> Plan {
         topic_template: "bench/%p".to_owned(),
         backlog_ns: SECOND,
         tolerance_ns: 100 * MICROSECOND,
+        poll: Poll::Sleep,
+        verify: Verify::Sampled,
         reconnect: true,
         seed: u64::MAX - 1,
         run_id: "6f3a90c1d2e4b587".to_owned(),
@@ -157,6 +159,7 @@ fn latencies() -> stats::Latencies {
         round_trip: stats::Histogram::default(),
         lateness: ramp(200_000, 850, 130 * MICROSECOND),
         wake_lag: ramp(200_000, 500, 110 * MICROSECOND),
+        hearing_lag: ramp(150_000, 400, 90 * MICROSECOND),
     }
 }
 
@@ -171,6 +174,7 @@ fn second(at: u64) -> Second {
         delivered: 20_000,
         shed: 0,
         connections_lost: 0,
+        stall_ns: 700_000,
         ack_p50_ns: Some(218_000),
         ack_p99_ns: Some(416_000),
         flight_p50_ns: Some(1_010_000),
@@ -212,7 +216,8 @@ pub(crate) fn idle() -> Record {
     record.plan.topology = Topology::Idle;
     record.plan.schedule = Schedule::None;
     (record.plan.publishers, record.plan.subscribers) = (0, 0);
-    record.generator.workers = vec![Worker { cpu: 0, busy_share: 0.5 }, Worker { cpu: 0, busy_share: 0.45 }];
+    record.generator.workers =
+        [0.5, 0.45].map(|busy_share| Worker { cpu: 0, busy_share, waited_share: 0.02 }).to_vec();
     record.counts = Counters {
         connections_asked: 2_000,
         connections_established: 2_000,

@@ -126,7 +126,7 @@ fn the_tail_is_the_highest_percentile_supported() {
 
 #[test]
 fn workers_that_share_a_cpu_add_up() {
-    let worker = |cpu, busy_share| Worker { cpu, busy_share };
+    let worker = |cpu, busy_share| Worker { cpu, busy_share, waited_share: 0.0 };
     let workers = vec![worker(3, 0.25), worker(1, 0.4), worker(3, 0.5)];
     assert_eq!(Generator { workers, ..Generator::default() }.busiest_cpu(), Some((3, 0.75)));
     assert_eq!(Generator::default().busiest_cpu(), None);

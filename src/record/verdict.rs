@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Ended, FleetRecord, Phase, Record, Schedule};
+use super::{Ended, FleetRecord, Latencies, Latency, Phase, Record, Schedule};
 use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::units::{self, Span};
 
@@ -125,8 +125,17 @@ pub struct Evidence {
     pub tolerance_ns: Nanos,
     /// Schedule that a publisher may be behind before it sheds, in nanoseconds; `None` where nobody sheds.
     pub backlog_ns: Option<Nanos>,
+    /// From the arrival of bytes until a worker looked at them.
+    pub hearing_lag: Option<Tail>,
+    /// The medians of that and of the shortest service time: of a closed loop's round, our own part and the broker's.
+    pub round: Option<(Nanos, Nanos)>,
+    /// The CPU on which a worker waited longest for its turn, and its share of the time (0 to 1).
+    pub starved: Option<(usize, f64)>,
     /// The generator's busiest CPU and its share (0 to 1).
     pub busiest_cpu: Option<(usize, f64)>,
+    /// Times of 100 ms and more that a worker did not look at what was there, each with the second in which that was,
+    /// counted from 0; and of how many seconds.
+    pub stalls: (Vec<(usize, Nanos)>, usize),
     /// Completions that the kernel lost: nobody knows of what.
     pub completions_lost: u64,
     /// Receives that brought bytes.
@@ -148,6 +157,13 @@ const FLEET_LAG_ACCEPTED: Nanos = 100 * MILLISECOND;
 const FLEET_CPU_SPAN: Nanos = SECOND;
 /// A CPU busier than this has no room for what comes at once.
 const BUSY: f64 = 0.9;
+/// A worker that is ready to run and waits for longer than this share of the time does so for others: 0.4 to 2.2 %
+/// were measured on a quiet machine, 33 to 75 % beside one to three others on the same CPU, and nothing in between.
+const STARVED: f64 = 0.05;
+/// Stalls that the reasons tell of; the rest is in the record.
+const NAMED: usize = 3;
+/// A worker that does not look for so long has been stopped, or its machine has: no load of its own takes it that.
+const STALL: Nanos = 100 * MILLISECOND;
 /// Per mille of the messages due that have to be sent.
 const SENT_PER_MILLE: u128 = 995;
 /// One receive in so many may find no buffer: more come in faster than the generator hears them.
@@ -180,6 +196,19 @@ fn held_back(record: &FleetRecord) -> u64 {
     if record.tolerance_ns > 0 { unsent.sum() } else { 0 }
 }
 
+/// The longest of `seconds`, and how many there are; what the tolerance holds back is no stall.
+fn stalls(seconds: impl Iterator<Item = Nanos>, tolerance: Nanos) -> (Vec<(usize, Nanos)>, usize) {
+    let seconds: Vec<_> = seconds.enumerate().collect();
+    let all = seconds.len();
+    (seconds.into_iter().filter(|(_, stall)| *stall >= STALL + tolerance).collect(), all)
+}
+
+/// Of a round of a closed loop, our own part and the broker's, by their medians.
+fn round(latencies: &Latencies, services: [&Latency; 2]) -> Option<(Nanos, Nanos)> {
+    let service = services.into_iter().filter_map(|latency| latency.p50_ns).min();
+    Some((latencies.hearing_lag.p50_ns?, service?))
+}
+
 impl Evidence {
     /// Of a record whose plan, counts, latencies and generator are filled in.
     pub fn of(record: &Record) -> Evidence {
@@ -203,7 +232,18 @@ impl Evidence {
             behind: behind(record),
             tolerance_ns: record.plan.tolerance_ns,
             backlog_ns: Some(record.plan.backlog_ns),
+            hearing_lag: latencies.hearing_lag.tail(),
+            round: round(latencies, [&latencies.ack_service, &latencies.flight_service]),
+            starved: generator.starved(),
             busiest_cpu: generator.busiest_cpu(),
+            stalls: stalls(
+                // What happened before or after the measure phase is in no figure.
+                record.series.iter().map(|second| match second.phase {
+                    Phase::Measure | Phase::Drain => second.stall_ns,
+                    _ => 0,
+                }),
+                record.plan.tolerance_ns,
+            ),
             completions_lost: generator.completions_lost,
             receives: generator.receives,
             receives_without_buffer: generator.receives_without_buffer,
@@ -236,7 +276,11 @@ impl Evidence {
             behind: None,
             tolerance_ns: record.tolerance_ns,
             backlog_ns: None,
+            hearing_lag: latencies.hearing_lag.tail(),
+            round: round(latencies, [&latencies.ack_service, &latencies.round_trip]),
+            starved: generator.starved().filter(|_| record.elapsed_ns >= FLEET_CPU_SPAN),
             busiest_cpu: generator.busiest_cpu().filter(|_| record.elapsed_ns >= FLEET_CPU_SPAN),
+            stalls: stalls(record.series.iter().map(|second| second.stall_ns), record.tolerance_ns),
             completions_lost: generator.completions_lost,
             receives: generator.receives,
             receives_without_buffer: generator.receives_without_buffer,
@@ -249,17 +293,23 @@ impl Evidence {
     ///
     /// 1. Completions were lost: *generator-limited*, whatever else was measured.
     /// 2. Messages were asked for and none was sent: *unknown*.
-    /// 3. Wake-up lag above what is accepted (1 ms, of a fleet 100 ms) plus the tolerance and above 10 % of the
-    ///    response time; or one receive in ten without a buffer; or messages shed or unsent with a tolerance
-    ///    longer than the backlog: *generator-limited*.
-    /// 4. A generator CPU above 90 % busy in a closed loop, with no messages asked for, with messages shed or
+    /// 3. A worker that was ready to run and waited for its CPU for more than 5 % of the time: *generator-limited*.
+    /// 4. Wake-up lag above what is accepted (1 ms, of a fleet 100 ms) plus the tolerance, and above 10 % of what is
+    ///    left of the response time without it; or hearing lag above what is accepted and above 10 % of the response
+    ///    time, of which it is no part; or one receive in ten without a buffer; or messages shed or unsent with a
+    ///    tolerance longer than the backlog: *generator-limited*.
+    ///    The same for stalls of 100 ms and more in more than a quarter of the seconds. A single one is told of, and
+    ///    spoils its second.
+    /// 5. A closed loop whose answers lie with the generator for more than twice as long as they took (medians of
+    ///    hearing lag and service time): *generator-limited*.
+    /// 6. A generator CPU above 90 % busy in a closed loop, with no messages asked for, with messages shed or
     ///    unfinished, or with less than 99.5 % of what was due sent: *generator-limited*.
-    /// 5. Less than 99.5 % of what was due sent, messages shed or unfinished, connections refused by the embedded
+    /// 7. Less than 99.5 % of what was due sent, messages shed or unfinished, connections refused by the embedded
     ///    broker, less acknowledged or delivered within the measure phase than came due in it (see [`Behind`]),
     ///    or a closed loop: *broker-limited*. Sends that found a socket full are told of as its cause.
-    /// 6. *Clean*.
+    /// 8. *Clean*.
     ///
-    /// What the tolerance holds back counts as sent and answered in 4 and 5.
+    /// What the tolerance holds back counts as sent and answered in 6 and 7.
     pub fn judge(&self) -> Judgement {
         let mut faults = Vec::from_iter(self.loss_fault());
         if self.pace != Pace::None && self.sent == 0 && faults.is_empty() {
@@ -270,11 +320,14 @@ impl Evidence {
             return Judgement { verdict: Verdict::Unknown, reasons: vec![reason] };
         }
         let shortfalls = self.shortfalls();
+        faults.extend(self.starved_fault());
         faults.extend(self.lag_fault());
+        faults.extend(self.hearing_fault());
+        faults.extend(self.stall_fault());
         faults.extend(self.buffer_fault());
         faults.extend(self.tolerance_fault());
         faults.extend(self.cpu_fault(&shortfalls));
-        let (verdict, reasons) = match (faults.is_empty(), shortfalls.is_empty()) {
+        let (verdict, mut reasons) = match (faults.is_empty(), shortfalls.is_empty()) {
             (false, _) => (Verdict::GeneratorLimited, faults),
             (true, false) => {
                 let health = format!("the generator kept up: {}", self.health());
@@ -283,6 +336,10 @@ impl Evidence {
             }
             (true, true) => (Verdict::Clean, vec![self.clean_reason()]),
         };
+        reasons.extend(self.stalls.0.iter().take(NAMED).map(|(second, stall)| {
+            let stall = units::latency(*stall);
+            format!("a worker stood still for {stall} in second {second}: what was measured then is not the broker's")
+        }));
         Judgement { verdict, reasons }
     }
 
@@ -357,20 +414,59 @@ impl Evidence {
         })
     }
 
+    fn starved_fault(&self) -> Option<String> {
+        let (cpu, share) = self.starved.filter(|(_, share)| *share > STARVED)?;
+        let share = percent(share);
+        Some(format!(
+            "something else ran on CPU {cpu}, or a CPU quota was used up: a worker was ready and waited for {share} \
+             of the time; keep others off its CPUs (taskset, cpusets), or use others (--cores)"
+        ))
+    }
+
+    fn stall_fault(&self) -> Option<String> {
+        let (stalls, seconds) = (self.stalls.0.len(), self.stalls.1);
+        (stalls * 4 > seconds && stalls > 1).then(|| {
+            format!("workers stood still in {stalls} of {seconds} seconds (stopped, or a paused machine)")
+        })
+    }
+
+    /// What was noticed late makes what is left of the response longer, and is not measured by it.
     fn lag_fault(&self) -> Option<String> {
         let lag = self.wake_lag?;
-        let accepted = self.lag_accepted.saturating_add(self.tolerance_ns);
-        let tenth = self.response.map_or(0, |tail| tail.ns / 10);
-        let (limit, why) = match self.response {
-            Some(response) if tenth > accepted => {
-                (tenth, format!("a tenth of the response {}", response.name))
-            }
-            _ => (accepted, format!("{} ms plus the tolerance", self.lag_accepted / MILLISECOND)),
-        };
+        let rest = self.response.map(|tail| Tail { ns: tail.ns.saturating_sub(lag.ns), ..tail });
+        let (limit, why) = self.limit(rest, " without it");
         (lag.ns > limit).then(|| {
             let (lag_shown, limit) = (units::latency(lag.ns), units::latency(limit));
             format!("workers woke up late: wake-up lag {} {lag_shown}, above {limit} ({why})", lag.name)
         })
+    }
+
+    /// What had arrived and was not looked at. Of an open loop; in a closed one all clients may be answered at once,
+    /// which is no fault unless it is by far the longer part of a round.
+    fn hearing_fault(&self) -> Option<String> {
+        if self.pace == Pace::Answers {
+            let (ours, theirs) = self.round.filter(|(ours, theirs)| *ours > 2 * theirs)?;
+            let (ours, theirs) = (units::latency(ours), units::latency(theirs));
+            return Some(format!(
+                "answers lay with the generator for more than twice as long as they took: hearing lag p50 {ours}, \
+                 service p50 {theirs}; more --cores would go faster"
+            ));
+        }
+        let lag = self.hearing_lag?;
+        let (limit, why) = self.limit(self.response, "");
+        (lag.ns > limit).then(|| {
+            let (lag_shown, limit) = (units::latency(lag.ns), units::latency(limit));
+            format!("workers heard late: hearing lag {} {lag_shown}, above {limit} ({why})", lag.name)
+        })
+    }
+
+    /// Lag above this is a fault: beside a long `response` a tenth of it, or else what is always accepted.
+    fn limit(&self, response: Option<Tail>, of_it: &str) -> (Nanos, String) {
+        let accepted = self.lag_accepted.saturating_add(self.tolerance_ns);
+        match response.filter(|tail| tail.ns / 10 > accepted) {
+            Some(tail) => (tail.ns / 10, format!("a tenth of the response {}{of_it}", tail.name)),
+            None => (accepted, format!("{} ms plus the tolerance", self.lag_accepted / MILLISECOND)),
+        }
     }
 
     fn cpu_fault(&self, shortfalls: &[String]) -> Option<String> {

@@ -2,8 +2,7 @@
 
 use super::digest::{ACK, Digest, FLIGHT};
 use super::page::{Column, Page};
-use crate::clock::Nanos;
-use crate::record::Latency;
+use crate::record::Figure;
 use crate::units;
 
 /// What stands where there is nothing to say.
@@ -16,16 +15,16 @@ const COLUMNS: [(&str, u8, CellOf); 9] = [
     ("sent", 8, |run| run.achieved("sent").map(units::rate)),
     ("acked", 3, |run| run.achieved("acked").map(units::rate)),
     ("delivered", 1, |run| run.achieved("delivered").map(units::rate)),
-    ("ack p50", 6, |run| latency(run, &ACK, |latency| latency.p50_ns)),
-    ("ack p99", 4, |run| latency(run, &ACK, |latency| latency.p99_ns)),
-    ("flight p50", 7, |run| latency(run, &FLIGHT, |latency| latency.p50_ns)),
-    ("flight p99", 2, |run| latency(run, &FLIGHT, |latency| latency.p99_ns)),
+    ("ack p50", 6, |run| latency(run, &ACK, Figure::P50)),
+    ("ack p99", 4, |run| latency(run, &ACK, Figure::P99)),
+    ("flight p50", 7, |run| latency(run, &FLIGHT, Figure::P50)),
+    ("flight p99", 2, |run| latency(run, &FLIGHT, Figure::P99)),
     ("lost", 5, |run| run.lost.map(units::count)),
     ("verdict", 0, |run| Some(run.verdict.clone())),
 ];
 
-fn latency(run: &Digest, names: &[&str], of: fn(&Latency) -> Option<Nanos>) -> Option<String> {
-    run.latency(names).and_then(of).map(units::latency)
+fn latency(run: &Digest, names: &[&str], figure: Figure) -> Option<String> {
+    run.latency(names).map(|latency| latency.read(figure).to_string())
 }
 
 /// A header, and a row for each run. Columns that the page has no room for are left out.

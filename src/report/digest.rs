@@ -124,8 +124,7 @@ fn of_run<'a>(label: &'a str, record: &'a Record) -> Digest<'a> {
 }
 
 fn run_latencies(record: &Record) -> Vec<(&'static str, Cow<'_, Latency>)> {
-    let health = [("lateness", &record.latencies.lateness), ("wake-up lag", &record.latencies.wake_lag)];
-    let health = health.into_iter().filter(|(_, latency)| latency.count > 0);
+    let health = summary::health_rows(&record.latencies).into_iter().filter(|(_, latency)| latency.count > 0);
     let all = summary::latency_rows(record).into_iter().chain(health);
     all.map(|(name, latency)| (name, Cow::Borrowed(latency))).collect()
 }
@@ -267,10 +266,9 @@ fn fleet_latencies(record: &FleetRecord) -> Result<Vec<(&'static str, Cow<'_, La
         ("ack response", &measured.ack_response),
         ("ack service", &measured.ack_service),
         ("round trip", &measured.round_trip),
-        ("lateness", &measured.lateness),
-        ("wake-up lag", &measured.wake_lag),
     ];
-    let mut latencies: Vec<_> = rows.map(|(name, latency)| (name, Cow::Borrowed(latency))).into();
+    let rows = rows.into_iter().chain(summary::health_rows(measured));
+    let mut latencies: Vec<_> = rows.map(|(name, latency)| (name, Cow::Borrowed(latency))).collect();
     latencies.insert(5, ("flight time", Cow::Owned(flight)));
     latencies.retain(|(_, latency)| latency.count > 0);
     Ok(latencies)

@@ -5,8 +5,7 @@
 //! all clients (malaria averaged the clients' figures, so that its "min" was not the minimum), rates and times
 //! are not rounded to the interval of a poll, and what was lost shows in the success rate.
 
-use crate::clock::Nanos;
-use crate::record::{FleetRecord, Latency};
+use crate::record::{Figure, FleetRecord};
 use crate::stats::{Histogram, HistogramError};
 
 use super::distribution;
@@ -26,14 +25,12 @@ const LISTED: usize = 20;
 /// What stands where nothing was measured.
 const NOTHING: &str = "-";
 
-type NanosOf = fn(&Latency) -> Option<Nanos>;
-
 /// Percentiles beside malaria's figures: name, value, and the samples it takes to say anything about it.
-const PERCENTILES: [(&str, NanosOf, &str); 4] = [
-    ("p50", |latency| latency.p50_ns, "12"),
-    ("p90", |latency| latency.p90_ns, "60"),
-    ("p99", |latency| latency.p99_ns, "600"),
-    ("p99.9", |latency| latency.p999_ns, "6,000"),
+const PERCENTILES: [(&str, Figure, &str); 4] = [
+    ("p50", Figure::P50, "12"),
+    ("p90", Figure::P90, "60"),
+    ("p99", Figure::P99, "600"),
+    ("p99.9", Figure::P999, "6,000"),
 ];
 
 /// What `publish` prints at its end: a block for each client (the first 20, then a count), the aggregate over

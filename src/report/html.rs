@@ -6,9 +6,7 @@
 use super::ReportError;
 use super::digest::Digest;
 use super::page::Tint;
-use super::summary::LatencyOf;
-use crate::record::Latency;
-use crate::units;
+use crate::record::{Figure, Latency, Reading};
 use markup::Markup;
 
 mod axis;
@@ -83,6 +81,6 @@ fn table(headers: &[&str], page: &mut Markup, rows: impl FnOnce(&mut Markup)) {
 }
 
 /// A latency of one sort, or a dash.
-fn quantile(latency: Option<&Latency>, of: LatencyOf) -> String {
-    latency.and_then(of).map_or(NOTHING.to_owned(), units::latency)
+fn read(latency: Option<&Latency>, figure: Figure) -> String {
+    latency.map_or(Reading::Unknown, |latency| latency.read(figure)).to_string()
 }

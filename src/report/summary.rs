@@ -1,10 +1,10 @@
 //! What stands in the summary, section by section.
 
 use super::page::{Column, Page, Tint};
-use crate::clock::Nanos;
 use crate::cpu;
 use crate::record::{
-    Broker, Counters, Exit, Latency, Phase, Plan, Record, Schedule, Throughput, Topology, Verdict,
+    Broker, Counters, Exit, Figure, Latencies, Latency, Phase, Plan, Poll, Record, Schedule, Throughput,
+    Topology, Verdict,
 };
 use crate::units::{self, Rate, Size, Span};
 
@@ -242,18 +242,16 @@ pub(super) fn latency_rows(record: &Record) -> Vec<(&'static str, &Latency)> {
     rows.into_iter().filter(|row| row.2 || row.1.count > 0).map(|row| (row.0, row.1)).collect()
 }
 
-pub(super) type LatencyOf = fn(&Latency) -> Option<Nanos>;
-
 /// Columns in their order, with the rank by which they stay on a narrow page.
-pub(super) const QUANTILES: [(&str, u8, LatencyOf); 8] = [
-    ("min", 6, |latency| latency.min_ns),
-    ("mean", 5, |latency| latency.mean_ns),
-    ("p50", 1, |latency| latency.p50_ns),
-    ("p90", 7, |latency| latency.p90_ns),
-    ("p99", 0, |latency| latency.p99_ns),
-    ("p99.9", 4, |latency| latency.p999_ns),
-    ("p99.99", 8, |latency| latency.p9999_ns),
-    ("max", 2, |latency| latency.max_ns),
+pub(super) const FIGURES: [(&str, u8, Figure); 8] = [
+    ("min", 6, Figure::Min),
+    ("mean", 5, Figure::Mean),
+    ("p50", 1, Figure::P50),
+    ("p90", 7, Figure::P90),
+    ("p99", 0, Figure::P99),
+    ("p99.9", 4, Figure::P999),
+    ("p99.99", 8, Figure::P9999),
+    ("max", 2, Figure::Max),
 ];
 
 fn latencies(record: &Record, page: &mut Page) {
@@ -265,8 +263,8 @@ fn latencies(record: &Record, page: &mut Page) {
     };
     let counts = Column { header: "count", rank: 3, cells: rows.iter().map(|row| count(row.1)).collect() };
     let mut columns = vec![counts];
-    for (header, rank, of) in QUANTILES {
-        let cells = rows.iter().map(|row| of(row.1).map_or(NOTHING.to_owned(), units::latency)).collect();
+    for (header, rank, figure) in FIGURES {
+        let cells = rows.iter().map(|row| row.1.read(figure).to_string()).collect();
         columns.push(Column { header, rank, cells });
     }
     page.table("latency", &names, columns);
@@ -310,6 +308,8 @@ pub(super) fn delivery_counts(record: &Record) -> Vec<Count> {
         ("unfinished", counts.unfinished, false),
         ("ack timeouts", counts.ack_timeouts, false),
         ("unacked at end", counts.unacked_at_end, false),
+        ("corrupted", counts.corrupted, false),
+        ("misrouted", counts.misrouted, false),
         ("foreign", counts.foreign, false),
     ])
 }
@@ -365,21 +365,27 @@ fn connections(record: &Record, page: &mut Page) {
     }
 }
 
+/// The times that are the generator's own, by their names in tables.
+pub(super) fn health_rows(latencies: &Latencies) -> [(&'static str, &Latency); 3] {
+    [
+        ("lateness", &latencies.lateness),
+        ("wake-up lag", &latencies.wake_lag),
+        ("hearing lag", &latencies.hearing_lag),
+    ]
+}
+
 fn generator(record: &Record, page: &mut Page) {
     let (health, sent) = (&record.generator, record.counts.sent);
     let mut items = Vec::new();
-    for (name, latency) in
-        [("lateness", &record.latencies.lateness), ("wake-up lag", &record.latencies.wake_lag)]
-    {
+    for (name, latency) in health_rows(&record.latencies) {
         let tail = latency.tail().map(|tail| format!("{name} {} {}", tail.name, units::latency(tail.ns)));
         items.extend(tail);
     }
-    let busiest = health.workers.iter().max_by(|a, b| a.busy_share.total_cmp(&b.busy_share));
-    items.extend(busiest.map(|worker| format!("busiest worker {:.1} %", worker.busy_share * 100.0)));
-    if health.workers.len() > 1 {
-        let busiest = health.busiest_cpu();
-        items.extend(busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {:.1} %", share * 100.0)));
+    if let Some((_, share)) = health.starved() {
+        items.push(format!("waited for a CPU {:.1} %", share * 100.0));
     }
+    let busiest = health.busiest_cpu();
+    items.extend(busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {:.1} %", share * 100.0)));
     let cpu_ns = health.user_cpu_ns + health.system_cpu_ns;
     if cpu_ns > 0 {
         let (user, system) = (units::latency(health.user_cpu_ns), units::latency(health.system_cpu_ns));
@@ -412,7 +418,12 @@ fn workers(record: &Record) -> String {
         true => String::new(),
         false => format!("; cores asked {}, used {}", plan.cores_asked, plan.cores_used),
     };
-    format!("{workers}{on}{cores}")
+    let poll = match plan.poll {
+        Poll::Sleep => "",
+        Poll::Auto => "; awake before each message",
+        Poll::Busy => "; awake all the time",
+    };
+    format!("{workers}{on}{cores}{poll}")
 }
 
 fn machine(record: &Record, page: &mut Page) {
@@ -445,8 +456,10 @@ fn warnings(record: &Record, page: &mut Page) {
 
 /// A warning for each latency with samples above the hour that a histogram tells apart.
 fn clipped(record: &Record) -> Vec<String> {
-    let health = [("lateness", &record.latencies.lateness), ("wake-up lag", &record.latencies.wake_lag)];
-    let rows = latency_rows(record).into_iter().chain(health).filter(|(_, latency)| latency.overflow > 0);
+    let rows = latency_rows(record)
+        .into_iter()
+        .chain(health_rows(&record.latencies))
+        .filter(|(_, latency)| latency.overflow > 0);
     rows.map(|(name, latency)| {
         format!("{name}: {} samples above one hour are counted as one hour", units::grouped(latency.overflow))
     })

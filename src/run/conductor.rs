@@ -208,6 +208,7 @@ impl Conductor<Command> for Phases {
             delivered: counters.delivered,
             shed: counters.shed,
             connections_lost: counters.connections_lost,
+            stall_ns: histograms.wake_lag.max().max(histograms.hearing_lag.max()),
             ack_p50_ns: histograms.ack_response.supported_quantile(0.5),
             ack_p99_ns: histograms.ack_response.supported_quantile(0.99),
             flight_p50_ns: histograms.flight_response.supported_quantile(0.5),
@@ -230,7 +231,8 @@ impl Phases {
         };
         let spec = &self.shared.spec;
         let mut counts = board.total.counters;
-        counts.lost = counts.expected.saturating_sub(counts.delivered);
+        let lost = counts.expected.saturating_sub(counts.delivered);
+        counts.lost = lost;
         let seats = self.shared.seats.iter().map(|seat| seat.cpu);
         let efforts: Vec<_> = seats.zip(board.endings).filter_map(|(cpu, end)| Some((cpu, end?))).collect();
         let resident = self.memory.1.saturating_sub(self.memory.0);
@@ -258,7 +260,7 @@ impl Phases {
             phases: self.phases,
             counts,
             throughput: throughput(&efforts),
-            latencies: (&board.total.histograms).into(),
+            latencies: record::Latencies::of(&board.total.histograms, lost),
             generator: record::Generator {
                 bytes_per_client: (resident > 0).then(|| resident / u64::from(spec.plan.clients)),
                 ..generator(&efforts)

@@ -142,15 +142,23 @@ impl Subscribers {
         let (shared, number) = (&*self.shared, self.number(place));
         // What the broker has kept is of an earlier run, also where the seed is the same [MQTT-3.3.1-9].
         let stamp = Stamp::decode(publish.payload, shared.run_id).filter(|_| !publish.retain);
-        let flow = stamp.zip(number).and_then(|(stamp, number)| {
-            let Subscriber { group, granted, flows, .. } = &mut self.list[number];
-            let flow = shared.routes.place(stamp.publisher, *group)?;
-            Some((stamp, &mut flows[flow as usize], *granted))
-        });
-        let Some((stamp, flow, granted)) = flow else {
+        let Some(stamp) = stamp else {
             crew.books.counters().foreign += 1;
             return;
         };
+        let flow = number.and_then(|number| {
+            let Subscriber { group, granted, flows, .. } = &mut self.list[number];
+            let flow = shared.routes.place(stamp.publisher, *group)?;
+            Some((&mut flows[flow as usize], *granted))
+        });
+        let Some((flow, granted)) = flow else {
+            crew.books.counters().misrouted += 1;
+            return;
+        };
+        if !shared.body.is_in(publish.payload, shared.spec.plan.verify.covers(stamp.sequence)) {
+            crew.books.counters().corrupted += 1;
+            return;
+        }
         if !granted {
             // Nobody counts on it, because its subscription was refused or given up.
             return;

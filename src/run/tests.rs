@@ -60,7 +60,7 @@ impl Played {
     /// Messages that the peer read, with their stamps.
     fn messages(&self) -> impl Iterator<Item = (Stamp, &Message)> {
         let run_id = run_id(self.record.plan.seed);
-        let all = self.world.truth().messages.iter();
+        let all = self.world.truth().messages.iter().filter(|message| message.from.is_some());
         all.filter_map(move |message| Some((Stamp::decode(&message.payload, run_id)?, message)))
     }
 }

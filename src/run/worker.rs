@@ -194,7 +194,7 @@ impl<L: Link> App<L> for Clients {
         while let Some(event) = crew.next(link, place, &mut inbox) {
             match event {
                 Event::Message { publish, first } => {
-                    subscribers.hear(crew, link.now(), place, &publish, first);
+                    subscribers.hear(crew, link.arrived(), place, &publish, first);
                 }
                 Event::Connected { session_present } => {
                     if session_present {
@@ -203,7 +203,7 @@ impl<L: Link> App<L> for Clients {
                     subscribers.connected(crew, link, place, session_present);
                     publishers.catch_up(crew, link, place);
                 }
-                Event::Subscribed { codes, .. } => subscribers.granted(crew, link.now(), place, codes),
+                Event::Subscribed { codes, .. } => subscribers.granted(crew, link.arrived(), place, codes),
                 _ => {}
             }
         }

@@ -71,6 +71,11 @@ counters! {
     untold,
     /// Payloads that are not this run's: no stamp, a malformed one, or another run's.
     foreign,
+    /// Deliveries of another length than what was sent, or, where that was looked at, with other bytes. Counted as
+    /// neither delivered nor duplicated.
+    corrupted,
+    /// Messages of this run that came to a client which has not subscribed to them.
+    misrouted,
     /// Clients that tried to connect, each counted once however often it tried.
     connections_asked,
     /// Clients whose first CONNACK accepted them.

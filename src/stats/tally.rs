@@ -112,7 +112,7 @@ macro_rules! times {
     };
 }
 
-times!(ack_response, ack_service, flight_response, flight_service, lateness, wake_lag);
+times!(ack_response, ack_service, flight_response, flight_service, lateness, wake_lag, hearing_lag);
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ pub const FLOORS: [&[&str]; 10] = [
     &["client", "record"],
     &["load", "transport"],
     &["engine"],
-    &["crew", "stage"],
+    &["crew", "stage", "doctor"],
     &["run", "fleet", "reflector"],
     &["report", "gate"],
     &["experiment"],

@@ -156,7 +156,7 @@ pub(super) enum Ask {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Completion {
     Connected(Conn, u32, i32),
-    Data(Conn, u32, u32),
+    Data(Conn, u32, u32, Nanos),
     NoBuffers(Conn, u32),
     End(Conn, u32, super::events::End),
     /// The kernel took a part, or failed with an errno.
@@ -173,6 +173,7 @@ pub struct SimLink {
     pub(super) machine: Machine,
     pub(super) dice: Dice,
     pub(super) now: Nanos,
+    pub(super) arrived: Nanos,
     pub(super) clock: Cell<Nanos>,
     /// Added to the wall clock.
     pub(super) wall: i64,
@@ -226,6 +227,7 @@ impl SimLink {
             id,
             dice: Dice::new(seed, "sim worker", id.into()),
             now: start,
+            arrived: start,
             clock: Cell::new(start),
             wall: 0,
             slots: Vec::new(),
@@ -319,6 +321,10 @@ impl SimLink {
 impl Link for SimLink {
     fn now(&self) -> Nanos {
         self.now
+    }
+
+    fn arrived(&self) -> Nanos {
+        self.arrived
     }
 
     fn clock(&self) -> Nanos {

@@ -13,6 +13,8 @@ pub struct Pipe {
     head: usize,
     read: usize,
     unread: usize,
+    /// When the last of that came in.
+    arrived: Nanos,
     in_flight: usize,
     /// Lengths of the packets in flight.
     pieces: VecDeque<u32>,
@@ -48,7 +50,8 @@ impl Pipe {
     }
 
     /// The next packet has arrived.
-    pub fn arrive(&mut self) {
+    pub fn arrive(&mut self, now: Nanos) {
+        self.arrived = now;
         let length = self.pieces.pop_front().expect("one arrival for each packet") as usize;
         self.in_flight -= length;
         self.unread += length;
@@ -57,6 +60,11 @@ impl Pipe {
     /// Bytes that wait in the receiver's kernel.
     pub fn unread(&self) -> usize {
         self.unread
+    }
+
+    /// When the last of them came in.
+    pub fn arrived(&self) -> Nanos {
+        self.arrived
     }
 
     /// The program receives up to `most` bytes.

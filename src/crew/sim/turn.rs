@@ -16,6 +16,7 @@ impl SimLink {
     /// unless something happens before: `None` is never.
     pub(super) fn turn<A: App<SimLink>>(&mut self, app: &mut A, net: &mut Net) {
         self.now = net.now;
+        self.arrived = self.now;
         self.clock.set(self.now);
         self.turn_at = None;
         let batch = self.inbox.len().min(BATCH);
@@ -60,7 +61,11 @@ impl SimLink {
             Completion::Connected(conn, generation, errno) => {
                 self.connected(app, net, conn, generation, errno);
             }
-            Completion::Data(conn, generation, length) => self.data(app, net, conn, generation, length),
+            Completion::Data(conn, generation, length, arrived) => {
+                self.arrived = arrived.min(self.now);
+                self.data(app, net, conn, generation, length);
+                self.arrived = self.now;
+            }
             Completion::NoBuffers(conn, generation) => {
                 self.stats.no_buffers += 1;
                 if self.current(conn, generation).is_some() {
@@ -341,7 +346,8 @@ impl SimLink {
             }
             let length = pair.down.receive(size);
             self.buffers -= 1;
-            self.inbox.push_back(Completion::Data(conn, generation, length as u32));
+            let arrived = pair.down.arrived();
+            self.inbox.push_back(Completion::Data(conn, generation, length as u32, arrived));
         }
         if slot.receiving
             && let Some(end) = slot.ended.take()

@@ -317,8 +317,9 @@ impl World {
     }
 
     fn up_piece(&mut self, key: Key) {
+        let now = self.net.now;
         let Some(pair) = self.net.get_mut(key) else { return };
-        pair.up.arrive();
+        pair.up.arrive(now);
         if pair.peer_open {
             self.peer.arrived(&mut self.net, key);
         } else {
@@ -328,8 +329,9 @@ impl World {
     }
 
     fn down_piece(&mut self, key: Key) {
+        let now = self.net.now;
         let Some(pair) = self.net.get_mut(key).filter(|pair| pair.client_open && !pair.lost) else { return };
-        pair.down.arrive();
+        pair.down.arrive(now);
         let (worker, conn) = (pair.worker, pair.conn);
         self.receive(worker, conn);
     }

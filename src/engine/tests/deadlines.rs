@@ -17,13 +17,24 @@ struct Planner {
 impl Planner {
     /// Runs to the end; rings up to `bells` times, one after the other.
     fn run(deadlines: Vec<Nanos>, foreseen: Option<Nanos>, bells: u32) -> (Vec<Nanos>, Stats) {
+        Planner::run_polling(Poll::Sleep, deadlines, foreseen, bells)
+    }
+
+    /// The same on a worker that waits so.
+    fn run_polling(
+        poll: Poll,
+        deadlines: Vec<Nanos>,
+        foreseen: Option<Nanos>,
+        bells: u32,
+    ) -> (Vec<Nanos>, Stats) {
         let (heard, hears) = mpsc::channel();
         let waker = Waker::new().unwrap();
         let bell = waker.clone();
         let worker = thread::spawn(move || {
             let deadlines = deadlines.into_iter();
             let mut planner = Planner { deadlines, foreseen, start: None, passes: Vec::new(), heard };
-            let stats = Worker::new(Config::new(1, waker)).unwrap().run(&mut planner).unwrap();
+            let config = Config { poll, ..Config::new(1, waker) };
+            let stats = Worker::new(config).unwrap().run(&mut planner).unwrap();
             (planner.passes, stats)
         });
         for _ in 0..bells {
@@ -105,4 +116,22 @@ fn what_was_foreseen_is_armed_while_the_deadline_before_it_still_is() {
     // where the machine stood still for so long.
     let fired = 2 + u64::from(passes[2] >= late);
     assert_eq!(stats.completions, fired, "{passes:?}");
+}
+
+#[test]
+fn who_does_not_sleep_keeps_deadlines_and_hears_bells() {
+    // Each twice: the pass ahead of a deadline answers it again.
+    let deadlines: Vec<Nanos> = (1..=40u64).map(|n| n.div_ceil(2) * MILLISECOND).collect();
+    for poll in [Poll::Auto, Poll::Busy] {
+        let (passes, stats) = Planner::run_polling(poll, deadlines.clone(), None, 0);
+        assert_eq!(passes.len(), 41);
+        assert!(passes[40] >= 20 * MILLISECOND, "{poll:?}: {passes:?}");
+        let most = (stats.spun_ns > passes[40] / 2, stats.spun_ns > 0);
+        assert_eq!(most, (poll == Poll::Busy, true), "{poll:?}: {stats:?} {passes:?}");
+        let (passes, _) = Planner::run_polling(poll, vec![BOUND; 10], None, 10);
+        assert!(
+            passes.len() == 11 && passes[10] < BOUND / 2,
+            "{poll:?}: the bells end the waits: {passes:?}"
+        );
+    }
 }

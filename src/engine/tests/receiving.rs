@@ -87,3 +87,59 @@ fn a_held_connection_receives_only_after_resume() {
     assert_eq!(running.next(), Seen::Closed(Conn(0), CloseCause::Local));
     running.stop();
 }
+
+/// What arrives while the worker is kept from looking has the time at which the kernel had it, on connections that
+/// were dialled; of those that were accepted nobody asks.
+#[test]
+fn bytes_carry_the_time_at_which_they_arrived() {
+    const STALL: Nanos = 30 * MILLISECOND;
+    let listener = TcpListener::bind(LOCALHOST).unwrap();
+    let running = Running::start(1, |_| {});
+    running.order(Order::Connect(Conn(5), listener.local_addr().unwrap().into()));
+    assert_eq!(running.next(), Seen::Connected(Conn(5)));
+    let dialled = listener.accept().unwrap().0;
+    let accepted = peer(running.address);
+    assert!(matches!(running.next(), Seen::Accepted(_)));
+    for (mut stream, stamped) in [(dialled, true), (accepted, false)] {
+        let (begun_to, begun) = mpsc::channel();
+        let (end, ends) = mpsc::channel::<()>();
+        running.order(Order::Do(Box::new(move |_| {
+            begun_to.send(()).unwrap();
+            ends.recv().unwrap();
+        })));
+        begun.recv().unwrap();
+        let before = clock::now();
+        stream.write_all(b"x").unwrap();
+        let after = clock::now();
+        while clock::now() < after + STALL {
+            std::hint::spin_loop();
+        }
+        end.send(()).unwrap();
+        let (arrived, handled) = running.heard.recv_timeout(Duration::from_nanos(BOUND)).unwrap();
+        assert!(handled >= after + STALL);
+        // The two clocks are read one after the other, on a machine that may interrupt in between.
+        let exact = (before.saturating_sub(MILLISECOND)..after + MILLISECOND).contains(&arrived);
+        assert!(if stamped { exact } else { arrived == handled }, "{before} {arrived} {after} {handled}");
+        stream.read_exact(&mut [0]).unwrap();
+        drop(stream);
+        assert!(matches!(running.next(), Seen::Closed(_, CloseCause::Eof)));
+    }
+    running.stop();
+}
+
+#[test]
+fn who_does_not_sleep_receives_and_sends() {
+    for poll in [Poll::Auto, Poll::Busy] {
+        let running = Running::start(1, move |config| config.poll = poll);
+        let mut stream = peer(running.address);
+        for round in 0..100u8 {
+            stream.write_all(&[round; 300]).unwrap();
+            let mut got = [0; 300];
+            stream.read_exact(&mut got).unwrap();
+            assert_eq!(got, [round; 300]);
+        }
+        let stats = running.stop();
+        assert_eq!((stats.bytes_in, stats.bytes_out), (30_000, 30_000));
+        assert!(poll == Poll::Busy || stats.spun_ns == 0, "there was no deadline to wait for: {stats:?}");
+    }
+}

@@ -37,6 +37,8 @@ fn each_fault_has_its_code_and_its_number() {
     assert_eq!(exit_counting(|c| c.lost = 1_234), delivery("deliveries lost: 1,234"));
     let cut = |c: &mut Counters| (c.sent, c.unfinished) = (199_997, 3);
     assert_eq!(exit_counting(cut), delivery("messages unfinished when their connection ended: 3"));
+    assert_eq!(exit_counting(|c| c.corrupted = 2), delivery("deliveries corrupted: 2"));
+    assert_eq!(exit_counting(|c| c.misrouted = 2), delivery("deliveries to the wrong client: 2"));
     assert_eq!(exit_counting(|c| c.reordered = 2), delivery("deliveries out of order: 2"));
     assert_eq!(exit_counting(|c| c.ack_timeouts = 1), delivery("acknowledgements timed out: 1"));
     assert_eq!(exit_counting(|c| c.sent = 0), broker("messages due of which none was sent: 200,000"));
@@ -48,6 +50,11 @@ fn each_fault_has_its_code_and_its_number() {
     });
     let reason = "the generator was the bottleneck: it was late; it was busy";
     assert_eq!(limited, (Exit::GeneratorLimited, reason.to_owned()));
+    let unmeasured = exit_of(|record| {
+        record.verdict = Verdict::Unknown;
+        record.verdict_reasons = vec!["no message came due".to_owned()];
+    });
+    assert_eq!(unmeasured, (Exit::GeneratorLimited, "nothing was measured: no message came due".to_owned()));
 }
 
 #[test]
@@ -55,7 +62,7 @@ fn what_is_no_fault_stays_clean() {
     assert_eq!(exit_counting(|c| c.duplicated = 9).0, Exit::Clean, "QoS 1 allows duplicates");
     assert_eq!(exit_counting(|c| (c.connections_lost, c.reconnects) = (7, 7)).0, Exit::Clean);
     assert_eq!(exit_counting(|c| c.foreign = 4).0, Exit::Clean);
-    for verdict in [Verdict::Clean, Verdict::BrokerLimited, Verdict::Unknown] {
+    for verdict in [Verdict::Clean, Verdict::BrokerLimited] {
         assert_eq!(exit_of(|record| record.verdict = verdict).0, Exit::Clean, "{verdict:?}");
     }
 }

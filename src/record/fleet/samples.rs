@@ -32,7 +32,7 @@ fn nobody() -> FleetRecord {
         qos: 1,
         elapsed_ns: 3_350 * MILLISECOND,
         generator: Generator {
-            workers: vec![Worker { cpu: 0, busy_share: 0.012 }],
+            workers: vec![Worker { cpu: 0, busy_share: 0.012, waited_share: 0.001 }],
             user_cpu_ns: 10 * MILLISECOND,
             system_cpu_ns: 30 * MILLISECOND,
             ..Generator::default()

@@ -23,6 +23,10 @@ fn well() -> Evidence {
         response: tail(2_000_000),
         tolerance_ns: 250_000,
         backlog_ns: Some(SECOND),
+        hearing_lag: tail(80_000),
+        round: Some((30_000, 900_000)),
+        starved: Some((3, 0.004)),
+        stalls: (vec![], 10),
         busiest_cpu: Some((3, 0.5)),
         completions_lost: 0,
         receives: 90_000,
@@ -32,23 +36,68 @@ fn well() -> Evidence {
     }
 }
 
+type Case = (&'static str, Evidence, Verdict);
+
+fn judged(cases: impl IntoIterator<Item = Case>) {
+    for (case, evidence, verdict) in cases {
+        let judgement = evidence.judge();
+        assert_eq!(judgement.verdict, verdict, "{case}: {judgement:?}");
+        assert!(!judgement.reasons.is_empty(), "{case} has no reason");
+    }
+}
+
 #[test]
-fn verdicts_at_their_boundaries() {
+fn verdicts_on_lags_at_their_boundaries() {
     use Verdict::*;
-    let cases = [
+    judged([
         ("all well", well(), Clean),
         ("nothing sent", Evidence { sent: 0, ..well() }, Unknown),
         ("nothing sent though all was shed", Evidence { sent: 0, shed: 9, ..well() }, Unknown),
         ("lag on the accepted", Evidence { wake_lag: tail(1_250_000), ..well() }, Clean),
         ("lag above the accepted", Evidence { wake_lag: tail(1_250_001), ..well() }, GeneratorLimited),
         (
-            "lag on a tenth of a long response",
-            Evidence { wake_lag: tail(5_000_000), response: tail(50_000_000), ..well() },
+            "lag on a tenth of what is left of a long response",
+            Evidence { wake_lag: tail(5_000_000), response: tail(55_000_000), ..well() },
             Clean,
         ),
         (
-            "lag above a tenth of a long response",
-            Evidence { wake_lag: tail(5_000_001), response: tail(50_000_000), ..well() },
+            "lag above a tenth of what is left of a long response",
+            Evidence { wake_lag: tail(5_000_001), response: tail(55_000_000), ..well() },
+            GeneratorLimited,
+        ),
+        (
+            "a response that is all lag",
+            Evidence { wake_lag: tail(13_000_000), response: tail(14_000_000), ..well() },
+            GeneratorLimited,
+        ),
+        ("heard on the accepted", Evidence { hearing_lag: tail(1_250_000), ..well() }, Clean),
+        ("heard above the accepted", Evidence { hearing_lag: tail(1_250_001), ..well() }, GeneratorLimited),
+        (
+            "heard on a tenth of a long response",
+            Evidence { hearing_lag: tail(5_000_000), response: tail(50_000_000), ..well() },
+            Clean,
+        ),
+        ("no arrivals known", Evidence { hearing_lag: None, round: None, ..well() }, Clean),
+        ("waited on the limit", Evidence { starved: Some((1, 0.05)), ..well() }, Clean),
+        ("waited above the limit", Evidence { starved: Some((1, 0.051)), ..well() }, GeneratorLimited),
+        (
+            "closed loop, starved",
+            Evidence { pace: Pace::Answers, starved: Some((1, 0.3)), ..well() },
+            GeneratorLimited,
+        ),
+        (
+            "closed loop, heard late and all at once",
+            Evidence {
+                pace: Pace::Answers,
+                hearing_lag: tail(4_000_000),
+                round: Some((1_800_000, 900_000)),
+                ..well()
+            },
+            BrokerLimited,
+        ),
+        (
+            "closed loop, most of the round is ours",
+            Evidence { pace: Pace::Answers, round: Some((1_800_001, 900_000)), ..well() },
             GeneratorLimited,
         ),
         (
@@ -61,6 +110,13 @@ fn verdicts_at_their_boundaries() {
             Evidence { wake_lag: None, lateness: None, response: None, ..well() },
             Clean,
         ),
+    ]);
+}
+
+#[test]
+fn verdicts_on_counts_and_cpus_at_their_boundaries() {
+    use Verdict::*;
+    judged([
         ("sent on the limit", Evidence { sent: 99_500, ..well() }, Clean),
         ("sent below the limit", Evidence { sent: 99_499, ..well() }, BrokerLimited),
         ("one shed", Evidence { sent: 99_999, shed: 1, ..well() }, BrokerLimited),
@@ -94,12 +150,19 @@ fn verdicts_at_their_boundaries() {
             GeneratorLimited,
         ),
         ("CPU unknown", Evidence { busiest_cpu: None, ..well() }, Clean),
-    ];
-    for (case, evidence, verdict) in cases {
-        let judgement = evidence.judge();
-        assert_eq!(judgement.verdict, verdict, "{case}: {judgement:?}");
-        assert!(!judgement.reasons.is_empty(), "{case} has no reason");
-    }
+    ]);
+}
+
+#[test]
+fn a_stall_is_told_of_and_many_are_a_fault() {
+    let judged = |stalls: &[(usize, Nanos)]| Evidence { stalls: (stalls.to_vec(), 10), ..well() }.judge();
+    let one = judged(&[(3, 302_000_000)]);
+    assert_eq!(one.verdict, Clean);
+    let told = "a worker stood still for 302 ms in second 3: what was measured then is not the broker's";
+    assert_eq!(one.reasons.last().map(String::as_str), Some(told));
+    let stalls: Vec<_> = (0..5).map(|second| (second, 150_000_000)).collect();
+    assert_eq!([2, 3].map(|count| judged(&stalls[..count]).verdict), [Clean, Verdict::GeneratorLimited]);
+    assert_eq!(judged(&stalls).reasons.iter().filter(|reason| reason.contains("in second")).count(), 3);
 }
 
 #[test]
@@ -115,8 +178,8 @@ fn reasons_hold_the_numbers() {
          backlogs | the generator kept up: wake-up lag p99 100 us, busiest CPU 3 at 50.0 %"
     );
     assert_eq!(
-        reasons(Evidence { wake_lag: tail(7_000_000), response: tail(50_000_000), ..well() }),
-        "workers woke up late: wake-up lag p99 7.00 ms, above 5.00 ms (a tenth of the response p99)"
+        reasons(Evidence { wake_lag: tail(7_000_000), response: tail(57_000_000), ..well() }),
+        "workers woke up late: wake-up lag p99 7.00 ms, above 5.00 ms (a tenth of the response p99 without it)"
     );
     assert_eq!(
         reasons(Evidence { wake_lag: tail(7_000_000), ..well() }),

@@ -32,6 +32,10 @@ impl Link for Wires {
         self.now.get()
     }
 
+    fn arrived(&self) -> Nanos {
+        self.now()
+    }
+
     fn clock(&self) -> Nanos {
         self.now.get()
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::lines::{Lines, counted};
 use super::publish::self_check;
-use super::{LISTED, NOTHING, PERCENTILES};
-use crate::record::{Exit, FleetRecord, Latency, Verdict};
+use super::{LISTED, PERCENTILES};
+use crate::record::{Exit, Figure, FleetRecord, Latency, Verdict};
 use crate::report::summary::{REFUSALS, turned_away};
 use crate::units;
 
@@ -50,8 +50,8 @@ fn times(record: &FleetRecord, lines: &mut Lines) {
 
 /// `p50 1.20 ms, p90 3.10 ms, p99 -, p99.9 -, max 4.00 ms`
 fn quantiles(latency: &Latency) -> String {
-    let all = PERCENTILES.iter().map(|(name, of, _)| (*name, of(latency))).chain([("max", latency.max_ns)]);
-    let cells = all.map(|(name, ns)| format!("{name} {}", ns.map_or(NOTHING.to_owned(), units::latency)));
+    let figures = PERCENTILES.iter().map(|(name, figure, _)| (*name, *figure)).chain([("max", Figure::Max)]);
+    let cells = figures.map(|(name, figure)| format!("{name} {}", latency.read(figure)));
     cells.collect::<Vec<_>>().join(", ")
 }
 
@@ -102,11 +102,13 @@ fn generator(record: &FleetRecord, lines: &mut Lines) {
     let cpu = (health.user_cpu_ns + health.system_cpu_ns) as f64;
     let share = (record.elapsed_ns > 0).then(|| cpu * 100.0 / record.elapsed_ns as f64);
     let busiest = health.busiest_cpu();
-    let lag = record.latencies.wake_lag.tail();
+    let (lag, hearing) = (record.latencies.wake_lag.tail(), record.latencies.hearing_lag.tail());
     let items: Vec<String> = [
         share.map(|share| format!("{share:.1} % of one core")),
         busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {:.1} %", share * 100.0)),
         lag.map(|tail| format!("wake-up lag {} {}", tail.name, units::latency(tail.ns))),
+        hearing.map(|tail| format!("hearing lag {} {}", tail.name, units::latency(tail.ns))),
+        health.starved().map(|(_, share)| format!("waited for a CPU {:.1} %", share * 100.0)),
         Some(format!("{:.2} secs in all", record.elapsed_ns as f64 / 1e9)),
     ]
     .into_iter()

@@ -3,7 +3,7 @@
 use super::figures::PublisherFigures;
 use super::lines::{Lines, counted};
 use super::{LISTED, NOTHING, PERCENTILES};
-use crate::record::FleetRecord;
+use crate::record::{FleetRecord, Reading};
 use crate::report::summary::floor_percent;
 use crate::units;
 
@@ -57,10 +57,11 @@ fn timing(figures: &PublisherFigures, qos: u8, lines: &mut Lines) {
 
 /// Percentiles of the messages of all clients.
 fn percentiles(record: &FleetRecord, lines: &mut Lines) {
-    for (name, of, needed) in PERCENTILES.into_iter().filter(|_| record.qos > 0) {
-        let value = match of(&record.latencies.ack_service) {
-            Some(ns) => milliseconds(Some(ns as f64 / 1e6)),
-            None => format!("{NOTHING} (takes {needed} messages)"),
+    for (name, figure, needed) in PERCENTILES.into_iter().filter(|_| record.qos > 0) {
+        let value = match record.latencies.ack_service.read(figure) {
+            Reading::Is(ns) => milliseconds(Some(ns as f64 / 1e6)),
+            Reading::Never => Reading::Never.to_string(),
+            Reading::Unknown => format!("{NOTHING} (takes {needed} messages)"),
         };
         lines.line(&format!("Message timing {name:<6} {value}"));
     }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use super::figures::ListenerFigures;
 use super::lines::{Lines, counted};
 use super::{LISTED, NOTHING, PERCENTILES, flight_times};
-use crate::record::{FleetRecord, Heard, Latency, ListenEnd, Listener};
+use crate::record::{FleetRecord, Heard, Latency, ListenEnd, Listener, Reading};
 use crate::units;
 
 /// Every subscriber (the first 20, then a count), and all together when there are several.
@@ -103,10 +103,11 @@ fn flight(figures: &ListenerFigures, flight_time: &Latency, lines: &mut Lines) {
     for (name, seconds) in rows {
         lines.line(&format!("Flight time {name:<7} {}", seconds.map_or(NOTHING.to_owned(), ms)));
     }
-    for (name, of, needed) in PERCENTILES {
-        let value = match of(flight_time) {
-            Some(nanos) => ms(nanos as f64 / 1e9),
-            None => format!("{NOTHING} (takes {needed} messages)"),
+    for (name, figure, needed) in PERCENTILES {
+        let value = match flight_time.read(figure) {
+            Reading::Is(nanos) => ms(nanos as f64 / 1e9),
+            Reading::Never => Reading::Never.to_string(),
+            Reading::Unknown => format!("{NOTHING} (takes {needed} messages)"),
         };
         lines.line(&format!("Flight time {:<7} {value}", format!("{name}:")));
     }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clock::{MILLISECOND, SECOND};
+use crate::record::Latency;
 use crate::record::fleet_samples::{lossy, published, self_check, subscribed};
 use crate::record::samples::ramp;
 use crate::record::{Amount, BoundResult, BoundState, Heard, ListenEnd, Publisher, Spread};
@@ -118,8 +119,7 @@ fn a_limit_is_told_where_there_is_one() {
         let verdict = text.lines().find(|line| line.starts_with("Verdict"));
         (verdict.map(str::to_owned), line(&text, "Generator").to_owned(), record.exit_code)
     };
-    let healthy =
-        "Generator: 1.2 % of one core, busiest CPU 0 at 1.2 %, wake-up lag p90 54.4 us, 3.35 secs in all";
+    let healthy = "Generator: 1.2 % of one core, busiest CPU 0 at 1.2 %, wake-up lag p90 54.4 us, waited for a CPU 0.1 %, 3.35 secs in all";
     assert_eq!(told(|_| ()), (None, healthy.to_owned(), 0));
     let closed = "Verdict: broker-limited: closed loop: the answers set the pace; the broker did not read fast \
                   enough: 12 sends found the connection full; the generator kept up: wake-up lag p90 54.4 us, \

@@ -4,7 +4,8 @@ use super::chart::{fill, legend, swatch};
 use super::markup::Markup;
 use super::percentiles::{self, Curve};
 use super::seconds::{self, Measure, Stage};
-use super::{NOTHING, class, quantile, table};
+use super::{NOTHING, class, read, table};
+use crate::record::Figure;
 use crate::report::digest::{ACK, Digest, FLIGHT, Rate};
 use crate::units;
 
@@ -66,10 +67,10 @@ fn figures(run: &Digest) -> [String; 8] {
         achieved("sent"),
         achieved("acked"),
         achieved("delivered"),
-        quantile(ack, |latency| latency.p50_ns),
-        quantile(ack, |latency| latency.p99_ns),
-        quantile(flight, |latency| latency.p50_ns),
-        quantile(flight, |latency| latency.p99_ns),
+        read(ack, Figure::P50),
+        read(ack, Figure::P99),
+        read(flight, Figure::P50),
+        read(flight, Figure::P99),
         run.lost.map_or(NOTHING.to_owned(), units::grouped),
     ]
 }

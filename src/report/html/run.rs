@@ -3,10 +3,10 @@
 use super::chart::{overlapping, swatch};
 use super::markup::Markup;
 use super::seconds::{self, Measure, Stage};
-use super::{NOTHING, class, quantile, table};
+use super::{NOTHING, class, table};
 use crate::cpu;
 use crate::report::digest::Digest;
-use crate::report::summary::{Count, QUANTILES};
+use crate::report::summary::{Count, FIGURES};
 use crate::units;
 
 pub fn write(run: &Digest, style: usize, page: &mut Markup) {
@@ -110,14 +110,14 @@ fn latencies(run: &Digest, page: &mut Markup) {
     }
     page.leaf("h3", &[], "Latency");
     let headers: Vec<&str> =
-        ["latency", "count"].into_iter().chain(QUANTILES.iter().map(|(header, ..)| *header)).collect();
+        ["latency", "count"].into_iter().chain(FIGURES.iter().map(|(header, ..)| *header)).collect();
     table(&headers, page, |rows| {
         for (name, latency) in &run.latencies {
             rows.element("tr", &[], |row| {
                 row.leaf("th", &[("scope", "row")], name);
                 row.leaf("td", &[], &units::grouped(latency.count));
-                for (_, _, of) in QUANTILES {
-                    row.leaf("td", &[], &quantile(Some(latency), of));
+                for (_, _, figure) in FIGURES {
+                    row.leaf("td", &[], &latency.read(figure).to_string());
                 }
             });
         }

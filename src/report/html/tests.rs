@@ -1,8 +1,8 @@
-use super::*;
 use crate::record::fleet_samples::{lossy, published, self_check, subscribed};
 use crate::record::samples::{broken, clean, idle};
 use crate::record::{Finished, FleetRecord, Record};
 use crate::report::{Run, html};
+use crate::units;
 
 fn run(label: &str, record: Record) -> Run {
     Run { label: label.to_owned(), record: Finished::Run(Box::new(record)) }

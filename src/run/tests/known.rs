@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::record::Phase;
+use crate::record::{Figure, Reading};
 use crate::wire::ConnectCode;
 
 #[test]
@@ -125,13 +126,47 @@ fn answers_that_nobody_reads_are_not_kept_for_ever() {
     assert_eq!((played.record.ended, counts.sent), (Ended::Completed, 50));
 }
 
+/// A broker that stops for ever at half time is not fast: half of what was expected has never come.
+#[test]
+fn what_never_came_is_in_the_percentiles() {
+    let script = Script::default().at(SECOND + 700 * MILLISECOND, Act::Deaf(None));
+    let played = Scene::new(Setup { script, ..Setup::exact(1) }, plan(4, 1, 1000.0)).play();
+    let (counts, flight) = (&played.record.counts, &played.record.latencies.flight_response);
+    assert!(counts.delivered > 300 && counts.lost > 200, "{counts:?}");
+    assert_eq!((flight.count, flight.missing), (counts.delivered, counts.lost));
+    assert_eq!([Figure::P99, Figure::Max].map(|figure| flight.read(figure)), [Reading::Never; 2]);
+    assert_ne!(played.record.exit_code, 0);
+}
+
+/// What comes cut, changed, or to the wrong subscriber is no delivery, and no success.
+#[test]
+fn payloads_are_compared_with_what_was_sent() {
+    let plan = Plan { verify: record::Verify::All, ..plan(4, 1, 100.0) };
+    let body = crate::load::Body::new(plan.size_bytes as usize, plan.seed);
+    let stamp = |publisher, sequence| {
+        Stamp { run_id: run_id(plan.seed), publisher, sequence, intended: 0 }.encode().to_vec()
+    };
+    let mut flipped = [&stamp(0, 7)[..], body.bytes()].concat();
+    *flipped.last_mut().unwrap() ^= 1;
+    let wrong = [(stamp(0, 7), 1, 0), (flipped, 1, 0), ([&stamp(1, 7)[..], body.bytes()].concat(), 0, 1)];
+    for (payload, corrupted, misrouted) in wrong {
+        let forged = Act::Publish { topic: "bench/0".into(), payload, qos: crate::wire::QoS::AtLeastOnce };
+        let script = Script::default().at(SECOND + 500 * MILLISECOND, forged);
+        let played = Scene::new(Setup { script, ..Setup::exact(1) }, plan.clone()).play();
+        let counts = &played.record.counts;
+        assert_eq!((counts.corrupted, counts.misrouted, counts.foreign), (corrupted, misrouted, 0));
+        assert_eq!((counts.sent, counts.delivered, counts.lost), (100, 100, 0), "{counts:?}");
+        assert_eq!(played.record.exit_code, 5, "{}", played.record.exit_reason);
+    }
+}
+
 /// A stamp of this run whose intended time is beyond all clocks: bytes of the network end nobody.
 #[test]
 fn a_time_that_cannot_be_is_lived_with() {
     let stamp = Stamp { run_id: run_id(7), publisher: 0, sequence: 3, intended: u64::MAX }.encode();
     let publish = [&[0x30, 33, 0, 7], &b"bench/0"[..], &stamp].concat();
     let script = Script::default().first(1, On::Packet(PacketType::PubAck), Act::Also(publish));
-    let plan = Plan { warmup_ns: 100 * MILLISECOND, ..plan(2, 1, 10.0) };
+    let plan = Plan { warmup_ns: 100 * MILLISECOND, size_bytes: 24, ..plan(2, 1, 10.0) };
     let Record { ended, counts, .. } = Scene::new(Setup { script, ..Setup::exact(1) }, plan).play().record;
     assert_eq!((ended, counts.sent), (Ended::Completed, 10));
     assert_eq!((counts.delivered, counts.duplicated), (9, 1), "the one that was made up came first");
