@@ -141,7 +141,8 @@ impl Subscribers {
         }
         let (shared, number) = (&*self.shared, self.number(place));
         // What the broker has kept is of an earlier run, also where the seed is the same [MQTT-3.3.1-9].
-        let stamp = Stamp::decode(publish.payload, shared.run_id).filter(|_| !publish.retain);
+        let own = |stamp: &Stamp| !publish.retain && stamp.publisher < shared.split.publishers;
+        let stamp = Stamp::decode(publish.payload, shared.run_id).filter(own);
         let Some(stamp) = stamp else {
             crew.books.counters().foreign += 1;
             return;

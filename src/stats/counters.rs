@@ -69,7 +69,7 @@ counters! {
     /// Arrivals of which it cannot be told any more whether they are deliveries or duplicates, because
     /// their flow had thousands of separate gaps since. Counted as neither.
     untold,
-    /// Payloads that are not this run's: no stamp, a malformed one, or another run's.
+    /// Payloads that are not this run's: no stamp, a malformed one, another run's, or of a publisher there is not.
     foreign,
     /// Deliveries of another length than what was sent, or, where that was looked at, with other bytes. Counted as
     /// neither delivered nor duplicated.
