@@ -118,12 +118,13 @@ fn descriptors(host: &Host, need: &Need) -> Option<Finding> {
     let cores = need.cpus.len().max(1) as u64;
     let rings = u64::from(need.clients).div_ceil(limit.max(1)).div_ceil(cores).max(1) * cores;
     let (clients, shown) = (units::grouped(need.clients.into()), units::grouped(limit));
-    let found =
-        format!("a ring holds {shown} connections (ulimit -Hn): {clients} clients take {rings} rings");
+    let found = format!(
+        "a ring holds as many connections as the hard limit on open files (ulimit -Hn), {shown}: {clients} clients take {rings} rings"
+    );
     let raise = || format!("raise the hard limit (ulimit -Hn {}, LimitNOFILE=)", need.clients.max(1 << 20));
     // A ring, its waker, a listener, and a socket on its way into the table; and what is open anyway.
     let finding = Finding::fine("descriptors", found).or(Severity::Hurts, rings > cores, raise);
-    Some(finding.or(Severity::Stops, rings * 4 + 64 > limit, raise))
+    Some(finding.or(Severity::Stops, rings * 4 + 8 > limit, raise))
 }
 
 fn ports(host: &Host, need: &Need) -> Option<Finding> {

@@ -204,6 +204,7 @@ fn spec(broker: SocketAddr, qos: u8, schedule: Schedule) -> Spec {
         warmup_ns: 500 * MILLISECOND,
         duration_ns: Some(3500 * MILLISECOND),
         drain_ns: 5 * SECOND,
+        drain_limit_ns: 60 * SECOND,
         connect_rate_per_s: None,
         connect_timeout_ns: 10 * SECOND,
         ack_timeout_ns: 30 * SECOND,

@@ -63,6 +63,7 @@ fn spec(load: &Load, broker: SocketAddr, cpu: usize) -> Spec {
         warmup_ns: load.warmup,
         duration_ns: Some(load.measure),
         drain_ns: 5 * SECOND,
+        drain_limit_ns: 60 * SECOND,
         connect_rate_per_s: None,
         connect_timeout_ns: 10 * SECOND,
         ack_timeout_ns: 30 * SECOND,

@@ -132,6 +132,7 @@ fn spec(clients: u32, broker: SocketAddr, cpu: usize) -> Spec {
         warmup_ns: 200 * MILLISECOND,
         duration_ns: Some(2500 * MILLISECOND),
         drain_ns: SECOND,
+        drain_limit_ns: SECOND,
         // Few and many connect in the same time: each second with connects has histograms of its own, which
         // would count as memory of clients otherwise.
         connect_rate_per_s: Some(f64::from(clients) / CONNECT_S),

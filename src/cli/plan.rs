@@ -119,6 +119,7 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
         warmup_ns: warmup,
         duration_ns: duration,
         drain_ns: args.drain.nanos(),
+        drain_limit_ns: args.drain_limit.nanos(),
         connect_rate_per_s: args.connection.connect_rate.map(|rate| rate.per_second()),
         connect_timeout_ns: args.connection.connect_timeout.nanos(),
         ack_timeout_ns: args.ack_timeout.nanos(),

@@ -7,7 +7,7 @@ use crate::wire::{PacketId, QoS};
 
 /// Longest wait for a broker that does not read what its client has left. Less than what the stage waits for a worker
 /// whose clients do not leave.
-const UNSENT: Nanos = 10 * SECOND;
+const UNREAD: Nanos = 10 * SECOND;
 
 impl<M: Copy> Crew<M> {
     /// Writes SUBSCRIBE, and waits for its answer before anything else.
@@ -119,11 +119,12 @@ impl<M: Copy> Crew<M> {
         match member.step {
             // A broker that does not answer, and will not be missed.
             Step::Unsubscribing if waited >= super::LEAVE => self.leave(link, place, After::Done),
-            // What is unsent is waited for; a broker that only keeps its side open is not.
+            // What is unsent is waited for, and at QoS 0, where nothing else would tell, that it is read; a broker that
+            // only keeps its side open is not.
             Step::Leaving(_) if member.is(TORN) => {}
             Step::Leaving(_)
-                if link.unsent(place.conn()) > 0
-                    && waited < self.terms.timeout.min(UNSENT)
+                if (link.unsent(place.conn()) > 0 || self.unanswered)
+                    && waited < self.terms.timeout.min(UNREAD)
                     && !self.hurried =>
             {
                 self.leaving.push(now, place);

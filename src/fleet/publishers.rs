@@ -319,6 +319,14 @@ impl Publisher {
         self.record.active_ns = time - self.record.first_ns.unwrap_or(time);
     }
 
+    /// It has left, and nobody knows whether its broker has read everything: it has not closed the connection after
+    /// DISCONNECT.
+    pub fn unread<L: Link>(&self, scene: &mut Scene<'_, L>) {
+        if scene.shared.publishing().qos == QoS::AtMostOnce && scene.shared.spec.listening.is_empty() {
+            scene.crew.books.counters().unconfirmed += self.record.sent;
+        }
+    }
+
     /// The kernel has taken so many messages of QoS 0, and will never take so many.
     pub fn settled(&mut self, taken: u64, lost: u64) {
         self.record.sent += taken;

@@ -170,7 +170,7 @@ const fn flow(names: &'static [&'static str], needs: Needs, of: Of, whole: Optio
 }
 
 /// In the order of the summary.
-static COUNTS: [Counted; 35] = {
+static COUNTS: [Counted; 36] = {
     use Needs::{Acknowledgements, Deliveries, Nothing, Publishing, Subscriptions};
     const DUE: Option<Of> = Some(|c| c.due);
     const SENT: Option<Of> = Some(|c| c.sent);
@@ -192,6 +192,7 @@ static COUNTS: [Counted; 35] = {
         count(&["misrouted"], Deliveries, |c| c.misrouted, None),
         count(&["shed"], Publishing, |c| c.shed, DUE),
         count(&["unfinished"], Publishing, |c| c.unfinished, DUE),
+        count(&["unconfirmed"], Publishing, |c| c.unconfirmed, SENT),
         count(&["ack-timeouts"], Acknowledgements, |c| c.ack_timeouts, SENT),
         count(&["unacked-at-end"], Acknowledgements, |c| c.unacked_at_end, SENT),
         count(&["connections-asked"], Nothing, |c| c.connections_asked, None),

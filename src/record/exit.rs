@@ -154,6 +154,9 @@ pub(super) fn words(counts: &[(u64, &str)]) -> Vec<String> {
     present.map(|(count, what)| format!("{what}: {}", units::grouped(*count))).collect()
 }
 
+/// What [`unconfirmed`](super::Counters::unconfirmed) messages are called.
+pub(super) const UNCONFIRMED: &str = "messages at QoS 0 that the broker may not have read";
+
 /// What [`unfinished`](super::Counters::unfinished) messages are called.
 pub(super) const UNFINISHED: &str = "messages unfinished when their connection ended";
 
@@ -182,6 +185,7 @@ fn delivery_faults(record: &Record) -> Faults {
     let duplicated = if record.plan.delivery_qos() == 2 { counts.duplicated } else { 0 };
     vec![
         (counts.unfinished, UNFINISHED),
+        (counts.unconfirmed, UNCONFIRMED),
         (counts.lost, "deliveries lost"),
         (counts.corrupted, "deliveries corrupted"),
         (counts.misrouted, "deliveries to the wrong client"),

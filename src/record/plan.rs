@@ -41,8 +41,11 @@ pub struct Plan {
     pub warmup_ns: Nanos,
     /// Length of the measure phase, in nanoseconds; null when `msg_count` ends it.
     pub duration_ns: Option<Nanos>,
-    /// Longest wait for what is under way after the measure phase, in nanoseconds.
+    /// A drain ends when nothing has come for so long, in nanoseconds,
     pub drain_ns: Nanos,
+    /// or when it has lasted so long.
+    #[serde(default)]
+    pub drain_limit_ns: Nanos,
     /// Connections per second over all workers; null when unlimited.
     pub connect_rate_per_s: Option<f64>,
     /// Longest wait for TCP and CONNACK, in nanoseconds.

@@ -84,6 +84,7 @@ fn plan() -> Plan {
         warmup_ns: 2 * SECOND,
         duration_ns: Some(10 * SECOND),
         drain_ns: 5 * SECOND,
+        drain_limit_ns: 60 * SECOND,
         connect_rate_per_s: None,
         connect_timeout_ns: 10 * SECOND,
         ack_timeout_ns: 30 * SECOND,

@@ -153,7 +153,7 @@ const LAG_ACCEPTED: Nanos = MILLISECOND;
 /// The same of a fleet: publishers that simulate devices send a few messages a second, and malaria's own timer
 /// was no finer.
 const FLEET_LAG_ACCEPTED: Nanos = 100 * MILLISECOND;
-/// A fleet that took less has no busy share to go by: CPU time is counted in coarse steps.
+/// A fleet that took less has no shares to go by, nor rounds enough: CPU time is counted in coarse steps.
 const FLEET_CPU_SPAN: Nanos = SECOND;
 /// A CPU busier than this has no room for what comes at once.
 const BUSY: f64 = 0.9;
@@ -277,7 +277,8 @@ impl Evidence {
             tolerance_ns: record.tolerance_ns,
             backlog_ns: None,
             hearing_lag: latencies.hearing_lag.tail(),
-            round: round(latencies, [&latencies.ack_service, &latencies.round_trip]),
+            round: round(latencies, [&latencies.ack_service, &latencies.round_trip])
+                .filter(|_| record.elapsed_ns >= FLEET_CPU_SPAN),
             starved: generator.starved().filter(|_| record.elapsed_ns >= FLEET_CPU_SPAN),
             busiest_cpu: generator.busiest_cpu().filter(|_| record.elapsed_ns >= FLEET_CPU_SPAN),
             stalls: stalls(record.series.iter().map(|second| second.stall_ns), record.tolerance_ns),
@@ -293,7 +294,8 @@ impl Evidence {
     ///
     /// 1. Completions were lost: *generator-limited*, whatever else was measured.
     /// 2. Messages were asked for and none was sent: *unknown*.
-    /// 3. A worker that was ready to run and waited for its CPU for more than 5 % of the time: *generator-limited*.
+    /// 3. A worker that was ready to run and waited for its CPU for more than 5 % of the time, in a closed loop or
+    ///    where anything below was late or too little: *generator-limited*.
     /// 4. Wake-up lag above what is accepted (1 ms, of a fleet 100 ms) plus the tolerance, and above 10 % of what is
     ///    left of the response time without it; or hearing lag above what is accepted and above 10 % of the response
     ///    time, of which it is no part; or one receive in ten without a buffer; or messages shed or unsent with a
@@ -320,9 +322,10 @@ impl Evidence {
             return Judgement { verdict: Verdict::Unknown, reasons: vec![reason] };
         }
         let shortfalls = self.shortfalls();
-        faults.extend(self.starved_fault());
-        faults.extend(self.lag_fault());
-        faults.extend(self.hearing_fault());
+        let late = [self.lag_fault(), self.hearing_fault()];
+        let harmed = !shortfalls.is_empty() || late.iter().any(Option::is_some);
+        faults.extend(self.starved_fault(harmed));
+        faults.extend(late.into_iter().flatten());
         faults.extend(self.stall_fault());
         faults.extend(self.buffer_fault());
         faults.extend(self.tolerance_fault());
@@ -414,8 +417,9 @@ impl Evidence {
         })
     }
 
-    fn starved_fault(&self) -> Option<String> {
-        let (cpu, share) = self.starved.filter(|(_, share)| *share > STARVED)?;
+    /// Who kept a schedule although others had the CPU has kept it.
+    fn starved_fault(&self, harmed: bool) -> Option<String> {
+        let (cpu, share) = self.starved.filter(|(_, share)| harmed && *share > STARVED)?;
         let share = percent(share);
         Some(format!(
             "something else ran on CPU {cpu}, or a CPU quota was used up: a worker was ready and waited for {share} \

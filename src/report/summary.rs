@@ -306,6 +306,7 @@ pub(super) fn delivery_counts(record: &Record) -> Vec<Count> {
         ("late", counts.late, subscribed),
         ("shed", counts.shed, open),
         ("unfinished", counts.unfinished, false),
+        ("unconfirmed", counts.unconfirmed, false),
         ("ack timeouts", counts.ack_timeouts, false),
         ("unacked at end", counts.unacked_at_end, false),
         ("corrupted", counts.corrupted, false),

@@ -41,6 +41,8 @@ pub struct Phases {
     /// Messages that came due, and since when there were no more: in a closed loop with a count the answers decide
     /// when it ends, and there may be nobody left to give them.
     due: (u64, Nanos),
+    /// Acknowledgements and deliveries, and when the last of them came: a drain goes on as long as some do.
+    heard: (u64, Nanos),
     /// Why the phases were left early.
     stopped: Option<(Ended, String)>,
     phases: Vec<PhaseTimes>,
@@ -57,6 +59,7 @@ impl Phases {
             shared,
             told: None,
             due: (u64::MAX, 0),
+            heard: (0, 0),
             stopped: None,
             phases: Vec::new(),
             series: Vec::new(),
@@ -118,6 +121,7 @@ impl Phases {
         self.stopped.get_or_insert((ended, reason));
         if ended == Ended::Interrupted && self.is_measuring() {
             let until = now + self.shared.spec.plan.drain_ns.min(HURRY);
+            self.heard = (0, now);
             return self.enter(Phase::Drain, now, Command::Drain { until });
         }
         self.enter(Phase::Disconnect, now, Command::Disconnect)
@@ -136,7 +140,8 @@ impl Phases {
         let counted = closes == Nanos::MAX;
         if view.arrived && (counted || now >= closes) {
             // Workers may have needed a moment to hear of the end, but the window was what it was.
-            let until = now + plan.drain_ns;
+            let until = now + plan.drain_limit_ns.max(plan.drain_ns);
+            self.heard = (0, now);
             return self.enter(Phase::Drain, closes.min(now), Command::Drain { until });
         }
         // After one of these, a message that was not acknowledged or a connection that was lost has made
@@ -184,6 +189,11 @@ impl Conductor<Command> for Phases {
                 let levels = &view.levels;
                 let heard = levels.draining == view.workers as u64;
                 let drained = heard && levels.outstanding == 0 && levels.delivered >= levels.expected;
+                let came = levels.acked + levels.delivered;
+                if came != self.heard.0 {
+                    self.heard = (came, now);
+                }
+                let until = until.min(self.heard.1 + self.shared.spec.plan.drain_ns);
                 if drained || now >= until {
                     return self.enter(Phase::Disconnect, now, Command::Disconnect);
                 }

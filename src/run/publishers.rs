@@ -109,6 +109,16 @@ impl Publishers {
         }
     }
 
+    /// A publisher has left, and nobody knows whether its broker has read everything: it has not closed the connection
+    /// after DISCONNECT. Where there are acknowledgements or subscribers, they tell.
+    pub fn unread(&self, crew: &mut Crew, place: Place) {
+        if let Some(publisher) = self.list.get(place.at()).filter(|one| one.audience == 0)
+            && self.shared.qos == QoS::AtMostOnce
+        {
+            crew.books.counters().unconfirmed += publisher.sequence;
+        }
+    }
+
     /// Sends what is due; answers when to look again, unless the last message came due.
     pub fn poll<L: Link>(&mut self, crew: &mut Crew, link: &mut L) -> Option<Nanos> {
         if link.now() < self.open.start {

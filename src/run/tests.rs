@@ -28,6 +28,7 @@ fn plan(clients: u32, qos: u8, rate_per_s: f64) -> Plan {
         warmup_ns: 0,
         duration_ns: Some(SECOND),
         drain_ns: 2 * SECOND,
+        drain_limit_ns: 10 * SECOND,
         connect_timeout_ns: 2 * SECOND,
         ack_timeout_ns: SECOND,
         client_id_prefix: "c".into(),
@@ -181,7 +182,7 @@ fn laws_of_the_end(record: &Record) {
     let (plan, counts) = (&record.plan, &record.counts);
     if let Some(drain) = record.span_of(record::Phase::Drain) {
         // The workers may say a moment later than the schedule that it is over.
-        assert!(drain <= plan.drain_ns + 300 * MILLISECOND, "drained for {drain}");
+        assert!(drain <= plan.drain_ns.max(plan.drain_limit_ns) + 300 * MILLISECOND, "drained for {drain}");
     }
     let mut again = record.clone();
     again.conclude();
@@ -374,6 +375,23 @@ fn a_drain_waits_for_what_is_late_and_says_so() {
     assert_eq!((counts.sent, counts.delivered, counts.lost), (100, 100, 0));
     assert!((65..=75).contains(&counts.late), "those of the last 700 ms: {}", counts.late);
     assert!(record.throughput.delivered <= 35, "a drain adds nothing: {:?}", record.throughput);
+}
+
+/// What still comes is waited for, as long as it comes; what does not come any more is not.
+#[test]
+fn a_drain_goes_on_while_messages_come() {
+    let script = Script::default().always(On::Delivery, Act::Delay(900 * MILLISECOND));
+    let plan = Plan { drain_ns: 200 * MILLISECOND, ..plan(4, 1, 100.0) };
+    for (limit, lost) in [(10 * SECOND, 0..=0), (300 * MILLISECOND, 40..=80)] {
+        let plan = Plan { drain_limit_ns: limit, ..plan.clone() };
+        let setup = Setup { script: script.clone(), ..Setup::exact(1) };
+        let (_, record) = simulate(setup, plan, 1, Nanos::MAX);
+        assert!(lost.contains(&record.counts.lost), "{:?}", record.counts);
+    }
+    let faults = Faults { dropped: 1.0, ..Faults::default() };
+    let (_, record) = simulate(Setup { faults, ..Setup::exact(1) }, plan, 1, Nanos::MAX);
+    let drain = record.span_of(record::Phase::Drain).expect("there was one");
+    assert!(drain < 400 * MILLISECOND, "nothing comes any more: {drain}");
 }
 
 #[test]

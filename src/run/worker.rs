@@ -109,6 +109,9 @@ impl Clients {
                     if was == Step::Subscribing && !leaving {
                         self.subscribers.unanswered(&mut self.crew, place, None);
                     }
+                    if matches!(end, End::Left { read: false, .. }) {
+                        self.publishers.unread(&mut self.crew, place);
+                    }
                     if end == End::Failed && !leaving {
                         self.crew.retry(link.now(), place);
                     } else {

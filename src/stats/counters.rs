@@ -48,6 +48,9 @@ counters! {
     /// Messages at QoS 0 that came due and were written to a connection which ended before the kernel had taken
     /// them. Nobody sends them again, so they are a fault of the delivery, and no loss of the broker's.
     unfinished,
+    /// Messages at QoS 0, of publishers whom nobody hears, that the broker may not have read: it has not closed their
+    /// connection after DISCONNECT [MQTT-3.14.4-3].
+    unconfirmed,
     /// Messages acknowledged in full: PUBACK at QoS 1, PUBCOMP at QoS 2.
     acked,
     /// Messages not acknowledged within the acknowledgement timeout.

@@ -12,12 +12,12 @@ use super::*;
 fn retained_messages_are_heard_later() {
     let reflector = reflector();
     let published = Publishing { retain: true, ..publishing(2, 15) };
-    assert_eq!(run(Spec { publishing: Some(published), ..spec(&reflector) }).exit_code, 0);
+    went_well(&run(Spec { publishing: Some(published), ..spec(&reflector) }));
     let record = run(Spec { listening: vec![listening(messages(15, 2))], ..spec(&reflector) });
     assert_eq!((record.exit_code, record.listeners[0].received), (0, 30), "{record:#?}");
     let plain = Publishing { retain: false, ..publishing(2, 15) };
     let (reflector, quiet) = (self::reflector(), Some(SECOND));
-    assert_eq!(run(Spec { publishing: Some(plain), ..spec(&reflector) }).exit_code, 0);
+    went_well(&run(Spec { publishing: Some(plain), ..spec(&reflector) }));
     let late = Listening { quiet_from_start: true, quiet_after: quiet, ..listening(Expect::Nothing) };
     assert_eq!(run(Spec { listening: vec![late], ..spec(&reflector) }).listeners[0].received, 0);
 }

@@ -96,9 +96,12 @@ pub struct RunArgs {
     /// Publishing before the measure phase.
     #[arg(long, default_value = "2s", value_name = "TIME", help_heading = "Phases")]
     pub warmup: Span,
-    /// Longest wait for what is under way after the measure phase.
+    /// Wait for what is under way after the measure phase: it ends when nothing has come for so long.
     #[arg(long, default_value = "5s", value_name = "TIME", help_heading = "Phases")]
     pub drain: Span,
+    /// Longest wait for it, whatever comes.
+    #[arg(long, default_value = "1m", value_name = "TIME", help_heading = "Phases")]
+    pub drain_limit: Span,
 
     #[command(flatten)]
     pub connection: ConnectionArgs,

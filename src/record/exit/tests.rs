@@ -37,6 +37,8 @@ fn each_fault_has_its_code_and_its_number() {
     assert_eq!(exit_counting(|c| c.lost = 1_234), delivery("deliveries lost: 1,234"));
     let cut = |c: &mut Counters| (c.sent, c.unfinished) = (199_997, 3);
     assert_eq!(exit_counting(cut), delivery("messages unfinished when their connection ended: 3"));
+    let unread = delivery("messages at QoS 0 that the broker may not have read: 9");
+    assert_eq!(exit_counting(|c| c.unconfirmed = 9), unread);
     assert_eq!(exit_counting(|c| c.corrupted = 2), delivery("deliveries corrupted: 2"));
     assert_eq!(exit_counting(|c| c.misrouted = 2), delivery("deliveries to the wrong client: 2"));
     assert_eq!(exit_counting(|c| c.reordered = 2), delivery("deliveries out of order: 2"));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{FleetRecord, ListenEnd, Listener};
 use crate::record::Outcome;
-use crate::record::exit::{Course, UNFINISHED, words};
+use crate::record::exit::{Course, UNCONFIRMED, UNFINISHED, words};
 use crate::units;
 
 impl Outcome {
@@ -77,7 +77,11 @@ fn delivery_faults(record: &FleetRecord) -> Vec<String> {
         faults.push(format!("messages not {what}: {} of {}", units::grouped(open), units::grouped(total)));
     }
     let unanswered: u64 = record.publishers.iter().map(|publisher| publisher.unanswered).sum();
-    faults.extend(words(&[(unfinished, UNFINISHED), (unanswered, "requests not answered")]));
+    faults.extend(words(&[
+        (unfinished, UNFINISHED),
+        (record.counts.unconfirmed, UNCONFIRMED),
+        (unanswered, "requests not answered"),
+    ]));
     // what a broker that drops has not delivered by the abort says nothing
     let checked = || record.listeners.iter().filter(|listener| listener.ended_by != ListenEnd::Drops);
     let missing: u64 = checked().flat_map(|listener| &listener.clients).map(|c| c.missing.len() as u64).sum();

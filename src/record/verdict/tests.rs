@@ -79,7 +79,21 @@ fn verdicts_on_lags_at_their_boundaries() {
         ),
         ("no arrivals known", Evidence { hearing_lag: None, round: None, ..well() }, Clean),
         ("waited on the limit", Evidence { starved: Some((1, 0.05)), ..well() }, Clean),
-        ("waited above the limit", Evidence { starved: Some((1, 0.051)), ..well() }, GeneratorLimited),
+        (
+            "waited above the limit, and kept the schedule",
+            Evidence { starved: Some((1, 0.4)), ..well() },
+            Clean,
+        ),
+        (
+            "waited above the limit, and sent too few",
+            Evidence { starved: Some((1, 0.051)), sent: 90_000, ..well() },
+            GeneratorLimited,
+        ),
+        (
+            "waited on the limit, and sent too few",
+            Evidence { starved: Some((1, 0.05)), sent: 90_000, ..well() },
+            BrokerLimited,
+        ),
         (
             "closed loop, starved",
             Evidence { pace: Pace::Answers, starved: Some((1, 0.3)), ..well() },

@@ -313,3 +313,18 @@ fn a_broker_that_goes_after_an_interrupt_is_not_why_it_ended() {
     let record = scene.play().record;
     assert_eq!((record.ended, record.exit_code), (Ended::Interrupted, 130), "{:?}", record.partial_reason);
 }
+
+/// What the kernel took and the broker never read is no success: nobody else would tell at QoS 0.
+#[test]
+fn a_broker_that_reads_nothing_has_confirmed_nothing() {
+    let plan = Plan { clients: 2, publishers: 2, subscribers: 0, keepalive_ns: 0, ..plan(2, 0, 100.0) };
+    for (deaf, unconfirmed, code) in [(true, 100, 5), (false, 0, 0)] {
+        let script =
+            if deaf { Script::default().at(1050 * MILLISECOND, Act::Deaf(None)) } else { Script::default() };
+        let mut setup = Setup { script, ..Setup::exact(1) };
+        setup.network.window = 1 << 20..=1 << 20;
+        let record = Scene::new(setup, plan.clone()).play().record;
+        assert_eq!((record.counts.sent, record.counts.unconfirmed), (100, unconfirmed));
+        assert_eq!(record.exit_code, code, "{}", record.exit_reason);
+    }
+}
