@@ -78,6 +78,13 @@ fn verdicts_on_lags_at_their_boundaries() {
             Clean,
         ),
         ("no arrivals known", Evidence { hearing_lag: None, round: None, ..well() }, Clean),
+    ]);
+}
+
+#[test]
+fn verdicts_on_what_others_took_at_their_boundaries() {
+    use Verdict::*;
+    judged([
         ("waited on the limit", Evidence { starved: Some((1, 0.05)), ..well() }, Clean),
         (
             "waited above the limit, and kept the schedule",
