@@ -94,3 +94,16 @@ pub fn generator(efforts: &[(usize, Effort)]) -> Generator {
         completions_lost: sum(|effort| effort.stats.overflows),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_does_not_sleep_is_busy_with_what_it_did() {
+        let usage = Usage { user_ns: 700, system_ns: 300, waited_ns: 50, ..Usage::default() };
+        let effort = Effort { usage, span: 1000, spun: 600, ..Effort::default() };
+        let [worker] = generator(&[(3, effort)]).workers[..] else { panic!("one") };
+        assert_eq!(worker, Worker { cpu: 3, busy_share: 0.4, waited_share: 0.05 });
+    }
+}

@@ -218,3 +218,14 @@ mod decimal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_deliveries_are_compared() {
+        let covered = |verify: Verify| (0..1600).filter(|sequence| verify.covers(*sequence)).count();
+        assert_eq!([Verify::None, Verify::Sampled, Verify::All].map(covered), [0, 100, 1600]);
+    }
+}

@@ -153,3 +153,22 @@ fn nobody_has_two_turns_at_once() {
     }
     assert_eq!(most, 3);
 }
+
+/// What the kernel took and the broker never read is no success, where nobody hears it.
+#[test]
+fn at_qos_0_who_never_reads_has_confirmed_nothing() {
+    for (deaf, unconfirmed, code) in [(true, 10, 5), (false, 0, 0)] {
+        let mut script = crate::crew::sim::Script::default();
+        if deaf {
+            script = script.first(1, On::Packet(PacketType::Connect), Act::Deaf(None));
+        }
+        let mut publishing = Publishing::new("pub", 1);
+        (publishing.qos, publishing.pacing.count) = (QoS::AtMostOnce, Some(10));
+        let connection = Connection { keep_alive_s: 0, ..Connection::default() };
+        let publishing = Some(publishing);
+        let spec = Spec { cpus: vec![0], seed: 7, connection, publishing, ..Spec::new(vec![target()]) };
+        let (_, record) = simulate(Setup { script, ..Setup::exact(1) }, spec, Nanos::MAX);
+        assert_eq!((record.counts.sent, record.counts.unconfirmed), (10, unconfirmed));
+        assert_eq!(record.exit_code, code, "{}", record.exit_reason);
+    }
+}

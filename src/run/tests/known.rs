@@ -15,6 +15,22 @@ fn a_worker_that_stops_shows_in_its_wake_up_lag() {
     }
 }
 
+/// What arrives while a worker stands still was there: that it is heard late is no time of the broker's.
+#[test]
+fn a_worker_that_stops_shows_in_its_hearing_lag_and_in_no_service_time() {
+    let mut scene = Scene::new(Setup::exact(1), plan(4, 1, 1000.0));
+    scene.stalls.push((0, SECOND + 500 * MILLISECOND, 80 * MILLISECOND));
+    let record = scene.play().record;
+    let latencies = &record.latencies;
+    let lag = latencies.hearing_lag.max_ns.unwrap();
+    assert!((70 * MILLISECOND..=81 * MILLISECOND).contains(&lag), "{lag}");
+    for service in [&latencies.ack_service, &latencies.flight_service] {
+        assert!(service.max_ns.unwrap() < 20 * MILLISECOND, "{service:?}");
+    }
+    let stalls: Vec<Nanos> = record.series.iter().map(|second| second.stall_ns).collect();
+    assert!(stalls.iter().filter(|stall| **stall >= 70 * MILLISECOND).count() == 1, "{stalls:?}");
+}
+
 /// What a worker had used when the measure phase began and ended is what its busy share is of.
 #[test]
 fn busy_is_the_cpu_time_of_the_measure_phase() {
