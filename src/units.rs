@@ -242,6 +242,11 @@ fn scale_exactly(number: &str, scale: u64) -> Option<u64> {
     numerator.is_multiple_of(denominator).then(|| u64::try_from(numerator / denominator).ok()).flatten()
 }
 
+/// A share (0 to 1) in per cent, rounded down, so that what is below a limit never reads as on it.
+pub fn percent(share: f64) -> String {
+    format!("{:.1} %", (share * 1000.0 + 1e-9).floor() / 10.0)
+}
+
 /// Nanoseconds with three significant digits in the unit that fits: `850 ns`, `12.3 us`, `1.24 ms`, `3.02 s`.
 pub fn latency(nanos: u64) -> String {
     if nanos < 1_000 {

@@ -355,7 +355,7 @@ impl Evidence {
         if self.too_few_sent() {
             let late =
                 self.lateness.map(|tail| format!(", lateness {} {}", tail.name, units::latency(tail.ns)));
-            let share = percent(self.sent as f64 / self.due as f64);
+            let share = units::percent(self.sent as f64 / self.due as f64);
             shortfalls
                 .push(format!("only {share} of the messages due were sent{}", late.unwrap_or_default()));
         }
@@ -398,7 +398,7 @@ impl Evidence {
         let (without, all) =
             (self.receives_without_buffer, self.receives.saturating_add(self.receives_without_buffer));
         (without > all / WITHOUT_BUFFER).then(|| {
-            let (share, without) = (percent(without as f64 / all as f64), units::grouped(without));
+            let (share, without) = (units::percent(without as f64 / all as f64), units::grouped(without));
             format!("more came in at once than could be heard: {share} of the receives ({without}) found no buffer")
         })
     }
@@ -420,7 +420,7 @@ impl Evidence {
     /// Who kept a schedule although others had the CPU has kept it.
     fn starved_fault(&self, harmed: bool) -> Option<String> {
         let (cpu, share) = self.starved.filter(|(_, share)| harmed && *share > STARVED)?;
-        let share = percent(share);
+        let share = units::percent(share);
         Some(format!(
             "something else ran on CPU {cpu}, or a CPU quota was used up: a worker was ready and waited for {share} \
              of the time; keep others off its CPUs (taskset, cpusets), or use others (--cores)"
@@ -475,7 +475,7 @@ impl Evidence {
 
     fn cpu_fault(&self, shortfalls: &[String]) -> Option<String> {
         let (cpu, share) = self.busiest_cpu.filter(|(_, share)| *share > BUSY)?;
-        let busy = format!("CPU {cpu} was {} busy with the generator", percent(share));
+        let busy = format!("CPU {cpu} was {} busy with the generator", units::percent(share));
         match (self.pace, shortfalls) {
             (Pace::None, _) => Some(busy),
             (_, []) => None,
@@ -487,7 +487,10 @@ impl Evidence {
         let what = match self.pace {
             Pace::None => "nobody was to publish".to_owned(),
             _ if self.sent >= self.due => "every message due was sent".to_owned(),
-            _ => format!("{} of the messages due were sent", percent(self.sent as f64 / self.due as f64)),
+            _ => format!(
+                "{} of the messages due were sent",
+                units::percent(self.sent as f64 / self.due as f64)
+            ),
         };
         format!("{what}; {}", self.health())
     }
@@ -495,7 +498,8 @@ impl Evidence {
     /// Wake-up lag and busiest CPU.
     fn health(&self) -> String {
         let lag = self.wake_lag.map(|tail| format!("wake-up lag {} {}", tail.name, units::latency(tail.ns)));
-        let cpu = self.busiest_cpu.map(|(cpu, share)| format!("busiest CPU {cpu} at {}", percent(share)));
+        let cpu =
+            self.busiest_cpu.map(|(cpu, share)| format!("busiest CPU {cpu} at {}", units::percent(share)));
         let known: Vec<String> = [lag, cpu].into_iter().flatten().collect();
         if known.is_empty() { "too few samples to tell its lag".to_owned() } else { known.join(", ") }
     }
@@ -507,9 +511,4 @@ fn were(count: u64, what: &str) -> String {
         1 => format!("1 {what} was"),
         _ => format!("{} {what}s were", units::grouped(count)),
     }
-}
-
-/// A share (0 to 1) in per cent, rounded down, so that what is below a limit never reads as on it.
-fn percent(share: f64) -> String {
-    format!("{:.1} %", (share * 1000.0 + 1e-9).floor() / 10.0)
 }

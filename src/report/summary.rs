@@ -383,10 +383,10 @@ fn generator(record: &Record, page: &mut Page) {
         items.extend(tail);
     }
     if let Some((_, share)) = health.starved() {
-        items.push(format!("waited for a CPU {:.1} %", share * 100.0));
+        items.push(format!("waited for a CPU {}", units::percent(share)));
     }
     let busiest = health.busiest_cpu();
-    items.extend(busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {:.1} %", share * 100.0)));
+    items.extend(busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {}", units::percent(share))));
     let cpu_ns = health.user_cpu_ns + health.system_cpu_ns;
     if cpu_ns > 0 {
         let (user, system) = (units::latency(health.user_cpu_ns), units::latency(health.system_cpu_ns));

@@ -172,3 +172,30 @@ fn at_qos_0_who_never_reads_has_confirmed_nothing() {
         assert_eq!(record.exit_code, code, "{}", record.exit_reason);
     }
 }
+
+/// What arrives while a worker stands still was there: that it is heard late is no time of the broker's.
+#[test]
+fn a_stall_of_ours_is_in_no_time_of_a_client() {
+    let plan = PayloadPlan { stamp: PayloadStamp::Malaria, ..PayloadPlan::default() };
+    let mut publishing = Publishing::new("pub", 2);
+    (publishing.pacing.count, publishing.pacing.pace) = (Some(400), Pace::Rate { per_s: 500.0 });
+    publishing.content = Content::Prepared(Payloads::prepare(plan, 7).unwrap());
+    let mut spec = listener(false, Connection::default());
+    spec.listening =
+        vec![Listening { expect: Expect::Published, ..Listening::new("listener", "mqtt-malaria/+/data/#") }];
+    spec.publishing = Some(publishing);
+    let stall = (0, SECOND + 400 * MILLISECOND, 80 * MILLISECOND);
+    let record = play(Setup::exact(1), spec, Nanos::MAX, &[stall]).record;
+    assert!(
+        record.latencies.hearing_lag.max_ns > Some(70 * MILLISECOND),
+        "{:?}",
+        record.latencies.hearing_lag
+    );
+    let acks = record.publishers.iter().map(|publisher| publisher.ack_time.max_ns);
+    let flights = record.listeners.iter().map(|listener| listener.flight.max_ns);
+    for longest in acks.chain(flights) {
+        assert!(longest.is_some_and(|longest| longest < 20 * MILLISECOND), "{longest:?}");
+    }
+    let stalls = record.series.iter().filter(|second| second.stall_ns > 70 * MILLISECOND);
+    assert_eq!(stalls.count(), 1);
+}

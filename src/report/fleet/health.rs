@@ -105,10 +105,10 @@ fn generator(record: &FleetRecord, lines: &mut Lines) {
     let (lag, hearing) = (record.latencies.wake_lag.tail(), record.latencies.hearing_lag.tail());
     let items: Vec<String> = [
         share.map(|share| format!("{share:.1} % of one core")),
-        busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {:.1} %", share * 100.0)),
+        busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {}", units::percent(share))),
         lag.map(|tail| format!("wake-up lag {} {}", tail.name, units::latency(tail.ns))),
         hearing.map(|tail| format!("hearing lag {} {}", tail.name, units::latency(tail.ns))),
-        health.starved().map(|(_, share)| format!("waited for a CPU {:.1} %", share * 100.0)),
+        health.starved().map(|(_, share)| format!("waited for a CPU {}", units::percent(share))),
         Some(format!("{:.2} secs in all", record.elapsed_ns as f64 / 1e9)),
     ]
     .into_iter()

@@ -88,7 +88,7 @@ fn generator(run: &Digest) -> String {
     let mut parts =
         vec![if cpus.is_empty() { workers } else { format!("{workers} on CPU {}", cpu::list(&cpus)) }];
     let busiest = generator.busiest_cpu();
-    parts.extend(busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {:.1} %", share * 100.0)));
+    parts.extend(busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {}", units::percent(share))));
     let times = [("user", generator.user_cpu_ns), ("system", generator.system_cpu_ns)];
     parts.extend(times.map(|(name, nanos)| format!("{} {name}", units::latency(nanos))));
     parts.extend(generator.troubles().map(|(name, count)| format!("{name} {}", units::grouped(count))));
