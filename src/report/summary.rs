@@ -147,6 +147,9 @@ fn messages(plan: &Plan) -> String {
             };
             format!("open loop at {rate}/s, {arrival} arrival{window}")
         }
+        Schedule::Closed { .. } if plan.qos == 0 => {
+            "closed loop, as fast as connections have room".to_owned()
+        }
         Schedule::Closed { inflight } => format!("closed loop, {inflight} in flight per publisher"),
         Schedule::None => "no messages".to_owned(),
     };
