@@ -152,8 +152,8 @@ pub struct CalibrateArgs {
     /// CPUs for the generator; the reflector has the others [default: half of those that this process may use].
     #[arg(long, value_name = "N", value_parser = count::<u32, 1>)]
     pub cores: Option<u32>,
-    /// How long each of the 27 loads is measured; in all it takes twice as long.
-    #[arg(long, default_value = "500ms", value_name = "SPAN")]
+    /// How long each of nine loads is measured, five times; all of it takes about twice as long.
+    #[arg(long, default_value = "300ms", value_name = "SPAN")]
     pub duration: Span,
     /// Print nothing but errors.
     #[arg(long)]

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-/// Each load is measured so often; the median counts.
-const ROUNDS: usize = 3;
+/// Each load is measured so often. The best counts: the most for a ceiling, the least for a floor.
+const ROUNDS: usize = 5;
 /// A worker that waited longer for its CPU was disturbed: the verdict's limit.
 const DISTURBED: f64 = 0.05;
 
@@ -23,6 +23,7 @@ struct Load {
     what: &'static str,
     flags: String,
     figures: fn(&Record) -> Vec<f64>,
+    best: fn(f64, f64) -> f64,
 }
 
 /// Measures this machine, and keeps what came of it.
@@ -49,7 +50,7 @@ pub fn run(args: &CalibrateArgs) -> anyhow::Result<Exit> {
         if !args.quiet {
             tell(format_args!("measuring {}", load.what));
         }
-        match measure(&flags(&load, used, args.duration)?, load.figures, &interrupt)? {
+        match measure(&load, &flags(&load, used, args.duration)?, &interrupt)? {
             Measured::Figures(all) => figures.push(all),
             Measured::Disturbed(why) => {
                 return Err(Environment(format!("{}: {why}; nothing was kept", load.what)).into());
@@ -89,6 +90,7 @@ fn loads() -> Vec<Load> {
                 let throughput = record.throughput;
                 per_second(record, if record.plan.qos == 0 { throughput.sent } else { throughput.acked })
             },
+            best: f64::max,
         });
         loads.push(Load {
             what: ["receiving at QoS 0", "receiving at QoS 1", "receiving at QoS 2"][qos],
@@ -96,12 +98,14 @@ fn loads() -> Vec<Load> {
                 "--topology fan-out --subscribers 200 --rate max --inflight 16 -q 1 --sub-qos {qos}"
             ),
             figures: |record| per_second(record, record.throughput.delivered),
+            best: f64::max,
         });
     }
     loads.push(Load {
         what: "both ways at QoS 1",
         flags: "--clients 200 --rate max --inflight 16".into(),
         figures: |record| per_second(record, record.throughput.acked),
+        best: f64::max,
     });
     loads.push(Load {
         what: "connecting",
@@ -111,6 +115,7 @@ fn loads() -> Vec<Load> {
             let made = record.counts.connections_established as f64;
             span.map(|span| made * 1e9 / span as f64).into_iter().collect()
         },
+        best: f64::max,
     });
     loads.push(Load {
         what: "round trips",
@@ -121,6 +126,7 @@ fn loads() -> Vec<Load> {
             let times = [latencies.ack_service.p50_ns, lag.p50_ns, lag.p99_ns, hearing.p50_ns];
             times.into_iter().flatten().map(|nanos| nanos as f64).collect()
         },
+        best: f64::min,
     });
     loads
 }
@@ -138,14 +144,10 @@ enum Measured {
     Interrupted,
 }
 
-/// The medians of a load's figures over [`ROUNDS`] runs.
-fn measure(
-    args: &RunArgs,
-    figures: fn(&Record) -> Vec<f64>,
-    interrupt: &Arc<AtomicBool>,
-) -> anyhow::Result<Measured> {
-    let mut rounds: Vec<Vec<f64>> = Vec::new();
-    let mut disturbed = None;
+/// The best of a load's figures in [`ROUNDS`] runs of `args`.
+fn measure(load: &Load, args: &RunArgs, interrupt: &Arc<AtomicBool>) -> anyhow::Result<Measured> {
+    let mut best: Vec<f64> = Vec::new();
+    let (mut rounds, mut disturbed) = (0, None);
     // A disturbed one is made again, as often.
     for _ in 0..2 * ROUNDS {
         let record = bench::measure(args, interrupt)?;
@@ -153,16 +155,18 @@ fn measure(
             return Ok(Measured::Interrupted);
         }
         let waited = record.generator.starved().map_or(0.0, |(_, share)| share);
-        let figures = figures(&record);
+        let figures = (load.figures)(&record);
         if waited > DISTURBED {
             disturbed = Some(format!("others had the generator's CPU for {}", units::percent(waited)));
         } else if figures.is_empty() {
             disturbed = Some(record.exit_reason);
         } else {
-            rounds.push(figures);
+            best = if best.is_empty() { figures.clone() } else { best };
+            best.iter_mut().zip(figures).for_each(|(best, figure)| *best = (load.best)(*best, figure));
+            rounds += 1;
         }
-        if rounds.len() == ROUNDS {
-            return Ok(Measured::Figures(medians(&rounds)));
+        if rounds == ROUNDS {
+            return Ok(Measured::Figures(best));
         }
     }
     Ok(Measured::Disturbed(disturbed.expect("a round that is not kept has a reason")))
@@ -172,16 +176,6 @@ fn flags(load: &Load, cores: usize, duration: Span) -> anyhow::Result<RunArgs> {
     let usual = "--embedded --warmup 200ms --drain 200ms --quiet --progress never";
     let line = format!("malaria-bench --cores {cores} --duration {duration} {usual} {}", load.flags);
     Ok(Cli::try_parse_from(line.split(' '))?.run)
-}
-
-fn medians(rounds: &[Vec<f64>]) -> Vec<f64> {
-    let figures = rounds.iter().map(Vec::len).min().unwrap_or(0);
-    let median = |at: usize| {
-        let mut all: Vec<f64> = rounds.iter().map(|round| round[at]).collect();
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
-    };
-    (0..figures).map(median).collect()
 }
 
 /// Puts the figures of the loads, in their order, where they belong.
