@@ -18,14 +18,19 @@ pub struct Broker {
 impl Broker {
     /// Starts a new one, on a port of its own, so that nothing of an earlier run is left on either side.
     pub fn start(cpu: usize, connections: u32) -> io::Result<Broker> {
+        Broker::spawn(&[CHILD, &cpu.to_string(), &connections.to_string()])
+    }
+
+    /// Starts this program with `args`; it says its address first.
+    pub fn spawn(args: &[&str]) -> io::Result<Broker> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args([CHILD, &cpu.to_string(), &connections.to_string()])
+            .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line)?;
-        let address = line.trim().parse().map_err(|_| io::Error::other("the reflector did not start"))?;
+        let address = line.trim().parse().map_err(|_| io::Error::other("the broker did not start"))?;
         Ok(Broker { child, address })
     }
 }

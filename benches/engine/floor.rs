@@ -1,9 +1,10 @@
-//! The floor: a bare ring loop that sends ready PUBLISH bytes and counts the bytes of PUBACKs.
+//! The floor: a bare ring loop that sends ready bytes and counts the bytes that answer.
 //!
 //! It uses of the kernel what the engine uses, in the same way: direct descriptors, multishot receive
 //! from one ring of provided buffers, one send for each connection and pass, which completes only when it
 //! fails, and timeouts in the ring, armed one ahead. It does nothing else: no codec, no client
-//! state, no statistics, no closing and no errors.
+//! state, no statistics, no closing and no errors. Of QoS 2 alone it looks at what it receives, at one byte in four:
+//! which answers ask for an answer.
 
 use std::alloc::{Layout, alloc_zeroed};
 use std::io::{Read, Write};
@@ -14,18 +15,20 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::types::{BufRingEntry, Fixed, TimeoutFlags, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use malaria_bench::clock::{self, Nanos, SECOND};
-use malaria_bench::wire::{Packet, PacketId, Publish, QoS};
+use malaria_bench::wire::{self, Packet, PacketId, PacketType, Publish, QoS};
 
-use crate::load::{Edge, Load, PAYLOAD, Pace, Sample, topic};
+use crate::load::{Edge, Load, Pace, Sample, TURN, Work};
 use crate::session;
 
 const BATCH: usize = 256;
 const BUFFERS: u16 = 1024;
 const BUFFER_SIZE: usize = 4096;
-/// Bytes of a PUBACK.
-const PUBACK: usize = 4;
+/// Bytes of PUBACK, PUBREC, PUBREL and PUBCOMP,
+const ANSWER: usize = 4;
+/// and of PINGRESP.
+const PINGRESP: usize = 2;
 /// Messages that lie ready, one after the other: the most that leave in one send.
-const READY: usize = 64;
+const READY: u32 = 64;
 
 /// Bits of `user_data` that tell others from receives.
 const SEND: u64 = 1 << 32;
@@ -34,11 +37,11 @@ const TIMEOUT: u64 = 1 << 33;
 const TIMEOUTS: usize = 4;
 
 pub fn run(load: &Load, broker: SocketAddr) -> Sample {
-    let sockets: Vec<TcpStream> = (0..load.clients).map(|client| connect(broker, client)).collect();
+    let sockets: Vec<TcpStream> = (0..load.clients).map(|client| connect(load, broker, client)).collect();
     Floor::new(load, sockets).run()
 }
 
-fn connect(broker: SocketAddr, client: u32) -> TcpStream {
+fn connect(load: &Load, broker: SocketAddr, client: u32) -> TcpStream {
     let mut socket = TcpStream::connect(broker).expect("the reflector listens");
     socket.set_nodelay(true).expect("TCP");
     let mut bytes = Vec::new();
@@ -47,15 +50,25 @@ fn connect(broker: SocketAddr, client: u32) -> TcpStream {
     let mut answer = [0; session::CONNACK.len()];
     socket.read_exact(&mut answer).expect("CONNACK");
     assert_eq!(answer, session::CONNACK);
+    if load.listens(client) {
+        bytes.clear();
+        session::subscribe(TOPIC, &mut bytes);
+        socket.write_all(&bytes).expect("SUBSCRIBE");
+        let mut answer = [0; session::SUBACK.len()];
+        socket.read_exact(&mut answer).expect("SUBACK");
+        assert_eq!(answer, session::SUBACK);
+    }
     socket
 }
 
 #[derive(Clone, Default)]
 struct Client {
-    /// Messages to be sent.
+    /// Messages to be sent,
     owed: u32,
-    /// Bytes of an unfinished PUBACK.
-    odd: u8,
+    /// and PUBRELs.
+    rels: u32,
+    /// Bytes of an unfinished packet.
+    odd: u32,
     sending: bool,
     dirty: bool,
 }
@@ -71,10 +84,8 @@ struct Floor {
     clients: Vec<Client>,
     dirty: Vec<u32>,
     rearm: Vec<u32>,
-    /// [`READY`] messages, and the length of each.
-    ready: &'static [u8],
-    message: usize,
-    acked: u64,
+    ready: Ready,
+    done: u64,
     enters: u64,
     now: Nanos,
     /// Clients whose send goes with the next enter.
@@ -105,8 +116,6 @@ impl Floor {
         ring.submitter().register_files(&files).expect("a table of files");
         drop(sockets);
         let (entries, memory) = provide(&ring);
-        let mut ready = Vec::new();
-        (1..=READY as u16).for_each(|id| publish(id, &mut ready));
         let mut floor = Floor {
             load: *load,
             ring,
@@ -116,9 +125,8 @@ impl Floor {
             clients: vec![Client::default(); files.len()],
             dirty: Vec::with_capacity(files.len()),
             rearm: (0..load.clients).collect(),
-            message: ready.len() / READY,
-            ready: ready.leak(),
-            acked: 0,
+            ready: Ready::new(load),
+            done: 0,
             enters: 0,
             now: clock::now(),
             handed: Vec::with_capacity(files.len()),
@@ -139,7 +147,9 @@ impl Floor {
         let (opens, closes) = (start + self.load.warmup, start + self.load.warmup + self.load.measure);
         let mut opening = None;
         if let Pace::Closed { inflight } = self.load.pace {
-            (0..self.load.clients).for_each(|client| self.owe(client, inflight.into()));
+            let load = self.load;
+            let publishers = (0..load.clients).filter(|client| !load.listens(*client));
+            publishers.for_each(|client| self.owe(client, inflight.into()));
         }
         let mut deadline = self.due(start);
         loop {
@@ -161,7 +171,7 @@ impl Floor {
     }
 
     fn edge(&self) -> Edge {
-        Edge::now(self.acked, Some(self.enters))
+        Edge::now(self.done, Some(self.enters))
     }
 
     fn owe(&mut self, client: u32, messages: u32) {
@@ -198,13 +208,21 @@ impl Floor {
         for client in dirty.drain(..) {
             let state = &mut self.clients[client as usize];
             state.dirty = false;
-            if state.owed == 0 || state.sending {
+            if state.owed + state.rels == 0 || state.sending {
                 continue;
             }
             state.sending = true;
-            let bytes = (state.owed as usize).min(READY) * self.message;
-            state.owed -= state.owed.min(READY as u32);
-            let entry = opcode::Send::new(Fixed(client), self.ready.as_ptr(), bytes as u32)
+            let (rels, messages) = (state.rels.min(READY), state.owed.min(self.ready.most));
+            (state.rels, state.owed) = (state.rels - rels, state.owed - messages);
+            let bytes = self.ready.bytes(rels, messages);
+            let send = opcode::Send::new(Fixed(client), bytes.as_ptr(), bytes.len() as u32);
+            if self.load.work == Work::Sent {
+                // It waits for room, and completes when all has gone.
+                let entry = send.flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL).build();
+                self.push(&entry.user_data(SEND | u64::from(client)));
+                continue;
+            }
+            let entry = send
                 .flags(libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
                 .build()
                 .flags(squeue::Flags::SKIP_SUCCESS)
@@ -238,7 +256,7 @@ impl Floor {
         let mut handed = std::mem::take(&mut self.handed);
         for client in handed.drain(..) {
             self.clients[client as usize].sending = false;
-            if self.clients[client as usize].owed > 0 {
+            if self.clients[client as usize].owed + self.clients[client as usize].rels > 0 {
                 self.owe(client, 0);
             }
         }
@@ -271,22 +289,46 @@ impl Floor {
             self.armed[completion.user_data() as u32 as usize] = 0;
             return;
         }
-        // At most READY messages: they always fit.
-        assert!(completion.user_data() & SEND == 0, "send: {}", completion.result());
         let client = completion.user_data() as u32;
-        let state = &mut self.clients[client as usize];
+        if completion.user_data() & SEND != 0 {
+            // Elsewhere a few messages at most: they always fit.
+            assert!(self.load.work == Work::Sent && completion.result() > 0, "send: {}", completion.result());
+            self.clients[client as usize].sending = false;
+            let messages = completion.result() as u32 / self.ready.message as u32;
+            self.done += u64::from(messages);
+            return self.owe(client, messages);
+        }
         if let Some(id) = cqueue::buffer_select(completion.flags()) {
-            let bytes = completion.result() as usize + usize::from(state.odd);
-            state.odd = (bytes % PUBACK) as u8;
-            let acks = (bytes / PUBACK) as u32;
-            self.acked += u64::from(acks);
-            if matches!(self.load.pace, Pace::Closed { .. }) {
-                self.owe(client, acks);
-            }
+            self.receive(client, id, completion.result() as u32);
             self.give_back(id);
         }
         if !cqueue::more(completion.flags()) {
             self.rearm.push(client);
+        }
+    }
+
+    fn receive(&mut self, client: u32, id: u16, bytes: u32) {
+        let listens = self.load.listens(client);
+        let unit = if listens { self.ready.delivery } else { self.ready.answer } as u32;
+        let state = &mut self.clients[client as usize];
+        let (before, all) = (state.odd, state.odd + bytes);
+        state.odd = all % unit;
+        let mut packets = all / unit;
+        if self.load.work == Work::Completed {
+            // SAFETY: the kernel has written so much to the buffer, and it is ours until it is given back.
+            let bytes = unsafe {
+                std::slice::from_raw_parts(self.memory.add(usize::from(id) * BUFFER_SIZE), bytes as usize)
+            };
+            let first = (unit - before) as usize % ANSWER;
+            let heads = bytes.iter().skip(first).step_by(ANSWER);
+            packets = heads.clone().filter(|head| **head >> 4 == PacketType::PubComp as u8).count() as u32;
+            state.rels += heads.count() as u32 - packets;
+        }
+        if listens || !matches!(self.load.work, Work::FanOut | Work::FanIn) {
+            self.done += u64::from(packets);
+        }
+        if !listens && matches!(self.load.pace, Pace::Closed { .. }) {
+            self.owe(client, packets);
         }
     }
 
@@ -331,15 +373,60 @@ fn epoch() -> Nanos {
     time.tv_sec as Nanos * SECOND + time.tv_nsec as Nanos - now
 }
 
-/// All clients send the same bytes: their topics would only differ in digits.
-fn publish(id: u16, out: &mut Vec<u8>) {
+/// All clients have the same topic: theirs would only differ in digits.
+const TOPIC: &str = "bench/7654";
+
+/// What is sent lies ready: [`READY`] PUBRELs where they are wanted, and behind them as many messages as leave in one
+/// send. So any number of both is one piece.
+struct Ready {
+    bytes: &'static [u8],
+    /// Most messages of one send, and the bytes of each.
+    most: u32,
+    message: usize,
+    /// Where the messages begin.
+    middle: usize,
+    /// Bytes of what a subscriber receives, and of what everybody else does.
+    delivery: usize,
+    answer: usize,
+}
+
+impl Ready {
+    fn new(load: &Load) -> Ready {
+        let mut bytes = Vec::new();
+        publish(load, QoS::AtMostOnce, PacketId::MIN, &mut bytes);
+        let delivery = bytes.len();
+        bytes.clear();
+        if load.work == Work::Completed {
+            ids(READY).for_each(|id| wire::encode_pubrel(id, &mut bytes));
+        }
+        let middle = bytes.len();
+        let most = if load.work == Work::Sent { (TURN / delivery) as u32 } else { READY };
+        match load.work {
+            Work::Pings => (0..most).for_each(|_| wire::encode_pingreq(&mut bytes)),
+            work => ids(most).for_each(|id| publish(load, work.qos(), id, &mut bytes)),
+        }
+        let answer = if load.work == Work::Pings { PINGRESP } else { ANSWER };
+        let message = (bytes.len() - middle) / most as usize;
+        Ready { bytes: bytes.leak(), most, message, middle, delivery, answer }
+    }
+
+    fn bytes(&self, rels: u32, messages: u32) -> &'static [u8] {
+        &self.bytes[self.middle - rels as usize * ANSWER..self.middle + messages as usize * self.message]
+    }
+}
+
+fn ids(count: u32) -> impl Iterator<Item = PacketId> {
+    (1..=count as u16).filter_map(PacketId::new)
+}
+
+fn publish(load: &Load, qos: QoS, id: PacketId, out: &mut Vec<u8>) {
     let packet = Packet::Publish(Publish {
         dup: false,
-        qos: QoS::AtLeastOnce,
+        qos,
         retain: false,
-        topic: &topic(7654),
-        packet_id: PacketId::new(id),
-        payload: &[7; PAYLOAD],
+        topic: TOPIC,
+        packet_id: Some(id).filter(|_| qos != QoS::AtMostOnce),
+        payload: &vec![7; load.payload],
     });
     packet.encode(out).expect("a valid packet");
 }

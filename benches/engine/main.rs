@@ -1,7 +1,9 @@
-//! CPU of the generator per acknowledged QoS 1 message: the engine beside a bare ring loop (the floor), a
-//! plain tokio-uring client with a task for each connection, and a tokio client of `rumqttc`.
+//! CPU of the generator per message, delivery, ping or connection: the engine beside a bare ring loop (the floor) and,
+//! where messages of QoS 1 are published, a plain tokio-uring client with a task for each connection, and a tokio client
+//! of `rumqttc`.
 //!
-//! All run against the same reflector: a process of its own on the last CPU, a new one for each run. Each
+//! All run against the same reflector, or what reads everything and says nothing (`sink.rs`) at QoS 0: a process of
+//! its own on the last CPU, a new one for each run. Each
 //! contender is a process too, on the first CPU, and takes its turn, round after round, so that
 //! whatever else the machine does hits all. CPU is `getrusage` of the whole process between the edges of
 //! the measure window: the sum of user and system is exact, the kernel counts it in nanoseconds. How it
@@ -16,10 +18,12 @@
 
 mod broker;
 mod floor;
+mod floor_connects;
 mod load;
 mod ours;
 mod rumqttc_tasks;
 mod session;
+mod sink;
 mod table;
 mod tasks;
 mod uring_tasks;
@@ -29,8 +33,8 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use broker::Broker;
-use load::{Load, Pace, Sample};
-use malaria_bench::clock::{MICROSECOND, MILLISECOND};
+use load::{Load, PAYLOAD, PING_EVERY, Pace, Sample, Work};
+use malaria_bench::clock::{MICROSECOND, MILLISECOND, SECOND};
 use malaria_bench::cpu;
 use table::Row;
 
@@ -64,8 +68,15 @@ impl Contender {
         }
     }
 
+    /// Whether it knows how to do this.
+    fn takes(self, load: &Load) -> bool {
+        matches!(self, Contender::Floor | Contender::Engine)
+            || load.work == Work::Acked && load.payload == PAYLOAD
+    }
+
     fn run(self, load: &Load, broker: std::net::SocketAddr, cpu: usize) -> Sample {
         match self {
+            Contender::Floor if load.work == Work::Connects => floor_connects::run(load, broker),
             Contender::Floor => floor::run(load, broker),
             Contender::Engine => ours::run(load, broker, cpu),
             Contender::TokioUring => uring_tasks::run(load, broker),
@@ -78,6 +89,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     match args.first().map(String::as_str) {
         Some(broker::CHILD) => broker::serve(&args[1..]),
+        Some(sink::CHILD) => sink::serve(&args[1..]),
         Some(CHILD) => contend(&args[1..]),
         _ => return bench(&args),
     }
@@ -98,7 +110,10 @@ fn contend(args: &[String]) -> ! {
 
 /// Runs one contender in a process of its own; `None` when it did not finish.
 fn measure(contender: Contender, load: &Load, cpus: (usize, usize)) -> io::Result<Option<Sample>> {
-    let broker = Broker::start(cpus.1, load.clients + 64)?;
+    let broker = match load.work {
+        Work::Sent => Broker::spawn(&[sink::CHILD, &cpus.1.to_string()])?,
+        _ => Broker::start(cpus.1, load.clients + 64)?,
+    };
     let mut child = Command::new(std::env::current_exe()?)
         .args([CHILD, contender.name(), &cpus.0.to_string(), &broker.address.to_string()])
         .args(load.to_args())
@@ -122,20 +137,41 @@ fn measure(contender: Contender, load: &Load, cpus: (usize, usize)) -> io::Resul
 /// timers, whose resolution is 1 ms, whatever is asked of them.
 fn rows(quick: bool) -> Vec<Row> {
     let (warmup, measure) = if quick { (200, 600) } else { (500, 2000) };
-    let row = |name: &str, clients, pace, saturated| {
-        let load = Load { clients, pace, warmup: warmup * MILLISECOND, measure: measure * MILLISECOND };
-        Row::new(name, load, saturated)
+    let row = |name: &str, clients, work, pace| {
+        let (warmup, measure) = (warmup * MILLISECOND, measure * MILLISECOND);
+        Row::new(name, Load { clients, work, payload: PAYLOAD, pace, warmup, measure })
     };
-    let open = |rate, tolerance| Pace::Open { rate, tolerance };
+    let closed = |name, clients, work, inflight| row(name, clients, work, Pace::Closed { inflight });
+    let open =
+        |name, clients, rate, tolerance| row(name, clients, Work::Acked, Pace::Open { rate, tolerance });
+    let sized = |name, payload| {
+        let Row { load, .. } = closed(name, 100, Work::Acked, 1);
+        Row::new(name, Load { payload, ..load })
+    };
+    let pings = |name, clients: u32| {
+        let rate = (u64::from(clients) * SECOND / PING_EVERY) as u32;
+        row(name, clients, Work::Pings, Pace::Open { rate, tolerance: MILLISECOND })
+    };
     vec![
-        row("1,000 clients, 1 in flight", 1000, Pace::Closed { inflight: 1 }, true),
-        row("1,000 clients, 8 in flight", 1000, Pace::Closed { inflight: 8 }, true),
-        row("15,000 clients, 1 in flight", 15_000, Pace::Closed { inflight: 1 }, true),
-        row("15,000 clients, 8 in flight", 15_000, Pace::Closed { inflight: 8 }, true),
-        row("10,000/s over 50, tolerance 100 us", 50, open(10_000, 100 * MICROSECOND), false),
-        row("10,000/s over 50, tolerance 1 ms", 50, open(10_000, MILLISECOND), false),
-        row("5,000 x 1/s, tolerance 100 us", 5000, open(5000, 100 * MICROSECOND), false),
-        row("5,000 x 1/s, tolerance 1 ms", 5000, open(5000, MILLISECOND), false),
+        closed("QoS 0 flat out, 10 clients", 10, Work::Sent, u16::MAX),
+        closed("1,000 clients, 1 in flight", 1000, Work::Acked, 1),
+        closed("1,000 clients, 16 in flight", 1000, Work::Acked, 16),
+        closed("15,000 clients, 1 in flight", 15_000, Work::Acked, 1),
+        closed("15,000 clients, 8 in flight", 15_000, Work::Acked, 8),
+        closed("QoS 2, 1,000 clients, 16 in flight", 1000, Work::Completed, 16),
+        closed("fan-out 1 -> 200", 201, Work::FanOut, 1),
+        closed("fan-out 1 -> 1,000", 1001, Work::FanOut, 1),
+        closed("fan-in 1,000 -> 1", 1001, Work::FanIn, 1),
+        pings("pings of 15,000 idle clients", 15_000),
+        closed("connects, 15,000 clients", 15_000, Work::Connects, 1),
+        sized("payload of 24 B", 24),
+        sized("payload of 1 KiB", 1 << 10),
+        sized("payload of 16 KiB", 16 << 10),
+        sized("payload of 64 KiB", 64 << 10),
+        open("10,000/s over 50, tolerance 100 us", 50, 10_000, 100 * MICROSECOND),
+        open("10,000/s over 50, tolerance 1 ms", 50, 10_000, MILLISECOND),
+        open("5,000 x 1/s, tolerance 100 us", 5000, 5000, 100 * MICROSECOND),
+        open("5,000 x 1/s, tolerance 1 ms", 5000, 5000, MILLISECOND),
     ]
 }
 
@@ -172,7 +208,7 @@ fn bench(args: &[String]) -> ExitCode {
 fn play(row: &mut Row, round: usize, cpus: (usize, usize)) -> io::Result<()> {
     for turn in 0..Contender::ALL.len() {
         let contender = Contender::ALL[(turn + round) % Contender::ALL.len()];
-        let sample = measure(contender, &row.load, cpus)?;
+        let sample = if contender.takes(&row.load) { measure(contender, &row.load, cpus)? } else { None };
         row.note(contender, sample);
     }
     Ok(())

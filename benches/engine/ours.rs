@@ -1,19 +1,19 @@
-//! The product itself: `malaria_bench::run` with the workload `publish`.
+//! The product itself: `malaria_bench::run`.
 
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 
 use malaria_bench::clock::{self, MICROSECOND, Nanos, SECOND};
-use malaria_bench::engine::thread_usage;
-use malaria_bench::record::{Arrival, Plan, Schedule, Topology};
+use malaria_bench::engine::{process_usage, thread_usage};
+use malaria_bench::record::{Arrival, Phase, Plan, Record, Schedule, Topology};
 use malaria_bench::run::{self, Spec};
 
-use crate::load::{KEEP_ALIVE_S, Load, PAYLOAD, Pace, Sample};
+use crate::load::{KEEP_ALIVE_S, Load, PING_EVERY, Pace, Sample, Work};
 
 /// Runs the load on `cpu`. The calling thread, which is on the same CPU, is the conductor, and its time
 /// counts too.
 pub fn run(load: &Load, broker: SocketAddr, cpu: usize) -> Sample {
-    let (usage, begin) = (thread_usage(), clock::now());
+    let (usage, all, begin) = (thread_usage(), process_usage(), clock::now());
     let record = run::run(spec(load, broker, cpu), &AtomicBool::new(false), &mut |_| ())
         .unwrap_or_else(|error| panic!("{error}"));
     let conductor = thread_usage().since(usage);
@@ -22,17 +22,39 @@ pub fn run(load: &Load, broker: SocketAddr, cpu: usize) -> Sample {
     let part = |whole: Nanos| (whole as f64 * span as f64 / (clock::now() - begin) as f64) as Nanos;
     let counts = &record.counts;
     assert_eq!(counts.connections_established, u64::from(load.clients), "{:?}", record.warnings);
-    assert_eq!((counts.sent, counts.shed), (counts.acked, 0), "{:?}", record.warnings);
+    let done = done(load, &record);
+    if load.work == Work::Connects {
+        // All in, from the start of the process to its end; the time is that of connecting.
+        let phase = record.phases.iter().find(|phase| phase.phase == Phase::Connect).expect("the first");
+        let (all, span_ns) = (process_usage().since(all), phase.end_ns - phase.start_ns);
+        return Sample { done, user_ns: all.user_ns, system_ns: all.system_ns, span_ns, enters: None };
+    }
     let generator = &record.generator;
     let cpu = generator.user_cpu_ns + generator.system_cpu_ns;
     let code = generator.code_ns.min(cpu);
     Sample {
-        acked: counts.acked,
+        done,
         user_ns: code + part(conductor.user_ns),
         system_ns: cpu - code + part(conductor.system_ns),
         span_ns: span,
         enters: Some(generator.enters),
     }
+}
+
+/// What is counted of the load's work; it was done in full.
+fn done(load: &Load, record: &Record) -> u64 {
+    let counts = &record.counts;
+    let (asked, done) = match load.work {
+        Work::Sent => (counts.due, counts.sent),
+        Work::Acked | Work::Completed => (counts.due, counts.acked),
+        Work::FanOut | Work::FanIn => (counts.expected, counts.delivered),
+        // As many as are due in the measure phase: they are counted over the whole run.
+        Work::Pings => (counts.pings, u64::from(load.clients) * load.measure / PING_EVERY),
+        Work::Connects => (counts.connections_asked, counts.connections_established),
+    };
+    let enough = if load.work == Work::Pings { done <= asked } else { done == asked };
+    assert!(enough && done > 0, "{done} of {asked}: {:?}", record.warnings);
+    done
 }
 
 fn spec(load: &Load, broker: SocketAddr, cpu: usize) -> Spec {
@@ -43,7 +65,17 @@ fn spec(load: &Load, broker: SocketAddr, cpu: usize) -> Spec {
             tolerance,
         ),
     };
-    let seed = 1;
+    let (seed, clients) = (1, load.clients);
+    let (topology, publishers, subscribers) = match load.work {
+        Work::Sent | Work::Acked | Work::Completed => (Topology::Publish, clients, 0),
+        Work::FanOut => (Topology::FanOut, 1, clients - 1),
+        Work::FanIn => (Topology::FanIn, clients - 1, 1),
+        Work::Pings | Work::Connects => (Topology::Idle, 0, 0),
+    };
+    let schedule = if topology == Topology::Idle { Schedule::None } else { schedule };
+    // Pings are spread evenly in time if connections are.
+    let pings = load.work == Work::Pings;
+    let connect_rate_per_s = pings.then(|| f64::from(clients) * SECOND as f64 / PING_EVERY as f64);
     let plan = Plan {
         hosts: vec![broker.ip().to_string()],
         port: broker.port(),
@@ -51,23 +83,23 @@ fn spec(load: &Load, broker: SocketAddr, cpu: usize) -> Spec {
         cores_asked: 1,
         cores_used: 1,
         workers: 1,
-        clients: load.clients,
-        publishers: load.clients,
-        subscribers: 0,
-        topology: Topology::Publish,
+        clients,
+        publishers,
+        subscribers,
+        topology,
         schedule,
-        qos: 1,
-        sub_qos: 1,
-        size_bytes: PAYLOAD as u64,
+        qos: load.work.qos() as u8,
+        sub_qos: 0,
+        size_bytes: load.payload as u64,
         msg_count: None,
         warmup_ns: load.warmup,
         duration_ns: Some(load.measure),
         drain_ns: 5 * SECOND,
         drain_limit_ns: 60 * SECOND,
-        connect_rate_per_s: None,
+        connect_rate_per_s,
         connect_timeout_ns: 10 * SECOND,
         ack_timeout_ns: 30 * SECOND,
-        keepalive_ns: Nanos::from(KEEP_ALIVE_S) * SECOND,
+        keepalive_ns: if pings { SECOND } else { Nanos::from(KEEP_ALIVE_S) * SECOND },
         clean_session: true,
         client_id_prefix: "bench".to_owned(),
         topic_template: "bench/%p".to_owned(),
