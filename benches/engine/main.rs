@@ -163,7 +163,7 @@ fn rows(quick: bool) -> Vec<Row> {
         closed("fan-out 1 -> 1,000", 1001, Work::FanOut, 1),
         closed("fan-in 1,000 -> 1", 1001, Work::FanIn, 1),
         pings("pings of 15,000 idle clients", 15_000),
-        closed("connects, 15,000 clients", 15_000, Work::Connects, 1),
+        closed("connects, 10,000 clients", 10_000, Work::Connects, 1),
         sized("payload of 24 B", 24),
         sized("payload of 1 KiB", 1 << 10),
         sized("payload of 16 KiB", 16 << 10),
