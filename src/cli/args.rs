@@ -136,6 +136,13 @@ pub struct ReflectorArgs {
     /// [default: one ring per core, as many as the limit on open files lets it hold].
     #[arg(long, value_name = "N", value_parser = count::<u32, 1>)]
     pub max_clients: Option<u32>,
+    /// Do what this file (TOML) says, against the standard: be slow, lose, double, swap and cut messages, refuse,
+    /// answer wrongly or never, stop reading, stand still. See the README and benches/scripts. With one worker.
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
+    /// Write what the script had it do to this file: a line of JSON for each deed, and at the end one with the totals.
+    #[arg(long, value_name = "FILE", requires = "script")]
+    pub log: Option<PathBuf>,
     /// Print nothing but errors.
     #[arg(long)]
     pub quiet: bool,

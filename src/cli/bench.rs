@@ -35,7 +35,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let reflector = match args.embedded {
         true => {
             let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            let reflector = embedded::start(loopback, &cores.reflector, Some(plan.clients))?;
+            let reflector = embedded::start(loopback, &cores.reflector, Some(plan.clients), None)?;
             targets = vec![reflector.addr().into()];
             Some(reflector)
         }

@@ -355,7 +355,7 @@ fn a_delay_shows_at_its_own_stage_only() {
         (On::Delivery, 3),
     ];
     for (on, slow) in stages {
-        let script = Script::default().always(on, Act::Delay(50 * MILLISECOND));
+        let script = Script::default().always(on, Act::Delay(Spread::Fixed(50 * MILLISECOND)));
         let plan = Plan { sub_qos: 0, ..plan(10, 1, 100.0) };
         let (_, record) = simulate(Setup { script, ..Setup::exact(1) }, plan, 1, Nanos::MAX);
         let times = &record.latencies;
@@ -369,7 +369,7 @@ fn a_delay_shows_at_its_own_stage_only() {
 
 #[test]
 fn a_drain_waits_for_what_is_late_and_says_so() {
-    let script = Script::default().always(On::Delivery, Act::Delay(700 * MILLISECOND));
+    let script = Script::default().always(On::Delivery, Act::Delay(Spread::Fixed(700 * MILLISECOND)));
     let (_, record) = simulate(Setup { script, ..Setup::exact(1) }, plan(4, 1, 100.0), 2, Nanos::MAX);
     let counts = &record.counts;
     assert_eq!((counts.sent, counts.delivered, counts.lost), (100, 100, 0));
@@ -380,7 +380,7 @@ fn a_drain_waits_for_what_is_late_and_says_so() {
 /// What still comes is waited for, as long as it comes; what does not come any more is not.
 #[test]
 fn a_drain_goes_on_while_messages_come() {
-    let script = Script::default().always(On::Delivery, Act::Delay(900 * MILLISECOND));
+    let script = Script::default().always(On::Delivery, Act::Delay(Spread::Fixed(900 * MILLISECOND)));
     let plan = Plan { drain_ns: 200 * MILLISECOND, ..plan(4, 1, 100.0) };
     for (limit, lost) in [(10 * SECOND, 0..=0), (300 * MILLISECOND, 40..=80)] {
         let plan = Plan { drain_limit_ns: limit, ..plan.clone() };

@@ -47,7 +47,7 @@ fn an_interrupt_does_not_wait_for_a_session_to_be_removed() {
     let script = crate::crew::sim::Script::default()
         .first(1, subscribe, Act::Never)
         .first(1, subscribe, Act::Deaf(None))
-        .rule(Rule { on: connect, client: None, skip: 2, times: u32::MAX, act: Act::Never });
+        .rule(Rule { skip: 2, ..Rule::always(connect, Act::Never) });
     let interrupt = 2 * SECOND;
     let played = play(Setup { script, ..Setup::exact(1) }, backlog(), interrupt, &[]);
     assert!(played.stopped < interrupt + 2200 * MILLISECOND, "{}", played.stopped);
@@ -119,7 +119,7 @@ fn a_requester_sets_one_alarm_and_not_one_for_each_request() {
 #[test]
 fn a_request_has_all_of_its_time_whenever_it_was_sent() {
     let (on, client) = (On::Delivery, Some("pub-0".to_owned()));
-    let lost = Rule { on, client, skip: 30, times: 1, act: Act::Drop };
+    let lost = Rule { client, skip: 30, times: 1, ..Rule::always(on, Act::Drop) };
     let script = crate::crew::sim::Script::default().rule(lost);
     let played = play(Setup { script, ..Setup::exact(1) }, requests(Some(40)), Nanos::MAX, &[]);
     let [requester] = &played.record.publishers[..] else { panic!("one") };

@@ -210,7 +210,7 @@ fn what_is_unanswered_at_the_end_is_counted() {
 fn a_drain_waits_no_longer_than_it_must() {
     // Deliveries that are so late, and the milliseconds that the drain may take: the conductor looks up every 20.
     for (delay, least, most) in [(0, 0, 45), (300, 280, 345), (1900, 1880, 1945), (5000, 2000, 2045)] {
-        let script = Script::default().always(On::Delivery, Act::Delay(delay * MILLISECOND));
+        let script = Script::default().always(On::Delivery, Act::Delay(Spread::Fixed(delay * MILLISECOND)));
         let played = Scene::new(Setup { script, ..Setup::exact(1) }, plan(4, 1, 100.0)).play();
         let span = played.record.span_of(Phase::Drain).unwrap() / MILLISECOND;
         assert!((least..=most).contains(&span), "{delay}: {span}");
@@ -250,7 +250,8 @@ fn an_interrupt_ends_a_run_at_any_time() {
     explore(0..20, |seed| {
         let mut dice = Dice::new(seed, "run interrupt", 0);
         let plan = Plan { warmup_ns: 300 * MILLISECOND, ..plan(40, 1, 400.0) };
-        let script = Script::default().always(On::Packet(PacketType::Connect), Act::Delay(100 * MILLISECOND));
+        let script = Script::default()
+            .always(On::Packet(PacketType::Connect), Act::Delay(Spread::Fixed(100 * MILLISECOND)));
         let interrupt = SECOND + dice.within(&(0..=1500 * MILLISECOND));
         let scene = Scene::new(Setup { script, ..Setup::new(seed, 1) }, plan);
         let played = Scene { interrupt, workers: 2, ..scene }.play();
@@ -310,7 +311,7 @@ fn retained_messages_are_nobodys() {
 #[test]
 fn a_subscriber_that_was_lost_before_its_turn_subscribes_all_the_same() {
     let on = On::Packet(PacketType::Connect);
-    let once = Rule { on, client: Some("c-1".into()), skip: 0, times: 1, act: Act::Close };
+    let once = Rule { client: Some("c-1".into()), times: 1, ..Rule::always(on, Act::Close) };
     let setup = Setup { script: Script::default().rule(once), ..Setup::exact(1) };
     let plan = Plan { clean_session: false, ..plan(2, 1, 10.0) };
     let Record { counts, exit_code, .. } = Scene::new(setup, plan).play().record;
