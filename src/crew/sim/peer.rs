@@ -18,10 +18,12 @@ use session::Session;
 use std::collections::BTreeMap;
 use topics::Topics;
 
-/// What goes to a client one behind the other, however late: acknowledgements, deliveries, the rest.
+/// What goes to a client one behind the other, however late: PUBACK and PUBREC, PUBREL, PUBCOMP, deliveries, the rest.
 #[derive(Clone, Copy)]
 enum Lane {
-    Acks,
+    PubAcks,
+    PubRels,
+    PubComps,
     Deliveries,
     Others,
 }
@@ -50,7 +52,7 @@ struct Side {
     /// Reads nothing.
     deaf: bool,
     /// When the last of each lane leaves.
-    lanes: [Nanos; 3],
+    lanes: [Nanos; 5],
     last_heard: Nanos,
     /// One and a half keepalives; 0 is none.
     patience: Nanos,
@@ -202,7 +204,7 @@ impl Peer {
             generation: key.generation,
             client: None,
             deaf: true,
-            lanes: [0; 3],
+            lanes: [0; 5],
             last_heard: net.now,
             patience: 0,
             at_fault: false,
@@ -399,7 +401,7 @@ fn side_of_nobody() -> Side {
         generation: u32::MAX,
         client: None,
         deaf: false,
-        lanes: [0; 3],
+        lanes: [0; 5],
         last_heard: 0,
         patience: 0,
         at_fault: false,

@@ -31,13 +31,6 @@ const STALL: Hold = 4;
 /// Too much waits for its turn.
 const FULL: Hold = 8;
 
-/// What goes to a client one behind the other, however late. Deliveries have an order of their own.
-#[derive(Clone, Copy)]
-enum Lane {
-    Acks,
-    Others,
-}
-
 /// The broker's end of a connection.
 #[derive(Default)]
 struct Side {
@@ -53,8 +46,8 @@ struct Side {
     /// Its CONNACK is not written, and what is behind CONNECT waits.
     greeting: bool,
     holds: Hold,
-    /// When the last of each lane leaves.
-    lanes: [Nanos; 2],
+    /// When the last answer to each kind of packet leaves: what is of one kind keeps its order, however late.
+    lanes: [Nanos; 16],
     /// Up to when its pace is used up.
     paced: Nanos,
 }

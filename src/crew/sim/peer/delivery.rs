@@ -65,7 +65,9 @@ impl Peer {
                 };
                 let delivery = note(net, to, message, qos, Fate::Right);
                 let sent = self.send(net, to, delivery, delay, false);
-                self.let_overtaken_follow(net, client, message, delay);
+                if to == client {
+                    self.let_overtaken_follow(net, client, message, delay);
+                }
                 match fate {
                     Copies::Twice => {
                         net.truth.done.note(Deed::Duplicated);

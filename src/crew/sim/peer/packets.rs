@@ -276,7 +276,12 @@ impl Peer {
         }
         net.truth.done.acked += u64::from(last && decision.answer.deed().is_none());
         let mark = message.filter(|_| last).map(Mark::Ack);
-        self.reply(net, key, Lane::Acks, &decision, bytes, mark);
+        let lane = match bytes[0] >> 4 {
+            6 => Lane::PubRels,
+            7 => Lane::PubComps,
+            _ => Lane::PubAcks,
+        };
+        self.reply(net, key, lane, &decision, bytes, mark);
     }
 
     /// Sends an answer that is no acknowledgement of a message.

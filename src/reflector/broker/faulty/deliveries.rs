@@ -7,7 +7,7 @@ use crate::reflector::address::{SessionKey, Target};
 use crate::reflector::broker::Broker;
 use crate::reflector::message::{Kept, Message};
 use crate::script::{Copies, Deed, On};
-use crate::wire::QoS;
+use crate::wire::{PacketType, QoS};
 
 /// How long a delivery waits to be overtaken.
 const SWAP_WAIT: Nanos = 50 * MILLISECOND;
@@ -103,7 +103,9 @@ impl Broker {
                     note(self, Deed::Repeated);
                 }
                 self.deliver_after(link, to, granted, message, decision.delay, repeats);
-                self.let_overtaken_follow(link, key, decision.delay);
+                if to == key {
+                    self.let_overtaken_follow(link, key, decision.delay);
+                }
                 if fate == Copies::Twice {
                     note(self, Deed::Duplicated);
                     self.deliver_after(link, key, granted, message, decision.delay, false);
@@ -129,7 +131,7 @@ impl Broker {
         let conn = self.sessions.get_mut(to).and_then(|session| session.conn);
         let faulty = self.faulty();
         let greeted = conn.map(|conn| faulty.side(conn)).filter(|side| side.greeting);
-        let greeted = greeted.map_or(0, |side| side.lanes[super::Lane::Others as usize]);
+        let greeted = greeted.map_or(0, |side| side.lanes[PacketType::Connect as usize]);
         let last = faulty.pending.get(&to).map_or(0, |pending| pending.last).max(greeted);
         let due = now.saturating_add(delay).max(last);
         if due <= now {

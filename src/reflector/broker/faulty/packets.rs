@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::{Faulty, Lane, Later};
+use super::{Faulty, Later};
 use crate::clock::Nanos;
 use crate::engine::{Conn, Link};
 use crate::reflector::broker::{Broker, Ending, Phase};
@@ -42,7 +42,7 @@ impl Broker {
                 let SubAckCode::Granted(most) = *code else {
                     let mut answer = Vec::new();
                     wire::encode_suback(id, codes, &mut answer).expect("as many codes as it had filters");
-                    self.send(link, conn, Lane::Others, decision.delay, answer, 0, false);
+                    self.send(link, conn, kind, decision.delay, answer, 0);
                     return self.conclude(link, conn, &decision);
                 };
                 let filters = subscribe.filters().map(|(filter, wanted)| (filter, wanted.min(most)));
@@ -88,10 +88,6 @@ impl Broker {
         let Some(Found { place, last_ack }) = found else {
             return link.out(conn).extend_from_slice(&tail);
         };
-        let lane = match kind {
-            PacketType::Publish | PacketType::PubRec | PacketType::PubRel => Lane::Acks,
-            _ => Lane::Others,
-        };
         let mut bytes = decision.also.clone().unwrap_or_default();
         let right = &tail[place.clone()];
         let wrong = decision.answer.instead_of(right);
@@ -106,34 +102,33 @@ impl Broker {
         } else {
             link.out(conn).extend_from_slice(&tail[..place.start]);
         }
-        self.send(link, conn, lane, decision.delay, bytes, acks, kind == PacketType::Connect);
+        self.send(link, conn, kind, decision.delay, bytes, acks);
         if kind != PacketType::Connect {
             link.out(conn).extend_from_slice(&tail[place.end..]);
         }
     }
 
-    /// Writes to a client, behind everything of the same lane.
-    #[expect(clippy::too_many_arguments, reason = "what is put off is made of them")]
+    /// Writes the answer to a packet of this kind, behind those that are late.
     fn send<L: Link>(
         &mut self,
         link: &mut L,
         conn: Conn,
-        lane: Lane,
+        kind: PacketType,
         delay: Nanos,
         bytes: Vec<u8>,
         acks: u64,
-        greets: bool,
     ) {
         let now = link.now();
         let faulty = self.faulty();
         let side = faulty.side(conn);
-        let last = &mut side.lanes[lane as usize];
+        let last = &mut side.lanes[kind as usize];
         let due = now.saturating_add(delay).max(*last);
         *last = due;
         if due <= now {
             faulty.account.acked += acks;
             return link.out(conn).extend_from_slice(&bytes);
         }
+        let greets = kind == PacketType::Connect;
         side.greeting |= greets;
         let number = side.number;
         if delay > 0 {
