@@ -15,9 +15,12 @@ pub use decision::{Answer, Copies, Decision, Ending, Harm};
 pub use file::Error;
 pub use play::{Bucket, Play, Who};
 
-use crate::clock::Nanos;
+use crate::clock::{MILLISECOND, Nanos};
 use crate::seed::Draw;
 use crate::wire::{ConnectCode, PacketType, QoS, SubAckCode};
+
+/// How long a delivery that is to be swapped waits to be overtaken; then it comes as it should.
+pub const SWAP_WAIT: Nanos = 200 * MILLISECOND;
 
 /// What a rule is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

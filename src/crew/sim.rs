@@ -32,7 +32,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use crate::script::{Act, Moment, On, Rule, Script, Spread};
+pub(crate) use crate::script::{Act, Deed, On, Rule, Script, Spread};
 pub(crate) use dice::{Dice, Span};
 pub(crate) use explore::{explore, explored, soak};
 pub(crate) use faults::Faults;

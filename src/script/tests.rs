@@ -1,5 +1,5 @@
 use super::*;
-use crate::clock::{MILLISECOND, SECOND};
+use crate::clock::SECOND;
 use crate::seed::Purpose;
 
 fn draw() -> Draw {

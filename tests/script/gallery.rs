@@ -9,7 +9,7 @@ const PAIRS: &str = "--clients 20 --rate 2k --warmup 0 --duration 2s --drain 500
 fn corrupting() {
     let (record, log) = play(&gallery("corrupting"), PAIRS);
     agree(&record, &log);
-    assert_eq!((record.counts.sent, log.did("cut"), log.did("flipped")), (4000, 10, 13));
+    log.is("corrupting", 1);
     assert_eq!(record.exit_code, 5);
 }
 
@@ -17,7 +17,7 @@ fn corrupting() {
 fn misrouting() {
     let (record, log) = play(&gallery("misrouting"), PAIRS);
     agree(&record, &log);
-    assert_eq!((record.counts.sent, log.did("misrouted")), (4000, 16));
+    log.is("misrouting", 1);
     assert_eq!(record.exit_code, 5);
 }
 
@@ -64,9 +64,9 @@ fn mute() {
     for qos in [1, 2] {
         let (record, log) = play(&gallery("mute"), &format!("{PAIRS} -q {qos}"));
         let counts = &record.counts;
-        assert_eq!((counts.sent, log.did("unanswered")), (4000, 40));
+        log.is("mute", 1);
         assert_eq!((counts.acked, counts.unacked_at_end), (3960, 40), "{counts:?}");
-        assert_eq!((log.did("acked"), counts.ack_timeouts), (3960, 0));
+        assert_eq!((counts.sent, counts.ack_timeouts), (4000, 0));
         // What is not acknowledged is delivered all the same.
         assert_eq!((counts.delivered, counts.lost, log.did("routed")), (4000, 0, 4000));
         assert_eq!((record.latencies.ack_response.count, record.exit_code), (4000, 5));

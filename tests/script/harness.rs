@@ -132,6 +132,25 @@ pub fn play(script: &str, arguments: &str) -> (Record, Log) {
     (record, broker.stop())
 }
 
+impl Log {
+    /// It is what the table has under `name`: the simulated world has the same. (A message of QoS 0 has no
+    /// acknowledgement.)
+    #[track_caller]
+    pub fn is(&self, name: &str, qos: u8) {
+        let accounts: serde_json::Value =
+            serde_json::from_str(include_str!("accounts.json")).expect("a table");
+        let mut known = accounts[name].as_object().expect("accounts of deeds").clone();
+        if qos == 0 {
+            known.insert("acked".into(), 0.into());
+        }
+        let mut told = self.totals.as_object().expect("totals").clone();
+        for of_sound_brokers in ["connects", "received", "sent"] {
+            told.remove(of_sound_brokers);
+        }
+        assert_eq!(told, known, "{name} at QoS {qos}");
+    }
+}
+
 /// All that a run of pairs without losses of connections says of messages is what the broker did.
 #[track_caller]
 pub fn agree(record: &Record, log: &Log) {

@@ -8,3 +8,4 @@ mod process;
 mod gallery;
 mod harness;
 mod rules;
+mod verdict;

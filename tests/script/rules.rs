@@ -99,9 +99,7 @@ fn r16_what_is_lost_doubled_and_swapped_is_told_exactly() {
     for qos in [0, 1, 2] {
         let (record, log) = play(&gallery("lossy"), &format!("{LOAD} --duration 2s --verify all -q {qos}"));
         agree(&record, &log);
-        assert_eq!(record.counts.sent, 4000);
-        assert_eq!((log.did("dropped"), log.did("duplicated")), (4, 7));
-        assert!((15..=19).contains(&log.did("swapped")), "{}", log.did("swapped"));
+        log.is("lossy", qos);
         assert_eq!(record.exit_code, 5);
     }
 }

@@ -2,14 +2,11 @@
 
 use super::session::Held;
 use super::{Lane, Later, Peer};
-use crate::clock::{MILLISECOND, Nanos};
+use crate::clock::Nanos;
 use crate::crew::sim::net::{Key, Net};
 use crate::crew::sim::truth::{Delivery, Fate, Mark};
-use crate::script::{Copies, Decision, Deed, On};
+use crate::script::{Copies, Decision, Deed, On, SWAP_WAIT};
 use crate::wire::{self, PacketId, Publish, QoS, topic};
-
-/// How long a delivery waits to be overtaken.
-const SWAP_WAIT: Nanos = 50 * MILLISECOND;
 
 impl Peer {
     /// A message goes to whoever has subscribed to its topic.
@@ -46,7 +43,8 @@ impl Peer {
             self.send_foreign(net, client, message, &name, &payload, qos);
         }
         let delay = decision.delay;
-        let message = self.harmed(net, message, qos, &decision);
+        let original = message;
+        let message = harmed(net, message, qos, &decision);
         match decision.fate {
             Copies::Drop => {
                 net.truth.done.note(Deed::Dropped);
@@ -54,19 +52,19 @@ impl Peer {
             }
             Copies::Swap if self.sessions[client as usize].held.is_none() => {
                 let delivery = note(net, client, message, qos, Fate::Right);
-                self.sessions[client as usize].held = Some(Held { delivery, message, qos });
+                self.sessions[client as usize].held = Some(Held { delivery, message: original, qos });
                 let time = net.now + SWAP_WAIT;
                 self.put_off(net, time, Later::Release(client));
             }
             fate => {
                 let to = match fate {
-                    Copies::Misroute(chance) => self.stranger(net, chance, message).unwrap_or(client),
+                    Copies::Misroute(chance) => self.stranger(net, chance, original).unwrap_or(client),
                     _ => client,
                 };
                 let delivery = note(net, to, message, qos, Fate::Right);
                 let sent = self.send(net, to, delivery, delay, false);
                 if to == client {
-                    self.let_overtaken_follow(net, client, message, delay);
+                    self.let_overtaken_follow(net, client, original, delay);
                 }
                 match fate {
                     Copies::Twice => {
@@ -83,20 +81,6 @@ impl Peer {
         if let Some(key) = self.sessions[client as usize].online {
             self.finish(net, key, end);
         }
-    }
-
-    /// The message as it goes out: another one, if its payload is harmed.
-    fn harmed(&mut self, net: &mut Net, message: u32, qos: QoS, decision: &Decision) -> u32 {
-        let known = &net.truth.messages[message as usize];
-        let Some(payload) = decision.harm.apply(&known.payload).filter(|_| decision.fate != Copies::Drop)
-        else {
-            return message;
-        };
-        net.truth.done.note(decision.harm.deed());
-        let (topic, from) = (known.topic.clone(), known.from);
-        let harmed = net.truth.message(&topic, &payload, qos);
-        net.truth.messages[harmed as usize].from = from;
-        harmed
     }
 
     /// Somebody who is here, has subscribed to something, and does not ask for `message`.
@@ -245,4 +229,15 @@ fn publish(net: &Net, message: u32, qos: QoS, id: Option<PacketId>, dup: bool, r
     let mut bytes = Vec::with_capacity(known.topic.len() + known.payload.len() + 9);
     publish.encode(&mut bytes).expect("a message that came by a packet");
     bytes
+}
+
+/// The message as it goes out: one that nobody published, if its payload is harmed.
+fn harmed(net: &mut Net, message: u32, qos: QoS, decision: &Decision) -> u32 {
+    let known = &net.truth.messages[message as usize];
+    let Some(payload) = decision.harm.apply(&known.payload).filter(|_| decision.fate != Copies::Drop) else {
+        return message;
+    };
+    let topic = known.topic.clone();
+    net.truth.done.note(decision.harm.deed());
+    net.truth.message(&topic, &payload, qos)
 }

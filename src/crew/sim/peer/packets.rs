@@ -192,6 +192,9 @@ impl Peer {
         subscribe: &wire::Subscribe<'_>,
         decision: Decision,
     ) {
+        if matches!(decision.answer, Answer::Grant(_)) {
+            net.truth.done.note(Deed::Degraded);
+        }
         let mut codes = Vec::new();
         let mut fresh = Vec::new();
         for (filter, wanted) in subscribe.filters() {

@@ -1,16 +1,13 @@
 //! What a script has become of messages on their way to clients.
 
 use super::Later;
-use crate::clock::{MILLISECOND, Nanos};
+use crate::clock::Nanos;
 use crate::engine::Link;
 use crate::reflector::address::{SessionKey, Target};
 use crate::reflector::broker::Broker;
 use crate::reflector::message::{Kept, Message};
-use crate::script::{Copies, Deed, On};
+use crate::script::{Copies, Deed, On, SWAP_WAIT};
 use crate::wire::{PacketType, QoS};
-
-/// How long a delivery waits to be overtaken.
-const SWAP_WAIT: Nanos = 50 * MILLISECOND;
 
 /// What is put off for a session.
 #[derive(Default)]
