@@ -160,21 +160,6 @@ fn a_file_says_all_that_there_is_to_say() {
         chance = 0.5
         times = 4
         do = "misroute"
-        [[fault]]
-        on = "publish"
-        do = { delay = { from = "1ms", to = "3ms" } }
-        [[fault]]
-        on = "pingreq"
-        do = { delay = { mean = "20ms" } }
-        [[fault]]
-        on = "connect"
-        do = { refuse = 3 }
-        [[fault]]
-        on = "subscribe"
-        do = { grant = 128 }
-        [[fault]]
-        on = "pubrel"
-        do = { answer = "40 02 00 07" }
         [[at]]
         time = "1.5s"
         every = "1s"
@@ -182,11 +167,7 @@ fn a_file_says_all_that_there_is_to_say() {
         client = "x"
         do = { stall = "for ever" }
     "#;
-    let script = Script::parse(text).unwrap();
-    assert_eq!(script.seed, 5);
-    assert_eq!(script.service, Some(Service { per_s: 5000.0, burst: 20 }));
-    assert_eq!((script.read_per_s, script.zero), (Some(64 << 10), Zero::Connect));
-    let first = Rule {
+    let rule = Rule {
         on: On::Delivery,
         client: Some("sub-*".into()),
         per: Per::Client,
@@ -196,16 +177,6 @@ fn a_file_says_all_that_there_is_to_say() {
         times: 4,
         act: Act::Misroute,
     };
-    assert_eq!(script.rules[0], first);
-    let acts: Vec<_> = script.rules[1..].iter().map(|rule| rule.act.clone()).collect();
-    let expected = [
-        Act::Delay(Spread::Uniform(MILLISECOND, 3 * MILLISECOND)),
-        Act::Delay(Spread::Exponential(20 * MILLISECOND)),
-        Act::Refuse(ConnectCode::ServerUnavailable),
-        Act::Grant(SubAckCode::Failure),
-        Act::Instead(vec![0x40, 2, 0, 7]),
-    ];
-    assert_eq!(acts, expected);
     let moment = Moment {
         time: 1_500 * MILLISECOND,
         every: Some(SECOND),
@@ -213,10 +184,53 @@ fn a_file_says_all_that_there_is_to_say() {
         client: Some("x".into()),
         act: Act::Stall(None),
     };
-    assert_eq!(script.moments, [moment]);
-    assert_eq!(Script::parse("").unwrap(), Script::default());
+    let expected = Script {
+        seed: 5,
+        service: Some(Service { per_s: 5000.0, burst: 20 }),
+        read_per_s: Some(64 << 10),
+        zero: Zero::Connect,
+        rules: vec![rule],
+        moments: vec![moment],
+    };
+    assert_eq!(Script::parse(text), Ok(expected));
+    assert_eq!(Script::parse(""), Ok(Script::default()));
     assert_eq!(Script::parse("rate = '50'").unwrap().service, Some(Service { per_s: 50.0, burst: 1 }));
     assert_eq!(Script::parse("rate = '5k'").unwrap().service, Some(Service { per_s: 5000.0, burst: 50 }));
+}
+
+#[test]
+fn acts_have_names() {
+    for (on, text, act) in [
+        ("publish", "{ delay = '2ms' }", Act::Delay(Spread::Fixed(2 * MILLISECOND))),
+        (
+            "publish",
+            "{ delay = { from = '1ms', to = '3ms' } }",
+            Act::Delay(Spread::Uniform(MILLISECOND, 3 * MILLISECOND)),
+        ),
+        ("delivery", "{ delay = { mean = '20ms' } }", Act::Delay(Spread::Exponential(20 * MILLISECOND))),
+        ("pingreq", "'no-answer'", Act::Never),
+        ("pubrel", "{ answer = '40 02 00 07' }", Act::Instead(vec![0x40, 2, 0, 7])),
+        ("subscribe", "'wrong-id'", Act::WrongId),
+        ("packet", "{ send = 'd000' }", Act::Also(vec![0xD0, 0])),
+        ("puback", "{ garbage = 16 }", Act::Garbage(16)),
+        ("connect", "{ refuse = 3 }", Act::Refuse(ConnectCode::ServerUnavailable)),
+        ("subscribe", "{ grant = 128 }", Act::Grant(SubAckCode::Failure)),
+        ("subscribe", "{ grant = 1 }", Act::Grant(SubAckCode::Granted(QoS::AtLeastOnce))),
+        ("delivery", "'drop'", Act::Drop),
+        ("delivery", "'duplicate'", Act::Twice),
+        ("delivery", "'repeat'", Act::Repeat),
+        ("delivery", "'swap'", Act::Swap),
+        ("delivery", "{ cut = 24 }", Act::Cut(24)),
+        ("delivery", "'flip'", Act::Flip),
+        ("disconnect", "'close'", Act::Close),
+        ("pubrec", "'reset'", Act::Reset),
+        ("pubcomp", "{ deaf = '2s' }", Act::Deaf(Some(2 * SECOND))),
+        ("unsubscribe", "{ deaf = 'for ever' }", Act::Deaf(None)),
+        ("publish", "{ stall = '1.4s' }", Act::Stall(Some(1_400 * MILLISECOND))),
+    ] {
+        let script = Script::parse(&format!("[[fault]]\non = '{on}'\ndo = {text}"));
+        assert_eq!(script.unwrap_or_else(|error| panic!("{text}: {error}")).rules[0].act, act);
+    }
 }
 
 #[test]

@@ -143,3 +143,22 @@ fn slow_reader() {
     assert!(counts.sent > 2 * log.sum("received"), "{counts:?}");
     assert_eq!(record.exit_code, 5);
 }
+
+/// What is not played by a test, or not told to users, is in no gallery.
+#[test]
+fn every_script_is_played_and_told() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(folder.join("README.md")).expect("there is one");
+    let tests = [include_str!("gallery.rs"), include_str!("rules.rs")].concat();
+    let files = std::fs::read_dir(folder.join("benches/scripts")).expect("the gallery");
+    let names: Vec<String> = files
+        .map(|file| {
+            file.expect("a file").path().file_stem().expect("a name").to_str().expect("text").to_owned()
+        })
+        .collect();
+    assert!(names.len() >= 10, "{names:?}");
+    for name in names {
+        assert!(readme.contains(&format!("| `{name}` |")), "{name} is not in the README");
+        assert!(tests.contains(&format!("\"{name}\"")), "{name} is not played");
+    }
+}

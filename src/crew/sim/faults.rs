@@ -184,7 +184,7 @@ impl Faults {
                 decision.add(&Act::Never, dice.draw());
             }
             PacketType::PingReq if dice.chance(self.ping_unanswered) => {
-                decision.add(&Act::Never, dice.draw())
+                decision.add(&Act::Never, dice.draw());
             }
             PacketType::Disconnect if dice.chance(self.lingering) => decision.add(&Act::Never, dice.draw()),
             PacketType::Subscribe => self.subscribe(dice, decision),
