@@ -128,8 +128,8 @@ fn at_qos_0_sent_is_what_the_kernel_took() {
 /// and a publisher whose connection is full waits until it is not, while the others go on.
 #[test]
 fn at_qos_0_a_closed_loop_fills_connections_and_then_waits() {
-    let mut script = Script::default();
-    script.moments.push((SECOND + 15 * MILLISECOND, Some("c-0".into()), Act::Deaf(None)));
+    let mut script = Script::default().at(SECOND + 15 * MILLISECOND, Act::Deaf(None));
+    script.moments[0].client = Some("c-0".into());
     let plan = Plan {
         clients: 2,
         publishers: 2,
