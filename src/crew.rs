@@ -32,6 +32,7 @@ use crate::wire::QoS;
 use deadlines::Fifo;
 use dialling::Dialling;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A client among those of its worker, from 0. Which connection of the link is its own is decided here alone.
@@ -273,8 +274,8 @@ pub struct Crew<M> {
     stuck: BTreeMap<Place, Vec<Written<M>>>,
     /// Somebody has published at QoS 0.
     unanswered: bool,
-    /// Of whom it is known how many messages the kernel has taken, and how many it will never take.
-    settled: Vec<(Place, u64, u64)>,
+    /// Of whom it is known how many messages the kernel has taken, and which it will never take.
+    settled: Vec<(Place, u64, Range<u64>)>,
     /// Bytes of answers to those whose connection has had no room since.
     answers: BTreeMap<Place, usize>,
     /// Answers are written here before it is certain that there are any.

@@ -44,7 +44,7 @@ impl Measured for FleetRecord {
                 dropped.ok_or_else(|| Gap::new("the broker did not report it"))
             }
             "shed" => Ok(self.publishers.iter().map(shed).sum()),
-            "reordered" | "late" | "untold" | "corrupted" | "misrouted" => {
+            "undelivered-at-end" | "reordered" | "late" | "untold" | "corrupted" | "misrouted" => {
                 Err(Gap::new("publish and subscribe do not measure it"))
             }
             _ => Ok((of.0.of)(&self.counts)),

@@ -309,6 +309,7 @@ pub(super) fn delivery_counts(record: &Record) -> Vec<Count> {
         ("unconfirmed", counts.unconfirmed, false),
         ("ack timeouts", counts.ack_timeouts, false),
         ("unacked at end", counts.unacked_at_end, false),
+        ("undelivered at end", counts.undelivered_at_end, false),
         ("corrupted", counts.corrupted, false),
         ("misrouted", counts.misrouted, false),
         ("foreign", counts.foreign, false),

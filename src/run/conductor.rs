@@ -241,8 +241,10 @@ impl Phases {
         };
         let spec = &self.shared.spec;
         let mut counts = board.total.counters;
-        let lost = counts.expected.saturating_sub(counts.delivered);
-        counts.lost = lost;
+        let absent = counts.expected.saturating_sub(counts.delivered);
+        // A stamp that somebody has forged may overtake what was never sent.
+        counts.lost = counts.lost.min(absent);
+        counts.undelivered_at_end = absent - counts.lost;
         let seats = self.shared.seats.iter().map(|seat| seat.cpu);
         let efforts: Vec<_> = seats.zip(board.endings).filter_map(|(cpu, end)| Some((cpu, end?))).collect();
         let resident = self.memory.1.saturating_sub(self.memory.0);
@@ -270,7 +272,7 @@ impl Phases {
             phases: self.phases,
             counts,
             throughput: throughput(&efforts),
-            latencies: record::Latencies::of(&board.total.histograms, lost),
+            latencies: record::Latencies::of(&board.total.histograms, absent),
             generator: record::Generator {
                 bytes_per_client: (resident > 0).then(|| resident / u64::from(spec.plan.clients)),
                 ..generator(&efforts)

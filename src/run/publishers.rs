@@ -207,6 +207,7 @@ impl Publishers {
         let publisher = &mut self.list[place.at()];
         let first = Token { sequence: publisher.sequence, intended: due, sent: link.now(), more: () };
         publisher.sequence += count;
+        shared.sequences.note(publisher.number, first.sequence, due.saturating_sub(open.start));
         let topic = &topics[publisher.topic.0 as usize..publisher.topic.1 as usize];
         let retain = shared.spec.retain;
         crew.publish(link, place, first, (count, qos, publisher.audience), |pen| {
@@ -249,6 +250,15 @@ impl Publishers {
             let stamp = stamp(shared.run_id, publisher.number, token, self.open.start);
             resend.publish(topic, shared.spec.retain, &[&stamp[..], shared.body.bytes()])
         });
+    }
+
+    /// Messages of a publisher will never leave: its connection has ended before.
+    pub fn unfinished(&self, place: Place, sequences: Range<u64>) {
+        if let Some(publisher) =
+            self.list.get(place.at()).filter(|one| one.audience > 0 && !sequences.is_empty())
+        {
+            self.shared.sequences.unfinished(publisher.number, sequences);
+        }
     }
 
     /// Messages leave at `time`: their subscribers are told, aside from the messages themselves.

@@ -237,7 +237,7 @@ impl<L: Link> App<L> for Clients {
     }
 
     fn pass(&mut self, link: &mut L) -> Option<Nanos> {
-        self.crew.settle(link, |_, _, _| ());
+        self.crew.settle(link, |place, _, lost| self.publishers.unfinished(place, lost));
         if link.now() >= self.crew.books.tally_due() {
             // The tally of a second ago is back by now.
             self.woken(link);
@@ -260,6 +260,7 @@ impl<L: Link> Actor<L> for Clients {
     type Ending = Effort;
 
     fn end(mut self, now: Nanos, stats: Stats) -> Effort {
+        self.subscribers.end(&mut self.crew);
         self.desk.ship(self.crew.books.close(now, stats));
         Effort { stats, ..self.watch.effort }
     }

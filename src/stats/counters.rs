@@ -61,8 +61,11 @@ counters! {
     expected,
     /// Deliveries that subscribers had, each message counted once per subscriber.
     delivered,
-    /// Deliveries that never came.
+    /// Deliveries that never came, although a later message of the same flow (one publisher to one subscriber) did.
     lost,
+    /// Deliveries that had not come when the drain ended, and that no later message of their flow had overtaken: late
+    /// or lost, nobody knows. `expected = delivered + lost + undelivered_at_end`.
+    undelivered_at_end,
     /// Deliveries that came again.
     duplicated,
     /// Deliveries overtaken by a later message of the same flow (one publisher to one subscriber).
