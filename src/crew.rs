@@ -120,6 +120,9 @@ pub enum News {
         was: Step,
         /// Why.
         end: End,
+        /// Bytes that the kernel took and the broker's had not acknowledged: the last ones, of worth to whoever has
+        /// published at QoS 0 what nobody hears.
+        unacked: usize,
     },
     /// SUBSCRIBE was not answered in time; in words. The client is still connected.
     NoSubAck(Place, String),
@@ -130,7 +133,8 @@ pub enum News {
 /// Why a client is down.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum End {
-    /// It has left, as it was to. `read`: the broker has closed the connection, and so has read DISCONNECT.
+    /// It has left, as it was to. `read`: the broker has closed the connection after all of it had arrived, and so has
+    /// read DISCONNECT.
     Left {
         /// What is to follow.
         after: After,

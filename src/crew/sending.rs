@@ -58,6 +58,10 @@ impl<M: Copy> Crew<M> {
             self.await_ack(first.sent, place);
         } else {
             self.unanswered = true;
+            if audience == 0 {
+                // Nobody will tell what has become of them.
+                link.ask_unacked();
+            }
         }
         // Of the whole run, unlike messages.
         self.books.counters().packets_out += count;

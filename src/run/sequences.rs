@@ -41,6 +41,19 @@ impl Sequences {
         unfinished.entry(publisher).or_default().push((sequences.start, sequences.end));
     }
 
+    /// Measured messages of a publisher among its first `count`, but for those that never left.
+    pub fn sent(&self, publisher: u32, count: u64) -> u64 {
+        let from = self.first(publisher);
+        let unfinished = self.unfinished.lock().expect("no worker panics within this lock");
+        let never = unfinished.get(&publisher).into_iter().flatten();
+        let never = never.map(|&(start, end)| end.saturating_sub(start.max(from)));
+        count.saturating_sub(from) - never.sum::<u64>()
+    }
+
+    fn first(&self, publisher: u32) -> u64 {
+        self.measured.get(publisher as usize).map_or(0, |first| first.load(Ordering::Relaxed))
+    }
+
     /// Measured messages of a publisher that `flow` has not heard although it has heard a later one.
     ///
     /// Relaxed is enough: that later message has travelled through the kernel in between.
@@ -48,7 +61,7 @@ impl Sequences {
         if flow.is_whole() {
             return 0;
         }
-        let from = self.measured.get(publisher as usize).map_or(0, |first| first.load(Ordering::Relaxed));
+        let from = self.first(publisher);
         let unfinished = self.unfinished.lock().expect("no worker panics within this lock");
         flow.overtaken(from, unfinished.get(&publisher).map_or(&[], Vec::as_slice))
     }
@@ -74,6 +87,7 @@ mod tests {
         sequences.unfinished(0, 18..20);
         sequences.unfinished(0, 21..25);
         assert_eq!(sequences.lost(0, &flow), 1 + 7, "9, 11 to 17");
+        assert_eq!([sequences.sent(0, 25), sequences.sent(1, 25)], [17 - 1 - 2 - 4, 0]);
         assert_eq!(Sequences::new(2, 0).lost(1, &flow), 18, "all are measured");
     }
 }

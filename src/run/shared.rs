@@ -93,7 +93,7 @@ impl Shared {
             ways: Ways::new(&spec.targets, plan.clients)?,
             body: Body::new((plan.size_bytes as usize).max(STAMP_LEN), seed),
             hand_over: HandOver::new(if subscribers > 0 { publishers } else { 0 }, handed_over),
-            sequences: Sequences::new(if subscribers > 0 { publishers } else { 0 }, from),
+            sequences: Sequences::new(publishers, from),
             granted: (0..routes.groups()).map(|_| AtomicU32::new(0)).collect(),
             window: (from, plan.duration_ns.map_or(Nanos::MAX, |duration| from + duration)),
             routes,

@@ -105,13 +105,11 @@ impl Clients {
                 News::NoSubAck(place, trouble) => {
                     self.subscribers.unanswered(&mut self.crew, place, Some(trouble));
                 }
-                News::Down { place, was, end } => {
+                News::Down { place, was, end, unacked } => {
                     if was == Step::Subscribing && !leaving {
                         self.subscribers.unanswered(&mut self.crew, place, None);
                     }
-                    if matches!(end, End::Left { read: false, .. }) {
-                        self.publishers.unread(&mut self.crew, place);
-                    }
+                    self.publishers.ended(&mut self.crew, place, &end, unacked);
                     if end == End::Failed && !leaving {
                         self.crew.retry(link.now(), place);
                     } else {

@@ -49,7 +49,8 @@ counters! {
     /// them. Nobody sends them again, so they are a fault of the delivery, and no loss of the broker's.
     unfinished,
     /// Messages at QoS 0, of publishers whom nobody hears, that the broker may not have read: it has not closed their
-    /// connection after DISCONNECT [MQTT-3.14.4-3].
+    /// connection after DISCONNECT [MQTT-3.14.4-3], or before that had arrived; or they had not arrived when their
+    /// connection was lost.
     unconfirmed,
     /// Messages acknowledged in full: PUBACK at QoS 1, PUBCOMP at QoS 2.
     acked,
