@@ -87,6 +87,13 @@ impl Phases {
         begun.map_or(Phase::Connect, |times| times.phase)
     }
 
+    /// Whether the second that ends at this time since the start of the run is no whole one of its phase.
+    fn is_part(&self, time_ns: Nanos) -> bool {
+        let start = (time_ns.max(1) - 1) / SECOND * SECOND;
+        let begins = |times: &PhaseTimes| (start + 1..time_ns).contains(&times.start_ns);
+        !time_ns.is_multiple_of(SECOND) || self.phases.iter().any(begins)
+    }
+
     fn is_measuring(&self) -> bool {
         self.phases.last().is_some_and(|times| times.phase == Phase::Measure)
     }
@@ -211,7 +218,8 @@ impl Conductor<Command> for Phases {
         self.series.push(Second {
             phase,
             time_ns,
-            connected: progress.levels.connected,
+            part: self.is_part(time_ns),
+            connected: progress.connected,
             offered: counters.due,
             sent: counters.sent,
             acked: counters.acked,

@@ -1,6 +1,7 @@
 //! Whole runs in a simulated world, held against what really happened there.
 
 mod known;
+mod rules;
 
 use super::conductor::Phases;
 use super::shared::Shared;

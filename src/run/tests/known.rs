@@ -124,27 +124,6 @@ fn at_qos_0_sent_is_what_the_kernel_took() {
     });
 }
 
-/// What has never left is not lost, whatever came later; what the kernel took is.
-#[test]
-fn what_was_unfinished_is_no_gap_of_its_flow() {
-    explore(0..30, |seed| {
-        let from = SECOND + Dice::new(seed, "run gaps", 0).within(&(300 * MILLISECOND..=700 * MILLISECOND));
-        // All connections end, and those who hear are back before those who publish have anything to say.
-        let script = Script::default().at(from, Act::Deaf(None)).at(from + 600 * MILLISECOND, Act::Reset);
-        let plan = Plan { duration_ns: Some(3 * SECOND), keepalive_ns: 0, ..plan(4, 0, 3000.0) };
-        let mut setup = Setup { script, ..Setup::new(seed, 1) };
-        setup.network.window = 4096..=32 * 1024;
-        let played = Scene::new(setup, plan).play();
-        let (counts, truth) = (&played.record.counts, given(&played.world, &played.record));
-        assert!(counts.unfinished > 0 && counts.lost > 0, "{counts:?}");
-        assert_eq!(
-            (counts.lost, counts.undelivered_at_end),
-            (truth.lost - counts.unfinished, 0),
-            "{counts:?}"
-        );
-    });
-}
-
 /// A broker that sends and never reads: what is kept for it is bounded, and the run goes on.
 #[test]
 fn answers_that_nobody_reads_are_not_kept_for_ever() {
