@@ -77,6 +77,9 @@ pub struct Closed {
     pub cause: CloseCause,
     /// Bytes written to it that the kernel has never taken: the last ones.
     pub unsent: usize,
+    /// Of those that it has taken, the last ones, which the peer's kernel has not acknowledged. 0 where nobody asked
+    /// ([`Link::ask_unacked`]) and where the kernel does not say: before Linux 6.7, and of Unix sockets.
+    pub unacked: usize,
 }
 
 /// What runs on a worker. Every call is made from the worker's thread; time is [`Link::now`]. `L` is the worker

@@ -69,6 +69,8 @@ pub struct Spec {
     pub targets: Vec<Endpoint>,
     /// CPUs for the workers, at least one.
     pub cpus: Vec<usize>,
+    /// How they wait.
+    pub poll: engine::Poll,
     pub seed: u64,
     /// The command line as typed.
     pub command: Vec<String>,
@@ -85,6 +87,7 @@ impl Spec {
         Spec {
             targets,
             cpus: crate::cpu::allowed().into_iter().take(1).collect(),
+            poll: engine::Poll::Sleep,
             seed: crate::seed::fresh(),
             command: Vec::new(),
             warnings: Vec::new(),
@@ -252,7 +255,7 @@ pub fn run(
     let shared = Arc::new(shared);
     let whole = (shared.epoch, u64::from(shared.clients()));
     let common = shared.clone();
-    let lines = Lines::open(&shared.seats, shared.wakers.clone(), engine::Poll::Sleep, whole, move |desk| {
+    let lines = Lines::open(&shared.seats, shared.wakers.clone(), shared.spec.poll, whole, move |desk| {
         Script::new(common.clone(), desk, clock::now())
     })?;
     let mut finale = Finale::new(shared.clone());

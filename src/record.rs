@@ -206,6 +206,9 @@ pub struct Second {
     pub phase: Phase,
     /// Its end, nanoseconds since the start of the run.
     pub time_ns: Nanos,
+    /// Whether it is no whole second of its phase: one began within it, or the run ended.
+    #[serde(default)]
+    pub part: bool,
     /// Clients connected at its end.
     pub connected: u64,
     /// Messages that came due in this second.

@@ -7,6 +7,7 @@
 mod backlog;
 mod conductor;
 mod publishers;
+mod sequences;
 mod shared;
 mod subscribers;
 #[cfg(test)]

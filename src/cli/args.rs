@@ -18,7 +18,7 @@ pub use keygen::KeygenArgs;
 pub use output::{OutputArgs, ProgressArg};
 pub use publish::{FramingArg, PayloadArgs, PublishArgs};
 pub use report::ReportArgs;
-pub use run::{ArrivalArg, PollArg, RunArgs, TopologyArg, VerifyArg};
+pub use run::{ArrivalArg, RunArgs, TopologyArg, VerifyArg};
 pub use scenario::{AttackArgs, ExperimentArgs, MatrixArgs, ScenarioArgs};
 pub use subscribe::SubscribeArgs;
 pub use values::Step;

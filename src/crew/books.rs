@@ -266,6 +266,7 @@ impl Books {
         let mut fresh = self.spare.take().unwrap_or_default();
         fresh.restart((now - self.epoch) / SECOND, now);
         let mut full = std::mem::replace(&mut self.tally, fresh);
+        full.connected = self.levels.connected;
         let end = |interval: &mut Interval| interval.end = now;
         end(&mut full.measured);
         end(&mut full.unmeasured);

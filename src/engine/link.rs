@@ -42,6 +42,8 @@ pub trait Link {
     /// Closes once everything appended has gone, also when the peer will say no more by then.
     /// [`App::closed`](super::App::closed) and nothing else follows.
     fn close(&mut self, conn: Conn);
+    /// From now on connections say when they end what of theirs had not arrived: [`Closed::unacked`](super::Closed).
+    fn ask_unacked(&mut self);
     /// Closes now; what is unsent is lost.
     fn abort(&mut self, conn: Conn);
 

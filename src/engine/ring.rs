@@ -26,6 +26,8 @@ pub enum Op {
     Close,
     Wake,
     Timeout,
+    /// What a socket's peer has not acknowledged.
+    Unacked,
 }
 
 impl Op {
@@ -40,6 +42,7 @@ impl Op {
             7 => Op::Close,
             8 => Op::Wake,
             9 => Op::Timeout,
+            10 => Op::Unacked,
             _ => unreachable!("user_data is written by this file alone"),
         }
     }

@@ -210,7 +210,7 @@ impl Worker {
             }
             Op::Receive => return self.received(app, tag, completion),
             Op::Timeout => return self.timeouts.fired(tag.slot),
-            Op::Connect | Op::Send | Op::Room | Op::Cancel | Op::Close => {}
+            Op::Connect | Op::Send | Op::Room | Op::Cancel | Op::Close | Op::Unacked => {}
         }
         let conn = Conn(tag.slot);
         if self.io.slots.current(tag).is_none() {
@@ -221,6 +221,7 @@ impl Worker {
             Op::Send => self.send_failed(app, conn, result),
             Op::Room => self.room(conn),
             Op::Cancel => self.cancelled(conn, result),
+            Op::Unacked => self.io.answered_unacked(conn, result),
             _ => {}
         }
         self.io.completed(conn);

@@ -52,7 +52,7 @@ impl Conductor<()> for Finale {
         let (counters, histograms) = (&progress.second.counters, &progress.second.histograms);
         self.series.push(FleetSecond {
             time_ns: progress.elapsed,
-            connected: progress.levels.connected,
+            connected: progress.connected,
             done: progress.levels.done,
             sent: counters.sent,
             acked: counters.acked,
@@ -114,6 +114,7 @@ impl Finale {
             },
             qos: qos as u8,
             tolerance_ns: publishing.map_or(0, |publishing| publishing.tolerance),
+            poll: spec.poll,
             closed_loop: publishing.is_some_and(|publishing| publishing.pacing.pace == Pace::Unlimited),
             ended: ended.unwrap_or_default(),
             partial_reason,
@@ -127,6 +128,9 @@ impl Finale {
             series: self.series,
             ..FleetRecord::default()
         };
+        let missing = record.listeners.iter().map(|listener| listener.flight_time.missing).sum();
+        record.latencies.flight_service =
+            record::Latency::of(&board.total.histograms.flight_service, missing);
         record.conclude();
         record
     }

@@ -228,7 +228,7 @@ impl<L: Link> App<L> for Script {
         let parts = &mut self.parts;
         self.crew.settle(link, |place, taken, lost| {
             if let Part::Publisher(publisher) = &mut parts[place.at()] {
-                publisher.settled(taken, lost);
+                publisher.settled(taken, lost.end - lost.start);
             }
         });
         if link.now() >= self.crew.books.tally_due() {

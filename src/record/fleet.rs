@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BoundResult, Broker, Counters, Ended, Evidence, Generator, Judgement, Latencies, Latency, Machine,
-    Outcome, Verdict, Versions,
+    Outcome, Poll, Verdict, Versions,
 };
 use crate::clock::Nanos;
-use crate::stats::Moments;
+use crate::stats::{Histogram, HistogramError, Moments};
 
 mod outcome;
 #[cfg(test)]
@@ -41,6 +41,9 @@ pub struct FleetRecord {
     /// Messages due within this span are sent together, in nanoseconds.
     #[serde(default)]
     pub tolerance_ns: Nanos,
+    /// How workers waited.
+    #[serde(default)]
+    pub poll: Poll,
     /// Whether publishers send as soon as the answers to what is under way let them: no pace was asked for.
     #[serde(default)]
     pub closed_loop: bool,
@@ -194,7 +197,7 @@ pub struct Listener {
     /// Flight times, by the clocks of the publisher (in the payload) and of this machine. Negative ones,
     /// which mean that the clocks disagree, count as 0 and in `flight_negative`.
     pub flight: Spread,
-    /// The same as percentiles and histogram.
+    /// The same as percentiles and histogram; `missing` is what was expected and never came.
     pub flight_time: Latency,
     /// Messages whose flight time came out negative.
     pub flight_negative: u64,
@@ -217,7 +220,41 @@ pub struct Listener {
     pub failure: Option<String>,
 }
 
+impl FleetRecord {
+    /// Flight times of all listeners together, with what never came.
+    ///
+    /// # Errors
+    /// When a histogram is not what it should be.
+    pub fn flight_time(&self) -> Result<Latency, HistogramError> {
+        let mut all = Histogram::default();
+        for listener in &self.listeners {
+            all.merge(&listener.flight_time.histogram()?);
+        }
+        Ok(Latency::of(&all, self.listeners.iter().map(|listener| listener.flight_time.missing).sum()))
+    }
+}
+
 impl Listener {
+    /// Messages that were expected in all; `None` without an expectation.
+    pub fn expected(&self) -> Option<u64> {
+        let each = || Some(self.expected_per_client?.saturating_mul(self.expected_clients?));
+        self.expected_messages.or_else(each)
+    }
+
+    /// Different messages that arrived.
+    pub fn delivered(&self) -> u64 {
+        self.readable().saturating_sub(self.duplicated)
+    }
+
+    /// Messages that were expected and never came. What a broker that drops, or an interrupt, left no time for may have
+    /// been on its way.
+    pub fn absent(&self) -> u64 {
+        match self.ended_by {
+            ListenEnd::Drops | ListenEnd::Interrupted => 0,
+            _ => self.expected().unwrap_or(0).saturating_sub(self.delivered()),
+        }
+    }
+
     /// Messages that could be read, those that came again included.
     pub fn readable(&self) -> u64 {
         self.received.saturating_sub(self.foreign)

@@ -169,6 +169,7 @@ fn second(at: u64) -> Second {
     Second {
         phase: Phase::Measure,
         time_ns: at * SECOND,
+        part: at == 1,
         connected: 2_000,
         offered: 20_000,
         sent: 20_000,

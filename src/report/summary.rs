@@ -312,6 +312,7 @@ pub(super) fn delivery_counts(record: &Record) -> Vec<Count> {
         ("unconfirmed", counts.unconfirmed, false),
         ("ack timeouts", counts.ack_timeouts, false),
         ("unacked at end", counts.unacked_at_end, false),
+        ("undelivered at end", counts.undelivered_at_end, false),
         ("corrupted", counts.corrupted, false),
         ("misrouted", counts.misrouted, false),
         ("foreign", counts.foreign, false),
@@ -424,12 +425,17 @@ fn workers(record: &Record) -> String {
         true => String::new(),
         false => format!("; cores asked {}, used {}", plan.cores_asked, plan.cores_used),
     };
-    let poll = match plan.poll {
-        Poll::Sleep => "",
-        Poll::Auto => "; awake before each message",
-        Poll::Busy => "; awake all the time",
-    };
+    let poll = waiting(plan.poll).map(|how| format!("; {how}")).unwrap_or_default();
     format!("{workers}{on}{cores}{poll}")
+}
+
+/// How workers waited, unless they slept.
+pub(super) fn waiting(poll: Poll) -> Option<&'static str> {
+    match poll {
+        Poll::Sleep => None,
+        Poll::Auto => Some("awake before each message"),
+        Poll::Busy => Some("awake all the time"),
+    }
 }
 
 fn machine(record: &Record, page: &mut Page) {

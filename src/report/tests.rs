@@ -1,6 +1,7 @@
 use super::*;
 use crate::record::samples::{broken, clean, idle};
-use crate::record::{Amount, BoundResult, BoundState, Ended, Schedule, Throughput, Worker};
+use crate::record::{Amount, BoundResult, BoundState, Ended, Figure, Schedule, Throughput, Worker};
+use crate::units;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -53,6 +54,22 @@ fn an_idle_run_speaks_of_no_messages() {
 #[test]
 fn the_worst_run_at_a_hundred_columns() {
     assert_text(&worst(), 100, include_str!("tests/worst-100.txt"));
+}
+
+/// R12: how many there were, and the worst of them, stand beside every percentile; the worst is no percentile.
+#[test]
+fn r12_count_and_max_stand_beside_the_percentiles() {
+    for (width, record) in [(80, clean()), (100, clean()), (80, broken()), (100, worst())] {
+        let text = text(&record, width, false);
+        let table: Vec<_> = text.lines().skip_while(|line| !line.starts_with("latency")).collect();
+        let header: Vec<_> = table[0].split_whitespace().collect();
+        assert_eq!((header[1], header[header.len() - 1]), ("count", "max"), "{text}");
+        for (name, latency) in summary::latency_rows(&record).into_iter().filter(|(_, one)| one.count > 0) {
+            let row = table.iter().find(|line| line.starts_with(name)).expect(name);
+            assert!(row.contains(&units::count(latency.count)), "{row}");
+            assert!(row.ends_with(&latency.read(Figure::Max).to_string()), "{row}");
+        }
+    }
 }
 
 #[test]

@@ -87,6 +87,13 @@ impl Phases {
         begun.map_or(Phase::Connect, |times| times.phase)
     }
 
+    /// Whether the second that ends at this time since the start of the run is no whole one of its phase.
+    fn is_part(&self, time_ns: Nanos) -> bool {
+        let start = (time_ns.max(1) - 1) / SECOND * SECOND;
+        let begins = |times: &PhaseTimes| (start + 1..time_ns).contains(&times.start_ns);
+        !time_ns.is_multiple_of(SECOND) || self.phases.iter().any(begins)
+    }
+
     fn is_measuring(&self) -> bool {
         self.phases.last().is_some_and(|times| times.phase == Phase::Measure)
     }
@@ -211,7 +218,8 @@ impl Conductor<Command> for Phases {
         self.series.push(Second {
             phase,
             time_ns,
-            connected: progress.levels.connected,
+            part: self.is_part(time_ns),
+            connected: progress.connected,
             offered: counters.due,
             sent: counters.sent,
             acked: counters.acked,
@@ -241,8 +249,10 @@ impl Phases {
         };
         let spec = &self.shared.spec;
         let mut counts = board.total.counters;
-        let lost = counts.expected.saturating_sub(counts.delivered);
-        counts.lost = lost;
+        let absent = counts.expected.saturating_sub(counts.delivered);
+        // A stamp that somebody has forged may overtake what was never sent.
+        counts.lost = counts.lost.min(absent);
+        counts.undelivered_at_end = absent - counts.lost;
         let seats = self.shared.seats.iter().map(|seat| seat.cpu);
         let efforts: Vec<_> = seats.zip(board.endings).filter_map(|(cpu, end)| Some((cpu, end?))).collect();
         let resident = self.memory.1.saturating_sub(self.memory.0);
@@ -270,7 +280,7 @@ impl Phases {
             phases: self.phases,
             counts,
             throughput: throughput(&efforts),
-            latencies: record::Latencies::of(&board.total.histograms, lost),
+            latencies: record::Latencies::of(&board.total.histograms, absent),
             generator: record::Generator {
                 bytes_per_client: (resident > 0).then(|| resident / u64::from(spec.plan.clients)),
                 ..generator(&efforts)

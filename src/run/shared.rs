@@ -1,5 +1,6 @@
 //! What all workers of a run share.
 
+use super::sequences::Sequences;
 use super::{RunError, Spec};
 use crate::clock::Nanos;
 use crate::load::{Body, HandOver, Name, Role, Routes, STAMP_LEN, Split, Template, Values, run_id};
@@ -31,6 +32,7 @@ pub struct Shared {
     ways: Ways,
     pub body: Body,
     pub hand_over: HandOver,
+    pub sequences: Sequences,
     /// Subscribers with a granted subscription, by group.
     pub granted: Vec<AtomicU32>,
     /// The measure phase, in nanoseconds since the start of the schedule, half-open.
@@ -91,6 +93,7 @@ impl Shared {
             ways: Ways::new(&spec.targets, plan.clients)?,
             body: Body::new((plan.size_bytes as usize).max(STAMP_LEN), seed),
             hand_over: HandOver::new(if subscribers > 0 { publishers } else { 0 }, handed_over),
+            sequences: Sequences::new(publishers, from),
             granted: (0..routes.groups()).map(|_| AtomicU32::new(0)).collect(),
             window: (from, plan.duration_ns.map_or(Nanos::MAX, |duration| from + duration)),
             routes,

@@ -105,13 +105,11 @@ impl Clients {
                 News::NoSubAck(place, trouble) => {
                     self.subscribers.unanswered(&mut self.crew, place, Some(trouble));
                 }
-                News::Down { place, was, end } => {
+                News::Down { place, was, end, unacked } => {
                     if was == Step::Subscribing && !leaving {
                         self.subscribers.unanswered(&mut self.crew, place, None);
                     }
-                    if matches!(end, End::Left { read: false, .. }) {
-                        self.publishers.unread(&mut self.crew, place);
-                    }
+                    self.publishers.ended(&mut self.crew, place, &end, unacked);
                     if end == End::Failed && !leaving {
                         self.crew.retry(link.now(), place);
                     } else {
@@ -237,7 +235,7 @@ impl<L: Link> App<L> for Clients {
     }
 
     fn pass(&mut self, link: &mut L) -> Option<Nanos> {
-        self.crew.settle(link, |_, _, _| ());
+        self.crew.settle(link, |place, _, lost| self.publishers.unfinished(place, lost));
         if link.now() >= self.crew.books.tally_due() {
             // The tally of a second ago is back by now.
             self.woken(link);
@@ -260,6 +258,7 @@ impl<L: Link> Actor<L> for Clients {
     type Ending = Effort;
 
     fn end(mut self, now: Nanos, stats: Stats) -> Effort {
+        self.subscribers.end(&mut self.crew);
         self.desk.ship(self.crew.books.close(now, stats));
         Effort { stats, ..self.watch.effort }
     }

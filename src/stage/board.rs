@@ -30,9 +30,9 @@ pub struct Board<E> {
     pub endings: Vec<Option<E>>,
     /// What went wrong with workers, in its order.
     pub faults: Vec<Fault>,
-    /// What was reported of the seconds that are not over for every worker, the first of them being `closed`, and
-    /// by how many.
-    open: VecDeque<(Interval, usize)>,
+    /// What was reported of the seconds that are not over for every worker, the first of them being `closed`: by how
+    /// many, and how many of their clients were connected at its end.
+    open: VecDeque<(Interval, usize, u64)>,
     closed: u64,
     troubles: BTreeMap<String, u64>,
 }
@@ -59,9 +59,10 @@ impl<E> Board<E> {
         self.total.merge(&tally.measured);
         let at = tally.second.saturating_sub(self.closed) as usize;
         self.open.resize_with(self.open.len().max(at + 1), Default::default);
-        let (second, workers) = &mut self.open[at];
+        let (second, workers, connected) = &mut self.open[at];
         // What is late is in the line that is next, and no worker has reported that by it.
         *workers += usize::from(tally.second >= self.closed);
+        *connected += if tally.second >= self.closed { tally.connected } else { 0 };
         second.merge(&tally.measured);
         second.merge(&tally.unmeasured);
         for (trouble, count) in tally.troubles.drain(..) {
@@ -77,17 +78,19 @@ impl<E> Board<E> {
         let over = match self.open.front() {
             // No second lasts longer than the run.
             second if self.end < Nanos::MAX => second.is_some(),
-            Some((_, workers)) if *workers >= self.running => now >= end,
+            Some((_, workers, _)) if *workers >= self.running => now >= end,
             _ => now >= end + STRAGGLER,
         };
         if !over {
             return None;
         }
         self.closed += 1;
+        let (second, _, connected) = self.open.pop_front().unwrap_or_default();
         Some(Progress {
             elapsed: end.min(self.end) - self.epoch,
             clients: self.clients,
-            second: self.open.pop_front().unwrap_or_default().0,
+            second,
+            connected,
             total: self.total.counters,
             ..Progress::default()
         })
@@ -114,11 +117,13 @@ impl<E> Board<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::MILLISECOND;
 
     fn tally(second: u64, sent: u64) -> Tally {
         let mut tally = Tally { second, ..Tally::default() };
         tally.measured.counters.sent = sent;
         tally.unmeasured.counters.sent = 1;
+        tally.connected = 3;
         tally.trouble("late".into());
         tally
     }
@@ -133,11 +138,50 @@ mod tests {
         let progress = board.poll_second(SECOND).expect("it is over");
         assert_eq!((progress.elapsed, progress.clients), (SECOND, 7));
         assert_eq!((progress.second.counters.sent, progress.total.sent), (32, 30));
+        assert_eq!(progress.connected, 6, "at its end, of all workers");
         // One has ended: nobody waits for it.
         board.running -= 1;
         board.add(&mut tally(1, 5));
         assert_eq!(board.poll_second(2 * SECOND).expect("it is over").second.counters.sent, 6);
         assert_eq!(board.troubles(), ["late (3 times)"]);
+    }
+
+    /// What a worker has timed in a second.
+    fn timed(second: u64, samples: &[Nanos]) -> Tally {
+        let mut tally = Tally { second, ..Tally::default() };
+        samples.iter().for_each(|sample| tally.measured.histograms.ack_response.record(*sample));
+        tally
+    }
+
+    /// R10: a percentile is of everything measured, and no mean of percentiles.
+    #[test]
+    fn r10_percentiles_come_of_merged_histograms() {
+        let mut board = Board::<()>::new(2, 0, 1);
+        board.add(&mut timed(0, &[MILLISECOND; 1000]));
+        board.add(&mut timed(0, &[100 * MILLISECOND; 1000]));
+        let p99 = board.total.histograms.ack_response.supported_quantile(0.99).expect("2,000 samples");
+        assert!(p99.abs_diff(100 * MILLISECOND) <= MILLISECOND / 10, "{p99}");
+        let p50 = board.total.histograms.ack_response.supported_quantile(0.5).expect("2,000 samples");
+        assert!(p50.abs_diff(MILLISECOND) <= MILLISECOND / 1000, "{p50}");
+    }
+
+    proptest::proptest! {
+        /// R18: the seconds make the whole, bucket for bucket, whoever reports when.
+        #[test]
+        fn r18_the_seconds_add_up_to_the_total(
+            tallies in proptest::collection::vec((0u64..4, proptest::collection::vec(1u64..1 << 40, 0..20)), 0..12),
+        ) {
+            let mut board = Board::<()>::new(3, 0, 1);
+            tallies.iter().for_each(|(second, samples)| board.add(&mut timed(*second, samples)));
+            board.end = 4 * SECOND;
+            let mut sum = crate::stats::Histogram::default();
+            while let Some(progress) = board.poll_second(Nanos::MAX) {
+                sum.merge(&progress.second.histograms.ack_response);
+            }
+            proptest::prop_assert_eq!(&sum, &board.total.histograms.ack_response);
+            let samples = tallies.iter().map(|(_, samples)| samples.len() as u64).sum::<u64>();
+            proptest::prop_assert_eq!(sum.count(), samples);
+        }
     }
 
     #[test]
@@ -158,12 +202,13 @@ mod tests {
         let mut board = Board::<()>::new(2, 0, 1);
         board.add(&mut tally(0, 10));
         assert!(board.poll_second(SECOND + STRAGGLER).is_some());
-        // The straggler's; then both are in time again.
+        // The straggler's, whose clients are no more than they were; then both are in time again.
         board.add(&mut tally(0, 5));
         board.add(&mut tally(1, 10));
         assert!(board.poll_second(2 * SECOND).is_none(), "one is missing");
         board.add(&mut tally(1, 20));
-        assert_eq!(board.poll_second(2 * SECOND).expect("it is over").second.counters.sent, 38);
+        let progress = board.poll_second(2 * SECOND).expect("it is over");
+        assert_eq!((progress.second.counters.sent, progress.connected), (38, 6));
     }
 
     #[test]

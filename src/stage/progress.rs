@@ -15,6 +15,8 @@ pub struct Progress {
     pub phase: Option<Phase>,
     /// What happened in the second that has just ended.
     pub second: Interval,
+    /// Clients connected at its end.
+    pub connected: u64,
     /// What was counted so far, of what is measured.
     pub total: Counters,
     /// Where the workers stand.

@@ -16,6 +16,8 @@ pub struct Tally {
     pub measured: Interval,
     /// Messages outside of the measure window.
     pub unmeasured: Interval,
+    /// Clients connected at its end.
+    pub connected: u64,
     /// What went wrong, in words, with how often.
     pub troubles: Vec<(String, u64)>,
 }
@@ -26,6 +28,7 @@ impl Tally {
         self.second = second;
         self.measured.restart(now);
         self.unmeasured.restart(now);
+        self.connected = 0;
         self.troubles.clear();
     }
 

@@ -1,10 +1,10 @@
 //! Flags of every command that connects.
 
 use super::values::count;
-use crate::engine::Target;
+use crate::engine::{Poll, Target};
 use crate::units::{Rate, Span};
 use crate::wire::Protocol;
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 use std::path::PathBuf;
 
 /// Which brokers, and how clients get and stay connected.
@@ -35,6 +35,10 @@ pub struct ConnectionArgs {
     /// machine; publish, subscribe and watch take no more of them than their clients keep busy].
     #[arg(long, value_name = "N", value_parser = count::<u32, 1>, help_heading = "Connections")]
     pub cores: Option<u32>,
+    /// How workers wait: asleep, awake shortly before each message, or awake all the time. Who does not sleep is more
+    /// punctual, takes more CPU, and need not be woken by the broker.
+    #[arg(long, value_enum, default_value_t = PollArg::Sleep, value_name = "HOW", help_heading = "Connections")]
+    pub poll: PollArg,
     /// Connections a second, over all workers [default: unlimited].
     #[arg(long, alias = "ramp", value_name = "RATE", help_heading = "Connections")]
     pub connect_rate: Option<Rate>,
@@ -74,4 +78,25 @@ pub struct WillArgs {
     /// Set its retain flag; needs --will-topic [default: off].
     #[arg(long, help_heading = "Connections")]
     pub will_retain: bool,
+}
+
+/// How workers wait.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PollArg {
+    /// Asleep.
+    Sleep,
+    /// Awake from 50 us before a message is due.
+    Auto,
+    /// Awake all the time.
+    Busy,
+}
+
+impl From<PollArg> for Poll {
+    fn from(poll: PollArg) -> Poll {
+        match poll {
+            PollArg::Sleep => Poll::Sleep,
+            PollArg::Auto => Poll::Auto,
+            PollArg::Busy => Poll::Busy,
+        }
+    }
 }

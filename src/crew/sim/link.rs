@@ -105,6 +105,8 @@ pub(super) struct Slot {
     pub receiving: bool,
     /// Bytes given and not used.
     pub carry: usize,
+    /// What was in flight when it was closed.
+    pub unacked: usize,
     /// The peer's FIN or RST has been met while nobody received.
     pub ended: Option<super::events::End>,
     /// Bytes counted in [`SimLink::unsent_now`].
@@ -129,6 +131,7 @@ impl Slot {
             held: false,
             receiving: false,
             carry: 0,
+            unacked: 0,
             ended: None,
             counted: 0,
         }
@@ -404,6 +407,8 @@ impl Link for SimLink {
             State::Draining | State::Closing | State::Free => {}
         }
     }
+
+    fn ask_unacked(&mut self) {}
 
     fn abort(&mut self, conn: Conn) {
         self.tear_down(conn, CloseCause::Local);

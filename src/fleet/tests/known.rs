@@ -3,7 +3,7 @@
 use super::*;
 use crate::crew::sim::Rule;
 use crate::fleet::script::Ending;
-use crate::record::{Ended, ListenEnd};
+use crate::record::{Ended, Figure, ListenEnd, Reading};
 use crate::stage::{Conductor, View};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -157,13 +157,15 @@ fn nobody_has_two_turns_at_once() {
 /// What the kernel took and the broker never read is no success, where nobody hears it.
 #[test]
 fn at_qos_0_who_never_reads_has_confirmed_nothing() {
-    for (deaf, unconfirmed, code) in [(true, 10, 5), (false, 0, 0)] {
-        let mut script = crate::crew::sim::Script::default();
-        if deaf {
-            script = script.first(1, On::Packet(PacketType::Connect), Act::Deaf(None));
-        }
+    // Of those that come back, each connection for itself.
+    for (deaf, every, unconfirmed, code) in
+        [(9, None, 10, 5), (9, Some(5), 10, 5), (1, Some(5), 5, 5), (0, None, 0, 0)]
+    {
+        let deaf_at = On::Packet(PacketType::Connect);
+        let script = crate::crew::sim::Script::default().first(deaf, deaf_at, Act::Deaf(None));
         let mut publishing = Publishing::new("pub", 1);
         (publishing.qos, publishing.pacing.count) = (QoS::AtMostOnce, Some(10));
+        publishing.reconnect_every = every;
         let connection = Connection { keep_alive_s: 0, ..Connection::default() };
         let publishing = Some(publishing);
         let spec = Spec { cpus: vec![0], seed: 7, connection, publishing, ..Spec::new(vec![target()]) };
@@ -198,4 +200,27 @@ fn a_stall_of_ours_is_in_no_time_of_a_client() {
     }
     let stalls = record.series.iter().filter(|second| second.stall_ns > 70 * MILLISECOND);
     assert_eq!(stalls.count(), 1);
+}
+
+/// Percentiles of flights are of what was expected: half of it has never come, and that is not fast.
+#[test]
+fn what_never_came_is_in_the_percentiles() {
+    let plan = PayloadPlan { stamp: PayloadStamp::Malaria, ..PayloadPlan::default() };
+    let mut publishing = Publishing::new("pub", 2);
+    (publishing.pacing.count, publishing.pacing.pace) = (Some(1000), Pace::Rate { per_s: 500.0 });
+    publishing.content = Content::Prepared(Payloads::prepare(plan, 7).unwrap());
+    let mut spec = listener(false, Connection::default());
+    let listening = Listening::new("listener", "mqtt-malaria/+/data/#");
+    let quiet_after = Some(SECOND);
+    spec.listening = vec![Listening { expect: Expect::Published, quiet_after, ..listening }];
+    spec.publishing = Some(publishing);
+    let faults = crate::crew::sim::Faults { dropped: 0.5, ..Default::default() };
+    let record = play(Setup { faults, ..Setup::exact(1) }, spec, Nanos::MAX, &[]).record;
+    let listener = &record.listeners[0];
+    let (all, flight) = (2000, &listener.flight_time);
+    assert!(flight.count > 900 && flight.count < 1100, "{}", flight.count);
+    assert_eq!(flight.missing, all - listener.received);
+    assert_eq!(record.latencies.flight_service.missing, flight.missing);
+    assert_eq!(flight.read(Figure::P99), Reading::Never);
+    assert_eq!(record.flight_time().unwrap().read(Figure::Max), Reading::Never);
 }

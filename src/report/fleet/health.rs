@@ -7,7 +7,7 @@ use super::lines::{Lines, counted};
 use super::publish::self_check;
 use super::{LISTED, PERCENTILES};
 use crate::record::{Exit, Figure, FleetRecord, Latency, Verdict};
-use crate::report::summary::{REFUSALS, turned_away};
+use crate::report::summary::{self, REFUSALS, turned_away};
 use crate::units;
 
 pub fn write(record: &FleetRecord, lines: &mut Lines) {
@@ -104,6 +104,7 @@ fn generator(record: &FleetRecord, lines: &mut Lines) {
     let busiest = health.busiest_cpu();
     let (lag, hearing) = (record.latencies.wake_lag.tail(), record.latencies.hearing_lag.tail());
     let items: Vec<String> = [
+        summary::waiting(record.poll).map(str::to_owned),
         share.map(|share| format!("{share:.1} % of one core")),
         busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {}", units::percent(share))),
         lag.map(|tail| format!("wake-up lag {} {}", tail.name, units::latency(tail.ns))),

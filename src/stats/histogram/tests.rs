@@ -62,8 +62,27 @@ fn quantiles_are_those_of_the_samples() {
     assert_eq!(histogram.supported_quantile(0.999), None);
 }
 
+/// R9: right to three digits of a million samples, in all orders of magnitude, and what is beyond is counted as such.
 #[test]
-fn a_percentile_needs_six_samples_beyond_it() {
+fn r09_percentiles_are_those_of_an_exact_sort_and_nothing_is_clipped_silently() {
+    let mut draw = crate::seed::stream(7, "samples", 0);
+    let mut samples: Vec<Nanos> =
+        (0..1_000_000).map(|_| 1_000 + (draw.bits() >> 23 >> draw.below(30))).collect();
+    let mut histogram = of(&samples);
+    samples.sort_unstable();
+    for quantile in [0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 1.0] {
+        let rank = (samples.len() as f64 * quantile).ceil() as usize;
+        let (exact, shown) = (samples[rank - 1] as f64, histogram.quantile(quantile) as f64);
+        assert!((shown / exact - 1.0).abs() <= 0.001, "{quantile}: {shown} of {exact}");
+    }
+    assert_eq!((histogram.count(), histogram.overflow()), (1_000_000, 0));
+    histogram.record(HIGHEST + 1);
+    assert_eq!((histogram.count(), histogram.overflow()), (1_000_001, 1));
+}
+
+/// R11: a percentile without enough beyond it is none.
+#[test]
+fn r11_a_percentile_needs_six_samples_beyond_it() {
     for (quantile, enough) in [(0.5, 12), (0.9, 60), (0.99, 600), (0.999, 6_000), (0.9999, 60_000)] {
         assert!(supported(enough, quantile), "{enough} at {quantile}");
         assert!(!supported(enough - 1, quantile), "{} at {quantile}", enough - 1);
