@@ -3,8 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 
+mod cgroup;
+mod meter;
+mod neighbours;
 #[cfg(test)]
 mod tests;
+
+pub use cgroup::{Groups, Throttled};
+pub use meter::{Meter, Spent, Taken};
+pub use neighbours::{Neighbour, Threads};
 
 /// Why a thread could not be pinned.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -47,6 +54,15 @@ pub fn list(cpus: &[usize]) -> String {
         [] => unreachable!("chunk_by gives no empty chunk"),
     });
     runs.collect::<Vec<_>>().join(",")
+}
+
+/// CPU numbers as the kernel writes them: what [`list`] says. What is no number is left out.
+pub fn listed(text: &str) -> Vec<usize> {
+    let runs = text.trim().split(',').filter_map(|run| {
+        let (first, last) = run.split_once('-').unwrap_or((run, run));
+        Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
+    });
+    runs.flatten().collect()
 }
 
 /// The machine a run was made on. What cannot be read is empty, 0 or null, never an error.

@@ -110,6 +110,7 @@ fn a_machine_is_read_from_its_files() {
         ("proc/sys/net/core/somaxconn", "4096\n"),
         ("proc/sys/net/netfilter/nf_conntrack_max", "65536\n"),
         ("proc/sys/net/netfilter/nf_conntrack_count", "7\n"),
+        ("proc/self/cgroup", "0::/\n"),
         ("sys/fs/cgroup/cpu.max", "50000 100000\n"),
         ("sys/fs/cgroup/memory.max", "1000\n"),
         ("sys/fs/cgroup/memory.current", "400\n"),

@@ -5,10 +5,11 @@ use super::buffers::{BufferId, GROUP, Pool};
 use super::ring::{Op, Ring, Tag};
 use super::slots::{Slot, Slots, State};
 use super::socket::{self, RawAddress};
-use super::{CloseCause, Closed, Conn, Endpoint, Error, Link, Route, Stats, Usage};
+use super::{CloseCause, Closed, Conn, Endpoint, Error, Link, Longest, Route, Stats, Usage};
 use crate::clock::Nanos;
 use io_uring::{opcode, squeue, types};
 use std::io;
+use std::mem;
 use std::os::fd::AsRawFd;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -37,6 +38,8 @@ pub struct Io {
     pub(super) urgent: bool,
     /// [`Link::foresee`].
     pub(super) foreseen: Option<Nanos>,
+    /// [`Longest::gap_ns`].
+    pub(super) gap: Nanos,
     pub(super) open: u32,
     pub(super) stopping: bool,
     pub(super) failure: Option<Error>,
@@ -58,6 +61,7 @@ impl Io {
             handed: Vec::with_capacity(1024),
             urgent: false,
             foreseen: None,
+            gap: 0,
             open: 0,
             stopping: false,
             failure: None,
@@ -365,5 +369,9 @@ impl Link for Io {
 
     fn usage(&self) -> Usage {
         super::thread_usage()
+    }
+
+    fn longest(&mut self) -> Longest {
+        Longest { gap_ns: mem::take(&mut self.gap), code_ns: mem::take(&mut self.ring.longest) }
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BoundResult, Broker, Counters, Ended, Evidence, Generator, Judgement, Latencies, Latency, Machine,
-    Outcome, Verdict, Versions,
+    Outcome, Pressure, Strain, Verdict, Versions,
 };
 use crate::clock::Nanos;
 use crate::stats::Moments;
@@ -331,7 +331,7 @@ impl From<&Moments> for Spread {
 }
 
 /// One second of a fleet.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct FleetSecond {
     /// Its end, since the start of the run.
     pub time_ns: Nanos,
@@ -350,6 +350,12 @@ pub struct FleetSecond {
     /// The longest time in it that something was due or had arrived and its worker did not look, in nanoseconds.
     #[serde(default)]
     pub stall_ns: Nanos,
+    /// How each worker fared in it, in the order of [`Generator::workers`].
+    #[serde(default)]
+    pub workers: Vec<Strain>,
+    /// What the machine took from them in it.
+    #[serde(default)]
+    pub pressure: Pressure,
     /// Median of this second's acknowledgement times; null with fewer than 12.
     pub ack_p50_ns: Option<Nanos>,
     /// 99th percentile of the same; null with fewer than 600.

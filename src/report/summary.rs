@@ -3,8 +3,8 @@
 use super::page::{Column, Page, Tint};
 use crate::cpu;
 use crate::record::{
-    Broker, Counters, Exit, Figure, Latencies, Latency, Phase, Plan, Poll, Record, Schedule, Throughput,
-    Topology, Verdict,
+    Broker, Counters, Evidence, Exit, Figure, Latencies, Latency, Phase, Plan, Poll, Record, Schedule,
+    Throughput, Topology, Verdict,
 };
 use crate::units::{self, Rate, Size, Span};
 
@@ -382,9 +382,8 @@ fn generator(record: &Record, page: &mut Page) {
         let tail = latency.tail().map(|tail| format!("{name} {} {}", tail.name, units::latency(tail.ns)));
         items.extend(tail);
     }
-    if let Some((_, share)) = health.starved() {
-        items.push(format!("waited for a CPU {}", units::percent(share)));
-    }
+    let evidence = Evidence::of(record);
+    items.extend(around(&evidence));
     let busiest = health.busiest_cpu();
     items.extend(busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {}", units::percent(share))));
     let cpu_ns = health.user_cpu_ns + health.system_cpu_ns;
@@ -405,6 +404,34 @@ fn generator(record: &Record, page: &mut Page) {
     if !items.is_empty() {
         page.items("", &items);
     }
+    let beside = beside(&evidence);
+    if !beside.is_empty() {
+        page.items("beside it", &beside);
+    }
+}
+
+/// What kept the generator from its CPUs.
+pub(super) fn around(evidence: &Evidence) -> Vec<String> {
+    let shares = [
+        ("waited for a CPU", evidence.starved.map(|(_, share)| share)),
+        ("steal", evidence.stolen.filter(|share| *share > 0.0)),
+        ("a quota took", evidence.throttled.map(|(share, _)| share).filter(|share| *share > 0.0)),
+    ];
+    let known = shares.into_iter().filter_map(|(what, share)| Some((what, share?)));
+    let mut items: Vec<_> = known.map(|(what, share)| format!("{what} {}", units::percent(share))).collect();
+    let quota = evidence.throttled.and_then(|(_, cpus)| cpus);
+    items.extend(quota.map(|cpus| format!("quota of {cpus:.2} CPUs")));
+    items
+}
+
+/// Who else was on its CPUs.
+pub(super) fn beside(evidence: &Evidence) -> Vec<String> {
+    let told = evidence.sharing.iter().map(|sharing| {
+        let share = sharing.share.map_or_else(String::new, |share| format!(" at {}", units::percent(share)));
+        let broker = if sharing.broker { "the broker, " } else { "" };
+        format!("{broker}{} on CPU {}{share}", sharing.who, sharing.cpu)
+    });
+    told.collect()
 }
 
 fn workers(record: &Record) -> String {
