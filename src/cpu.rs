@@ -2,6 +2,7 @@
 //! machine that goes into a record. Everything is read from `/proc` (proc(5)).
 
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 mod cgroup;
 mod meter;
@@ -81,13 +82,21 @@ pub struct Machine {
     pub kernel: String,
     /// Memory the kernel manages, in bytes (`MemTotal`).
     pub memory_bytes: u64,
+    /// Frequency governor of the first CPU; null where there is none to choose.
+    pub governor: Option<String>,
     /// RLIMIT_NOFILE, soft: open files; null when unlimited or unknown.
     pub nofile_soft: Option<u64>,
     /// RLIMIT_NOFILE, hard: open files; null when unlimited or unknown.
     pub nofile_hard: Option<u64>,
 }
 
-/// Describes this machine. Reads five small files of `/proc`: call it once, and before pinning.
+/// Frequency governor of the first CPU, as `/sys` under `root` tells.
+pub fn governor(root: &Path) -> Option<String> {
+    let governor = root.join("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+    Some(std::fs::read_to_string(governor).ok()?.trim().to_owned())
+}
+
+/// Describes this machine. Reads some small files: call it once, and before pinning.
 pub fn machine() -> Machine {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
@@ -100,6 +109,7 @@ pub fn machine() -> Machine {
         cpus_allowed: allowed(),
         kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
         memory_bytes: memory(&read("/proc/meminfo")),
+        governor: governor(Path::new("/")),
         nofile_soft,
         nofile_hard,
     }

@@ -349,13 +349,21 @@ impl Record {
         if schema != SCHEMA {
             return Err(RecordError::Schema { found: schema, reads: SCHEMA });
         }
-        Ok(serde_json::from_str(text)?)
+        let mut record: Record = serde_json::from_str(text)?;
+        record.judge();
+        Ok(record)
+    }
+
+    /// Fills in the verdict. It is a function of everything else, so a record that was kept is judged when it is read,
+    /// by today's rules, as one that has just been made.
+    fn judge(&mut self) {
+        Judgement { verdict: self.verdict, reasons: self.verdict_reasons } = Evidence::of(self).judge();
     }
 
     /// Fills in verdict and exit code from everything else. A run that went through all its phases without
     /// some of its clients or subscriptions has not done what was asked: it is partial, too.
     pub fn conclude(&mut self) {
-        Judgement { verdict: self.verdict, reasons: self.verdict_reasons } = Evidence::of(self).judge();
+        self.judge();
         let outcome = Outcome::of(self);
         if outcome.exit == Exit::Broker && !self.partial {
             self.partial = true;

@@ -1,6 +1,5 @@
 use super::*;
 use std::fs;
-use std::path::Path;
 
 const CPUINFO_X86: &str = "processor\t: 0\nmodel\t\t: 143\nmodel name\t: Intel(R) Xeon(R) Processor\n\
                            flags\t\t: fpu vme\n\nprocessor\t: 1\nmodel name\t: Intel(R) Xeon(R) Processor\n";

@@ -66,7 +66,7 @@ impl Host {
                 .and_then(|_| number("proc/sys/net/netfilter/nf_conntrack_max")),
             cpus_allowed: Vec::new(),
             siblings: siblings(&read),
-            governor: read("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+            governor: crate::cpu::governor(root),
             clock_source: read("sys/devices/system/clocksource/clocksource0/current_clocksource"),
         }
     }

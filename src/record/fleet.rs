@@ -44,7 +44,7 @@ pub struct FleetRecord {
     /// Whether publishers send as soon as the answers to what is under way let them: no pace was asked for.
     #[serde(default)]
     pub closed_loop: bool,
-    /// Verdict on the run itself: which side set the limit. Judged when read in records from before there was one.
+    /// Verdict on the run itself: which side set the limit.
     #[serde(default)]
     pub verdict: Verdict,
     /// Why, in words with the numbers.
@@ -85,24 +85,20 @@ pub struct FleetRecord {
 impl FleetRecord {
     /// Fills in verdict and exit code from everything else.
     pub fn conclude(&mut self) {
-        self.verdict_reasons.clear();
         self.complete();
         let Outcome { exit, reason } = Outcome::of_fleet(self);
         self.exit_code = exit.code();
         self.exit_reason = reason;
     }
 
-    /// Fills in what an old record lacks: round trips in one of their two places from the other (readers know the
-    /// older one), and the verdict unless there are reasons for one.
+    /// Fills in the verdict, by today's rules, and what an old record lacks: round trips in one of their two places from
+    /// the other (readers know the older one).
     pub(super) fn complete(&mut self) {
         match self.latencies.round_trip.count {
             0 => self.latencies.round_trip = self.round_trip.clone(),
             _ => self.round_trip = self.latencies.round_trip.clone(),
         }
-        if self.verdict_reasons.is_empty() {
-            Judgement { verdict: self.verdict, reasons: self.verdict_reasons } =
-                Evidence::of_fleet(self).judge();
-        }
+        Judgement { verdict: self.verdict, reasons: self.verdict_reasons } = Evidence::of_fleet(self).judge();
     }
 
     /// From the first message of all publishers to the last acknowledgement of all, in nanoseconds: what a

@@ -26,6 +26,7 @@ fn make_clean() -> Record {
             cpus_allowed: vec![0, 1],
             kernel: "6.18.44".to_owned(),
             memory_bytes: 24 << 30,
+            governor: Some("performance".to_owned()),
             nofile_soft: Some(1024),
             nofile_hard: Some(20_000),
         },

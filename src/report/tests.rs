@@ -115,7 +115,7 @@ fn one_message_short_is_never_a_hundred_per_cent() {
 fn what_did_not_go_well_in_the_engine_is_told() {
     let mut record = clean();
     let before = text(&record, 100, false);
-    assert!(!["blocked", "buffer", "completions", "turned away"].iter().any(|word| before.contains(word)));
+    assert!(!["blocked", "buffer", "completion", "turned away"].iter().any(|word| before.contains(word)));
     (record.generator.sends_blocked, record.generator.receives_without_buffer) = (1_234, 56);
     (record.generator.queue_full, record.broker.connections_refused) = (7, Some(89));
     let text = text(&record, 100, false);

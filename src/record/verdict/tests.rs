@@ -488,7 +488,7 @@ fn what_takes_the_cpu_is_named_with_its_remedy() {
         (
             "the host",
             Evidence { stolen: Some(0.021), pace: Pace::Answers, ..well() },
-            "the host took the CPU: steal 2.10 % of the time",
+            "the host took the CPU: steal 2.1 % of the time",
         ),
         ("the host, late", Evidence { stolen: Some(0.3), wake_lag: late, ..well() }, "steal 30.0 %"),
     ];

@@ -130,7 +130,7 @@ fn a_limit_is_told_where_there_is_one() {
     let lost = "Verdict: generator-limited: workers fell behind what completed: 2 passes found the completion queue full";
     let (verdict, generator, exit) = told(|record| record.generator.queue_full = 2);
     assert_eq!((verdict.as_deref(), exit), (Some(lost), 6));
-    assert!(generator.ends_with("in all, completions lost 2"), "{generator}");
+    assert!(generator.ends_with("in all, completion queue full 2"), "{generator}");
 }
 
 #[test]
