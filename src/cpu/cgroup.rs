@@ -1,6 +1,5 @@
 //! The control groups whose CPU quota holds for this process (cgroups(7)), of version 1 or 2.
 
-use crate::clock::Nanos;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,8 +12,8 @@ pub struct Groups(Vec<PathBuf>);
 pub struct Throttled {
     /// Periods in which the quota was used up.
     pub periods: u64,
-    /// Time that the group's CPUs stood still for it.
-    pub ns: Nanos,
+    /// Time that the group's CPUs stood still for it, in nanoseconds.
+    pub ns: u64,
 }
 
 impl Groups {

@@ -1,13 +1,12 @@
 //! What a machine takes from the CPUs of a run while it lasts.
 
 use super::cgroup::{Groups, Throttled};
-use crate::clock::{MILLISECOND, Nanos};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// One of the ticks in which `/proc` counts CPU time (`USER_HZ`).
-pub(super) const TICK: Nanos = 10 * MILLISECOND;
+/// One of the ticks in which `/proc` counts CPU time (`USER_HZ`), in nanoseconds.
+pub(super) const TICK: u64 = 10_000_000;
 
 /// Reads what happens on some CPUs, and to the quota of this process.
 #[derive(Debug)]
@@ -24,13 +23,13 @@ struct Reading {
     throttled: Throttled,
 }
 
-/// Time of one CPU, in steps of 10 ms.
+/// Time of one CPU, in nanoseconds, in steps of 10 ms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Spent {
     /// It ran something, whoever that was for.
-    pub worked: Nanos,
+    pub worked: u64,
     /// It was ready to, and the host ran something else (steal).
-    pub stolen: Nanos,
+    pub stolen: u64,
 }
 
 /// What happened between two readings.

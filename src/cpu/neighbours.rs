@@ -1,7 +1,6 @@
 //! Who else runs on the CPUs of a run.
 
 use super::meter::TICK;
-use crate::clock::Nanos;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -34,7 +33,7 @@ pub struct Threads {
 struct Seen {
     name: String,
     cpu: usize,
-    ran: Nanos,
+    ran: u64,
 }
 
 /// Those that took less of a CPU are not worth a word,
@@ -64,9 +63,9 @@ impl Threads {
         before: &Threads,
         (own, cpus): (u32, &[usize]),
         ports: &[u16],
-        span: Nanos,
+        span: u64,
     ) -> Vec<Neighbour> {
-        let mut ran = BTreeMap::<(usize, u32), (Nanos, &str)>::new();
+        let mut ran = BTreeMap::<(usize, u32), (u64, &str)>::new();
         for (&(pid, tid), thread) in &self.seen {
             let then = before.seen.get(&(pid, tid));
             let stayed = then.is_none_or(|then| then.cpu == thread.cpu);

@@ -157,7 +157,7 @@ fn r25_throttling_is_what_the_control_groups_say() {
             let (quota_text, period) = (quota_us.to_string(), "100000");
             match quota {
                 "cpu.max" => {
-                    root.write(&format!("{mount}/{group}/cpu.max"), &format!("{quota_text} {period}\n"))
+                    root.write(&format!("{mount}/{group}/cpu.max"), &format!("{quota_text} {period}\n"));
                 }
                 _ => {
                     root.write(&format!("{mount}/{group}/{quota}"), &quota_text);
@@ -167,7 +167,8 @@ fn r25_throttling_is_what_the_control_groups_say() {
         };
         write("a", 5, 1000);
         write("a/b", 1, 10);
-        (set("a", 50_000), set("a/b", 200_000));
+        set("a", 50_000);
+        set("a/b", 200_000);
         let mut meter = Meter::new(root.path(), &[0]);
         write("a", 7, 4000);
         write("a/b", 2, 11);

@@ -1,9 +1,10 @@
 //! What stands in the summary, section by section.
 
 use super::page::{Column, Page, Tint};
+use crate::clock::Nanos;
 use crate::cpu;
 use crate::record::{
-    Broker, Counters, Evidence, Exit, Figure, Latencies, Latency, Phase, Plan, Poll, Record, Schedule,
+    Broker, Counters, Evidence, Exit, Figure, Latencies, Latency, Pace, Phase, Plan, Poll, Record, Schedule,
     Throughput, Topology, Verdict,
 };
 use crate::units::{self, Rate, Size, Span};
@@ -205,11 +206,9 @@ fn rates(record: &Record, page: &mut Page) {
     let share = |row: &Done| match row.offered {
         // What is merely on its way when the phase ends is not missing.
         Some(offered) if offered > 0 && u128::from(row.achieved) * 1000 >= u128::from(offered) * 995 => {
-            format!("{:.2} %", floor_percent(row.counted, offered))
+            units::part(row.counted, offered)
         }
-        Some(offered) if offered > 0 => {
-            format!("{:.2} %", floor_percent(row.achieved.min(row.counted), offered))
-        }
+        Some(offered) if offered > 0 => units::part(row.achieved.min(row.counted), offered),
         _ => NOTHING.to_owned(),
     };
     let columns = vec![
@@ -219,11 +218,6 @@ fn rates(record: &Record, page: &mut Page) {
     ];
     let span = units::latency(record.span_of(Phase::Measure).unwrap_or(0));
     page.table(&format!("over {span}"), &rows.iter().map(|row| row.what).collect::<Vec<_>>(), columns);
-}
-
-/// Per cent with two decimals, rounded down: one message short of all is never 100.
-pub(super) fn floor_percent(part: u64, whole: u64) -> f64 {
-    (u128::from(part) * 10_000 / u128::from(whole.max(1))) as f64 / 100.0
 }
 
 /// Each row: its name, its latency, and whether the plan asked for it.
@@ -421,6 +415,18 @@ pub(super) fn around(evidence: &Evidence) -> Vec<String> {
     let mut items: Vec<_> = known.map(|(what, share)| format!("{what} {}", units::percent(share))).collect();
     let quota = evidence.throttled.and_then(|(_, cpus)| cpus);
     items.extend(quota.map(|cpus| format!("quota of {cpus:.2} CPUs")));
+    let without = evidence.without_buffer().filter(|share| *share > 0.0);
+    items.extend(without.map(|share| format!("receives without buffer {}", units::percent(share))));
+    let slow = |(ours, theirs): &(Nanos, Nanos)| evidence.pace == Pace::Answers && *ours > 2 * theirs;
+    let round = evidence.round.filter(slow);
+    items.extend(round.map(|(ours, _)| format!("hearing lag p50 {}", units::latency(ours))));
+    let (stalls, seconds) = &evidence.stalls;
+    if !stalls.is_empty() {
+        items.push(format!("stood still in {} of {seconds} seconds", stalls.len()));
+    }
+    items.extend(
+        stalls.iter().take(3).map(|(second, stall)| format!("{} in second {second}", units::latency(*stall))),
+    );
     items
 }
 

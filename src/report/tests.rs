@@ -4,6 +4,8 @@ use crate::record::{Amount, BoundResult, BoundState, Ended, Schedule, Throughput
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
+mod agreement;
+
 /// Everything that can go wrong at once.
 fn worst() -> Record {
     let mut record = broken();

@@ -165,6 +165,12 @@ fn spans(ends: impl Iterator<Item = Nanos>) -> impl Iterator<Item = Nanos> {
 }
 
 impl Evidence {
+    /// Share of the receives that found no buffer; `None` without any.
+    pub fn without_buffer(&self) -> Option<f64> {
+        let all = self.receives.saturating_add(self.receives_without_buffer);
+        (all > 0).then(|| self.receives_without_buffer as f64 / all as f64)
+    }
+
     /// Of the generator and what was around it, with nothing measured. `seconds` are those that count.
     fn around(generator: &Generator, broker: &Broker, seconds: &[(Nanos, &Pressure)]) -> Evidence {
         let taken = taken(seconds);

@@ -13,8 +13,8 @@ const STOLEN: f64 = 0.02;
 const NAMED: usize = 3;
 /// Per mille of the messages due that have to be sent.
 const SENT_PER_MILLE: u128 = 995;
-/// One receive in so many may find no buffer: more come in faster than the generator hears them.
-const WITHOUT_BUFFER: u64 = 10;
+/// This share of the receives may find no buffer: more come in faster than the generator hears them.
+const WITHOUT_BUFFER: f64 = 0.1;
 
 impl Evidence {
     /// What kept the run from going faster or from doing what was due.
@@ -26,7 +26,7 @@ impl Evidence {
         if self.too_few_sent() {
             let late =
                 self.lateness.map(|tail| format!(", lateness {} {}", tail.name, units::latency(tail.ns)));
-            let share = units::percent(self.sent as f64 / self.due as f64);
+            let share = units::part(self.sent, self.due);
             shortfalls
                 .push(format!("only {share} of the messages due were sent{}", late.unwrap_or_default()));
         }
@@ -100,12 +100,11 @@ impl Evidence {
     }
 
     pub(super) fn buffer_fault(&self) -> Option<String> {
-        let (without, all) =
-            (self.receives_without_buffer, self.receives.saturating_add(self.receives_without_buffer));
-        (without > all / WITHOUT_BUFFER).then(|| {
-            let (share, without) = (units::percent(without as f64 / all as f64), units::grouped(without));
-            format!("more came in at once than could be heard: {share} of the receives ({without}) found no buffer")
-        })
+        let share = self.without_buffer().filter(|share| *share > WITHOUT_BUFFER)?;
+        let (share, without) = (units::percent(share), units::grouped(self.receives_without_buffer));
+        Some(format!(
+            "more came in at once than could be heard: {share} of the receives ({without}) found no buffer"
+        ))
     }
 
     pub(super) fn tolerance_fault(&self) -> Option<String> {
@@ -201,10 +200,7 @@ impl Evidence {
         let what = match self.pace {
             Pace::None => "nobody was to publish".to_owned(),
             _ if self.sent >= self.due => "every message due was sent".to_owned(),
-            _ => format!(
-                "{} of the messages due were sent",
-                units::percent(self.sent as f64 / self.due as f64)
-            ),
+            _ => format!("{} of the messages due were sent", units::part(self.sent, self.due)),
         };
         format!("{what}; {}", self.health())
     }

@@ -201,7 +201,7 @@ fn reasons_hold_the_numbers() {
     );
     assert_eq!(
         reasons(Evidence { sent: 99_499, shed: 501, lateness: tail(980_000_000), ..well() }),
-        "only 99.4 % of the messages due were sent, lateness p99 980 ms | 501 messages were shed from full \
+        "only 99.49 % of the messages due were sent, lateness p99 980 ms | 501 messages were shed from full \
          backlogs | the generator kept up: wake-up lag p99 100 us, busiest CPU 3 at 50.0 %"
     );
     assert_eq!(
