@@ -53,8 +53,25 @@ pub enum Pace {
     Schedule,
     /// Closed loop: the broker's answers.
     Answers,
+    /// Closed loop at QoS 0, where nothing is answered: the room that connections have.
+    Room,
     /// Nothing: no messages were asked for.
     None,
+}
+
+impl Pace {
+    fn closed(qos: u8) -> Pace {
+        if qos == 0 { Pace::Room } else { Pace::Answers }
+    }
+
+    /// What sets the pace of a closed loop, in words.
+    fn shortfall(self) -> Option<&'static str> {
+        match self {
+            Pace::Answers => Some("closed loop: the answers set the pace"),
+            Pace::Room => Some("closed loop at QoS 0: room in the connections set the pace"),
+            Pace::Schedule | Pace::None => None,
+        }
+    }
 }
 
 /// A high percentile of a latency.

@@ -148,6 +148,9 @@ fn messages(plan: &Plan) -> String {
             };
             format!("open loop at {rate}/s, {arrival} arrival{window}")
         }
+        Schedule::Closed { .. } if plan.qos == 0 => {
+            "closed loop, as fast as connections have room".to_owned()
+        }
         Schedule::Closed { inflight } => format!("closed loop, {inflight} in flight per publisher"),
         Schedule::None => "no messages".to_owned(),
     };
@@ -385,6 +388,8 @@ fn generator(record: &Record, page: &mut Page) {
         let (user, system) = (units::latency(health.user_cpu_ns), units::latency(health.system_cpu_ns));
         items.push(format!("CPU {user} user, {system} system"));
     }
+    let calibrated = record.calibration.as_ref();
+    items.extend(calibrated.map(|known| format!("of its ceiling {}", units::percent(known.share))));
     if let Some(each) = cpu_ns.checked_div(sent).filter(|each| *each > 0) {
         items.push(format!("CPU per message {}", units::latency(each)));
     }
@@ -417,7 +422,9 @@ pub(super) fn around(evidence: &Evidence) -> Vec<String> {
     items.extend(quota.map(|cpus| format!("quota of {cpus:.2} CPUs")));
     let without = evidence.without_buffer().filter(|share| *share > 0.0);
     items.extend(without.map(|share| format!("receives without buffer {}", units::percent(share))));
-    let slow = |(ours, theirs): &(Nanos, Nanos)| evidence.pace == Pace::Answers && *ours > 2 * theirs;
+    let slow = |(ours, theirs): &(Nanos, Nanos)| {
+        matches!(evidence.pace, Pace::Answers | Pace::Room) && *ours > 2 * theirs
+    };
     let round = evidence.round.filter(slow);
     items.extend(round.map(|(ours, _)| format!("hearing lag p50 {}", units::latency(ours))));
     let (stalls, seconds) = &evidence.stalls;

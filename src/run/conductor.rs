@@ -283,6 +283,7 @@ impl Phases {
                 ..health
             },
             series: self.series,
+            calibration: None,
             bounds: Vec::new(),
         };
         record.conclude();

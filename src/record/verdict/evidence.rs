@@ -218,7 +218,7 @@ impl Evidence {
         Evidence {
             pace: match record.plan.schedule {
                 Schedule::Open { .. } => Pace::Schedule,
-                Schedule::Closed { .. } => Pace::Answers,
+                Schedule::Closed { .. } => Pace::closed(record.plan.qos),
                 Schedule::None => Pace::None,
             },
             due: record.counts.due,
@@ -257,7 +257,7 @@ impl Evidence {
         Evidence {
             pace: match (record.publishers.is_empty(), record.closed_loop) {
                 (true, _) => Pace::None,
-                (false, true) => Pace::Answers,
+                (false, true) => Pace::closed(record.qos),
                 (false, false) => Pace::Schedule,
             },
             due: record.counts.due,

@@ -19,10 +19,7 @@ const WITHOUT_BUFFER: f64 = 0.1;
 impl Evidence {
     /// What kept the run from going faster or from doing what was due.
     pub(super) fn shortfalls(&self) -> Vec<String> {
-        let mut shortfalls = Vec::new();
-        if self.pace == Pace::Answers {
-            shortfalls.push("closed loop: the answers set the pace".to_owned());
-        }
+        let mut shortfalls = Vec::from_iter(self.pace.shortfall().map(str::to_owned));
         if self.too_few_sent() {
             let late =
                 self.lateness.map(|tail| format!(", lateness {} {}", tail.name, units::latency(tail.ns)));
@@ -161,7 +158,7 @@ impl Evidence {
     /// What had arrived and was not looked at. Of an open loop; in a closed one all clients may be answered at once,
     /// which is no fault unless it is by far the longer part of a round.
     pub(super) fn hearing_fault(&self) -> Option<String> {
-        if self.pace == Pace::Answers {
+        if self.pace.shortfall().is_some() {
             let (ours, theirs) = self.round.filter(|(ours, theirs)| *ours > 2 * theirs)?;
             let (ours, theirs) = (units::latency(ours), units::latency(theirs));
             return Some(format!(
