@@ -234,21 +234,21 @@ fn own() -> Duration {
     Duration::from_millis(10 * fields.map(|field| field.parse::<u64>().expect("a number")).sum::<u64>())
 }
 
-/// An attempt that nobody else disturbed: on a machine that others use, too, the generator is late with everything, and
-/// says so. Disturbed is what ran while something else took more than a fiftieth of the CPU: of 10,000 messages a
-/// second a hundredth, which is what a p99 sees, is late when 10 ms are taken.
+/// What came of a load, unless somebody else disturbed it: on a machine that others use, too, the generator is late with
+/// everything, and says so. Disturbed is what ran while something else, interrupts included, took more than a fiftieth of
+/// the CPU: of 10,000 messages a second a hundredth, which is what a p99 sees, is late when 10 ms are taken.
 #[track_caller]
 fn attempt(load: &impl Fn() -> Judged) -> Option<Judged> {
     let (begun, idle, ours) = (Instant::now(), idled(), own());
     let judged = load();
     let busy = begun.elapsed().saturating_sub(idled() - idle);
-    let others = busy.saturating_sub(own() - ours);
-    if others > begun.elapsed() / 50 {
-        eprintln!("{others:?} of {:?} were somebody else's: {}", begun.elapsed(), judged.reasons);
-        return None;
+    if judged.verdict != Verdict::GeneratorLimited {
+        return Some(judged);
     }
-    assert_ne!(judged.verdict, Verdict::GeneratorLimited, "{}", judged.reasons);
-    Some(judged)
+    let others = busy.saturating_sub(own() - ours);
+    assert!(others > begun.elapsed() / 50, "blamed though left alone: {}", judged.reasons);
+    eprintln!("{others:?} of {:?} were somebody else's: {}", begun.elapsed(), judged.reasons);
+    None
 }
 
 /// One of some attempts, if nobody disturbed it.
@@ -285,8 +285,8 @@ fn healthy_loads_are_never_blamed_for_long() {
     let broker = Reflector::start();
     let rounds = (0..20).flat_map(|_| HEALTHY);
     let told = rounds.filter_map(|arguments| attempt(&|| Judged::of(load(&broker, "", arguments)))).count();
-    eprintln!("{told} of 80 attempts were undisturbed, and none of them was blamed");
-    assert!(told >= 20, "the machine was left alone in {told} of 80 attempts: too few to tell");
+    eprintln!("{told} of 80 attempts were not blamed, and the others were disturbed");
+    assert!(told >= 40, "the machine was left alone in {told} of 80 attempts: too few to tell");
 }
 
 /// The generator, not the broker, cannot do what was asked.
