@@ -167,6 +167,24 @@ pub struct Stats {
     pub accept_refused: u64,
 }
 
+/// The longest times of a worker's loop within some time.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Longest {
+    /// Between two returns from the kernel while there was something to do: completions to handle, something to
+    /// submit, or a deadline that had passed.
+    pub gap_ns: Nanos,
+    /// Of its own code between two calls of the kernel.
+    pub code_ns: Nanos,
+}
+
+impl CloseCause {
+    /// Whether this machine was short of something that a connection needs: ports, files or memory.
+    pub fn is_a_cap(self) -> bool {
+        let caps = [libc::EADDRNOTAVAIL, libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+        matches!(self, CloseCause::ConnectFailed(errno) if caps.contains(&errno))
+    }
+}
+
 /// What keeps a worker from starting or running. Each message names the value and the fix.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -55,7 +55,7 @@ use crate::clock::{self, MILLISECOND, Nanos, SECOND};
 use crate::engine::{self, Endpoint, Waker};
 use crate::load::{Expectation, Pace, Pacing, PayloadPlan, PayloadStamp, Payloads, Template, TopicLayout};
 use crate::record::FleetRecord;
-use crate::stage::{Lines, Progress, StageError};
+use crate::stage::{Lines, Progress, Setting, StageError};
 use crate::wire::QoS;
 use conductor::Finale;
 use script::Script;
@@ -253,9 +253,10 @@ pub fn run(
     engine::reserve(shared.seats.len() as u32)?;
     shared.wakers = shared.seats.iter().map(|_| Waker::new()).collect::<Result<_, _>>()?;
     let shared = Arc::new(shared);
-    let whole = (shared.epoch, u64::from(shared.clients()));
+    let (epoch, clients, targets) = (shared.epoch, u64::from(shared.clients()), &shared.spec.targets[..]);
+    let setting = Setting { poll: shared.spec.poll, epoch, clients, targets };
     let common = shared.clone();
-    let lines = Lines::open(&shared.seats, shared.wakers.clone(), shared.spec.poll, whole, move |desk| {
+    let lines = Lines::open(&shared.seats, shared.wakers.clone(), &setting, move |desk| {
         Script::new(common.clone(), desk, clock::now())
     })?;
     let mut finale = Finale::new(shared.clone());

@@ -65,6 +65,7 @@ impl<M: Copy> Crew<M> {
             Ok(()) => self.steps.push(now, place),
             Err(error) => {
                 self.books.counters().refused_tcp += 1;
+                self.books.cap_reached();
                 self.attempt_failed(place, format!("no socket to {}: {error}", route.remote));
             }
         }
@@ -248,6 +249,9 @@ impl<M: Copy> Crew<M> {
         match member.step {
             Step::Dialling => {
                 self.books.counters().refused_tcp += u64::from(matches!(cause, CloseCause::ConnectFailed(_)));
+                if cause.is_a_cap() {
+                    self.books.cap_reached();
+                }
                 self.attempt_failed(place, format!("{}: {cause}", self.remote(place)));
             }
             Step::Connecting => {

@@ -5,11 +5,12 @@ use super::buffers::{BufferId, GROUP, Pool};
 use super::ring::{Op, Ring, Tag};
 use super::slots::{Ending, Slot, Slots, State};
 use super::socket::{self, RawAddress};
-use super::{CloseCause, Closed, Conn, Endpoint, Error, Link, Route, Stats, Usage};
+use super::{CloseCause, Closed, Conn, Endpoint, Error, Link, Longest, Route, Stats, Usage};
 use crate::clock::Nanos;
 use io_uring::{opcode, squeue, types};
 use std::collections::BTreeMap;
 use std::io;
+use std::mem;
 use std::os::fd::AsRawFd;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -43,6 +44,8 @@ pub struct Io {
     /// [`Link::ask_unacked`], and what ending connections answered, unless that was nothing.
     ask_unacked: bool,
     unacked: BTreeMap<Conn, usize>,
+    /// [`Longest::gap_ns`].
+    pub(super) gap: Nanos,
     pub(super) open: u32,
     pub(super) stopping: bool,
     pub(super) failure: Option<Error>,
@@ -66,6 +69,7 @@ impl Io {
             foreseen: None,
             ask_unacked: false,
             unacked: BTreeMap::new(),
+            gap: 0,
             open: 0,
             stopping: false,
             failure: None,
@@ -399,5 +403,9 @@ impl Link for Io {
 
     fn usage(&self) -> Usage {
         super::thread_usage()
+    }
+
+    fn longest(&mut self) -> Longest {
+        Longest { gap_ns: mem::take(&mut self.gap), code_ns: mem::take(&mut self.ring.longest) }
     }
 }

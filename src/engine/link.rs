@@ -1,6 +1,6 @@
 //! All that a driver knows of the connections that carry its clients.
 
-use super::{Conn, Route, Stats, Usage};
+use super::{Conn, Longest, Route, Stats, Usage};
 use crate::clock::Nanos;
 use std::io;
 
@@ -55,4 +55,6 @@ pub trait Link {
     fn stats(&self) -> Stats;
     /// What its thread has used of the machine so far.
     fn usage(&self) -> Usage;
+    /// The longest times of the worker's loop since this was asked last.
+    fn longest(&mut self) -> Longest;
 }

@@ -81,7 +81,11 @@ impl Worker {
                 self.io.ring.enter(0)?;
                 return Ok(self.io.stats());
             }
+            let (more, returned) = (!batch.is_empty() || self.io.urgent, self.io.ring.left);
             self.io.now = self.wait(!batch.is_empty(), deadline)?;
+            // What had nothing to do until its deadline has not stood still before.
+            let idle = if more { returned } else { deadline.unwrap_or(Nanos::MAX).max(returned) };
+            self.io.gap = self.io.gap.max(self.io.now.saturating_sub(idle));
             self.io.arrived = self.io.now;
             self.io.arrivals.begin();
             self.reap(&mut batch)?;

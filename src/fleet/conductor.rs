@@ -9,6 +9,7 @@ use crate::crew::generator;
 use crate::load::Pace;
 use crate::record::{self, Ended, FLEET_SCHEMA, FleetRecord, FleetSecond};
 use crate::stage::{Board, Conductor, Cue, Progress, View};
+use crate::stats::Strain;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,7 +59,9 @@ impl Conductor<()> for Finale {
             acked: counters.acked,
             received: counters.received(),
             errors: progress.errors(),
-            stall_ns: histograms.wake_lag.max().max(histograms.hearing_lag.max()),
+            stall_ns: progress.workers.iter().map(Strain::stall_ns).max().unwrap_or(0),
+            workers: progress.workers.clone(),
+            pressure: progress.pressure,
             ack_p50_ns: histograms.ack_service.supported_quantile(0.5),
             ack_p99_ns: histograms.ack_service.supported_quantile(0.99),
             flight_p50_ns: histograms.flight_service.supported_quantile(0.5),
@@ -122,7 +125,7 @@ impl Finale {
             elapsed_ns,
             counts: board.total.counters,
             latencies: record::Latencies::of(&board.total.histograms, 0),
-            generator: generator(&efforts),
+            generator: board.health(generator(&efforts)),
             publishers,
             listeners,
             series: self.series,

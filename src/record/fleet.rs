@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BoundResult, Broker, Counters, Ended, Evidence, Generator, Judgement, Latencies, Latency, Machine,
-    Outcome, Poll, Verdict, Versions,
+    Outcome, Poll, Pressure, Strain, Verdict, Versions,
 };
 use crate::clock::Nanos;
 use crate::stats::{Histogram, HistogramError, Moments};
@@ -47,7 +47,7 @@ pub struct FleetRecord {
     /// Whether publishers send as soon as the answers to what is under way let them: no pace was asked for.
     #[serde(default)]
     pub closed_loop: bool,
-    /// Verdict on the run itself: which side set the limit. Judged when read in records from before there was one.
+    /// Verdict on the run itself: which side set the limit.
     #[serde(default)]
     pub verdict: Verdict,
     /// Why, in words with the numbers.
@@ -88,24 +88,20 @@ pub struct FleetRecord {
 impl FleetRecord {
     /// Fills in verdict and exit code from everything else.
     pub fn conclude(&mut self) {
-        self.verdict_reasons.clear();
         self.complete();
         let Outcome { exit, reason } = Outcome::of_fleet(self);
         self.exit_code = exit.code();
         self.exit_reason = reason;
     }
 
-    /// Fills in what an old record lacks: round trips in one of their two places from the other (readers know the
-    /// older one), and the verdict unless there are reasons for one.
+    /// Fills in the verdict, by today's rules, and what an old record lacks: round trips in one of their two places from
+    /// the other (readers know the older one).
     pub(super) fn complete(&mut self) {
         match self.latencies.round_trip.count {
             0 => self.latencies.round_trip = self.round_trip.clone(),
             _ => self.round_trip = self.latencies.round_trip.clone(),
         }
-        if self.verdict_reasons.is_empty() {
-            Judgement { verdict: self.verdict, reasons: self.verdict_reasons } =
-                Evidence::of_fleet(self).judge();
-        }
+        Judgement { verdict: self.verdict, reasons: self.verdict_reasons } = Evidence::of_fleet(self).judge();
     }
 
     /// From the first message of all publishers to the last acknowledgement of all, in nanoseconds: what a
@@ -368,7 +364,7 @@ impl From<&Moments> for Spread {
 }
 
 /// One second of a fleet.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct FleetSecond {
     /// Its end, since the start of the run.
     pub time_ns: Nanos,
@@ -387,6 +383,12 @@ pub struct FleetSecond {
     /// The longest time in it that something was due or had arrived and its worker did not look, in nanoseconds.
     #[serde(default)]
     pub stall_ns: Nanos,
+    /// How each worker fared in it, in the order of [`Generator::workers`].
+    #[serde(default)]
+    pub workers: Vec<Strain>,
+    /// What the machine took from them in it.
+    #[serde(default)]
+    pub pressure: Pressure,
     /// Median of this second's acknowledgement times; null with fewer than 12.
     pub ack_p50_ns: Option<Nanos>,
     /// 99th percentile of the same; null with fewer than 600.

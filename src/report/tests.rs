@@ -5,6 +5,8 @@ use crate::units;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
+mod agreement;
+
 /// Everything that can go wrong at once.
 fn worst() -> Record {
     let mut record = broken();
@@ -132,14 +134,14 @@ fn one_message_short_is_never_a_hundred_per_cent() {
 fn what_did_not_go_well_in_the_engine_is_told() {
     let mut record = clean();
     let before = text(&record, 100, false);
-    assert!(!["blocked", "buffer", "completions", "turned away"].iter().any(|word| before.contains(word)));
+    assert!(!["blocked", "buffer", "completion", "turned away"].iter().any(|word| before.contains(word)));
     (record.generator.sends_blocked, record.generator.receives_without_buffer) = (1_234, 56);
-    (record.generator.completions_lost, record.broker.connections_refused) = (7, Some(89));
+    (record.generator.queue_full, record.broker.connections_refused) = (7, Some(89));
     let text = text(&record, 100, false);
     for told in [
         "sends blocked 1,234",
         "receives without buffer 56",
-        "completions lost 7",
+        "completion queue full 7",
         "turned away by the reflector 89",
     ] {
         assert!(text.contains(told), "`{told}` is missing:\n{text}");
@@ -328,6 +330,9 @@ fn the_schema_knows_every_field() {
         ("latency", "/latencies/ack_response"),
         ("worker", "/generator/workers/0"),
         ("second", "/series/0"),
+        ("strain", "/series/0/workers/0"),
+        ("pressure", "/series/0/pressure"),
+        ("neighbour", "/generator/neighbours/0"),
         ("bound", "/bounds/0"),
     ] {
         assert_eq!(keys(&schema["$defs"][name]["properties"]), keys(part(at)), "{name}");

@@ -5,6 +5,7 @@ use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::crew::{Effort, generator, throughput};
 use crate::record::{self, Ended, Machine, Phase, PhaseTimes, Record, Second};
 use crate::stage::{Board, Conductor, Cue, Progress, View};
+use crate::stats::Strain;
 use crate::units;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -226,7 +227,9 @@ impl Conductor<Command> for Phases {
             delivered: counters.delivered,
             shed: counters.shed,
             connections_lost: counters.connections_lost,
-            stall_ns: histograms.wake_lag.max().max(histograms.hearing_lag.max()),
+            stall_ns: progress.workers.iter().map(Strain::stall_ns).max().unwrap_or(0),
+            workers: progress.workers.clone(),
+            pressure: progress.pressure,
             ack_p50_ns: histograms.ack_response.supported_quantile(0.5),
             ack_p99_ns: histograms.ack_response.supported_quantile(0.99),
             flight_p50_ns: histograms.flight_response.supported_quantile(0.5),
@@ -237,7 +240,7 @@ impl Conductor<Command> for Phases {
 
 impl Phases {
     /// The record of a run that is over.
-    pub fn record(mut self, board: Board<Effort>, started_at: SystemTime, machine: Machine) -> Record {
+    pub fn record(mut self, mut board: Board<Effort>, started_at: SystemTime, machine: Machine) -> Record {
         self.close(board.end);
         let troubles = board.troubles();
         let (ended, partial_reason) = match board.fault().cloned().or(self.stopped) {
@@ -254,7 +257,11 @@ impl Phases {
         counts.lost = counts.lost.min(absent);
         counts.undelivered_at_end = absent - counts.lost;
         let seats = self.shared.seats.iter().map(|seat| seat.cpu);
-        let efforts: Vec<_> = seats.zip(board.endings).filter_map(|(cpu, end)| Some((cpu, end?))).collect();
+        let efforts: Vec<_> = seats
+            .zip(std::mem::take(&mut board.endings))
+            .filter_map(|(cpu, end)| Some((cpu, end?)))
+            .collect();
+        let health = board.health(generator(&efforts));
         let resident = self.memory.1.saturating_sub(self.memory.0);
         let mut record = Record {
             schema: record::SCHEMA.into(),
@@ -283,7 +290,7 @@ impl Phases {
             latencies: record::Latencies::of(&board.total.histograms, absent),
             generator: record::Generator {
                 bytes_per_client: (resident > 0).then(|| resident / u64::from(spec.plan.clients)),
-                ..generator(&efforts)
+                ..health
             },
             series: self.series,
             calibration: None,

@@ -7,7 +7,7 @@ use super::subscribers::Subscribers;
 use crate::client::Event;
 use crate::clock::Nanos;
 use crate::crew::{After, Effort, End, Inbox, News, Place, Step, Terms, Watch};
-use crate::engine::{App, Closed, Conn, Link, Stats};
+use crate::engine::{App, Closed, Conn, Link, Longest, Stats, Usage};
 use crate::load::Role;
 use crate::stage::{Actor, Desk, Order};
 use std::ops::Range;
@@ -257,9 +257,9 @@ impl<L: Link> App<L> for Clients {
 impl<L: Link> Actor<L> for Clients {
     type Ending = Effort;
 
-    fn end(mut self, now: Nanos, stats: Stats) -> Effort {
+    fn end(mut self, now: Nanos, (stats, usage): (Stats, Usage)) -> Effort {
         self.subscribers.end(&mut self.crew);
-        self.desk.ship(self.crew.books.close(now, stats));
+        self.desk.ship(self.crew.books.close(now, (stats, usage), Longest::default()));
         Effort { stats, ..self.watch.effort }
     }
 }

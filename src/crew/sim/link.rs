@@ -4,7 +4,7 @@ use super::dice::{Dice, Span};
 use super::net::Key;
 use crate::clock::{MICROSECOND, Nanos};
 use crate::crew::Link;
-use crate::engine::{CloseCause, Closed, Conn, Route, Stats, Usage};
+use crate::engine::{CloseCause, Closed, Conn, Longest, Route, Stats, Usage};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
@@ -424,6 +424,10 @@ impl Link for SimLink {
 
     fn stats(&self) -> Stats {
         Stats { code_ns: self.usage.user_ns, ..self.stats }
+    }
+
+    fn longest(&mut self) -> Longest {
+        Longest::default()
     }
 
     fn usage(&self) -> Usage {

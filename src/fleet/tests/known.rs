@@ -29,7 +29,8 @@ fn a_worker_that_nobody_wakes_takes_its_tally_back() {
     lines.hear(Duration::ZERO);
     world.run_until(&mut actors, 3 * SECOND + MILLISECOND);
     // By what it has allocated: its address is given to whoever asks next.
-    let third = actors[0].crew.books.close(world.now(), world.worker(0).stats);
+    let life = (world.worker(0).stats, world.worker(0).usage);
+    let third = actors[0].crew.books.close(world.now(), life, Default::default());
     assert!(third.troubles.capacity() > 0, "it is used again");
 }
 

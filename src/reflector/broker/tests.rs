@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::*;
-use crate::engine::{Route, Stats, Usage};
+use crate::engine::{Longest, Route, Stats, Usage};
 use crate::wire::{Connect, ConnectCode, MAX_PACKET, PacketId, Protocol, Publish, QoS, Will, decode};
 
 mod connections;
@@ -96,6 +96,10 @@ impl Link for Wires {
 
     fn usage(&self) -> Usage {
         Usage::default()
+    }
+
+    fn longest(&mut self) -> Longest {
+        Longest::default()
     }
 }
 
