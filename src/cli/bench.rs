@@ -28,10 +28,12 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     // Before the first packet: a run whose record cannot be kept is not begun, nor one that cannot work.
     let output = args.output.json.as_deref().map(Output::open).transpose()?;
     engine::probe()?;
-    let hurts = doctor::check(&prepared.plan, &prepared.cores, &prepared.targets)?;
+    let outlook = doctor::check(&prepared)?;
+    let mut line = Line::new(args.output.progress, args.output.quiet);
+    line.note(outlook.memory.as_deref());
     let interrupt = interruption()?;
     let Prepared { plan, connection, mut cores, mut targets } = prepared;
-    cores.warnings.extend(hurts);
+    cores.warnings.extend(outlook.hurts);
     let reflector = match args.embedded {
         true => {
             let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -42,7 +44,6 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         false => None,
     };
     let spec = spec(args, plan, connection, cores, targets);
-    let mut line = Line::new(args.output.progress, args.output.quiet);
     let mut record = run::run(spec, &interrupt, &mut |progress| line.show(progress))?;
     line.clear();
     if let Some(reflector) = reflector {
