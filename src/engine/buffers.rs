@@ -189,3 +189,26 @@ impl Pool {
         &mut self.buffers[id.0 as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Poll;
+
+    #[test]
+    fn more_buffers_are_in_use_when_half_were_within_a_pass() {
+        let ring = Ring::new(Poll::Sleep).unwrap();
+        let mut provided = Provided::new(&ring, 512, 64).unwrap();
+        let mut pass = |used: u16| {
+            (0..used).for_each(|id| provided.give_back(id));
+            provided.publish();
+            provided.lent
+        };
+        assert_eq!(
+            [pass(1), pass(32), pass(33), pass(128), pass(129), pass(500)],
+            [64, 64, 256, 256, 512, 512]
+        );
+        // The kernel unregisters the buffers with the ring, so the ring goes first.
+        drop(ring);
+    }
+}

@@ -25,11 +25,11 @@ impl Bursts {
 
     /// When messages leave of which the first is due at `due`.
     pub fn time(&self, due: Nanos) -> Nanos {
-        self.from(due.max(self.last.map_or(0, |last| last.saturating_add(self.tolerance))))
+        self.on_grid(due.max(self.last.map_or(0, |last| last.saturating_add(self.tolerance))))
     }
 
     /// The first time from `earliest` on that a burst may leave at.
-    fn from(&self, earliest: Nanos) -> Nanos {
+    fn on_grid(&self, earliest: Nanos) -> Nanos {
         let Some(origin) = self.grid else { return earliest };
         let bursts = earliest.saturating_sub(origin).div_ceil(self.tolerance);
         origin.saturating_add(bursts.saturating_mul(self.tolerance))
@@ -37,7 +37,7 @@ impl Bursts {
 
     /// When the burst after one at `time` leaves, if its first message is due at `due`.
     pub fn following(&self, time: Nanos, due: Nanos) -> Nanos {
-        self.from(due.max(time.saturating_add(self.tolerance)))
+        self.on_grid(due.max(time.saturating_add(self.tolerance)))
     }
 
     /// A burst of which the first message was due at `due` leaves, at `now`. The next one is counted from when
