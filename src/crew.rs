@@ -286,6 +286,8 @@ pub struct Crew<M> {
     scratch: Vec<u8>,
     /// There is no time left for waiting.
     hurried: bool,
+    /// Somebody has waited in vain for the broker to close.
+    kept_waiting: bool,
 }
 
 impl<M: Copy> Crew<M> {
@@ -329,6 +331,7 @@ impl<M: Copy> Crew<M> {
             answers: BTreeMap::new(),
             scratch: Vec::new(),
             hurried: false,
+            kept_waiting: false,
             members,
             indices,
             routes,

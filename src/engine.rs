@@ -19,6 +19,7 @@ mod link;
 mod ring;
 mod slots;
 mod socket;
+mod sources;
 mod target;
 mod timeouts;
 mod usage;
@@ -27,16 +28,17 @@ mod worker;
 
 pub use endpoint::{Endpoint, Route};
 pub use io::Io;
-pub use limits::{descriptor_limit, probe, reserve};
+pub use limits::{descriptor_limit, probe, reserve, use_small_pages};
 pub use link::Link;
 pub use socket::{PortRange, ephemeral_ports, is_local, listen, loopback_source, stop_listening};
+pub use sources::{Source, SourceError, Sources};
 pub use target::{Target, TargetError, resolve};
 pub use usage::{Usage, process_usage, resident_bytes, thread_usage};
 pub use waker::Waker;
 pub use worker::Worker;
 
 use crate::clock::Nanos;
-pub use crate::record::Poll;
+pub use crate::record::{Close, Poll};
 use std::fmt;
 use std::net::TcpListener;
 

@@ -35,7 +35,7 @@ pub use fleet::{
     FLEET_SCHEMA, FleetRecord, FleetSecond, FlightSample, Heard, ListenEnd, Listener, Publisher, Spread,
 };
 pub use latency::{Figure, Latencies, Latency, Reading};
-pub use plan::{Arrival, Plan, Poll, Schedule, Topology, Verify};
+pub use plan::{Arrival, Close, Plan, Poll, Schedule, Topology, Verify};
 pub use pressure::Pressure;
 pub use verdict::{Behind, Evidence, Judgement, Pace, Sharing, Tail, Verdict};
 

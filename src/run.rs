@@ -72,6 +72,7 @@ impl Spec {
                 clean_session: plan.clean_session,
                 timeout: plan.connect_timeout_ns,
                 rate_per_s: plan.connect_rate_per_s,
+                close: plan.close,
                 reconnect: plan.reconnect,
                 reconnect_attempts: 0,
                 ..Connection::default()

@@ -34,11 +34,13 @@ use std::time::Duration;
 pub enum StageError {
     #[error(transparent)]
     Engine(#[from] engine::Error),
+    #[error(transparent)]
+    Source(#[from] engine::SourceError),
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
     #[error(
-        "{clients} clients to {target} need {clients} local ports, but this machine's address has {ports}; give \
-         the broker's other addresses with --host, or fewer --clients"
+        "{clients} clients to {target} need {clients} local ports, but an address of this machine has {ports}; give \
+         more addresses of it with --source, the broker's other addresses with --host, or fewer --clients"
     )]
     Ports { clients: u32, target: Endpoint, ports: u32 },
 }

@@ -12,7 +12,7 @@ mod subscribe;
 mod values;
 mod watch;
 
-pub use connection::{ConnectionArgs, WillArgs};
+pub use connection::{CloseArg, ConnectionArgs, WillArgs};
 pub use gate::{JudgeArgs, RequireArgs};
 pub use keygen::KeygenArgs;
 pub use output::{OutputArgs, ProgressArg};

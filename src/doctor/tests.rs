@@ -25,8 +25,10 @@ fn need() -> Need {
     Need {
         clients: 10_000,
         brokers: 1,
+        sources: 0,
         loopback: false,
         broker_here: false,
+        embedded: false,
         cores_asked: 2,
         cpus: vec![0, 1],
     }
@@ -53,7 +55,7 @@ fn r24_each_limit_is_found_and_comes_with_its_remedy() {
         (|host, _| host.nofile_hard = Some(4096), "descriptors", Hurts, "ulimit -Hn"),
         (|host, _| host.nofile_hard = Some(64), "descriptors", Stops, "ulimit -Hn"),
         (|_, need| need.clients = 20_000, "ports", Hurts, "ip_local_port_range"),
-        (|_, need| need.clients = 100_000, "ports", Stops, "--host"),
+        (|_, need| need.clients = 100_000, "ports", Stops, "--source"),
         (
             |host, need| (host.somaxconn, need.broker_here) = (Some(128), true),
             "backlog",

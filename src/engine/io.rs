@@ -52,10 +52,10 @@ pub struct Io {
 }
 
 impl Io {
-    pub(super) fn new(ring: Ring) -> Io {
+    pub(super) fn new(ring: Ring, connections: u32) -> Io {
         Io {
             ring,
-            slots: Slots::default(),
+            slots: Slots::with_room(connections),
             pool: Pool::default(),
             now: crate::clock::now(),
             arrived: 0,

@@ -90,10 +90,14 @@ impl Slot {
 }
 
 /// All slots of a worker. Grows to the highest slot in use.
-#[derive(Default)]
 pub struct Slots(Vec<Slot>);
 
 impl Slots {
+    /// None in use yet. Room for `connections` is never moved; what of it is not used is no memory.
+    pub fn with_room(connections: u32) -> Slots {
+        Slots(Vec::with_capacity(connections as usize))
+    }
+
     /// The state of `conn`, whose slot has been in use.
     pub fn get(&self, conn: Conn) -> &Slot {
         &self.0[conn.0 as usize]

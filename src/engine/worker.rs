@@ -50,7 +50,7 @@ impl Worker {
             .map_err(|source| Error::FileTable { asked: config.connections, source })?;
         let provided = Provided::new(&ring, config.buffers, config.buffer_size)?;
         Ok(Worker {
-            io: Io::new(ring),
+            io: Io::new(ring, config.connections),
             provided,
             timeouts: Timeouts::new(),
             listener: config.listener,

@@ -105,6 +105,7 @@ fn plan() -> Plan {
         tolerance_ns: 100 * MICROSECOND,
         poll: Poll::Sleep,
         verify: Verify::Sampled,
+        close: Close::Fin,
         reconnect: true,
         seed: u64::MAX - 1,
         run_id: "6f3a90c1d2e4b587".to_owned(),

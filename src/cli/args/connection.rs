@@ -1,7 +1,7 @@
 //! Flags of every command that connects.
 
 use super::values::count;
-use crate::engine::{Poll, Target};
+use crate::engine::{Poll, Source, Target};
 use crate::units::{Rate, Span};
 use crate::wire::Protocol;
 use clap::{ArgAction, Args, ValueEnum};
@@ -58,8 +58,25 @@ pub struct ConnectionArgs {
     /// Clean session flag of CONNECT; false keeps subscriptions and unacknowledged messages over a loss.
     #[arg(long, default_value_t = true, action = ArgAction::Set, value_name = "BOOL", help_heading = "Connections")]
     pub clean_session: bool,
+    /// Local address to come from, block of addresses (10.1.0.0/16) or interface; repeat it for several, which clients
+    /// take in turn [default: the kernel's choice, and as many of 127/8 as a broker on loopback takes].
+    #[arg(long, value_name = "ADDRESS", help_heading = "Connections")]
+    pub source: Vec<Source>,
+    /// How connections end: in order, or with a reset once the broker has closed its side, so that nothing is left in
+    /// TIME_WAIT here or there.
+    #[arg(long, value_enum, default_value_t = CloseArg::Fin, value_name = "HOW", help_heading = "Connections")]
+    pub close: CloseArg,
     #[command(flatten)]
     pub will: WillArgs,
+}
+
+/// How connections end.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CloseArg {
+    /// In order.
+    Fin,
+    /// With a reset.
+    Rst,
 }
 
 /// What the broker publishes when a connection ends without DISCONNECT; the same for every client.

@@ -223,3 +223,36 @@ fn what_the_kernel_takes_from_connections_already_closing_is_not_unsent() {
     assert_eq!(unsent[&conns[PEERS - 1]], 0);
     assert_eq!(running.stop().bytes_out, taken);
 }
+
+/// The states of the connections of `port`, as proc(5) has them, but for the listener.
+fn states(port: u16) -> Vec<String> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = format!(":{port:04X}");
+    let words = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let ours = words.filter(|words| words[1].ends_with(&port) || words[2].ends_with(&port));
+    ours.map(|words| words[3].to_owned()).filter(|state| state != "0A").collect()
+}
+
+#[test]
+fn a_reset_leaves_nobody_in_time_wait() {
+    const TIME_WAIT: &str = "06";
+    let running = Running::start(1, |_| {});
+    for (close, left) in [(Close::Fin, vec![TIME_WAIT.to_owned()]), (Close::Rst, vec![])] {
+        let listener = TcpListener::bind(LOCALHOST).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let remote = Endpoint::from(listener.local_addr().unwrap());
+        running.order(Order::Do(Box::new(move |io| {
+            io.dial(Conn(9), &Route { close, ..Route::from(remote) }).unwrap();
+        })));
+        assert_eq!(running.next(), Seen::Connected(Conn(9)));
+        // As a broker does it after DISCONNECT.
+        drop(listener.accept().unwrap());
+        assert_eq!(running.next(), Seen::Closed(Conn(9), CloseCause::Eof));
+        let until = clock::now() + BOUND;
+        while states(port) != left {
+            assert!(clock::now() < until, "{close:?} leaves {:?}", states(port));
+            thread::yield_now();
+        }
+    }
+    running.stop();
+}

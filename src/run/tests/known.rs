@@ -372,3 +372,22 @@ fn a_broker_that_reads_nothing_has_confirmed_nothing() {
         assert_eq!(record.exit_code, code, "{}", record.exit_reason);
     }
 }
+
+/// A million clients that all said DISCONNECT at once would take gigabytes of the kernel's memory. (In tests eight are many.)
+#[test]
+fn clients_leave_some_at_a_time_and_the_newest_first() {
+    let played = Scene::new(Setup::exact(1), plan(40, 1, 100.0)).play();
+    let connections = &played.world.truth().connections;
+    let gone: std::collections::BTreeMap<_, _> =
+        connections.iter().map(|one| (one.conn.0, one.gone.expect("all have left"))).collect();
+    assert_eq!(gone.len(), 40);
+    for (place, time) in &gone {
+        let overtaken = gone.range(place + 1..).filter(|(_, other)| *other > time).count();
+        assert!(
+            overtaken < 8,
+            "{overtaken} that came after client {place} were still there when it was gone"
+        );
+    }
+    let times: std::collections::BTreeSet<_> = gone.values().collect();
+    assert!(times.len() >= 5, "they left at once: {times:?}");
+}
