@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod calibrate;
 mod check;
 mod config;
 mod connection;
@@ -35,6 +36,7 @@ pub fn main() -> ExitCode {
         None => bench::run(&cli.run),
         Some(Command::Reflector(args)) => reflector::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
+        Some(Command::Calibrate(args)) => calibrate::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Scenario(args)) => experiment::scenario(&args),

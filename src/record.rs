@@ -12,6 +12,7 @@ pub use crate::cpu::Machine;
 pub use crate::stats::Counters;
 
 mod bounds;
+mod calibration;
 mod exit;
 mod finished;
 mod fleet;
@@ -24,6 +25,7 @@ mod tests;
 mod verdict;
 
 pub use bounds::{Amount, BoundResult, BoundState};
+pub use calibration::{Calibrated, Calibration};
 pub use exit::{Exit, Outcome};
 pub use finished::Finished;
 #[cfg(test)]
@@ -83,6 +85,9 @@ pub struct Record {
     pub latencies: Latencies,
     /// The generator's own health.
     pub generator: Generator,
+    /// How much of what this machine can generate the run used; null where the machine was not calibrated.
+    #[serde(default)]
+    pub calibration: Option<Calibrated>,
     /// One entry for each second of the run, in order.
     pub series: Vec<Second>,
     /// The bounds it had to keep, as asked; empty where none was.

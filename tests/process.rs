@@ -49,6 +49,43 @@ fn record(path: &Path) -> Record {
     Record::from_json(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
+/// Methodology rule R22: what this machine can do is measured and kept, and every later run says how much of it it
+/// used. On a machine that is busy with other things nothing is kept.
+#[test]
+fn r22_a_machine_is_calibrated_and_runs_say_how_much_of_it_they_used() {
+    let state = TempDir::new().unwrap();
+    let kept = state.path().join("malaria-bench/calibration.json");
+    let with_state = |line: &str| {
+        let mut command = command(BENCH, line);
+        command.env("XDG_STATE_HOME", state.path());
+        command
+    };
+    let output = with_state("calibrate --cores 1 --duration 100ms").output().unwrap();
+    ends(&output, &[0, 3]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(3) {
+        assert!(said.contains("nothing was kept") && !kept.exists(), "{said}");
+        return;
+    }
+    let known: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&kept).unwrap()).unwrap();
+    let positive = |value: &serde_json::Value| value.as_f64().is_some_and(|value| value > 0.0);
+    for rate in ["out_per_s", "in_per_s"] {
+        assert!(known[rate].as_array().unwrap().iter().all(positive), "{known}");
+    }
+    for figure in
+        ["both_per_s", "connects_per_s", "round_trip_p50_ns", "wake_lag_p50_ns", "hearing_lag_p50_ns"]
+    {
+        assert!(positive(&known[figure]), "{figure}: {known}");
+    }
+    let path = state.path().join("run.json");
+    let output = with_state(SHORT).arg("--json").arg(&path).output().unwrap();
+    ends(&output, &[0, 6]);
+    let calibrated = record(&path).calibration.expect("the machine is known");
+    assert!(calibrated.share > 0.0 && calibrated.share < 0.5, "100 messages a second: {calibrated:?}");
+    let summary = String::from_utf8_lossy(&output.stdout);
+    assert!(summary.contains("of its ceiling"), "{summary}");
+}
+
 /// A path keeps its bytes; where a record has it, it is text.
 #[test]
 fn a_path_that_is_no_text_is_written_to() {

@@ -24,6 +24,7 @@ pub use subscribe::SubscribeArgs;
 pub use values::Step;
 pub use watch::WatchArgs;
 
+use crate::units::Span;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 use std::net::IpAddr;
@@ -76,6 +77,8 @@ pub enum Command {
     Reflector(ReflectorArgs),
     /// Say what of this machine stands in the way of a run with these flags, and what mends it.
     Doctor(Box<RunArgs>),
+    /// Measure what this machine can generate at most, for later runs to say how much of it they used.
+    Calibrate(CalibrateArgs),
     /// Read finished records again, and compare them: as text, HTML or CSV.
     Report(ReportArgs),
     /// Judge results that were written with --json by bounds.
@@ -136,6 +139,22 @@ pub struct ReflectorArgs {
     /// [default: one ring per core, as many as the limit on open files lets it hold].
     #[arg(long, value_name = "N", value_parser = count::<u32, 1>)]
     pub max_clients: Option<u32>,
+    /// Print nothing but errors.
+    #[arg(long)]
+    pub quiet: bool,
+    /// File (TOML) with flags by their names; the command line wins [default: none].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct CalibrateArgs {
+    /// CPUs for the generator; the reflector has the others [default: half of those that this process may use].
+    #[arg(long, value_name = "N", value_parser = count::<u32, 1>)]
+    pub cores: Option<u32>,
+    /// How long each of nine loads is measured, five times; all of it takes about twice as long.
+    #[arg(long, default_value = "300ms", value_name = "SPAN")]
+    pub duration: Span,
     /// Print nothing but errors.
     #[arg(long)]
     pub quiet: bool,

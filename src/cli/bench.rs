@@ -5,7 +5,7 @@ use super::connection::{self, Reconnects};
 use super::output::{Output, complain, print, print_text};
 use super::plan::{self, Broker, Cores};
 use super::progress::Line;
-use super::{Usage, doctor, embedded};
+use super::{Usage, calibrate, doctor, embedded};
 use crate::crew::Connection;
 use crate::engine::Endpoint;
 use crate::record::{Ended, Exit, Plan, Record};
@@ -28,10 +28,32 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     // Before the first packet: a run whose record cannot be kept is not begun, nor one that cannot work.
     let output = args.output.json.as_deref().map(Output::open).transpose()?;
     engine::probe()?;
-    let outlook = doctor::check(&prepared)?;
-    let mut line = Line::new(args.output.progress, args.output.quiet);
-    line.note(outlook.memory.as_deref());
     let interrupt = interruption()?;
+    let mut line = Line::new(args.output.progress, args.output.quiet);
+    let mut record = perform(args, prepared, &interrupt, &mut line)?;
+    if let Some(known) = calibrate::known() {
+        record.calibrate(&known);
+    }
+    gate::judge(&args.output.require.bounds, &mut record);
+    conclude(&args.output, record, output)
+}
+
+/// The run of `args`, and nothing said of it.
+///
+/// # Errors
+/// What kept it from beginning.
+pub fn measure(args: &RunArgs, interrupt: &Arc<AtomicBool>) -> anyhow::Result<Record> {
+    perform(args, prepare(args)?, interrupt, &mut Line::new(args.output.progress, args.output.quiet))
+}
+
+fn perform(
+    args: &RunArgs,
+    prepared: Prepared,
+    interrupt: &Arc<AtomicBool>,
+    line: &mut Line,
+) -> anyhow::Result<Record> {
+    let outlook = doctor::check(&prepared)?;
+    line.note(outlook.memory.as_deref());
     let Prepared { plan, connection, mut cores, mut targets } = prepared;
     cores.warnings.extend(outlook.hurts);
     let reflector = match args.embedded {
@@ -44,7 +66,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         false => None,
     };
     let spec = spec(args, plan, connection, cores, targets);
-    let mut record = run::run(spec, &interrupt, &mut |progress| line.show(progress))?;
+    let mut record = run::run(spec, interrupt, &mut |progress| line.show(progress))?;
     line.clear();
     if let Some(reflector) = reflector {
         // However it ends, the run is over; what it had no room for is part of the verdict.
@@ -53,8 +75,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         record.broker.connections_refused = Some(counters.turned_away);
         record.conclude();
     }
-    gate::judge(&args.output.require.bounds, &mut record);
-    conclude(&args.output, record, output)
+    Ok(record)
 }
 
 /// What the flags of a run mean on this machine.

@@ -131,9 +131,9 @@ pub enum Schedule {
         /// Most messages each publisher may have under way; what comes due beyond waits in its backlog.
         inflight: u32,
     },
-    /// Closed loop: the next message when the window of its publisher has room.
+    /// Closed loop: the next message when the window of its publisher has room, at QoS 0 its connection.
     Closed {
-        /// Messages each publisher has under way.
+        /// Messages each publisher has under way; says nothing at QoS 0.
         inflight: u32,
     },
     /// Nobody publishes.

@@ -58,6 +58,7 @@ fn make_clean() -> Record {
             ..Generator::default()
         },
         series: (1..=3).map(second).collect(),
+        calibration: None,
         bounds: vec![],
     };
     record.conclude();

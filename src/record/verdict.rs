@@ -50,8 +50,25 @@ pub enum Pace {
     Schedule,
     /// Closed loop: the broker's answers.
     Answers,
+    /// Closed loop at QoS 0, where nothing is answered: the room that connections have.
+    Room,
     /// Nothing: no messages were asked for.
     None,
+}
+
+impl Pace {
+    fn closed(qos: u8) -> Pace {
+        if qos == 0 { Pace::Room } else { Pace::Answers }
+    }
+
+    /// What sets the pace of a closed loop, in words.
+    fn shortfall(self) -> Option<&'static str> {
+        match self {
+            Pace::Answers => Some("closed loop: the answers set the pace"),
+            Pace::Room => Some("closed loop at QoS 0: room in the connections set the pace"),
+            Pace::Schedule | Pace::None => None,
+        }
+    }
 }
 
 /// A high percentile of a latency.
@@ -217,7 +234,7 @@ impl Evidence {
         Evidence {
             pace: match record.plan.schedule {
                 Schedule::Open { .. } => Pace::Schedule,
-                Schedule::Closed { .. } => Pace::Answers,
+                Schedule::Closed { .. } => Pace::closed(record.plan.qos),
                 Schedule::None => Pace::None,
             },
             due: record.counts.due,
@@ -261,7 +278,7 @@ impl Evidence {
         Evidence {
             pace: match (record.publishers.is_empty(), record.closed_loop) {
                 (true, _) => Pace::None,
-                (false, true) => Pace::Answers,
+                (false, true) => Pace::closed(record.qos),
                 (false, false) => Pace::Schedule,
             },
             due: record.counts.due,
@@ -348,10 +365,7 @@ impl Evidence {
 
     /// What kept the run from going faster or from doing what was due.
     fn shortfalls(&self) -> Vec<String> {
-        let mut shortfalls = Vec::new();
-        if self.pace == Pace::Answers {
-            shortfalls.push("closed loop: the answers set the pace".to_owned());
-        }
+        let mut shortfalls = Vec::from_iter(self.pace.shortfall().map(str::to_owned));
         if self.too_few_sent() {
             let late =
                 self.lateness.map(|tail| format!(", lateness {} {}", tail.name, units::latency(tail.ns)));
@@ -448,7 +462,7 @@ impl Evidence {
     /// What had arrived and was not looked at. Of an open loop; in a closed one all clients may be answered at once,
     /// which is no fault unless it is by far the longer part of a round.
     fn hearing_fault(&self) -> Option<String> {
-        if self.pace == Pace::Answers {
+        if self.pace.shortfall().is_some() {
             let (ours, theirs) = self.round.filter(|(ours, theirs)| *ours > 2 * theirs)?;
             let (ours, theirs) = (units::latency(ours), units::latency(theirs));
             return Some(format!(

@@ -147,6 +147,9 @@ fn messages(plan: &Plan) -> String {
             };
             format!("open loop at {rate}/s, {arrival} arrival{window}")
         }
+        Schedule::Closed { .. } if plan.qos == 0 => {
+            "closed loop, as fast as connections have room".to_owned()
+        }
         Schedule::Closed { inflight } => format!("closed loop, {inflight} in flight per publisher"),
         Schedule::None => "no messages".to_owned(),
     };
@@ -392,6 +395,8 @@ fn generator(record: &Record, page: &mut Page) {
         let (user, system) = (units::latency(health.user_cpu_ns), units::latency(health.system_cpu_ns));
         items.push(format!("CPU {user} user, {system} system"));
     }
+    let calibrated = record.calibration.as_ref();
+    items.extend(calibrated.map(|known| format!("of its ceiling {}", units::percent(known.share))));
     if let Some(each) = cpu_ns.checked_div(sent).filter(|each| *each > 0) {
         items.push(format!("CPU per message {}", units::latency(each)));
     }

@@ -276,6 +276,7 @@ impl Phases {
                 ..generator(&efforts)
             },
             series: self.series,
+            calibration: None,
             bounds: Vec::new(),
         };
         record.conclude();

@@ -47,8 +47,12 @@ pub struct Publishers {
     dry: usize,
 }
 
-/// Closed loop at QoS 0: publishers that have their turn in one pass.
+/// Closed loop at QoS 0: publishers that have their turn in one pass,
 const TURNS: usize = 256;
+/// bytes that they write in it together, so that what is written is still in the cache when the kernel reads it,
+const PASS: usize = 1 << 20;
+/// and bytes of one turn at most: many messages leave in one send, and a socket's buffer holds several of them.
+const TURN: usize = 64 << 10;
 
 impl Publishers {
     /// The publishers with `numbers`.
@@ -168,7 +172,8 @@ impl Publishers {
     }
 
     /// Closed loop. With acknowledgements the loop closes itself in [`Publishers::catch_up`]; here everybody has a
-    /// turn to begin. At QoS 0 what the kernel takes is all there is to go by, so publishers take turns.
+    /// turn to begin. At QoS 0 what the kernel takes is all there is to go by: publishers take turns, and who finds
+    /// its connection full waits for room.
     fn poll_window<L: Link>(&mut self, crew: &mut Crew, link: &mut L) -> Option<Nanos> {
         let (now, closes, count) = (link.now(), self.open.end, self.list.len());
         if now >= closes || crew.books.levels.due >= self.quota {
@@ -193,9 +198,18 @@ impl Publishers {
         }
         let last = self.shared.spec.plan.msg_count.unwrap_or(u64::MAX);
         let left = last - self.list[place.at()].sequence;
-        let sent = self.send(crew, link, place, now, left.min(inflight.into()));
+        let most = if self.shared.qos == QoS::AtMostOnce { self.turn(place) } else { inflight.into() };
+        let sent = self.send(crew, link, place, now, left.min(most));
         crew.books.came_due(now, sent);
         self.dry = if sent > 0 { 0 } else { self.dry + 1 };
+    }
+
+    /// Messages of a publisher's turn in a closed loop at QoS 0, where no window says how many.
+    fn turn(&self, place: Place) -> u64 {
+        let bytes = (PASS / self.list.len().clamp(1, TURNS)).min(TURN);
+        let topic = self.list[place.at()].topic;
+        let message = (topic.1 - topic.0) as usize + STAMP_LEN + self.shared.body.bytes().len();
+        (bytes / message).max(1) as u64
     }
 
     /// Sends up to `most` of the publisher's next messages, which were meant to be sent at `due`; answers how many

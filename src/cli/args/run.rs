@@ -44,7 +44,7 @@ pub struct RunArgs {
     #[arg(short = 'T', long, value_name = "RATE", help_heading = "Messages")]
     pub msgs_per_second: Option<PerSecond>,
     /// Most unacknowledged messages per publisher; on a schedule, what comes due beyond waits in the
-    /// backlog [default: 1 with --rate max, else 65535].
+    /// backlog; QoS 0 has none [default: 1 with --rate max, else 65535].
     #[arg(long, value_name = "N", value_parser = count::<u16, 1>, help_heading = "Messages")]
     pub inflight: Option<u16>,
     /// How messages are spread in time.

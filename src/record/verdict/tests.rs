@@ -163,6 +163,12 @@ fn verdicts_on_counts_and_cpus_at_their_boundaries() {
             Evidence { pace: Pace::Answers, busiest_cpu: Some((0, 0.91)), ..well() },
             GeneratorLimited,
         ),
+        ("closed loop at QoS 0", Evidence { pace: Pace::Room, ..well() }, BrokerLimited),
+        (
+            "closed loop at QoS 0, starved",
+            Evidence { pace: Pace::Room, starved: Some((1, 0.3)), ..well() },
+            GeneratorLimited,
+        ),
         ("closed loop, nothing sent", Evidence { pace: Pace::Answers, due: 0, sent: 0, ..well() }, Unknown),
         ("idle", Evidence { pace: Pace::None, due: 0, sent: 0, ..well() }, Clean),
         (
@@ -366,6 +372,9 @@ fn the_evidence_is_that_of_the_record() {
     assert_eq!(evidence.response, record.latencies.ack_response.tail());
     assert_eq!(Evidence::of(&samples::broken()).pace, Pace::Answers);
     assert_eq!(Evidence::of(&samples::idle()).pace, Pace::None);
+    let mut unanswered = samples::broken();
+    unanswered.plan.qos = 0;
+    assert_eq!(Evidence::of(&unanswered).pace, Pace::Room);
     assert_eq!(Evidence::of(&samples::idle()).busiest_cpu, Some((0, 0.95)));
 }
 

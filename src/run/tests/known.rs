@@ -124,6 +124,33 @@ fn at_qos_0_sent_is_what_the_kernel_took() {
     });
 }
 
+/// Nothing but room sets the pace of a closed loop at QoS 0: many messages leave in one send, whatever the window is,
+/// and a publisher whose connection is full waits until it is not, while the others go on.
+#[test]
+fn at_qos_0_a_closed_loop_fills_connections_and_then_waits() {
+    let mut script = Script::default();
+    script.moments.push((SECOND + 15 * MILLISECOND, Some("c-0".into()), Act::Deaf(None)));
+    let plan = Plan {
+        clients: 2,
+        publishers: 2,
+        subscribers: 0,
+        topology: Topology::Publish,
+        schedule: record::Schedule::Closed { inflight: 1 },
+        duration_ns: Some(20 * MILLISECOND),
+        keepalive_ns: 0,
+        ..plan(2, 0, 1.0)
+    };
+    let mut setup = Setup { script, ..Setup::exact(1) };
+    setup.network.window = 128 * 1024..=128 * 1024;
+    let played = Scene::new(setup, plan).play();
+    let (counts, generator) = (&played.record.counts, &played.record.generator);
+    assert!(counts.sent > 100 * generator.enters, "{counts:?} in {} enters", generator.enters);
+    assert!(generator.enters < 100 && generator.sends_blocked > 0, "it went round in vain: {generator:?}");
+    let read = |publisher| played.messages().filter(|(stamp, _)| stamp.publisher == publisher).count();
+    let (deaf, other) = (read(0), read(1));
+    assert!(deaf > 1000 && other > deaf + 2000, "{deaf} and {other} were read");
+}
+
 /// A broker that sends and never reads: what is kept for it is bounded, and the run goes on.
 #[test]
 fn answers_that_nobody_reads_are_not_kept_for_ever() {
