@@ -31,6 +31,7 @@ use std::process::ExitCode;
 
 /// The program `malaria-bench`; the exit codes are those of [`Exit`].
 pub fn main() -> ExitCode {
+    engine::use_small_pages();
     finish(read::<Cli>().and_then(|cli| match cli.command {
         None => bench::run(&cli.run),
         Some(Command::Reflector(args)) => reflector::run(&args),
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
 
 /// The program `malaria`; the exit codes are those of [`Exit`].
 pub fn malaria_main() -> ExitCode {
+    engine::use_small_pages();
     finish(read::<Malaria>().and_then(|cli| malaria(&cli.command)))
 }
 

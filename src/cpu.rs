@@ -2,9 +2,17 @@
 //! machine that goes into a record. Everything is read from `/proc` (proc(5)).
 
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
+mod cgroup;
+mod meter;
+mod neighbours;
 #[cfg(test)]
 mod tests;
+
+pub use cgroup::{Groups, Throttled};
+pub use meter::{Meter, Spent, Taken};
+pub use neighbours::{Neighbour, Threads};
 
 /// Why a thread could not be pinned.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -49,6 +57,15 @@ pub fn list(cpus: &[usize]) -> String {
     runs.collect::<Vec<_>>().join(",")
 }
 
+/// CPU numbers as the kernel writes them: what [`list`] says. What is no number is left out.
+pub fn listed(text: &str) -> Vec<usize> {
+    let runs = text.trim().split(',').filter_map(|run| {
+        let (first, last) = run.split_once('-').unwrap_or((run, run));
+        Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
+    });
+    runs.flatten().collect()
+}
+
 /// The machine a run was made on. What cannot be read is empty, 0 or null, never an error.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -65,13 +82,21 @@ pub struct Machine {
     pub kernel: String,
     /// Memory the kernel manages, in bytes (`MemTotal`).
     pub memory_bytes: u64,
+    /// Frequency governor of the first CPU; null where there is none to choose.
+    pub governor: Option<String>,
     /// RLIMIT_NOFILE, soft: open files; null when unlimited or unknown.
     pub nofile_soft: Option<u64>,
     /// RLIMIT_NOFILE, hard: open files; null when unlimited or unknown.
     pub nofile_hard: Option<u64>,
 }
 
-/// Describes this machine. Reads five small files of `/proc`: call it once, and before pinning.
+/// Frequency governor of the first CPU, as `/sys` under `root` tells.
+pub fn governor(root: &Path) -> Option<String> {
+    let governor = root.join("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+    Some(std::fs::read_to_string(governor).ok()?.trim().to_owned())
+}
+
+/// Describes this machine. Reads some small files: call it once, and before pinning.
 pub fn machine() -> Machine {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
@@ -84,6 +109,7 @@ pub fn machine() -> Machine {
         cpus_allowed: allowed(),
         kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
         memory_bytes: memory(&read("/proc/meminfo")),
+        governor: governor(Path::new("/")),
         nofile_soft,
         nofile_hard,
     }

@@ -32,6 +32,7 @@ use crate::wire::QoS;
 use deadlines::Fifo;
 use dialling::Dialling;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A client among those of its worker, from 0. Which connection of the link is its own is decided here alone.
@@ -119,6 +120,9 @@ pub enum News {
         was: Step,
         /// Why.
         end: End,
+        /// Bytes that the kernel took and the broker's had not acknowledged: the last ones, of worth to whoever has
+        /// published at QoS 0 what nobody hears.
+        unacked: usize,
     },
     /// SUBSCRIBE was not answered in time; in words. The client is still connected.
     NoSubAck(Place, String),
@@ -129,7 +133,8 @@ pub enum News {
 /// Why a client is down.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum End {
-    /// It has left, as it was to. `read`: the broker has closed the connection, and so has read DISCONNECT.
+    /// It has left, as it was to. `read`: the broker has closed the connection after all of it had arrived, and so has
+    /// read DISCONNECT.
     Left {
         /// What is to follow.
         after: After,
@@ -273,14 +278,16 @@ pub struct Crew<M> {
     stuck: BTreeMap<Place, Vec<Written<M>>>,
     /// Somebody has published at QoS 0.
     unanswered: bool,
-    /// Of whom it is known how many messages the kernel has taken, and how many it will never take.
-    settled: Vec<(Place, u64, u64)>,
+    /// Of whom it is known how many messages the kernel has taken, and which it will never take.
+    settled: Vec<(Place, u64, Range<u64>)>,
     /// Bytes of answers to those whose connection has had no room since.
     answers: BTreeMap<Place, usize>,
     /// Answers are written here before it is certain that there are any.
     scratch: Vec<u8>,
     /// There is no time left for waiting.
     hurried: bool,
+    /// Somebody has waited in vain for the broker to close.
+    kept_waiting: bool,
 }
 
 impl<M: Copy> Crew<M> {
@@ -324,6 +331,7 @@ impl<M: Copy> Crew<M> {
             answers: BTreeMap::new(),
             scratch: Vec::new(),
             hurried: false,
+            kept_waiting: false,
             members,
             indices,
             routes,

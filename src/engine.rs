@@ -19,6 +19,7 @@ mod link;
 mod ring;
 mod slots;
 mod socket;
+mod sources;
 mod target;
 mod timeouts;
 mod usage;
@@ -27,16 +28,17 @@ mod worker;
 
 pub use endpoint::{Endpoint, Route};
 pub use io::Io;
-pub use limits::{descriptor_limit, probe, reserve};
+pub use limits::{descriptor_limit, probe, reserve, use_small_pages};
 pub use link::Link;
 pub use socket::{PortRange, ephemeral_ports, is_local, listen, loopback_source, stop_listening};
+pub use sources::{Source, SourceError, Sources};
 pub use target::{Target, TargetError, resolve};
 pub use usage::{Usage, process_usage, resident_bytes, thread_usage};
 pub use waker::Waker;
 pub use worker::Worker;
 
 use crate::clock::Nanos;
-pub use crate::record::Poll;
+pub use crate::record::{Close, Poll};
 use std::fmt;
 use std::net::TcpListener;
 
@@ -77,6 +79,9 @@ pub struct Closed {
     pub cause: CloseCause,
     /// Bytes written to it that the kernel has never taken: the last ones.
     pub unsent: usize,
+    /// Of those that it has taken, the last ones, which the peer's kernel has not acknowledged. 0 where nobody asked
+    /// ([`Link::ask_unacked`]) and where the kernel does not say: before Linux 6.7, and of Unix sockets.
+    pub unacked: usize,
 }
 
 /// What runs on a worker. Every call is made from the worker's thread; time is [`Link::now`]. `L` is the worker
@@ -162,6 +167,24 @@ pub struct Stats {
     /// Accepts that ended because every slot was taken, or the system short of files or memory: each has turned
     /// away at most one connection.
     pub accept_refused: u64,
+}
+
+/// The longest times of a worker's loop within some time.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Longest {
+    /// Between two returns from the kernel while there was something to do: completions to handle, something to
+    /// submit, or a deadline that had passed.
+    pub gap_ns: Nanos,
+    /// Of its own code between two calls of the kernel.
+    pub code_ns: Nanos,
+}
+
+impl CloseCause {
+    /// Whether this machine was short of something that a connection needs: ports, files or memory.
+    pub fn is_a_cap(self) -> bool {
+        let caps = [libc::EADDRNOTAVAIL, libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+        matches!(self, CloseCause::ConnectFailed(errno) if caps.contains(&errno))
+    }
 }
 
 /// What keeps a worker from starting or running. Each message names the value and the fix.

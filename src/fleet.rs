@@ -55,7 +55,7 @@ use crate::clock::{self, MILLISECOND, Nanos, SECOND};
 use crate::engine::{self, Endpoint, Waker};
 use crate::load::{Expectation, Pace, Pacing, PayloadPlan, PayloadStamp, Payloads, Template, TopicLayout};
 use crate::record::FleetRecord;
-use crate::stage::{Lines, Progress, StageError};
+use crate::stage::{Lines, Progress, Setting, StageError};
 use crate::wire::QoS;
 use conductor::Finale;
 use script::Script;
@@ -69,6 +69,8 @@ pub struct Spec {
     pub targets: Vec<Endpoint>,
     /// CPUs for the workers, at least one.
     pub cpus: Vec<usize>,
+    /// How they wait.
+    pub poll: engine::Poll,
     pub seed: u64,
     /// The command line as typed.
     pub command: Vec<String>,
@@ -85,6 +87,7 @@ impl Spec {
         Spec {
             targets,
             cpus: crate::cpu::allowed().into_iter().take(1).collect(),
+            poll: engine::Poll::Sleep,
             seed: crate::seed::fresh(),
             command: Vec::new(),
             warnings: Vec::new(),
@@ -250,9 +253,10 @@ pub fn run(
     engine::reserve(shared.seats.len() as u32)?;
     shared.wakers = shared.seats.iter().map(|_| Waker::new()).collect::<Result<_, _>>()?;
     let shared = Arc::new(shared);
-    let whole = (shared.epoch, u64::from(shared.clients()));
+    let (epoch, clients, targets) = (shared.epoch, u64::from(shared.clients()), &shared.spec.targets[..]);
+    let setting = Setting { poll: shared.spec.poll, epoch, clients, targets };
     let common = shared.clone();
-    let lines = Lines::open(&shared.seats, shared.wakers.clone(), engine::Poll::Sleep, whole, move |desk| {
+    let lines = Lines::open(&shared.seats, shared.wakers.clone(), &setting, move |desk| {
         Script::new(common.clone(), desk, clock::now())
     })?;
     let mut finale = Finale::new(shared.clone());

@@ -17,6 +17,7 @@ pub mod client;
 pub mod record;
 // Floor 3
 pub mod load;
+pub mod script;
 // Floor 4
 pub mod engine;
 // Floor 5

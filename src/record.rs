@@ -8,8 +8,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Nanos;
-pub use crate::cpu::Machine;
-pub use crate::stats::Counters;
+pub use crate::cpu::{Machine, Neighbour};
+pub use crate::stats::{Counters, Strain};
 
 mod bounds;
 mod calibration;
@@ -18,6 +18,7 @@ mod finished;
 mod fleet;
 mod latency;
 mod plan;
+mod pressure;
 #[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
@@ -34,8 +35,9 @@ pub use fleet::{
     FLEET_SCHEMA, FleetRecord, FleetSecond, FlightSample, Heard, ListenEnd, Listener, Publisher, Spread,
 };
 pub use latency::{Figure, Latencies, Latency, Reading};
-pub use plan::{Arrival, Plan, Poll, Schedule, Topology, Verify};
-pub use verdict::{Behind, Evidence, Judgement, Pace, Tail, Verdict};
+pub use plan::{Arrival, Close, Plan, Poll, Schedule, Topology, Verify};
+pub use pressure::Pressure;
+pub use verdict::{Behind, Evidence, Judgement, Pace, Sharing, Tail, Verdict};
 
 /// Name and version of the record's format.
 pub const SCHEMA: &str = "malaria-bench/1";
@@ -206,6 +208,9 @@ pub struct Second {
     pub phase: Phase,
     /// Its end, nanoseconds since the start of the run.
     pub time_ns: Nanos,
+    /// Whether it is no whole second of its phase: one began within it, or the run ended.
+    #[serde(default)]
+    pub part: bool,
     /// Clients connected at its end.
     pub connected: u64,
     /// Messages that came due in this second.
@@ -223,6 +228,12 @@ pub struct Second {
     /// The longest time in it that something was due or had arrived and its worker did not look, in nanoseconds.
     #[serde(default)]
     pub stall_ns: Nanos,
+    /// How each worker fared in it, in the order of [`Generator::workers`].
+    #[serde(default)]
+    pub workers: Vec<Strain>,
+    /// What the machine took from them in it.
+    #[serde(default)]
+    pub pressure: Pressure,
     /// Median response time of this second's acknowledgements; null with fewer than 12.
     pub ack_p50_ns: Option<Nanos>,
     /// 99th percentile of the same; null with fewer than 600.
@@ -261,9 +272,19 @@ pub struct Generator {
     /// once than the workers heard.
     #[serde(default)]
     pub receives_without_buffer: u64,
-    /// Completions that the kernel lost for want of memory, in the whole run: nobody knows of what they were.
+    /// Passes that found the completion queue full, in the whole run: so far behind was a worker.
     #[serde(default)]
-    pub completions_lost: u64,
+    pub queue_full: u64,
+    /// Connections that this machine did not let the workers open, in the whole run, for want of ports, files or memory.
+    #[serde(default)]
+    pub caps_reached: u64,
+    /// CPUs that a quota leaves to the process; null without one.
+    #[serde(default)]
+    pub quota_cpus: Option<f64>,
+    /// Processes that took 5 % and more of a worker's CPU in the course of the run, the busiest first, as far as they
+    /// could be seen and stayed there.
+    #[serde(default)]
+    pub neighbours: Vec<Neighbour>,
 }
 
 /// One worker: one ring on one pinned thread.
@@ -289,9 +310,14 @@ impl Generator {
         cpus.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
-    /// The worker that waited longest for its CPU, with its share of the time (0 to 1).
+    /// The worker that waited longest for its CPU because of others, with its share of the time (0 to 1). What it may
+    /// have waited for the generator's other workers on that CPU, as long as they ran, does not count.
     pub fn starved(&self) -> Option<(usize, f64)> {
-        let waits = self.workers.iter().map(|worker| (worker.cpu, worker.waited_share));
+        let waits = self.workers.iter().map(|worker| {
+            let all = self.workers.iter().filter(|other| other.cpu == worker.cpu);
+            let siblings = all.map(|other| other.busy_share).sum::<f64>() - worker.busy_share;
+            (worker.cpu, (worker.waited_share - siblings).max(0.0))
+        });
         waits.max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
@@ -300,7 +326,8 @@ impl Generator {
         let counts = [
             ("sends blocked", self.sends_blocked),
             ("receives without buffer", self.receives_without_buffer),
-            ("completions lost", self.completions_lost),
+            ("completion queue full", self.queue_full),
+            ("connections that this machine has no room for", self.caps_reached),
         ];
         counts.into_iter().filter(|(_, count)| *count > 0)
     }
@@ -335,13 +362,21 @@ impl Record {
         if schema != SCHEMA {
             return Err(RecordError::Schema { found: schema, reads: SCHEMA });
         }
-        Ok(serde_json::from_str(text)?)
+        let mut record: Record = serde_json::from_str(text)?;
+        record.judge();
+        Ok(record)
+    }
+
+    /// Fills in the verdict. It is a function of everything else, so a record that was kept is judged when it is read,
+    /// by today's rules, as one that has just been made.
+    fn judge(&mut self) {
+        Judgement { verdict: self.verdict, reasons: self.verdict_reasons } = Evidence::of(self).judge();
     }
 
     /// Fills in verdict and exit code from everything else. A run that went through all its phases without
     /// some of its clients or subscriptions has not done what was asked: it is partial, too.
     pub fn conclude(&mut self) {
-        Judgement { verdict: self.verdict, reasons: self.verdict_reasons } = Evidence::of(self).judge();
+        self.judge();
         let outcome = Outcome::of(self);
         if outcome.exit == Exit::Broker && !self.partial {
             self.partial = true;

@@ -34,6 +34,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
+use crate::script::{Account, Event, Script};
 use crate::{cpu, engine};
 use broker::{Broker, Limits};
 pub use counters::Counters;
@@ -67,6 +68,11 @@ pub enum Error {
     /// So many workers there cannot be.
     #[error("a reflector needs 1 to 65,535 workers, not {0}")]
     Workers(usize),
+    /// Several workers cannot play one script.
+    #[error(
+        "a reflector with a script has one worker, not {0}: take --cores 1, and no more clients than one ring holds"
+    )]
+    Scripted(usize),
     /// The address is not to be had.
     #[error("the reflector cannot listen on {address}: {source}{}", remedy(source))]
     Listen {
@@ -125,10 +131,22 @@ impl Reflector {
     /// # Errors
     /// What kept a worker from starting. None runs then.
     pub fn start(config: Config) -> Result<Reflector, Error> {
-        Reflector::start_with(config, Limits::default())
+        Reflector::start_with(config, Limits::default(), None)
     }
 
-    fn start_with(config: Config, limits: Limits) -> Result<Reflector, Error> {
+    /// Starts one that does what `script` says. It has one worker, so that what is counted over all clients has one
+    /// order.
+    ///
+    /// # Errors
+    /// As [`Reflector::start`]; and more than one worker.
+    pub fn start_with_script(config: Config, script: Script) -> Result<Reflector, Error> {
+        match config.workers.len() {
+            1 => Reflector::start_with(config, Limits::default(), Some(script)),
+            count => Err(Error::Scripted(count)),
+        }
+    }
+
+    fn start_with(config: Config, limits: Limits, script: Option<Script>) -> Result<Reflector, Error> {
         let count = config.workers.len();
         if count == 0 || count > usize::from(u16::MAX) {
             return Err(Error::Workers(count));
@@ -141,7 +159,10 @@ impl Reflector {
         let (started, starts) = mpsc::channel();
         let mut reflector = Reflector { address, workers: Vec::with_capacity(count) };
         for (number, (placement, listener)) in config.workers.iter().zip(listeners).enumerate() {
-            let broker = Broker::new(number as u16, Arc::clone(&hub), limits);
+            let mut broker = Broker::new(number as u16, Arc::clone(&hub), limits);
+            if let Some(script) = &script {
+                broker = broker.with_script(script.clone());
+            }
             let waker = engine::Waker::new()?;
             let door = listener.try_clone().map_err(listen)?;
             let mut engine = engine::Config::new(config.max_connections_per_worker, waker.clone());
@@ -172,6 +193,17 @@ impl Reflector {
         self.workers.iter().map(|worker| *worker.desk.counters.lock().expect("no worker panics there")).sum()
     }
 
+    /// What a script had the reflector do, as of the end of its worker's last pass.
+    pub fn account(&self) -> Account {
+        self.workers[0].desk.deeds.lock().expect("no worker panics there").0.clone()
+    }
+
+    /// The same one by one, without what was taken before. Beyond a million that wait to be taken, the account alone
+    /// knows of them.
+    pub fn take_events(&self) -> Vec<Event> {
+        std::mem::take(&mut self.workers[0].desk.deeds.lock().expect("no worker panics there").1)
+    }
+
     /// Whether no worker has ended before its time; [`Reflector::stop`] tells what has ended it.
     pub fn is_running(&self) -> bool {
         let mut threads = self.workers.iter().flat_map(|worker| &worker.thread);
@@ -183,15 +215,19 @@ impl Reflector {
     /// # Errors
     /// What ended a worker before its time.
     pub fn stop(mut self) -> Result<Counters, Error> {
-        self.join()?;
+        self.halt()?;
         Ok(self.counters())
     }
 
     fn join_failed(mut self) -> Error {
-        self.join().err().unwrap_or(Error::Panicked)
+        self.halt().err().unwrap_or(Error::Panicked)
     }
 
-    fn join(&mut self) -> Result<(), Error> {
+    /// The same, for who has more to ask.
+    ///
+    /// # Errors
+    /// As [`Reflector::stop`].
+    pub fn halt(&mut self) -> Result<(), Error> {
         for worker in &self.workers {
             worker.desk.stop.store(true, Ordering::Release);
             worker.waker.wake();
@@ -206,7 +242,7 @@ impl Reflector {
 impl Drop for Reflector {
     fn drop(&mut self) {
         // Whoever wants to know how it ended calls `stop`.
-        let _ = self.join();
+        let _ = self.halt();
     }
 }
 

@@ -7,6 +7,7 @@
 mod backlog;
 mod conductor;
 mod publishers;
+mod sequences;
 mod shared;
 mod subscribers;
 #[cfg(test)]
@@ -19,7 +20,7 @@ use crate::clock;
 use crate::crew::Connection;
 use crate::engine::{self, Endpoint, Waker};
 use crate::record::{Plan, Record};
-use crate::stage::{Lines, Progress, StageError};
+use crate::stage::{Lines, Progress, Setting, StageError};
 use conductor::Phases;
 use shared::Shared;
 use std::sync::Arc;
@@ -71,6 +72,7 @@ impl Spec {
                 clean_session: plan.clean_session,
                 timeout: plan.connect_timeout_ns,
                 rate_per_s: plan.connect_rate_per_s,
+                close: plan.close,
                 reconnect: plan.reconnect,
                 reconnect_attempts: 0,
                 ..Connection::default()
@@ -103,9 +105,11 @@ pub fn run(
     engine::reserve(shared.seats.len() as u32)?;
     let wakers = shared.seats.iter().map(|_| Waker::new()).collect::<Result<_, _>>()?;
     let mut phases = Phases::new(shared.clone(), engine::resident_bytes);
-    let whole = (shared.epoch, u64::from(shared.spec.plan.clients));
+    let Spec { plan, targets, .. } = &shared.spec;
+    let (poll, clients) = (plan.poll, u64::from(plan.clients));
+    let setting = Setting { poll, epoch: shared.epoch, clients, targets };
     let common = shared.clone();
-    let lines = Lines::open(&shared.seats, wakers, shared.spec.plan.poll, whole, move |desk| {
+    let lines = Lines::open(&shared.seats, wakers, &setting, move |desk| {
         Clients::new(common.clone(), desk, clock::now())
     })?;
     let board = lines.conduct(&mut phases, interrupt, observe);

@@ -26,6 +26,11 @@ impl Purpose {
         }
         Purpose(hash)
     }
+
+    /// The same for ever, and different for different names.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
 }
 
 /// The random numbers that seed, purpose, client and sequence determine: as many as are asked for, from 8 bytes

@@ -7,18 +7,21 @@
 mod board;
 mod layout;
 mod progress;
+mod scene;
 #[cfg(test)]
 pub(crate) mod simulated;
 
 pub use board::{Board, Fault};
 pub use layout::{Seat, Ways, hashed_rings, seats};
 pub use progress::Progress;
+pub use scene::Setting;
 
 use crate::clock::{self, MILLISECOND, Nanos, SECOND};
 use crate::cpu;
-use crate::engine::{self, App, Config, Endpoint, Io, Poll, Stats, Waker, Worker};
+use crate::engine::{self, App, Config, Endpoint, Io, Stats, Usage, Waker, Worker};
 use crate::record::Ended;
 use crate::stats::{Gauges, Levels, Tally};
+use scene::Scene;
 use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,11 +34,13 @@ use std::time::Duration;
 pub enum StageError {
     #[error(transparent)]
     Engine(#[from] engine::Error),
+    #[error(transparent)]
+    Source(#[from] engine::SourceError),
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
     #[error(
-        "{clients} clients to {target} need {clients} local ports, but this machine's address has {ports}; give \
-         the broker's other addresses with --host, or fewer --clients"
+        "{clients} clients to {target} need {clients} local ports, but an address of this machine has {ports}; give \
+         more addresses of it with --source, the broker's other addresses with --host, or fewer --clients"
     )]
     Ports { clients: u32, target: Endpoint, ports: u32 },
 }
@@ -45,8 +50,8 @@ pub trait Actor<L = Io>: App<L> {
     /// What it has to say at its end.
     type Ending;
 
-    /// Its worker has ended at `now`, having counted `stats` in its life.
-    fn end(self, now: Nanos, stats: Stats) -> Self::Ending;
+    /// Its worker has ended at `now`, having counted and used so much in its life.
+    fn end(self, now: Nanos, life: (Stats, Usage)) -> Self::Ending;
 }
 
 /// Takes workers through a run by commands `C`.
@@ -160,6 +165,9 @@ pub struct Lines<C, E> {
     arrived: usize,
     /// At the end: the fewest connections so far, and until when fewer are waited for.
     leaving: (u64, Nanos),
+    /// The CPU of each worker, and what happens on them; in a simulated world there is nothing.
+    cpus: Vec<usize>,
+    scene: Option<Scene>,
     /// What has been reported.
     pub board: Board<E>,
 }
@@ -181,7 +189,10 @@ impl<C: Clone, E> Lines<C, E> {
             })
             .unzip();
         let (board, leaving) = (Board::new(wakers.len(), epoch, clients), (u64::MAX, 0));
-        (Lines { orders, wakers, gauges, reports, threads: Vec::new(), arrived: 0, leaving, board }, desks)
+        let (threads, cpus) = (Vec::new(), Vec::new());
+        let lines =
+            Lines { orders, wakers, gauges, reports, threads, arrived: 0, leaving, cpus, scene: None, board };
+        (lines, desks)
     }
 
     /// Does what the conductor wants at `now`; answers until when it is to wait, and `None` at the end.
@@ -222,7 +233,7 @@ impl<C: Clone, E> Lines<C, E> {
             match report {
                 Report::Arrived => self.arrived += 1,
                 Report::Tally(mut tally) => {
-                    self.board.add(&mut tally);
+                    self.board.add(worker, &mut tally);
                     let _ = self.orders[worker].send(Order::Recycle(tally));
                 }
             }
@@ -232,6 +243,10 @@ impl<C: Clone, E> Lines<C, E> {
     /// Closes the next second that is over by `now`, if everything of it is heard.
     pub fn poll_second(&mut self, now: Nanos, conductor: &mut dyn Conductor<C>) -> Option<Progress> {
         let mut progress = Progress { levels: self.levels(), ..self.board.poll_second(now)? };
+        if let Some(scene) = &mut self.scene {
+            let workers = self.cpus.iter().copied().zip(progress.workers.iter().copied());
+            progress.pressure = scene.pressure(&workers.collect::<Vec<_>>());
+        }
         conductor.note(&mut progress);
         Some(progress)
     }
@@ -245,23 +260,24 @@ impl<C: Clone, E> Lines<C, E> {
 }
 
 impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
-    /// Opens a thread for each of `seats`, which waits as `poll` says, with one of `wakers` and what `make` makes on it,
-    /// for a run that began at `epoch` with so many clients.
+    /// Opens a thread for each of `seats`, with one of `wakers` and what `make` makes on it.
     ///
     /// # Errors
     /// The limit on open files, or a thread that cannot be started; then nothing is left running.
     pub fn open<A: Actor<Ending = E>>(
         seats: &[Seat],
         wakers: Vec<Waker>,
-        poll: Poll,
-        (epoch, clients): (Nanos, u64),
+        setting: &Setting<'_>,
         make: impl Fn(Desk<C>) -> A + Send + Sync + 'static,
     ) -> Result<Lines<C, E>, StageError> {
-        let (mut lines, desks) = Lines::new(wakers, epoch, clients);
+        let (mut lines, desks) = Lines::new(wakers, setting.epoch, setting.clients);
+        lines.cpus = seats.iter().map(|seat| seat.cpu).collect();
+        lines.scene = Some(Scene::new(&lines.cpus, setting));
         let make = Arc::new(make);
         for (seat, desk) in seats.iter().zip(desks) {
             let (cpu, waker) = (seat.cpu, lines.wakers[desk.worker].clone());
-            let config = Config { poll, ..Config::new(seat.clients.len().max(1) as u32, waker) };
+            let config =
+                Config { poll: setting.poll, ..Config::new(seat.clients.len().max(1) as u32, waker) };
             let (make, name) = (make.clone(), format!("worker-{}", desk.worker));
             let thread = thread::Builder::new().name(name).spawn(move || {
                 // The CPU was in the process's own list; should it have gone, the run is slower, not wrong.
@@ -273,7 +289,8 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
                     engine::Error::Enter { .. } => (Ended::Internal, error.to_string()),
                     _ => (Ended::Environment, error.to_string()),
                 });
-                (actor.end(clock::now(), stats.unwrap_or_default()), fault)
+                let life = (stats.unwrap_or_default(), engine::thread_usage());
+                (actor.end(clock::now(), life), fault)
             });
             match thread {
                 Ok(thread) => lines.threads.push(Some(thread)),
@@ -308,6 +325,9 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
         let fault = |(worker, _)| (Ended::Internal, format!("worker {worker} did not end"));
         self.board.faults.extend(left.map(fault));
         self.board.end = clock::now();
+        if let Some(scene) = &self.scene {
+            scene.tell(&mut self.board);
+        }
         iter::from_fn(|| self.poll_second(Nanos::MAX, conductor)).for_each(|second| observe(&second));
         self.board
     }

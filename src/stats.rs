@@ -9,12 +9,14 @@ mod counters;
 mod histogram;
 mod levels;
 mod moments;
+mod strain;
 mod tally;
 
 pub use counters::Counters;
 pub use histogram::{HIGHEST, Histogram, HistogramError, supported};
 pub use levels::{Gauges, Levels};
 pub use moments::Moments;
+pub use strain::Strain;
 pub use tally::{Tally, Times};
 
 /// Defines [`Latencies`], so that a new histogram joins `merge`, `clear` and `iter` by being declared.

@@ -247,6 +247,11 @@ pub fn percent(share: f64) -> String {
     format!("{:.1} %", (share * 1000.0 + 1e-9).floor() / 10.0)
 }
 
+/// Per cent with two decimals, rounded down: one of many short of all is never 100.
+pub fn part(of: u64, all: u64) -> String {
+    format!("{:.2} %", (u128::from(of) * 10_000 / u128::from(all.max(1))) as f64 / 100.0)
+}
+
 /// Nanoseconds with three significant digits in the unit that fits: `850 ns`, `12.3 us`, `1.24 ms`, `3.02 s`.
 pub fn latency(nanos: u64) -> String {
     if nanos < 1_000 {

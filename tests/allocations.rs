@@ -215,6 +215,7 @@ fn spec(broker: SocketAddr, qos: u8, schedule: Schedule) -> Spec {
         backlog_ns: SECOND,
         tolerance_ns: 100 * MICROSECOND,
         verify: malaria_bench::record::Verify::Sampled,
+        close: malaria_bench::record::Close::Fin,
         poll: malaria_bench::record::Poll::Sleep,
         reconnect: false,
         seed,

@@ -20,7 +20,7 @@ use malaria_bench::fleet::{
     self, Connection, Content, Expect, Feed, Framing, Listening, Publishing, Slow, Spec,
 };
 use malaria_bench::load::{Expectation, Pace, PayloadPlan, PayloadStamp, Payloads};
-use malaria_bench::record::{Ended, FleetRecord, ListenEnd, Verdict};
+use malaria_bench::record::{Ended, FleetRecord, ListenEnd, Poll, Verdict};
 use malaria_bench::reflector::{Config, Reflector, WorkerPlacement};
 use malaria_bench::wire::QoS;
 
@@ -102,6 +102,22 @@ fn assert_exact(record: &FleetRecord, clients: usize, count: u64) {
             assert_eq!((heard.actual, heard.duplicate, heard.missing.len()), (count, 0, 0));
         }
     }
+}
+
+/// How workers wait is theirs to choose, and in the record.
+#[test]
+fn workers_that_do_not_sleep_say_so_and_take_a_cpu() {
+    let reflector = reflector();
+    let mut spent = Vec::new();
+    for poll in [Poll::Sleep, Poll::Busy] {
+        let mut publishing = publishing(2, 20);
+        publishing.pacing.pace = Pace::Rate { per_s: 40.0 };
+        let record = run(Spec { publishing: Some(publishing), cpus: vec![0], poll, ..spec(&reflector) });
+        assert_exact(&record, 2, 20);
+        assert_eq!(record.poll, poll);
+        spent.push(record.generator.user_cpu_ns + record.generator.system_cpu_ns);
+    }
+    assert!(spent[1] > 2 * spent[0], "{spent:?}");
 }
 
 /// checklist 8, 42, 43, 48.

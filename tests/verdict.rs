@@ -10,6 +10,7 @@ use process::{BOUND, Process, piped};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 const BENCH: &str = env!("CARGO_BIN_EXE_malaria-bench");
@@ -28,8 +29,10 @@ fn on(cpu: &str, program: &str) -> Command {
 }
 
 /// Nothing but work, on the generator's CPU.
-fn spinner() -> Process {
-    Process::spawn(on(&cpus().0, "sh").args(["-c", "while :; do :; done"]))
+fn spinner() -> (Process, String) {
+    let process = Process::spawn(on(&cpus().0, "sh").args(["-c", "while :; do :; done"]));
+    let told = format!("something else ran on CPU {} (sh, pid {}: ", cpus().0, process.id());
+    (process, told)
 }
 
 /// A broker that listens.
@@ -39,9 +42,13 @@ struct Reflector {
 }
 
 impl Reflector {
+    /// On a CPU of its own.
     fn start() -> Reflector {
-        let mut process =
-            Process::spawn(on(&cpus().1, BENCH).args(["reflector", "--port", "0", "--cores", "1"]));
+        Reflector::of(&mut on(&cpus().1, BENCH))
+    }
+
+    fn of(program: &mut Command) -> Reflector {
+        let mut process = Process::spawn(program.args(["reflector", "--port", "0", "--cores", "1"]));
         let line = process.lines().next(Instant::now() + BOUND).expect("it says where it listens");
         let address = line.split_whitespace().find(|word| word.starts_with("127.0.0.1:"));
         let address = address.unwrap_or_else(|| panic!("no address in `{line}`")).to_owned();
@@ -59,31 +66,39 @@ struct Judged {
     verdict: Verdict,
     reasons: String,
     exit_code: u8,
-    /// What it took itself.
-    cpu: Duration,
+    /// 99 % of the messages were answered or delivered within this.
+    p99: Option<Duration>,
 }
 
 impl Judged {
     fn of(mut process: Process) -> Judged {
         let (stdout, said) = process.output();
         let code = process.wait().code();
-        let record =
-            Finished::from_json(&stdout.text()).unwrap_or_else(|error| panic!("{error}: {}", said.text()));
-        let (verdict, reasons, exit_code, generator) = match record {
-            Finished::Run(run) => (run.verdict, run.verdict_reasons, run.exit_code, run.generator),
+        let text = stdout.text();
+        let record = Finished::from_json(&text).unwrap_or_else(|error| panic!("{error}: {}", said.text()));
+        let (verdict, reasons, exit_code, latencies) = match record {
+            Finished::Run(run) => (run.verdict, run.verdict_reasons, run.exit_code, run.latencies),
             Finished::Fleet(fleet) => {
-                (fleet.verdict, fleet.verdict_reasons, fleet.exit_code, fleet.generator)
+                (fleet.verdict, fleet.verdict_reasons, fleet.exit_code, fleet.latencies)
             }
         };
-        let cpu = Duration::from_nanos(generator.user_cpu_ns + generator.system_cpu_ns);
+        // Who reads the record judges as who made it.
+        let kept: serde_json::Value = serde_json::from_str(&text).expect("it was read a moment ago");
+        let kept = kept.get("malaria_bench").unwrap_or(&kept);
+        assert_eq!(
+            (&kept["verdict"], &kept["verdict_reasons"]),
+            (&verdict.name().into(), &reasons.clone().into())
+        );
         assert_eq!(code, Some(i32::from(exit_code)));
-        Judged { verdict, reasons: reasons.join("; "), exit_code, cpu }
+        let p99 =
+            [latencies.ack_response.p99_ns, latencies.flight_response.p99_ns].into_iter().flatten().min();
+        Judged { verdict, reasons: reasons.join("; "), exit_code, p99: p99.map(Duration::from_nanos) }
     }
 
-    /// The generator waited for its CPU, and the verdict says so.
+    /// The generator did not have its CPU, and the verdict says so in these words.
     #[track_caller]
-    fn is_starved(&self) {
-        let told = self.reasons.contains(&format!("something else ran on CPU {}", cpus().0));
+    fn is_starved(&self, why: &str) {
+        let told = self.reasons.contains(why);
         assert!(told && self.verdict == Verdict::GeneratorLimited, "{:?}: {}", self.verdict, self.reasons);
         // Or it missed deliveries, too, because the drain was over.
         assert!(matches!(self.exit_code, 5 | 6), "{}", self.reasons);
@@ -109,19 +124,19 @@ const FLEET: &str = "publish -P 20 -n 100 -T 50 --stagger 0";
 const FLEET_FLAT_OUT: &str = "publish -P 20 -n 20000 -T 0 --stagger 0";
 
 #[test]
-fn something_else_on_the_generators_cpu_is_told_in_every_mode() {
+fn r20_something_else_on_the_generators_cpu_is_told_in_every_mode() {
     let broker = Reflector::start();
-    let _spinner = spinner();
+    let (_spinner, why) = spinner();
     for arguments in [CLOSED, OPEN_FAST, QOS_0, FLEET_FLAT_OUT] {
-        Judged::of(load(&broker, "", arguments)).is_starved();
+        Judged::of(load(&broker, "", arguments)).is_starved(&why);
     }
 }
 
 #[test]
 fn a_low_priority_is_told() {
     let broker = Reflector::start();
-    let _spinner = spinner();
-    Judged::of(load(&broker, "nice -n 19", CLOSED)).is_starved();
+    let (_spinner, why) = spinner();
+    Judged::of(load(&broker, "nice -n 19", CLOSED)).is_starved(&why);
 }
 
 /// A group of processes that gets a tenth of a CPU.
@@ -130,7 +145,9 @@ struct Quota(PathBuf);
 impl Quota {
     /// `None` for who may not make one.
     fn new() -> Option<Quota> {
-        let name = format!("malaria-bench-test-{}", std::process::id());
+        static QUOTAS: AtomicU32 = AtomicU32::new(0);
+        let (pid, number) = (std::process::id(), QUOTAS.fetch_add(1, Ordering::Relaxed));
+        let name = format!("malaria-bench-test-{pid}-{number}");
         let [old, new] = ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup"].map(Path::new);
         let version_1 = old.join("cpu.cfs_quota_us").exists();
         let group = if version_1 { old } else { new }.join(name);
@@ -150,6 +167,14 @@ impl Quota {
         Some(quota)
     }
 
+    /// A program on a CPU that joins the group before it begins.
+    fn around(&self, cpu: &str, program: &str) -> Command {
+        let joins = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.0.display());
+        let mut command = on(cpu, "sh");
+        command.args(["-c", &joins, "sh", program]);
+        command
+    }
+
     fn write(&self, file: &str, text: &str) {
         let path = self.0.join(file);
         fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -166,48 +191,138 @@ impl Drop for Quota {
 fn a_quota_is_told() {
     let broker = Reflector::start();
     let Some(quota) = Quota::new() else { return };
-    // It joins the group, and becomes the program.
-    let joins = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", quota.0.display());
-    let mut command = on(&cpus().0, "sh");
-    command.args(["-c", &joins, "sh", BENCH]).args(CLOSED.split_whitespace());
-    command.args(["--json", "-", "--quiet", "--host", &broker.address]);
-    Judged::of(Process::spawn(&mut command)).is_starved();
+    let mut command = quota.around(&cpus().0, BENCH);
+    command.args(CLOSED.split_whitespace()).args(["--json", "-", "--quiet", "--host", &broker.address]);
+    Judged::of(Process::spawn(&mut command)).is_starved("a CPU quota of 0.10 CPUs was used up");
 }
 
-/// Time that the generator's CPU has worked so far, whoever for (`/proc/stat`; in the kernel's ticks of 10 ms).
-fn worked() -> Duration {
+/// Before a run, too: what the quota leaves, and what mends it.
+#[test]
+fn r24_a_quota_is_found_by_the_doctor() {
+    let Some(quota) = Quota::new() else { return };
+    let mut doctor = Process::spawn(quota.around(&cpus().0, BENCH).args(["doctor", "--host", "127.0.0.1"]));
+    let said = doctor.output().0.text();
+    assert!(doctor.wait().success(), "it hurts, and does not stop: {said}");
+    assert!(said.contains("the cgroup may use 0.1 CPUs") && said.contains("raise its quota"), "{said}");
+}
+
+/// The same quota around the broker: late answers, and nobody but the broker is blamed.
+#[test]
+fn r20_a_slow_broker_is_slow_and_the_generator_is_not() {
+    let Some(quota) = Quota::new() else { return };
+    let broker = Reflector::of(&mut quota.around(&cpus().1, BENCH));
+    let judged = undisturbed(|| Judged::of(load(&broker, "", OPEN_FAST)));
+    let late = |judged: &Judged| judged.p99.is_some_and(|p99| p99 > Duration::from_millis(50));
+    assert!(judged.as_ref().is_none_or(late), "{:?}", judged.map(|judged| judged.p99));
+}
+
+/// Time that the generator's CPU has had nothing to do so far (`/proc/stat`, in ticks of 10 ms).
+fn idled() -> Duration {
     let stat = fs::read_to_string("/proc/stat").expect("Linux has it");
     let line = stat.lines().find(|line| line.split(' ').next() == Some(&format!("cpu{}", cpus().0)));
     let ticks: Vec<u64> =
         line.expect("the CPU is there").split(' ').skip(1).map_while(|n| n.parse().ok()).collect();
-    // Idle, and waiting for disks, are the fourth and the fifth.
-    Duration::from_millis(10 * (ticks.iter().take(8).sum::<u64>() - ticks[3] - ticks[4]))
+    // Idle, and waiting for disks.
+    Duration::from_millis(10 * (ticks[3] + ticks[4]))
 }
 
-/// An attempt that nobody else disturbed: on a machine that others use, too, the generator is late with everything, and
-/// says so. Disturbed is what ran while something else took more than a twentieth of the CPU.
+/// CPU time of children that have ended: of loads from their first instruction to the last (proc_pid_stat(5), fields 16
+/// and 17, in ticks).
+fn own() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").expect("Linux has it");
+    let fields = stat.rsplit_once(") ").expect("a name in brackets").1.split(' ').skip(13).take(2);
+    Duration::from_millis(10 * fields.map(|field| field.parse::<u64>().expect("a number")).sum::<u64>())
+}
+
+/// What came of a load, unless somebody else disturbed it: on a machine that others use, too, the generator is late with
+/// everything, and says so. Disturbed is what ran while something else, interrupts included, took more than a fiftieth of
+/// the CPU: of 10,000 messages a second a hundredth, which is what a p99 sees, is late when 10 ms are taken.
 #[track_caller]
-fn undisturbed(attempt: impl Fn() -> Judged) -> Option<Judged> {
-    for _ in 0..6 {
-        let (begun, before) = (Instant::now(), worked());
-        let judged = attempt();
-        let others = (worked() - before).saturating_sub(judged.cpu);
-        if others <= begun.elapsed() / 20 {
-            assert_ne!(judged.verdict, Verdict::GeneratorLimited, "{}", judged.reasons);
-            return Some(judged);
-        }
-        eprintln!("{others:?} of {:?} were somebody else's: {}", begun.elapsed(), judged.reasons);
+fn attempt(load: &impl Fn() -> Judged) -> Option<Judged> {
+    let (begun, idle, ours) = (Instant::now(), idled(), own());
+    let judged = load();
+    let busy = begun.elapsed().saturating_sub(idled() - idle);
+    if judged.verdict != Verdict::GeneratorLimited {
+        return Some(judged);
     }
-    process::skip("the machine is never left alone: nothing can be said about a generator that is");
+    let others = busy.saturating_sub(own() - ours);
+    assert!(others > begun.elapsed() / 50, "blamed though left alone: {}", judged.reasons);
+    eprintln!("{others:?} of {:?} were somebody else's: {}", begun.elapsed(), judged.reasons);
     None
 }
 
+/// One of some attempts, if nobody disturbed it.
+#[track_caller]
+fn undisturbed(load: impl Fn() -> Judged) -> Option<Judged> {
+    let judged = (0..6).find_map(|_| attempt(&load));
+    if judged.is_none() {
+        process::skip("the machine is never left alone: nothing can be said about a generator that is");
+    }
+    judged
+}
+
+const OPEN_10K: &str = "--cores 1 --clients 100 --rate 10k --warmup 0 --duration 1s";
+/// One pair takes turns with the broker, so that neither is busy all the time, however slow a build it is.
+const CLOSED_PAIR: &str = "--cores 1 --clients 2 --rate max --inflight 1 --warmup 0 --duration 1s";
+const QOS_0_PACED: &str =
+    "--cores 1 --clients 21 --topology fan-in --publishers 20 --rate 5k -q 0 --warmup 0 --duration 1s";
+/// Loads that a machine which is left alone carries with ease.
+const HEALTHY: [&str; 4] = [OPEN_10K, CLOSED_PAIR, QOS_0_PACED, FLEET];
+
 #[test]
-fn a_generator_that_is_left_alone_is_not_blamed() {
+fn r20_a_generator_that_is_left_alone_is_not_blamed() {
     let broker = Reflector::start();
     let open = undisturbed(|| Judged::of(load(&broker, "", OPEN)));
     assert!(open.is_none_or(|judged| judged.verdict == Verdict::Clean));
-    undisturbed(|| Judged::of(load(&broker, "", FLEET)));
+    for arguments in HEALTHY {
+        undisturbed(|| Judged::of(load(&broker, "", arguments)));
+    }
+}
+
+#[test]
+#[ignore = "two minutes: before a release, and when a rule of the verdict changes"]
+fn healthy_loads_are_never_blamed_for_long() {
+    let broker = Reflector::start();
+    let rounds = (0..20).flat_map(|_| HEALTHY);
+    let told = rounds.filter_map(|arguments| attempt(&|| Judged::of(load(&broker, "", arguments)))).count();
+    eprintln!("{told} of 80 attempts were not blamed, and the others were disturbed");
+    assert!(told >= 40, "the machine was left alone in {told} of 80 attempts: too few to tell");
+}
+
+/// The generator, not the broker, cannot do what was asked.
+#[test]
+fn a_rate_above_the_generator_is_the_generators_limit() {
+    let broker = Reflector::start();
+    let arguments =
+        "--cores 1 --clients 100 --topology publish --rate 5M -q 0 --size 64 --warmup 0 --duration 2s";
+    let judged = Judged::of(load(&broker, "", arguments));
+    assert_eq!(judged.verdict, Verdict::GeneratorLimited, "{}", judged.reasons);
+    assert!(matches!(judged.exit_code, 5 | 6), "{}", judged.reasons);
+}
+
+/// Half a machine each: told by name, with what mends it, whether or not a schedule could be kept.
+#[test]
+fn a_broker_on_the_generators_cpu_is_told_by_name() {
+    let broker = Reflector::of(&mut on(&cpus().0, BENCH));
+    let why = format!(
+        "the broker was on CPU {} with the generator (malaria-bench, pid {}: ",
+        cpus().0,
+        broker.process.id()
+    );
+    let closed = Judged::of(load(&broker, "", CLOSED));
+    closed.is_starved(&why);
+    assert!(closed.reasons.contains("give the broker another CPU"), "{}", closed.reasons);
+    let open = Judged::of(load(&broker, "", OPEN_FAST));
+    assert!(open.reasons.contains(&why), "{:?}: {}", open.verdict, open.reasons);
+}
+
+/// Everything leaves at once, after the end, and nobody is blamed for what was asked for.
+#[test]
+fn a_tolerance_as_long_as_the_run_is_nobodys_fault() {
+    let broker = Reflector::start();
+    let arguments = "--cores 1 --clients 100 --rate 2k --tolerance 200ms --warmup 0 --duration 200ms";
+    let judged = undisturbed(|| Judged::of(load(&broker, "", arguments)));
+    assert!(judged.is_none_or(|judged| judged.verdict == Verdict::Clean && judged.exit_code == 0));
 }
 
 /// A generator that was stopped names the second, and how long it was.

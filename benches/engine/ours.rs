@@ -106,6 +106,7 @@ fn spec(load: &Load, broker: SocketAddr, cpu: usize) -> Spec {
         backlog_ns: SECOND,
         tolerance_ns,
         verify: malaria_bench::record::Verify::Sampled,
+        close: malaria_bench::record::Close::Fin,
         poll: malaria_bench::record::Poll::Sleep,
         reconnect: false,
         seed,

@@ -145,6 +145,7 @@ fn spec(clients: u32, broker: SocketAddr, cpu: usize) -> Spec {
         backlog_ns: SECOND,
         tolerance_ns: 0,
         verify: malaria_bench::record::Verify::Sampled,
+        close: malaria_bench::record::Close::Fin,
         poll: malaria_bench::record::Poll::Sleep,
         reconnect: false,
         seed,

@@ -12,13 +12,13 @@ mod subscribe;
 mod values;
 mod watch;
 
-pub use connection::{ConnectionArgs, WillArgs};
+pub use connection::{CloseArg, ConnectionArgs, WillArgs};
 pub use gate::{JudgeArgs, RequireArgs};
 pub use keygen::KeygenArgs;
 pub use output::{OutputArgs, ProgressArg};
 pub use publish::{FramingArg, PayloadArgs, PublishArgs};
 pub use report::ReportArgs;
-pub use run::{ArrivalArg, PollArg, RunArgs, TopologyArg, VerifyArg};
+pub use run::{ArrivalArg, RunArgs, TopologyArg, VerifyArg};
 pub use scenario::{AttackArgs, ExperimentArgs, MatrixArgs, ScenarioArgs};
 pub use subscribe::SubscribeArgs;
 pub use values::Step;
@@ -139,6 +139,13 @@ pub struct ReflectorArgs {
     /// [default: one ring per core, as many as the limit on open files lets it hold].
     #[arg(long, value_name = "N", value_parser = count::<u32, 1>)]
     pub max_clients: Option<u32>,
+    /// Do what this file (TOML) says, against the standard: be slow, lose, double, swap and cut messages, refuse,
+    /// answer wrongly or never, stop reading, stand still. See the README and benches/scripts. With one worker.
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
+    /// Write what the script had it do to this file: a line of JSON for each deed, and at the end one with the totals.
+    #[arg(long, value_name = "FILE", requires = "script")]
+    pub log: Option<PathBuf>,
     /// Print nothing but errors.
     #[arg(long)]
     pub quiet: bool,

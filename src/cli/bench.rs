@@ -52,13 +52,14 @@ fn perform(
     interrupt: &Arc<AtomicBool>,
     line: &mut Line,
 ) -> anyhow::Result<Record> {
-    let hurts = doctor::check(&prepared.plan, &prepared.cores, &prepared.targets)?;
+    let outlook = doctor::check(&prepared)?;
+    line.note(outlook.memory.as_deref());
     let Prepared { plan, connection, mut cores, mut targets } = prepared;
-    cores.warnings.extend(hurts);
+    cores.warnings.extend(outlook.hurts);
     let reflector = match args.embedded {
         true => {
             let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            let reflector = embedded::start(loopback, &cores.reflector, Some(plan.clients))?;
+            let reflector = embedded::start(loopback, &cores.reflector, Some(plan.clients), None)?;
             targets = vec![reflector.addr().into()];
             Some(reflector)
         }

@@ -1,10 +1,11 @@
 //! What the flags about brokers and connections mean, for every command that connects.
 
-use super::args::{ConnectionArgs, WillArgs};
+use super::args::{CloseArg, ConnectionArgs, WillArgs};
 use super::{Usage, keys, plan};
 use crate::clock::{Nanos, SECOND};
 use crate::crew::{Connection, Credentials, Will};
-use crate::engine::{self, Endpoint, Target, TargetError};
+use crate::engine::{self, Endpoint, Sources, Target, TargetError};
+use crate::record::Close;
 use crate::units::Rate;
 use crate::wire::{self, QoS};
 use std::path::Path;
@@ -36,9 +37,19 @@ pub fn connection(
         attempts: args.connect_attempts,
         reconnect: true,
         reconnect_attempts: args.reconnect_attempts.unwrap_or(reconnects.0),
+        sources: Sources::find(&args.source).map_err(|error| Usage(format!("--source: {error}")))?,
+        close: close(args),
         credentials: credentials(args, clients)?,
         will: will(&args.will)?,
     })
+}
+
+/// How connections are to end.
+pub fn close(args: &ConnectionArgs) -> Close {
+    match args.close {
+        CloseArg::Fin => Close::Fin,
+        CloseArg::Rst => Close::Rst,
+    }
 }
 
 /// What can be said of `args` before any file is read.

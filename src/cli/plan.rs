@@ -1,11 +1,11 @@
 //! What the flags mean: the resolved plan.
 
-use super::args::{ArrivalArg, PollArg, RunArgs, TopologyArg, VerifyArg};
+use super::args::{ArrivalArg, RunArgs, TopologyArg, VerifyArg};
 use super::connection::{self, positive};
 use super::{Usage, ids};
 use crate::clock::{MICROSECOND, MILLISECOND, Nanos};
 use crate::load::{Name, STAMP_LEN, Split, Values};
-use crate::record::{Arrival, Plan, Poll, Schedule, Topology, Verify};
+use crate::record::{Arrival, Plan, Schedule, Topology, Verify};
 use crate::run;
 use crate::units::{self, Span};
 use crate::wire;
@@ -124,16 +124,13 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
         connect_timeout_ns: args.connection.connect_timeout.nanos(),
         ack_timeout_ns: args.ack_timeout.nanos(),
         keepalive_ns: args.connection.keepalive.nanos(),
+        close: connection::close(&args.connection),
         clean_session: args.connection.clean_session,
         client_id_prefix: args.clientid.clone().unwrap_or_else(|| ids::on_host("malaria", host)),
         topic_template: args.topic.to_string(),
         backlog_ns: args.backlog.nanos(),
         tolerance_ns: args.tolerance.map_or(TOLERANCE, Span::nanos),
-        poll: match args.poll {
-            PollArg::Sleep => Poll::Sleep,
-            PollArg::Auto => Poll::Auto,
-            PollArg::Busy => Poll::Busy,
-        },
+        poll: args.connection.poll.into(),
         verify: match args.verify {
             VerifyArg::None => Verify::None,
             VerifyArg::Sampled => Verify::Sampled,

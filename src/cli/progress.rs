@@ -44,6 +44,14 @@ impl Line {
         }
     }
 
+    /// What is to be known before the first second.
+    pub fn note(&self, text: Option<&str>) {
+        match (self, text) {
+            (Line::Off, _) | (_, None) => {}
+            (Line::Plain | Line::Terminal(_), Some(text)) => complain(format_args!("{text}")),
+        }
+    }
+
     pub fn clear(&mut self) {
         if let Line::Terminal(bar) = self {
             bar.finish_and_clear();

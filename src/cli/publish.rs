@@ -64,6 +64,7 @@ pub fn run(args: &PublishArgs) -> anyhow::Result<Exit> {
     let spec = Spec {
         targets,
         cpus,
+        poll: args.connection.poll.into(),
         seed,
         command: super::command_line(),
         warnings,

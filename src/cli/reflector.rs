@@ -3,19 +3,28 @@
 use super::args::ReflectorArgs;
 use super::bench::interruption;
 use super::output::{complain, tell};
-use super::{embedded, plan};
+use super::{Environment, Usage, embedded, plan};
 use crate::record::Exit;
+use crate::reflector::{Counters, Reflector};
+use crate::script::{Account, Script};
 use crate::{cpu, engine, units};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub fn run(args: &ReflectorArgs) -> anyhow::Result<Exit> {
-    let cores = plan::cores(args.cores, &cpu::allowed(), plan::Broker::Away);
+    let script = args.script.as_deref().map(read_script).transpose()?;
+    let mut log = args.log.as_ref().map(Log::create).transpose()?;
+    // All counts of a script are of one worker.
+    let wanted = args.cores.or(script.is_some().then_some(1));
+    let cores = plan::cores(wanted, &cpu::allowed(), plan::Broker::Away);
     engine::probe()?;
     let interrupt = interruption()?;
     let listen = SocketAddr::new(args.bind, args.port);
-    let reflector = embedded::start(listen, &cores.generator, args.max_clients)?;
+    let mut reflector = embedded::start(listen, &cores.generator, args.max_clients, script)?;
     if !args.quiet {
         cores.warnings.iter().for_each(|warning| complain(format_args!("warning: {warning}")));
         tell(format_args!(
@@ -26,8 +35,14 @@ pub fn run(args: &ReflectorArgs) -> anyhow::Result<Exit> {
     }
     while !interrupt.load(Ordering::Relaxed) && reflector.is_running() {
         std::thread::park_timeout(Duration::from_millis(100));
+        log.as_mut().map(|log| log.add(&reflector)).transpose()?;
     }
-    let counters = reflector.stop()?;
+    reflector.halt()?;
+    let counters = reflector.counters();
+    if let Some(mut log) = log {
+        log.add(&reflector)?;
+        log.finish(&Totals::of(&counters, &reflector.account()))?;
+    }
     if !args.quiet {
         tell(format_args!(
             "{} messages in, {} out, {} dropped",
@@ -38,4 +53,65 @@ pub fn run(args: &ReflectorArgs) -> anyhow::Result<Exit> {
     }
     // Being told to stop is how a broker ends.
     Ok(Exit::Clean)
+}
+
+fn read_script(path: &Path) -> anyhow::Result<Script> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Usage(format!("--script {}: {error}", path.display())))?;
+    let script = Script::parse(&text);
+    Ok(script.map_err(|error| Usage(format!("--script {}: {error}", path.display())))?)
+}
+
+/// The last line of the log.
+#[derive(serde::Serialize)]
+struct Totals<'a> {
+    /// CONNECTs that were accepted.
+    connects: u64,
+    /// PUBLISH packets from clients, and to clients but for those repeated under one packet id; by QoS.
+    received: [u64; 3],
+    sent: [u64; 3],
+    #[serde(flatten)]
+    account: &'a Account,
+}
+
+impl Totals<'_> {
+    fn of<'a>(counters: &Counters, account: &'a Account) -> Totals<'a> {
+        let Counters { connects, messages_in: received, messages_out: sent, .. } = *counters;
+        Totals { connects, received, sent, account }
+    }
+}
+
+/// Where it is written what a script had the reflector do.
+struct Log {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Log {
+    fn create(path: &PathBuf) -> Result<Log, Environment> {
+        match File::create(path) {
+            Ok(file) => Ok(Log { path: path.clone(), file: BufWriter::new(file) }),
+            Err(error) => Err(Log::failed(path, &error)),
+        }
+    }
+
+    fn failed(path: &Path, error: &io::Error) -> Environment {
+        Environment(format!("--log {}: {error}; choose a path that can be written", path.display()))
+    }
+
+    /// Writes what was done since the last time.
+    fn add(&mut self, reflector: &Reflector) -> Result<(), Environment> {
+        reflector.take_events().iter().try_for_each(|event| self.line(event))
+    }
+
+    fn line(&mut self, line: &impl serde::Serialize) -> Result<(), Environment> {
+        let written = serde_json::to_writer(&mut self.file, line).map_err(io::Error::from);
+        let written = written.and_then(|()| self.file.write_all(b"\n"));
+        written.map_err(|error| Log::failed(&self.path, &error))
+    }
+
+    fn finish(mut self, totals: &Totals<'_>) -> Result<(), Environment> {
+        self.line(&serde_json::json!({ "totals": totals }))?;
+        self.file.flush().map_err(|error| Log::failed(&self.path, &error))
+    }
 }

@@ -37,6 +37,7 @@ pub fn run(args: &SubscribeArgs) -> anyhow::Result<Exit> {
     let spec = Spec {
         targets,
         cpus,
+        poll: args.connection.poll.into(),
         seed: args.seed.unwrap_or_else(seed::fresh),
         command: super::command_line(),
         warnings,

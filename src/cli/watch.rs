@@ -28,6 +28,7 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<Exit> {
     let spec = Spec {
         targets,
         cpus,
+        poll: args.connection.poll.into(),
         seed: seed::fresh(),
         command: super::command_line(),
         warnings,

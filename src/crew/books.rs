@@ -3,8 +3,8 @@
 use super::Link;
 use super::{Place, Token};
 use crate::clock::{Nanos, SECOND};
-use crate::engine::Stats;
-use crate::stats::{Counters, Histogram, Interval, Latencies, Levels, Tally, Times};
+use crate::engine::{Longest, Stats, Usage};
+use crate::stats::{Counters, Histogram, Interval, Latencies, Levels, Strain, Tally, Times};
 
 /// A worker's tally of the second under way, and where it stands.
 pub struct Books {
@@ -19,8 +19,8 @@ pub struct Books {
     times: Times,
     acks: Acks,
     passes: Passes,
-    /// Bytes in and out that are in tallies already.
-    counted: (u64, u64),
+    /// What is in tallies already.
+    counted: (Stats, Usage),
     /// Where the worker stands.
     pub levels: Levels,
 }
@@ -68,7 +68,7 @@ impl Books {
             times: Times::default(),
             acks: Acks::default(),
             passes: Passes::default(),
-            counted: (0, 0),
+            counted: (Stats::default(), Usage::default()),
             levels: Levels::default(),
         }
     }
@@ -240,14 +240,20 @@ impl Books {
         self.spare.is_some()
     }
 
+    /// A connection could not be opened for want of something of this machine's.
+    pub(super) fn cap_reached(&mut self) {
+        self.tally.strain.caps_reached += 1;
+    }
+
     /// The tally of a second that is over, if one is.
-    pub fn poll_tally<L: Link>(&mut self, link: &L) -> Option<Box<Tally>> {
+    pub fn poll_tally<L: Link>(&mut self, link: &mut L) -> Option<Box<Tally>> {
         if link.now() < self.due {
             return None;
         }
         // On the run's seconds, skipping what was missed.
         self.due += SECOND * (1 + (link.now() - self.due) / SECOND);
-        Some(self.close(link.now(), link.stats()))
+        let longest = link.longest();
+        Some(self.close(link.now(), (link.stats(), link.usage()), longest))
     }
 
     /// When to look for a tally next.
@@ -255,21 +261,44 @@ impl Books {
         self.due
     }
 
-    /// The tally of what was not shipped, at `now`.
-    pub fn close(&mut self, now: Nanos, stats: Stats) -> Box<Tally> {
+    /// The tally of what was not shipped, at `now`, when the worker has counted `stats` and used `usage` in its life.
+    pub fn close(&mut self, now: Nanos, (stats, usage): (Stats, Usage), longest: Longest) -> Box<Tally> {
         self.settle_acks(now);
         self.times.settle(&mut self.tally);
         let counters = &mut self.tally.measured.counters;
-        counters.bytes_in += stats.bytes_in - self.counted.0;
-        counters.bytes_out += stats.bytes_out - self.counted.1;
-        self.counted = (stats.bytes_in, stats.bytes_out);
+        counters.bytes_in += stats.bytes_in - self.counted.0.bytes_in;
+        counters.bytes_out += stats.bytes_out - self.counted.0.bytes_out;
+        self.tally.strain = self.strain((stats, usage), longest);
+        self.counted = (stats, usage);
         let mut fresh = self.spare.take().unwrap_or_default();
         fresh.restart((now - self.epoch) / SECOND, now);
         let mut full = std::mem::replace(&mut self.tally, fresh);
+        full.connected = self.levels.connected;
         let end = |interval: &mut Interval| interval.end = now;
         end(&mut full.measured);
         end(&mut full.unmeasured);
         full
+    }
+
+    /// How the worker fared since the last tally.
+    fn strain(&self, (stats, usage): (Stats, Usage), longest: Longest) -> Strain {
+        let (Tally { measured, unmeasured, strain, .. }, (before, used)) = (&*self.tally, &self.counted);
+        let most = |which: fn(&Latencies) -> &Histogram| {
+            which(&measured.histograms).max().max(which(&unmeasured.histograms).max())
+        };
+        let (usage, spun) = (usage.since(*used), stats.spun_ns - before.spun_ns);
+        Strain {
+            busy_ns: usage.cpu_ns().saturating_sub(spun),
+            waited_ns: usage.waited_ns,
+            gap_ns: longest.gap_ns,
+            code_ns: longest.code_ns,
+            lag_ns: most(|times| &times.wake_lag),
+            hearing_ns: most(|times| &times.hearing_lag),
+            receives_without_buffer: stats.no_buffers - before.no_buffers,
+            queue_full: stats.overflows - before.overflows,
+            sends_blocked: stats.blocked - before.blocked,
+            ..*strain
+        }
     }
 
     /// A time of the life of a connection.
@@ -329,7 +358,7 @@ mod tests {
         books.handed(&written, 190);
         books.taken(&written, 1);
         books.acked(1000, &written.token);
-        let tally = books.close(1000, Stats::default());
+        let tally = books.close(1000, Default::default(), Longest::default());
         let (counters, histograms) = (&tally.measured.counters, &tally.measured.histograms);
         assert_eq!((counters.sent, counters.acked, counters.expected), (1, 1, 2));
         let times = [&histograms.ack_response, &histograms.ack_service, &histograms.lateness];
@@ -345,7 +374,7 @@ mod tests {
         books.ack_timed_out(1000, &token(100, 100));
         books.abandoned(2000, &token(199, 300));
         books.abandoned(2000, &token(200, 300));
-        let tally = books.close(2000, Stats::default());
+        let tally = books.close(2000, Default::default(), Longest::default());
         let counters = &tally.measured.counters;
         assert_eq!((counters.ack_timeouts, counters.unacked_at_end), (1, 1));
         assert_eq!(tally.unmeasured.counters.unacked_at_end, 1);
@@ -358,14 +387,14 @@ mod tests {
     fn a_tally_that_came_back_is_used_again_and_has_forgotten_everything() {
         let mut books = Books::new(0, 0);
         books.came_due(100, 3);
-        let mut tally = books.close(1000, Stats::default());
+        let mut tally = books.close(1000, Default::default(), Longest::default());
         // Not by its address: whoever frees it and asks for another one is given the same.
         tally.troubles.reserve(1000);
         assert_eq!(tally.measured.counters.due, 3);
         books.recycle(tally);
         // The one under way is closed, and the one that came back takes its place.
-        assert_eq!(books.close(2000, Stats::default()).measured.counters.due, 0);
-        let again = books.close(3000, Stats::default());
+        assert_eq!(books.close(2000, Default::default(), Longest::default()).measured.counters.due, 0);
+        let again = books.close(3000, Default::default(), Longest::default());
         assert!(again.troubles.capacity() >= 1000);
         assert_eq!((again.measured.counters.due, again.measured.start, again.measured.end), (0, 2000, 3000));
     }

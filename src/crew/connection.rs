@@ -2,6 +2,8 @@
 
 use crate::client::Limits;
 use crate::clock::{Nanos, SECOND};
+use crate::engine::Sources;
+use crate::record::Close;
 use crate::wire::{self, Connect, Protocol, QoS};
 
 /// What every client does to get and stay connected.
@@ -21,6 +23,10 @@ pub struct Connection {
     pub reconnect: bool,
     /// and by how many attempts in a row; 0 is unlimited.
     pub reconnect_attempts: u32,
+    /// Local addresses to come from.
+    pub sources: Sources,
+    /// How connections end.
+    pub close: Close,
     pub credentials: Credentials,
     /// What the broker publishes when a connection ends without DISCONNECT.
     pub will: Option<Will>,
@@ -68,6 +74,8 @@ impl Default for Connection {
             attempts: 1,
             reconnect: true,
             reconnect_attempts: 10,
+            sources: Sources::default(),
+            close: Close::Fin,
             credentials: Credentials::None,
             will: None,
         }

@@ -11,6 +11,9 @@ pub(super) struct Fifo {
     entries: VecDeque<(u32, u32)>,
 }
 
+/// Deadlines that an empty queue keeps room for.
+const ROOM: usize = 1024;
+
 fn to_nanos(millis: u32) -> Nanos {
     Nanos::from(millis) * MILLISECOND
 }
@@ -34,6 +37,10 @@ impl Fifo {
             return None;
         }
         self.entries.pop_front();
+        if self.entries.is_empty() {
+            // What many needed at a time, such as all that connect, is not kept for the rest of the run.
+            self.entries.shrink_to(ROOM);
+        }
         Some(Place(place))
     }
 
@@ -57,6 +64,15 @@ mod tests {
         assert_eq!(fifo.pop(11 * MILLISECOND), None);
         assert_eq!(fifo.pop(14 * MILLISECOND), Some(Place(2)));
         assert_eq!(fifo.next(), None);
+    }
+
+    #[test]
+    fn what_many_needed_at_a_time_is_given_back() {
+        let mut fifo = Fifo::new(MILLISECOND, 0);
+        (0..20_000).for_each(|place| fifo.push(0, Place(place)));
+        assert!(fifo.entries.capacity() >= 20_000);
+        while fifo.pop(10 * MILLISECOND).is_some() {}
+        assert!(fifo.entries.capacity() <= 2 * ROOM, "{}", fifo.entries.capacity());
     }
 
     #[test]

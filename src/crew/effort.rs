@@ -91,7 +91,8 @@ pub fn generator(efforts: &[(usize, Effort)]) -> Generator {
         sends_blocked: sum(|effort| effort.stats.blocked),
         receives: sum(|effort| effort.stats.receives),
         receives_without_buffer: sum(|effort| effort.stats.no_buffers),
-        completions_lost: sum(|effort| effort.stats.overflows),
+        queue_full: sum(|effort| effort.stats.overflows),
+        ..Generator::default()
     }
 }
 

@@ -107,6 +107,11 @@ impl<M: Copy> Crew<M> {
         }
     }
 
+    /// Whether a broker has not closed a connection in its time: then those that leave had better not wait for each other.
+    pub fn is_kept_waiting(&self) -> bool {
+        self.kept_waiting
+    }
+
     /// From now on nobody is waited for who has had his time.
     pub fn hurry(&mut self) {
         self.hurried = true;
@@ -127,9 +132,13 @@ impl<M: Copy> Crew<M> {
                     && waited < self.terms.timeout.min(UNREAD)
                     && !self.hurried =>
             {
+                self.kept_waiting = true;
                 self.leaving.push(now, place);
             }
-            Step::Leaving(_) if waited >= super::LEAVE => self.abort(link, place),
+            Step::Leaving(_) if waited >= super::LEAVE => {
+                self.kept_waiting = true;
+                self.abort(link, place);
+            }
             _ => {}
         }
     }

@@ -65,6 +65,7 @@ impl<M: Copy> Crew<M> {
             Ok(()) => self.steps.push(now, place),
             Err(error) => {
                 self.books.counters().refused_tcp += 1;
+                self.books.cap_reached();
                 self.attempt_failed(place, format!("no socket to {}: {error}", route.remote));
             }
         }
@@ -192,15 +193,15 @@ impl<M: Copy> Crew<M> {
     fn attempt_failed(&mut self, place: Place, trouble: String) {
         let was = self.step(place);
         let spent = self.count_failure(place);
-        self.down(place, was, spent, trouble);
+        self.down(place, was, spent, (trouble, 0));
     }
 
-    fn down(&mut self, place: Place, was: Step, spent: bool, trouble: String) {
+    fn down(&mut self, place: Place, was: Step, spent: bool, (trouble, unacked): (String, usize)) {
         self.books.trouble(trouble.clone());
         let member = &mut self.members[place.at()];
         member.step = Step::Down;
         let end = if spent { End::Spent(tried(trouble, member.failures)) } else { End::Failed };
-        self.news.push_back(News::Down { place, was, end });
+        self.news.push_back(News::Down { place, was, end, unacked });
     }
 
     /// Counts a failed attempt; answers whether it was the last.
@@ -234,7 +235,7 @@ impl<M: Copy> Crew<M> {
 
     /// A connection is gone, whoever ended it.
     pub fn handle_closed<L: Link>(&mut self, link: &mut L, place: Place, closed: Closed) {
-        let Closed { cause, unsent } = closed;
+        let Closed { cause, unsent, unacked } = closed;
         self.settle_end(place, unsent);
         let member = &mut self.members[place.at()];
         member.set(HELD, false);
@@ -248,6 +249,9 @@ impl<M: Copy> Crew<M> {
         match member.step {
             Step::Dialling => {
                 self.books.counters().refused_tcp += u64::from(matches!(cause, CloseCause::ConnectFailed(_)));
+                if cause.is_a_cap() {
+                    self.books.cap_reached();
+                }
                 self.attempt_failed(place, format!("{}: {cause}", self.remote(place)));
             }
             Step::Connecting => {
@@ -258,22 +262,29 @@ impl<M: Copy> Crew<M> {
             // It had all it was to have.
             was @ Step::Unsubscribing => {
                 self.books.levels.connected -= 1;
-                self.has_left(link.now(), place, was, After::Done, false);
+                self.has_left(link.now(), place, (was, After::Done), (false, unacked));
             }
             was @ (Step::Up | Step::Subscribing) => {
                 self.books.counters().closed_by_broker += u64::from(eof);
                 let spent = self.lost(link.now(), place);
-                self.down(place, was, spent, format!("connection to {} lost: {cause}", self.remote(place)));
+                let trouble = format!("connection to {} lost: {cause}", self.remote(place));
+                self.down(place, was, spent, (trouble, unacked));
             }
             Step::Leaving(after) => {
                 let was = if asked { Step::Subscribing } else { Step::Leaving(after) };
-                self.has_left(link.now(), place, was, after, eof);
+                self.has_left(link.now(), place, (was, after), (eof && unacked == 0, unacked));
             }
             Step::Down | Step::Done => {}
         }
     }
 
-    fn has_left(&mut self, now: Nanos, place: Place, was: Step, after: After, read: bool) {
+    fn has_left(
+        &mut self,
+        now: Nanos,
+        place: Place,
+        (was, after): (Step, After),
+        (read, unacked): (bool, usize),
+    ) {
         let member = &mut self.members[place.at()];
         member.step = Step::Down;
         let end = match after {
@@ -286,7 +297,7 @@ impl<M: Copy> Crew<M> {
                 End::Left { after, read }
             }
         };
-        self.news.push_back(News::Down { place, was, end });
+        self.news.push_back(News::Down { place, was, end, unacked });
     }
 
     /// A client that is down, and stays so: what is unacknowledged will never be acknowledged.

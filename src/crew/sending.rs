@@ -9,6 +9,7 @@ use super::{Crew, Link, Place, Token, Written};
 use crate::client::{Client, Limits, Outgoing};
 use crate::clock::Nanos;
 use crate::wire::QoS;
+use std::ops::Range;
 
 /// Writes one message.
 pub struct Pen<'a, M> {
@@ -57,6 +58,10 @@ impl<M: Copy> Crew<M> {
             self.await_ack(first.sent, place);
         } else {
             self.unanswered = true;
+            if audience == 0 {
+                // Nobody will tell what has become of them.
+                link.ask_unacked();
+            }
         }
         // Of the whole run, unlike messages.
         self.books.counters().packets_out += count;
@@ -91,8 +96,9 @@ impl<M: Copy> Crew<M> {
     }
 
     /// What was written in the pass before has been handed over by now: `settled` hears of each client how many of
-    /// its messages of QoS 0 the kernel has taken, and how many it never will. To be called first in a pass.
-    pub fn settle<L: Link>(&mut self, link: &L, mut settled: impl FnMut(Place, u64, u64)) {
+    /// its messages of QoS 0 the kernel has taken, and which of them (by their sequences) it never will. To be called
+    /// first in a pass.
+    pub fn settle<L: Link>(&mut self, link: &L, mut settled: impl FnMut(Place, u64, Range<u64>)) {
         let mut unsettled = std::mem::take(&mut self.unsettled);
         for written in unsettled.drain(..) {
             if link.unsent(written.place.conn()) == 0 {
@@ -115,7 +121,7 @@ impl<M: Copy> Crew<M> {
         if count > 0 {
             self.books.taken(written, count);
             self.books.levels.outstanding -= count;
-            self.settled.push((written.place, count, 0));
+            self.settled.push((written.place, count, 0..0));
         }
     }
 
@@ -133,7 +139,8 @@ impl<M: Copy> Crew<M> {
             if lost > 0 {
                 self.books.of(written.token.intended).unfinished += lost;
                 self.books.levels.outstanding -= lost;
-                self.settled.push((place, 0, lost));
+                let end = written.token.sequence + written.count;
+                self.settled.push((place, 0, end - lost..end));
             }
         }
     }

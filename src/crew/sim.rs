@@ -25,7 +25,6 @@ mod link;
 mod net;
 mod peer;
 mod pipe;
-mod script;
 mod truth;
 mod turn;
 mod world;
@@ -33,11 +32,11 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use crate::script::{Act, Deed, On, Rule, Script, Spread};
 pub(crate) use dice::{Dice, Span};
 pub(crate) use explore::{explore, explored, soak};
 pub(crate) use faults::Faults;
 pub(crate) use link::{Lag, Machine, SimLink, WALL_NS};
 pub(crate) use net::Network;
-pub(crate) use script::{Act, On, Rule, Script};
 pub(crate) use truth::{Account, ClientNo, Connection, Delivery, Fate, Message, Truth};
 pub(crate) use world::{Setup, Step, WorkerTruth, World};

@@ -60,13 +60,13 @@ impl Host {
             somaxconn: number("proc/sys/net/core/somaxconn"),
             memory_available: word(&meminfo, "MemAvailable:", 0).map(|kib| kib * 1024),
             cgroup_memory: cgroup_memory(&number),
-            cgroup_cpus: cgroup_cpus(&read),
+            cgroup_cpus: crate::cpu::Groups::of_self(root).quota(),
             conntrack_max: number("proc/sys/net/netfilter/nf_conntrack_count")
                 .filter(|count| *count > 0)
                 .and_then(|_| number("proc/sys/net/netfilter/nf_conntrack_max")),
             cpus_allowed: Vec::new(),
             siblings: siblings(&read),
-            governor: read("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+            governor: crate::cpu::governor(root),
             clock_source: read("sys/devices/system/clocksource/clocksource0/current_clocksource"),
         }
     }
@@ -86,34 +86,10 @@ fn cgroup_memory(number: &impl Fn(&str) -> Option<u64>) -> Option<u64> {
     })
 }
 
-/// Quota over period: version 2 (`cpu.max`: `50000 100000`, or `max`), or version 1 (a quota of -1 is none).
-fn cgroup_cpus(read: &impl Fn(&str) -> Option<String>) -> Option<f64> {
-    let share = |quota: &str, period: &str| {
-        let (quota, period) = (quota.parse::<f64>().ok()?, period.parse::<f64>().ok()?);
-        (quota > 0.0 && period > 0.0).then_some(quota / period)
-    };
-    match read("sys/fs/cgroup/cpu.max") {
-        Some(max) => max.split_once(' ').and_then(|(quota, period)| share(quota, period)),
-        None => {
-            let path = |file: &str| read(&format!("sys/fs/cgroup/cpu/cpu.cfs_{file}_us"));
-            share(&path("quota")?, &path("period")?)
-        }
-    }
-}
-
 fn siblings(read: &impl Fn(&str) -> Option<String>) -> Vec<Vec<usize>> {
     let cores = (0..)
         .map_while(|cpu| read(&format!("sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")));
     let cores: BTreeSet<Vec<usize>> =
-        cores.map(|list| cpu_list(&list)).filter(|core| core.len() > 1).collect();
+        cores.map(|list| crate::cpu::listed(&list)).filter(|core| core.len() > 1).collect();
     cores.into_iter().collect()
-}
-
-/// CPU numbers as the kernel writes them: `0-3,8`.
-fn cpu_list(text: &str) -> Vec<usize> {
-    let runs = text.split(',').filter_map(|run| {
-        let (first, last) = run.split_once('-').unwrap_or((run, run));
-        Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
-    });
-    runs.flatten().collect()
 }

@@ -25,8 +25,10 @@ fn need() -> Need {
     Need {
         clients: 10_000,
         brokers: 1,
+        sources: 0,
         loopback: false,
         broker_here: false,
+        embedded: false,
         cores_asked: 2,
         cpus: vec![0, 1],
     }
@@ -44,7 +46,7 @@ fn a_machine_as_it_should_be_is_fine() {
 
 /// Each limit, lowered alone, is found with what mends it.
 #[test]
-fn each_limit_is_found_and_comes_with_its_remedy() {
+fn r24_each_limit_is_found_and_comes_with_its_remedy() {
     use Severity::{Hurts, Stops};
     type Lower = fn(&mut Host, &mut Need);
     let cases: [(Lower, &str, Severity, &str); 17] = [
@@ -53,7 +55,7 @@ fn each_limit_is_found_and_comes_with_its_remedy() {
         (|host, _| host.nofile_hard = Some(4096), "descriptors", Hurts, "ulimit -Hn"),
         (|host, _| host.nofile_hard = Some(64), "descriptors", Stops, "ulimit -Hn"),
         (|_, need| need.clients = 20_000, "ports", Hurts, "ip_local_port_range"),
-        (|_, need| need.clients = 100_000, "ports", Stops, "--host"),
+        (|_, need| need.clients = 100_000, "ports", Stops, "--source"),
         (
             |host, need| (host.somaxconn, need.broker_here) = (Some(128), true),
             "backlog",
@@ -96,6 +98,23 @@ fn loopback_has_ports_enough() {
 }
 
 #[test]
+fn r25_a_governor_that_saves_power_is_told_with_its_remedy() {
+    let root = TempDir::new().unwrap();
+    let folder = root.path().join("sys/devices/system/cpu/cpu0/cpufreq");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("scaling_governor"), "powersave\n").unwrap();
+    let governor = crate::cpu::governor(root.path());
+    assert_eq!(governor.as_deref(), Some("powersave"));
+    let findings = examine(&Host { governor, ..good() }, &need());
+    let told = findings.iter().find(|finding| finding.severity > Severity::Fine).expect("it hurts");
+    assert_eq!(
+        told.to_string(),
+        "the frequency governor is powersave: cpupower frequency-set -g performance"
+    );
+    assert_eq!(crate::cpu::governor(&root.path().join("nowhere")), None);
+}
+
+#[test]
 fn a_machine_is_read_from_its_files() {
     let root = TempDir::new().unwrap();
     let files = [
@@ -110,6 +129,7 @@ fn a_machine_is_read_from_its_files() {
         ("proc/sys/net/core/somaxconn", "4096\n"),
         ("proc/sys/net/netfilter/nf_conntrack_max", "65536\n"),
         ("proc/sys/net/netfilter/nf_conntrack_count", "7\n"),
+        ("proc/self/cgroup", "0::/\n"),
         ("sys/fs/cgroup/cpu.max", "50000 100000\n"),
         ("sys/fs/cgroup/memory.max", "1000\n"),
         ("sys/fs/cgroup/memory.current", "400\n"),

@@ -17,7 +17,14 @@ pub struct Provided {
     count: u16,
     size: u32,
     tail: u16,
+    /// Of all buffers, the first so many are in use: the rest of the memory was never touched.
+    lent: u16,
+    /// Buffers that came back since the last publish.
+    used: u16,
 }
+
+/// Buffers that a ring begins with. A worker of a hundred that only hears pings needs no more.
+const LENT_FIRST: u16 = 64;
 
 impl Provided {
     /// `count` of them, for `size` bytes each and what says when they arrived.
@@ -33,8 +40,8 @@ impl Provided {
             ring.submitter().register_buf_ring_with_flags(entries.start.as_ptr() as u64, count, GROUP, 0)
         }
         .map_err(setup)?;
-        let mut provided = Provided { entries, memory, count, size, tail: 0 };
-        (0..count).for_each(|id| provided.give_back(id));
+        let mut provided = Provided { entries, memory, count, size, tail: 0, lent: 0, used: 0 };
+        provided.lend(count.min(LENT_FIRST));
         provided.publish();
         Ok(provided)
     }
@@ -54,6 +61,17 @@ impl Provided {
 
     /// Hands buffer `id` to the kernel again, at the next [`publish`](Self::publish).
     pub fn give_back(&mut self, id: u16) {
+        self.used += 1;
+        self.put(id);
+    }
+
+    /// Uses buffers up to the first `lent`.
+    fn lend(&mut self, lent: u16) {
+        (self.lent..lent).for_each(|id| self.put(id));
+        self.lent = lent;
+    }
+
+    fn put(&mut self, id: u16) {
         let index = usize::from(self.tail & (self.count - 1));
         // SAFETY: `index` is inside the mapping of `count` entries, and the entry is ours: it lies
         // beyond the published tail. Zeroed memory is a valid entry.
@@ -64,8 +82,12 @@ impl Provided {
         self.tail = self.tail.wrapping_add(1);
     }
 
-    /// Lets the kernel see the buffers given back.
+    /// Lets the kernel see the buffers given back, and more of them when half were in use at a time.
     pub fn publish(&mut self) {
+        if self.used > self.lent / 2 && self.lent < self.count {
+            self.lend(self.lent.saturating_mul(4).min(self.count));
+        }
+        self.used = 0;
         // SAFETY: the tail is an aligned u16 inside the first entry (struct io_uring_buf_ring), written
         // by this thread only and read by the kernel.
         let tail = unsafe {
@@ -165,5 +187,28 @@ impl Pool {
     /// What is in it, to be changed.
     pub fn get_mut(&mut self, id: BufferId) -> &mut Vec<u8> {
         &mut self.buffers[id.0 as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Poll;
+
+    #[test]
+    fn more_buffers_are_in_use_when_half_were_within_a_pass() {
+        let ring = Ring::new(Poll::Sleep).unwrap();
+        let mut provided = Provided::new(&ring, 512, 64).unwrap();
+        let mut pass = |used: u16| {
+            (0..used).for_each(|id| provided.give_back(id));
+            provided.publish();
+            provided.lent
+        };
+        assert_eq!(
+            [pass(1), pass(32), pass(33), pass(128), pass(129), pass(500)],
+            [64, 64, 256, 256, 512, 512]
+        );
+        // The kernel unregisters the buffers with the ring, so the ring goes first.
+        drop(ring);
     }
 }

@@ -1,5 +1,6 @@
 //! Where a broker is, and how a client gets there.
 
+use super::Close;
 use super::socket::PortRange;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -40,10 +41,12 @@ pub struct Route {
     pub source: Option<IpAddr>,
     /// The local ports to come from, also such as the system chooses none from; `None` leaves them to the kernel. TCP only.
     pub ports: Option<PortRange>,
+    /// How the connection ends, when this side closes it. TCP only.
+    pub close: Close,
 }
 
 impl From<Endpoint> for Route {
     fn from(remote: Endpoint) -> Route {
-        Route { remote, source: None, ports: None }
+        Route { remote, source: None, ports: None, close: Close::Fin }
     }
 }

@@ -3,15 +3,19 @@
 use super::arrival::Arrivals;
 use super::buffers::{BufferId, GROUP, Pool};
 use super::ring::{Op, Ring, Tag};
-use super::slots::{Slot, Slots, State};
+use super::slots::{Ending, Slot, Slots, State};
 use super::socket::{self, RawAddress};
-use super::{CloseCause, Closed, Conn, Endpoint, Error, Link, Route, Stats, Usage};
+use super::{CloseCause, Closed, Conn, Endpoint, Error, Link, Longest, Route, Stats, Usage};
 use crate::clock::Nanos;
 use io_uring::{opcode, squeue, types};
+use std::collections::BTreeMap;
 use std::io;
+use std::mem;
 use std::os::fd::AsRawFd;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// `SOCKET_URING_OP_SIOCOUTQ` of the kernel's `io_uring.h`.
+const OUT_QUEUE: u32 = 1;
 /// Bytes of one send at most: the kernel cuts off what is beyond 2 GiB, and calls that success.
 const LARGEST_SEND: usize = 1 << 30;
 
@@ -37,16 +41,21 @@ pub struct Io {
     pub(super) urgent: bool,
     /// [`Link::foresee`].
     pub(super) foreseen: Option<Nanos>,
+    /// [`Link::ask_unacked`], and what ending connections answered, unless that was nothing.
+    ask_unacked: bool,
+    unacked: BTreeMap<Conn, usize>,
+    /// [`Longest::gap_ns`].
+    pub(super) gap: Nanos,
     pub(super) open: u32,
     pub(super) stopping: bool,
     pub(super) failure: Option<Error>,
 }
 
 impl Io {
-    pub(super) fn new(ring: Ring) -> Io {
+    pub(super) fn new(ring: Ring, connections: u32) -> Io {
         Io {
             ring,
-            slots: Slots::default(),
+            slots: Slots::with_room(connections),
             pool: Pool::default(),
             now: crate::clock::now(),
             arrived: 0,
@@ -58,6 +67,9 @@ impl Io {
             handed: Vec::with_capacity(1024),
             urgent: false,
             foreseen: None,
+            ask_unacked: false,
+            unacked: BTreeMap::new(),
+            gap: 0,
             open: 0,
             stopping: false,
             failure: None,
@@ -106,7 +118,28 @@ impl Io {
             self.cancel(conn, op);
         }
         if self.slots.get(conn).outstanding == 0 {
-            self.close_file(conn);
+            self.end_file(conn);
+        }
+    }
+
+    /// Asks what has not arrived, if anybody wants to know, and closes the file after that.
+    fn end_file(&mut self, conn: Conn) {
+        let slot = self.slots.get_mut(conn);
+        if !self.ask_unacked || slot.ending == Ending::Asked {
+            return self.close_file(conn);
+        }
+        slot.ending = Ending::Asked;
+        slot.outstanding = 1;
+        let tag = Tag { op: Op::Unacked, generation: slot.generation, slot: conn.0 };
+        let ask = opcode::UringCmd16::new(types::Fixed(conn.0), OUT_QUEUE).build().user_data(tag.bits());
+        // SAFETY: points to no memory.
+        unsafe { self.push(&ask) };
+    }
+
+    /// What the peer of `conn` had not acknowledged when it ended; an errno where the kernel does not say.
+    pub(super) fn answered_unacked(&mut self, conn: Conn, result: i32) {
+        if let Ok(bytes @ 1..) = usize::try_from(result) {
+            self.unacked.insert(conn, bytes);
         }
     }
 
@@ -125,7 +158,7 @@ impl Io {
     /// be outstanding by then, or that connection is announced before this one's last completion.
     fn close_file(&mut self, conn: Conn) {
         let slot = self.slots.get_mut(conn);
-        slot.file_closed = true;
+        slot.ending = Ending::Closed;
         slot.outstanding = 1;
         let tag = Tag { op: Op::Close, generation: slot.generation, slot: conn.0 };
         let close = opcode::Close::new(types::Fixed(conn.0)).build().user_data(tag.bits());
@@ -138,8 +171,8 @@ impl Io {
         let slot = self.slots.get_mut(conn);
         slot.outstanding -= 1;
         if slot.outstanding == 0 && slot.state == State::Closing {
-            if !slot.file_closed {
-                return self.close_file(conn);
+            if slot.ending != Ending::Closed {
+                return self.end_file(conn);
             }
             let slot = *slot;
             let len = |id: BufferId| if id.is_some() { self.pool.get(id).len() } else { 0 };
@@ -153,7 +186,8 @@ impl Io {
             freed.state = State::Free;
             (freed.sending, freed.out, freed.carry) = (BufferId::NONE, BufferId::NONE, BufferId::NONE);
             self.open -= 1;
-            self.gone.push((conn, Closed { cause: slot.cause, unsent }));
+            let unacked = self.unacked.remove(&conn).unwrap_or(0);
+            self.gone.push((conn, Closed { cause: slot.cause, unsent, unacked }));
         }
     }
 
@@ -346,6 +380,10 @@ impl Link for Io {
         }
     }
 
+    fn ask_unacked(&mut self) {
+        self.ask_unacked = true;
+    }
+
     fn abort(&mut self, conn: Conn) {
         self.tear_down(conn, CloseCause::Local);
     }
@@ -365,5 +403,9 @@ impl Link for Io {
 
     fn usage(&self) -> Usage {
         super::thread_usage()
+    }
+
+    fn longest(&mut self) -> Longest {
+        Longest { gap_ns: mem::take(&mut self.gap), code_ns: mem::take(&mut self.ring.longest) }
     }
 }

@@ -18,6 +18,13 @@ pub fn descriptor_limit() -> u64 {
     limit.rlim_cur
 }
 
+/// Keeps the memory of this process in small pages. Each of many threads has a heap of its own, and a huge page for each
+/// kind of thing in it makes twice as much of what a million clients take. Where the kernel cannot, memory is larger.
+pub fn use_small_pages() {
+    // SAFETY: no pointers.
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+}
+
 /// Whether this process may open the files of so many rings more.
 pub fn reserve(rings: u32) -> Result<(), Error> {
     // The ring, its waker, a listener, and a socket on its way into the table.

@@ -1,6 +1,6 @@
 //! All that a driver knows of the connections that carry its clients.
 
-use super::{Conn, Route, Stats, Usage};
+use super::{Conn, Longest, Route, Stats, Usage};
 use crate::clock::Nanos;
 use std::io;
 
@@ -42,6 +42,8 @@ pub trait Link {
     /// Closes once everything appended has gone, also when the peer will say no more by then.
     /// [`App::closed`](super::App::closed) and nothing else follows.
     fn close(&mut self, conn: Conn);
+    /// From now on connections say when they end what of theirs had not arrived: [`Closed::unacked`](super::Closed).
+    fn ask_unacked(&mut self);
     /// Closes now; what is unsent is lost.
     fn abort(&mut self, conn: Conn);
 
@@ -53,4 +55,6 @@ pub trait Link {
     fn stats(&self) -> Stats;
     /// What its thread has used of the machine so far.
     fn usage(&self) -> Usage;
+    /// The longest times of the worker's loop since this was asked last.
+    fn longest(&mut self) -> Longest;
 }

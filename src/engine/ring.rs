@@ -26,6 +26,8 @@ pub enum Op {
     Close,
     Wake,
     Timeout,
+    /// What a socket's peer has not acknowledged.
+    Unacked,
 }
 
 impl Op {
@@ -40,6 +42,7 @@ impl Op {
             7 => Op::Close,
             8 => Op::Wake,
             9 => Op::Timeout,
+            10 => Op::Unacked,
             _ => unreachable!("user_data is written by this file alone"),
         }
     }
@@ -79,9 +82,11 @@ pub struct Ring {
     pub enters: u64,
     /// Reaps that found the completion queue full.
     pub overflows: u64,
-    /// Time spent outside of enters, and when the last one ended.
+    /// Time spent outside of enters, the longest of it in one piece since [`Ring::longest`] was taken, and when the last
+    /// one ended.
     pub outside: Nanos,
-    left: Nanos,
+    pub longest: Nanos,
+    pub left: Nanos,
 }
 
 impl Ring {
@@ -107,7 +112,7 @@ impl Ring {
             .build(SUBMISSIONS)
             .or_else(|_| builder.build(SUBMISSIONS))
             .map_err(Ring::refused)?;
-        Ok(Ring { uring, enters: 0, overflows: 0, outside: 0, left: clock::now() })
+        Ok(Ring { uring, enters: 0, overflows: 0, outside: 0, longest: 0, left: clock::now() })
     }
 
     fn refused(source: io::Error) -> Error {
@@ -149,7 +154,9 @@ impl Ring {
     fn call(&mut self, want: u32, flags: EnterFlags) -> Result<Nanos, Error> {
         let queued = self.uring.submission().len() as u32;
         self.enters += 1;
-        self.outside += clock::now() - self.left;
+        let outside = clock::now() - self.left;
+        self.outside += outside;
+        self.longest = self.longest.max(outside);
         // SAFETY: no argument; what the entries point to is the business of those who pushed them.
         let result =
             unsafe { self.uring.submitter().enter::<libc::sigset_t>(queued, want, flags.bits(), None) };

@@ -16,6 +16,16 @@ pub enum State {
     Closing,
 }
 
+/// What has become of the file of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    Open,
+    /// It was asked what its peer has not acknowledged.
+    Asked,
+    /// Closed, or about to be.
+    Closed,
+}
+
 /// One connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot {
@@ -36,8 +46,7 @@ pub struct Slot {
     pub stamped: bool,
     /// The app does not want to receive for now.
     pub held: bool,
-    /// The slot's file is closed, or about to be.
-    pub file_closed: bool,
+    pub ending: Ending,
     /// Completions that are still to come, the armed receive and the send included. The slot's file and buffers are
     /// in use until it is 0.
     pub outstanding: u8,
@@ -64,7 +73,7 @@ impl Slot {
         receiving: false,
         stamped: false,
         held: false,
-        file_closed: false,
+        ending: Ending::Open,
         outstanding: 0,
         cause: CloseCause::Local,
         generation: 0,
@@ -81,10 +90,14 @@ impl Slot {
 }
 
 /// All slots of a worker. Grows to the highest slot in use.
-#[derive(Default)]
 pub struct Slots(Vec<Slot>);
 
 impl Slots {
+    /// None in use yet. Room for `connections` is never moved; what of it is not used is no memory.
+    pub fn with_room(connections: u32) -> Slots {
+        Slots(Vec::with_capacity(connections as usize))
+    }
+
     /// The state of `conn`, whose slot has been in use.
     pub fn get(&self, conn: Conn) -> &Slot {
         &self.0[conn.0 as usize]

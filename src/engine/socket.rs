@@ -1,6 +1,7 @@
 //! Sockets as the engine wants them.
 
-use super::{Endpoint, Route};
+use super::{Close, Endpoint, Route};
+use std::ffi::CStr;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -89,7 +90,7 @@ impl RawAddress {
 /// An unconnected socket for connecting by `route`, bound to its source when it has one. Without ports of its own
 /// the port is chosen at `connect`, so that one source address serves a full port range *per destination*.
 pub fn outgoing(route: &Route) -> io::Result<OwnedFd> {
-    let &Route { ref remote, source: local, ports } = route;
+    let &Route { ref remote, source: local, ports, close } = route;
     let remote = match remote {
         Endpoint::Tcp(address) => *address,
         Endpoint::Unix(path) if path.as_os_str().len() > LONGEST_PATH => {
@@ -103,6 +104,10 @@ pub fn outgoing(route: &Route) -> io::Result<OwnedFd> {
     };
     let socket = stream(family(remote))?;
     set(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+    if close == Close::Rst {
+        let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
+        set(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, at_once)?;
+    }
     if let Some(ports) = ports {
         let any =
             || if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
@@ -204,8 +209,9 @@ fn bind(socket: RawFd, address: SocketAddr) -> io::Result<()> {
     check(unsafe { libc::bind(socket, raw.as_ptr(), raw.len) })
 }
 
-fn set(socket: RawFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
-    let len = std::mem::size_of::<libc::c_int>() as libc::socklen_t;
+/// `value` is of the type that the option has: an int, but for SO_LINGER.
+fn set<T: Copy>(socket: RawFd, level: libc::c_int, option: libc::c_int, value: T) -> io::Result<()> {
+    let len = std::mem::size_of::<T>() as libc::socklen_t;
     // SAFETY: pointer and length describe `value`, which outlives the call.
     check(unsafe { libc::setsockopt(socket, level, option, (&raw const value).cast(), len) })
 }
@@ -220,6 +226,39 @@ pub fn is_local(endpoint: &Endpoint) -> bool {
         Endpoint::Tcp(address) => UdpSocket::bind((address.ip(), 0)).is_ok(),
         Endpoint::Unix(_) => true,
     }
+}
+
+/// The addresses of an interface; of IPv6 not those that are good on their link alone.
+pub(super) fn interface(name: &str) -> impl Iterator<Item = IpAddr> {
+    let mut found = Vec::new();
+    let mut list = std::ptr::null_mut();
+    // SAFETY: the kernel's answer is a list that ends with null, whose names are strings and whose addresses, where there
+    // are any, are of the family that they begin with; it is freed once and not used after that.
+    unsafe {
+        if libc::getifaddrs(&mut list) != 0 {
+            return found.into_iter();
+        }
+        let mut at = list;
+        while let Some(entry) = at.as_ref() {
+            at = entry.ifa_next;
+            if CStr::from_ptr(entry.ifa_name).to_bytes() != name.as_bytes() || entry.ifa_addr.is_null() {
+                continue;
+            }
+            match i32::from((*entry.ifa_addr).sa_family) {
+                libc::AF_INET => {
+                    let v4 = &*entry.ifa_addr.cast::<libc::sockaddr_in>();
+                    found.push(IpAddr::V4(u32::from_be(v4.sin_addr.s_addr).into()));
+                }
+                libc::AF_INET6 => {
+                    let v6 = Ipv6Addr::from((*entry.ifa_addr.cast::<libc::sockaddr_in6>()).sin6_addr.s6_addr);
+                    found.extend(Some(IpAddr::V6(v6)).filter(|_| !v6.is_unicast_link_local()));
+                }
+                _ => {}
+            }
+        }
+        libc::freeifaddrs(list);
+    }
+    found.into_iter()
 }
 
 /// Source addresses for `remote` when one does not have enough ports: on loopback all of 127/8 is this
@@ -243,7 +282,8 @@ mod tests {
     fn comes_from(ports: PortRange, source: Option<IpAddr>) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let remote = listener.local_addr().unwrap();
-        let socket = outgoing(&Route { remote: remote.into(), source, ports: Some(ports) }).unwrap();
+        let route = Route { source, ports: Some(ports), ..Route::from(Endpoint::from(remote)) };
+        let socket = outgoing(&route).unwrap();
         let raw = RawAddress::new(&remote.into());
         // SAFETY: pointer and length describe `raw`, which outlives the call.
         let connecting = unsafe { libc::connect(socket.as_raw_fd(), raw.as_ptr(), raw.len) };
@@ -271,8 +311,8 @@ mod tests {
         let port = comes_from(PortRange { low: taken - 200, high: taken }, None);
         assert!((taken - 200..taken).contains(&port), "{port}");
         let ports = Some(PortRange { low: taken, high: taken });
-        let remote = SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)).into();
-        let error = outgoing(&Route { remote, source: None, ports }).unwrap_err();
+        let remote = Endpoint::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)));
+        let error = outgoing(&Route { ports, ..Route::from(remote) }).unwrap_err();
         assert_eq!(error.to_string(), format!("no port from {taken} to {taken} is free"));
     }
 }

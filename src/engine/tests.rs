@@ -2,6 +2,7 @@
 //! second worker.
 
 mod accepting;
+mod arrivals;
 mod closing;
 mod connecting;
 mod deadlines;
@@ -35,7 +36,7 @@ enum Seen {
 /// Echoes what it gets in whole chunks of `chunk` bytes; does what it is told through a queue.
 struct Echo {
     seen: Sender<Seen>,
-    unsent: Sender<(Conn, usize)>,
+    ends: Sender<(Conn, Closed)>,
     /// When what it got had arrived, and when the pass began.
     heard: Sender<(Nanos, Nanos)>,
     orders: Receiver<Order>,
@@ -77,7 +78,7 @@ impl App for Echo {
         let _ = self.seen.send(Seen::Writable(conn));
     }
     fn closed(&mut self, _: &mut Io, conn: Conn, closed: Closed) {
-        let _ = self.unsent.send((conn, closed.unsent));
+        let _ = self.ends.send((conn, closed));
         let _ = self.seen.send(Seen::Closed(conn, closed.cause));
     }
     fn woken(&mut self, io: &mut Io) {
@@ -108,8 +109,8 @@ impl App for Echo {
 struct Running {
     address: SocketAddr,
     seen: Receiver<Seen>,
-    /// What was unsent of each connection that is gone.
-    unsent: Receiver<(Conn, usize)>,
+    /// How each connection ended that is gone.
+    ends: Receiver<(Conn, Closed)>,
     heard: Receiver<(Nanos, Nanos)>,
     orders: Sender<Order>,
     waker: Waker,
@@ -122,7 +123,7 @@ impl Running {
         let listener = listen(LOCALHOST, 1).unwrap().remove(0);
         let address = listener.local_addr().unwrap();
         let (seen_to, seen) = mpsc::channel();
-        let (unsent_to, unsent) = mpsc::channel();
+        let (ends_to, ends) = mpsc::channel();
         let (heard_to, heard) = mpsc::channel();
         let (orders, orders_from) = mpsc::channel();
         let bell = waker.clone();
@@ -131,11 +132,11 @@ impl Running {
             config.listener = Some(listener);
             shape(&mut config);
             let until = clock::now() + BOUND;
-            let (seen, unsent, heard) = (seen_to, unsent_to, heard_to);
-            let mut app = Echo { seen, unsent, heard, orders: orders_from, chunk, until };
+            let (seen, ends, heard) = (seen_to, ends_to, heard_to);
+            let mut app = Echo { seen, ends, heard, orders: orders_from, chunk, until };
             Worker::new(config).unwrap().run(&mut app).unwrap()
         });
-        Running { address, seen, unsent, heard, orders, waker, thread }
+        Running { address, seen, ends, heard, orders, waker, thread }
     }
 
     fn order(&self, order: Order) {

@@ -29,7 +29,7 @@ impl Usage {
         Usage {
             user_ns: self.user_ns - earlier.user_ns,
             system_ns: self.system_ns - earlier.system_ns,
-            waited_ns: self.waited_ns - earlier.waited_ns,
+            waited_ns: self.waited_ns.saturating_sub(earlier.waited_ns),
             voluntary_switches: self.voluntary_switches - earlier.voluntary_switches,
             involuntary_switches: self.involuntary_switches - earlier.involuntary_switches,
         }

@@ -50,7 +50,7 @@ impl Worker {
             .map_err(|source| Error::FileTable { asked: config.connections, source })?;
         let provided = Provided::new(&ring, config.buffers, config.buffer_size)?;
         Ok(Worker {
-            io: Io::new(ring),
+            io: Io::new(ring, config.connections),
             provided,
             timeouts: Timeouts::new(),
             listener: config.listener,
@@ -81,7 +81,11 @@ impl Worker {
                 self.io.ring.enter(0)?;
                 return Ok(self.io.stats());
             }
+            let (more, returned) = (!batch.is_empty() || self.io.urgent, self.io.ring.left);
             self.io.now = self.wait(!batch.is_empty(), deadline)?;
+            // What had nothing to do until its deadline has not stood still before.
+            let idle = if more { returned } else { deadline.unwrap_or(Nanos::MAX).max(returned) };
+            self.io.gap = self.io.gap.max(self.io.now.saturating_sub(idle));
             self.io.arrived = self.io.now;
             self.io.arrivals.begin();
             self.reap(&mut batch)?;
@@ -210,7 +214,7 @@ impl Worker {
             }
             Op::Receive => return self.received(app, tag, completion),
             Op::Timeout => return self.timeouts.fired(tag.slot),
-            Op::Connect | Op::Send | Op::Room | Op::Cancel | Op::Close => {}
+            Op::Connect | Op::Send | Op::Room | Op::Cancel | Op::Close | Op::Unacked => {}
         }
         let conn = Conn(tag.slot);
         if self.io.slots.current(tag).is_none() {
@@ -221,6 +225,7 @@ impl Worker {
             Op::Send => self.send_failed(app, conn, result),
             Op::Room => self.room(conn),
             Op::Cancel => self.cancelled(conn, result),
+            Op::Unacked => self.io.answered_unacked(conn, result),
             _ => {}
         }
         self.io.completed(conn);

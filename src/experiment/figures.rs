@@ -40,6 +40,8 @@ pub struct Tally {
     sums: Figures,
     ack: Histogram,
     flight: Histogram,
+    /// Flights that were expected and never ended.
+    missing: u64,
 }
 
 impl Tally {
@@ -78,6 +80,7 @@ impl Tally {
         add(&mut self.sums.delivered_per_s, rate(done.delivered, hears));
         self.ack.merge(&record.latencies.ack_response.histogram()?);
         self.flight.merge(&record.latencies.flight_response.histogram()?);
+        self.missing += record.latencies.flight_response.missing;
         Ok(())
     }
 
@@ -106,6 +109,7 @@ impl Tally {
             for listener in &record.listeners {
                 add(&mut self.sums.lost, lost(listener));
                 self.flight.merge(&listener.flight_time.histogram()?);
+                self.missing += listener.flight_time.missing;
             }
         }
         Ok(())
@@ -113,7 +117,7 @@ impl Tally {
 
     /// What came together.
     pub fn figures(self) -> Figures {
-        let (ack, flight) = (Latency::from(&self.ack), Latency::from(&self.flight));
+        let (ack, flight) = (Latency::from(&self.ack), Latency::of(&self.flight, self.missing));
         Figures {
             ack_p50_ns: ack.p50_ns,
             ack_p99_ns: ack.p99_ns,
@@ -133,8 +137,7 @@ fn add<N: Copy + std::ops::Add<Output = N>>(sum: &mut Option<N>, more: Option<N>
 
 /// Messages that a listener expected and never had.
 fn lost(listener: &Listener) -> Option<u64> {
-    let different = listener.readable().saturating_sub(listener.duplicated);
-    Some(listener.expected_messages?.saturating_sub(different))
+    Some(listener.expected_messages?.saturating_sub(listener.delivered()))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::crew::generator;
 use crate::load::Pace;
 use crate::record::{self, Ended, FLEET_SCHEMA, FleetRecord, FleetSecond};
 use crate::stage::{Board, Conductor, Cue, Progress, View};
+use crate::stats::Strain;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,13 +53,15 @@ impl Conductor<()> for Finale {
         let (counters, histograms) = (&progress.second.counters, &progress.second.histograms);
         self.series.push(FleetSecond {
             time_ns: progress.elapsed,
-            connected: progress.levels.connected,
+            connected: progress.connected,
             done: progress.levels.done,
             sent: counters.sent,
             acked: counters.acked,
             received: counters.received(),
             errors: progress.errors(),
-            stall_ns: histograms.wake_lag.max().max(histograms.hearing_lag.max()),
+            stall_ns: progress.workers.iter().map(Strain::stall_ns).max().unwrap_or(0),
+            workers: progress.workers.clone(),
+            pressure: progress.pressure,
             ack_p50_ns: histograms.ack_service.supported_quantile(0.5),
             ack_p99_ns: histograms.ack_service.supported_quantile(0.99),
             flight_p50_ns: histograms.flight_service.supported_quantile(0.5),
@@ -114,6 +117,7 @@ impl Finale {
             },
             qos: qos as u8,
             tolerance_ns: publishing.map_or(0, |publishing| publishing.tolerance),
+            poll: spec.poll,
             closed_loop: publishing.is_some_and(|publishing| publishing.pacing.pace == Pace::Unlimited),
             ended: ended.unwrap_or_default(),
             partial_reason,
@@ -121,12 +125,15 @@ impl Finale {
             elapsed_ns,
             counts: board.total.counters,
             latencies: record::Latencies::of(&board.total.histograms, 0),
-            generator: generator(&efforts),
+            generator: board.health(generator(&efforts)),
             publishers,
             listeners,
             series: self.series,
             ..FleetRecord::default()
         };
+        let missing = record.listeners.iter().map(|listener| listener.flight_time.missing).sum();
+        record.latencies.flight_service =
+            record::Latency::of(&board.total.histograms.flight_service, missing);
         record.conclude();
         record
     }

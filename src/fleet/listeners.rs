@@ -7,7 +7,7 @@ use crate::clock::Nanos;
 use crate::crew::{After, Step};
 use crate::engine::Link;
 use crate::load::{Drops, Ledger, Seen};
-use crate::record::{self, FlightSample, ListenEnd};
+use crate::record::{self, FlightSample, Latency, ListenEnd};
 use crate::stats::{Histogram, Moments};
 use crate::wire::{Publish, QoS};
 use std::collections::{BTreeMap, HashSet};
@@ -132,6 +132,10 @@ impl Listener {
         } else {
             record.clients = self.ledger.heard();
             (record.never_seen, record.never_seen_count) = self.ledger.never_seen();
+        }
+        // Where messages carry no times, none are missing.
+        if record.flight_time.count > 0 {
+            record.flight_time = Latency::of(&self.flights, record.absent());
         }
         record
     }

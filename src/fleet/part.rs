@@ -150,8 +150,8 @@ impl Part {
         // Also after an interrupt, until the hurry: no session is to stay on the broker.
         let cleans = matches!(self, Part::Listener(listener) if listener.stage == Stage::Cleaning);
         let stops = scene.common.stopped && !cleans;
-        if let (Part::Publisher(publisher), End::Left { read: false, .. }) = (&*self, &end) {
-            publisher.unread(scene);
+        if let Part::Publisher(publisher) = self {
+            publisher.ended(scene, matches!(end, End::Left { read: false, .. }));
         }
         match end {
             End::Left { after: After::Again, .. } if !stops => scene.crew.call(scene.place),

@@ -32,6 +32,8 @@ pub struct Publisher {
     unfinished: bool,
     /// Messages of the connection under way; `None` before the first one.
     since_connect: Option<u64>,
+    /// Messages sent on earlier connections.
+    sent_before: u64,
     ack_time: Moments,
     /// The request without an answer: its topic and when it was sent.
     request: Option<(String, Nanos)>,
@@ -59,6 +61,7 @@ impl Publisher {
             queued: false,
             unfinished: false,
             since_connect: None,
+            sent_before: 0,
             ack_time: Moments::default(),
             request: None,
             alarmed: false,
@@ -319,11 +322,13 @@ impl Publisher {
         self.record.active_ns = time - self.record.first_ns.unwrap_or(time);
     }
 
-    /// It has left, and nobody knows whether its broker has read everything: it has not closed the connection after
-    /// DISCONNECT.
-    pub fn unread<L: Link>(&self, scene: &mut Scene<'_, L>) {
-        if scene.shared.publishing().qos == QoS::AtMostOnce && scene.shared.spec.listening.is_empty() {
-            scene.crew.books.counters().unconfirmed += self.record.sent;
+    /// Its connection has ended; `unread`: it has left, and nobody knows whether its broker has read everything.
+    pub fn ended<L: Link>(&mut self, scene: &mut Scene<'_, L>, unread: bool) {
+        let before = std::mem::replace(&mut self.sent_before, self.record.sent);
+        let untold =
+            scene.shared.publishing().qos == QoS::AtMostOnce && scene.shared.spec.listening.is_empty();
+        if unread && untold {
+            scene.crew.books.counters().unconfirmed += self.record.sent - before;
         }
     }
 

@@ -5,7 +5,7 @@ use super::scene::{Common, Prompt, Scene, Wall};
 use super::shared::Shared;
 use crate::clock::{Nanos, SECOND};
 use crate::crew::{Crew, Effort, Inbox, News, Place, Terms, Watch};
-use crate::engine::{App, Closed, Conn, Link, Stats};
+use crate::engine::{App, Closed, Conn, Link, Longest, Stats, Usage};
 use crate::load::Bursts;
 use crate::stage::{Actor, Desk, Order};
 use std::cmp::Reverse;
@@ -228,7 +228,7 @@ impl<L: Link> App<L> for Script {
         let parts = &mut self.parts;
         self.crew.settle(link, |place, taken, lost| {
             if let Part::Publisher(publisher) = &mut parts[place.at()] {
-                publisher.settled(taken, lost);
+                publisher.settled(taken, lost.end - lost.start);
             }
         });
         if link.now() >= self.crew.books.tally_due() {
@@ -259,8 +259,8 @@ impl<L: Link> App<L> for Script {
 impl<L: Link> Actor<L> for Script {
     type Ending = Ending;
 
-    fn end(mut self, now: Nanos, stats: Stats) -> Ending {
-        self.desk.ship(self.crew.books.close(now, stats));
+    fn end(mut self, now: Nanos, (stats, usage): (Stats, Usage)) -> Ending {
+        self.desk.ship(self.crew.books.close(now, (stats, usage), Longest::default()));
         Ending { effort: Effort { stats, ..self.watch.effort }, parts: self.parts }
     }
 }

@@ -61,7 +61,7 @@ impl Shared {
             responders,
             run_id: crate::load::run_id(spec.seed),
             seats: seats(clients, &spec.cpus, table, |index, workers| index % workers),
-            ways: Ways::new(&spec.targets, clients.max(1))?,
+            ways: Ways::new(&spec.targets, clients.max(1), &spec.connection.sources, spec.connection.close)?,
             wakers: Vec::new(),
             publishers_left: AtomicU64::new(publishers.into()),
             listeners_pending: AtomicU64::new(u64::from(responders + listeners)),

@@ -5,7 +5,7 @@ mod laws;
 mod some;
 
 use super::*;
-use crate::crew::sim::{Act, Faults, On, Setup, World};
+use crate::crew::sim::{Act, Faults, On, Rule, Setup, World};
 use crate::load::{Drops, SizePlan};
 use crate::stage::Lines;
 use crate::stage::simulated::perform;
@@ -233,7 +233,7 @@ fn a_connection_that_was_of_use_is_no_failure() {
         let mut script = crate::crew::sim::Script::default();
         for skip in (4..39).step_by(5) {
             let client = Some(client.to_owned());
-            script = script.rule(crate::crew::sim::Rule { on, client, skip, times: 1, act: Act::Close });
+            script = script.rule(Rule { client, skip, times: 1, ..Rule::always(on, Act::Close) });
         }
         let mut spec = publishers(1, Some(40));
         spec.connection = Connection { reconnect_attempts: 2, clean_session: false, ..Connection::default() };

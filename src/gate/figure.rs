@@ -170,7 +170,7 @@ const fn flow(names: &'static [&'static str], needs: Needs, of: Of, whole: Optio
 }
 
 /// In the order of the summary.
-static COUNTS: [Counted; 36] = {
+static COUNTS: [Counted; 37] = {
     use Needs::{Acknowledgements, Deliveries, Nothing, Publishing, Subscriptions};
     const DUE: Option<Of> = Some(|c| c.due);
     const SENT: Option<Of> = Some(|c| c.sent);
@@ -182,6 +182,7 @@ static COUNTS: [Counted; 36] = {
         flow(&["delivered"], Deliveries, |c| c.delivered, EXPECTED),
         count(&["expected"], Deliveries, |c| c.expected, None),
         count(&["lost"], Deliveries, |c| c.lost, EXPECTED),
+        count(&["undelivered-at-end"], Deliveries, |c| c.undelivered_at_end, EXPECTED),
         count(&["duplicated"], Deliveries, |c| c.duplicated, EXPECTED),
         count(&["reordered"], Deliveries, |c| c.reordered, EXPECTED),
         count(&["late"], Deliveries, |c| c.late, EXPECTED),

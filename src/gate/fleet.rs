@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use super::figure::{Count, Needs, Timing};
 use super::measured::{Gap, Measured, percent};
 use crate::record::{FleetRecord, Generator, Latency, ListenEnd, Listener, Publisher};
-use crate::stats::Histogram;
 use crate::units;
 
 impl Measured for FleetRecord {
@@ -33,7 +32,7 @@ impl Measured for FleetRecord {
             return Err(Gap::new(why));
         }
         match of.name() {
-            "delivered" => Ok(self.listeners.iter().map(delivered).sum()),
+            "delivered" => Ok(self.listeners.iter().map(Listener::delivered).sum()),
             "expected" => expected(self),
             "lost" => lost(self),
             "duplicated" => Ok(self.listeners.iter().map(|listener| listener.duplicated).sum()),
@@ -44,7 +43,7 @@ impl Measured for FleetRecord {
                 dropped.ok_or_else(|| Gap::new("the broker did not report it"))
             }
             "shed" => Ok(self.publishers.iter().map(shed).sum()),
-            "reordered" | "late" | "untold" | "corrupted" | "misrouted" => {
+            "undelivered-at-end" | "reordered" | "late" | "untold" | "corrupted" | "misrouted" => {
                 Err(Gap::new("publish and subscribe do not measure it"))
             }
             _ => Ok((of.0.of)(&self.counts)),
@@ -110,7 +109,7 @@ fn lacks(record: &FleetRecord, needs: Needs) -> Option<&'static str> {
 }
 
 fn nothing_was_due(listener: &Listener) -> bool {
-    expected_by(listener).unwrap_or(0) == 0 && listener.received == 0
+    listener.expected().unwrap_or(0) == 0 && listener.received == 0
 }
 
 /// Messages that came due and that it never wrote.
@@ -118,18 +117,8 @@ fn shed(publisher: &Publisher) -> u64 {
     publisher.generated.saturating_sub(publisher.sent + publisher.unfinished)
 }
 
-/// Different messages that arrived.
-fn delivered(listener: &Listener) -> u64 {
-    listener.readable().saturating_sub(listener.duplicated)
-}
-
-fn expected_by(listener: &Listener) -> Option<u64> {
-    let each = || Some(listener.expected_per_client?.saturating_mul(listener.expected_clients?));
-    listener.expected_messages.or_else(each)
-}
-
 fn expected(record: &FleetRecord) -> Result<u64, Gap> {
-    let all: Option<u64> = record.listeners.iter().map(expected_by).sum();
+    let all: Option<u64> = record.listeners.iter().map(Listener::expected).sum();
     all.ok_or_else(|| Gap::new("a subscriber expected no number of messages"))
 }
 
@@ -139,8 +128,7 @@ fn lost(record: &FleetRecord) -> Result<u64, Gap> {
     if record.listeners.iter().any(|listener| listener.ended_by == ListenEnd::Drops) {
         return Err(Gap::new("a subscriber left when the broker dropped messages"));
     }
-    let missing =
-        |listener: &Listener| expected_by(listener).unwrap_or(0).saturating_sub(delivered(listener));
+    let missing = |listener: &Listener| listener.expected().unwrap_or(0).saturating_sub(listener.delivered());
     Ok(record.listeners.iter().map(missing).sum())
 }
 
@@ -151,9 +139,5 @@ fn flight(record: &FleetRecord) -> Result<Latency, Gap> {
         let negative = units::grouped(negative);
         return Err(Gap(format!("the clocks disagree: {negative} flight times are negative")));
     }
-    let mut all = Histogram::default();
-    for listener in &record.listeners {
-        all.merge(&listener.flight_time.histogram().map_err(|error| Gap(error.to_string()))?);
-    }
-    Ok((&all).into())
+    record.flight_time().map_err(|error| Gap(error.to_string()))
 }

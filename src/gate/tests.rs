@@ -7,7 +7,7 @@ use super::*;
 use crate::clock::{MILLISECOND, SECOND};
 use crate::record::fleet_samples::{lossy, published, self_check, subscribed};
 use crate::record::samples::{broken, clean, idle, ramp};
-use crate::record::{Ended, Exit, Latencies, Latency, ListenEnd, Schedule, Verdict};
+use crate::record::{Ended, Exit, Latencies, Latency, ListenEnd, Phase, Schedule, Verdict};
 use crate::stats::{Counters, Histogram};
 
 #[track_caller]
@@ -523,4 +523,33 @@ fn every_count_reads_its_own_counter() {
         let Some(Amount::Ns(ns)) = found else { panic!("{name}: {found:?}") };
         assert_eq!(ns / MILLISECOND, at as u64 + 1, "{name}");
     }
+}
+
+/// R29: whatever is missing, nothing passes: no samples, nothing measured, a worker that was lost, a generator that
+/// was the limit, flights that never ended.
+#[test]
+fn r29_missing_data_never_passes() {
+    type Change = fn(&mut Record);
+    let causes: [(&str, &str, Change); 6] = [
+        ("too few samples", "ack p99 < 1s", |r| r.latencies.ack_response = (&ramp(599, 1, 9)).into()),
+        ("no samples", "suback max < 1s", |r| r.latencies.suback = Default::default()),
+        ("never came", "flight p99 < 1h", |r| {
+            (r.counts.delivered, r.counts.undelivered_at_end) = (100_000, 100_000);
+            r.latencies.flight_response = r.latencies.flight_response.missing(200_000);
+        }),
+        ("nothing was measured", "sent >= 0", |r| r.phases.retain(|times| times.phase == Phase::Connect)),
+        ("a lost worker", "sent >= 0", |r| r.ended = Ended::Internal),
+        ("a generator at its limit", "sent >= 0", |r| {
+            r.latencies.wake_lag = (&ramp(200_000, 40_000_000, 80_000_000)).into();
+        }),
+    ];
+    for (cause, of, change) in causes {
+        let mut record = clean();
+        change(&mut record);
+        judge(&[bound(of)], &mut record);
+        assert_ne!(record.exit_code, 0, "{cause}: {of}, {}", record.exit_reason);
+    }
+    let mut record = clean();
+    judge(&[bound("ack p99 < 1s"), bound("sent >= 0")], &mut record);
+    assert_eq!(record.exit_code, 0, "{}", record.exit_reason);
 }

@@ -2,7 +2,10 @@
 
 use crate::clock::{Nanos, SECOND};
 use crate::record::Arrival;
-use crate::seed::{self, Draw};
+use crate::seed::{Draw, Purpose};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 /// One message that is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,9 +25,12 @@ pub enum End {
     Count(u64),
 }
 
-/// The messages of one worker's publishers in the order they are due. Needs no timer per publisher:
-/// with equal distances the publishers come round in turn, and a Poisson stream over many publishers
-/// is one exponential clock and a uniform choice.
+/// Gaps of Poisson streams.
+const GAPS: Purpose = Purpose::named("arrival");
+
+/// The messages of one worker's publishers in the order they are due. Needs no timer per publisher: with equal
+/// distances the publishers come round in turn, and of Poisson streams, one for each publisher, so that nothing
+/// depends on which worker has it, the next messages are a heap.
 pub struct Schedule {
     next: Option<Due>,
     following: Option<Due>,
@@ -44,13 +50,28 @@ enum Kind {
         place: u32,
     },
     Poisson {
-        draw: Draw,
+        /// Numbers of the publishers, ascending.
+        numbers: Vec<u32>,
         /// Nanoseconds between two messages of one publisher, on average.
         mean: f64,
-        time: f64,
-        /// Places of the publishers that still have messages to send, and how many each.
-        active: Vec<(u32, u64)>,
+        seed: u64,
+        /// The next message of each publisher that has one, the earliest first.
+        heads: BinaryHeap<Reverse<Head>>,
     },
+}
+
+/// A publisher's next message.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Head {
+    intended: Nanos,
+    place: u32,
+    /// Messages before it.
+    sequence: u64,
+}
+
+/// The time from message `sequence` of a publisher's Poisson stream, or from the beginning, to the next.
+fn gap(seed: u64, number: u32, sequence: u64, mean: f64) -> Nanos {
+    (Draw::of(seed, GAPS, number, sequence).exponential() * mean).round() as Nanos
 }
 
 impl Schedule {
@@ -64,18 +85,16 @@ impl Schedule {
         end: End,
         seed: u64,
     ) -> Schedule {
-        let gap = SECOND as f64 / rate;
+        let between = SECOND as f64 / rate;
         let kind = match arrival {
-            Arrival::Constant => Kind::Constant { numbers, publishers, gap, round: 0, place: 0 },
+            Arrival::Constant => Kind::Constant { numbers, publishers, gap: between, round: 0, place: 0 },
             Arrival::Poisson => {
-                let count = if let End::Count(count) = end { count } else { u64::MAX };
-                Kind::Poisson {
-                    // One stream per worker, told apart by its first publisher.
-                    draw: seed::stream(seed, "arrival", numbers.first().copied().unwrap_or(0).into()),
-                    mean: gap * f64::from(publishers),
-                    time: 0.0,
-                    active: (0..numbers.len() as u32).map(|place| (place, count)).collect(),
-                }
+                let mean = between * f64::from(publishers);
+                let head = |(place, &number)| {
+                    Reverse(Head { intended: gap(seed, number, 0, mean), place, sequence: 0 })
+                };
+                let heads = (0..).zip(&numbers).map(head).collect();
+                Kind::Poisson { numbers, mean, seed, heads }
             }
         };
         let mut schedule = Schedule { next: None, following: None, end, kind };
@@ -117,19 +136,19 @@ impl Schedule {
                 }
                 due
             }
-            Kind::Poisson { draw, mean, time, active } => {
-                if active.is_empty() {
+            Kind::Poisson { numbers, mean, seed, heads } => {
+                let mut first = heads.peek_mut()?;
+                let Head { intended, place, sequence } = first.0;
+                if self.end == End::Count(sequence) {
                     return None;
                 }
-                *time += draw.exponential() * *mean / active.len() as f64;
-                let choice = draw.below(active.len() as u64) as usize;
-                let (place, left) = &mut active[choice];
-                let due = Due { place: *place, intended: *time as Nanos };
-                *left -= 1;
-                if *left == 0 {
-                    active.swap_remove(choice);
+                let next = sequence + 1;
+                let gap = gap(*seed, numbers[place as usize], next, *mean);
+                first.0 = Head { intended: intended.saturating_add(gap), place, sequence: next };
+                if self.end == End::Count(next) {
+                    PeekMut::pop(first);
                 }
-                due
+                Due { place, intended }
             }
         };
         match self.end {
@@ -142,6 +161,7 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn all(mut schedule: Schedule) -> Vec<Due> {
         std::iter::from_fn(|| schedule.pop(Nanos::MAX)).collect()
@@ -170,8 +190,9 @@ mod tests {
         assert_eq!((whole.len(), &whole), (770, &parts));
     }
 
+    /// R8: as many as the rate makes of the time. Rates do not change within a run.
     #[test]
-    fn totals_are_exact_also_for_fractions_and_long_runs() {
+    fn r08_totals_are_exact_also_for_fractions_and_long_runs() {
         assert_eq!(constant(&[0], 1, 0.066, End::Time(1000 * SECOND)).len(), 66);
         assert_eq!(constant(&[0, 1, 2], 3, 30_000.0, End::Time(20 * SECOND)).len(), 600_000);
         assert_eq!(constant(&[1], 3, 1.0, End::Count(5)).len(), 5);
@@ -222,9 +243,75 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_schedule() {
-        let end = End::Time(SECOND);
-        assert_eq!(poisson(3, end), poisson(3, end));
+    fn of_no_messages_nothing_is_due() {
+        assert_eq!(poisson(7, End::Count(0)), []);
+    }
+
+    /// Gaps in units of their mean, ascending.
+    fn gaps(due: &[Due]) -> Vec<f64> {
+        let gaps: Vec<f64> =
+            due.windows(2).map(|pair| (pair[1].intended - pair[0].intended) as f64).collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let mut gaps: Vec<f64> = gaps.into_iter().map(|gap| gap / mean).collect();
+        gaps.sort_by(f64::total_cmp);
+        gaps
+    }
+
+    /// The distance of Anderson and Darling from the exponential distribution; `gaps` are in units of their mean, as
+    /// estimated: above 1.959 at 1 % (Stephens, 1974).
+    fn anderson_darling(gaps: &[f64]) -> f64 {
+        let n = gaps.len() as f64;
+        let below = |gap: f64| (1.0 - (-gap).exp()).clamp(1e-300, 1.0 - 1e-16);
+        let sum = gaps.iter().zip(gaps.iter().rev()).zip(0..).map(|((low, high), at)| {
+            (2.0 * f64::from(at) + 1.0) * (below(*low).ln() + (1.0 - below(*high)).ln())
+        });
+        (-n - sum.sum::<f64>() / n) * (1.0 + 0.6 / n)
+    }
+
+    /// R6: what is due is a Poisson stream where that was asked for, and the same of the same seed.
+    #[test]
+    fn r06_poisson_is_poisson_and_constant_is_not() {
+        let end = End::Time(20 * SECOND);
+        for seed in [3, 4, 42] {
+            let far = anderson_darling(&gaps(&poisson(seed, end)));
+            assert!(far < 1.959, "seed {seed}: {far}");
+            assert_eq!(poisson(seed, end), poisson(seed, end));
+        }
         assert_ne!(poisson(3, end), poisson(4, end));
+        let far = anderson_darling(&gaps(&constant(&[0, 1, 2], 3, 1000.0, end)));
+        assert!(far > 100.0, "constant: {far}");
+    }
+
+    /// R7: publishers are staggered over all workers: nothing leaves in bunches.
+    #[test]
+    fn r07_two_workers_together_are_as_even_as_one() {
+        let end = End::Time(10 * SECOND);
+        let halves = [[0, 2, 4, 6], [1, 3, 5, 7]].map(|numbers| constant(&numbers, 8, 1000.0, end));
+        let mut both = halves.concat();
+        both.sort_unstable_by_key(|due| due.intended);
+        let gaps = gaps(&both);
+        let variance = gaps.iter().map(|gap| (gap - 1.0).powi(2)).sum::<f64>() / gaps.len() as f64;
+        assert!(variance.sqrt() < 0.2 && gaps[0] > 0.5, "{variance}");
+    }
+
+    proptest! {
+        /// Who has which publisher changes nothing.
+        #[test]
+        fn workers_do_not_change_what_is_due(
+            publishers in 1u32..40, workers in prop::sample::select(vec![1u32, 2, 3, 7]), seed: u64, poisson: bool,
+            end in prop_oneof![(1u64..30).prop_map(End::Count), (1u64..3).prop_map(|s| End::Time(s * SECOND))],
+        ) {
+            let arrival = if poisson { Arrival::Poisson } else { Arrival::Constant };
+            let of = |numbers: Vec<u32>| {
+                let schedule = Schedule::new(arrival, numbers.clone(), publishers, 50.0, end, seed);
+                all(schedule).into_iter().map(move |due| (due.intended, numbers[due.place as usize]))
+            };
+            let whole: Vec<_> = of((0..publishers).collect()).collect();
+            let share = |worker| (worker..publishers).step_by(workers as usize).collect();
+            let mut parts: Vec<_> = (0..workers).flat_map(|worker| of(share(worker))).collect();
+            parts.sort_unstable();
+            prop_assert!(whole.is_sorted());
+            prop_assert_eq!(whole, parts);
+        }
     }
 }

@@ -27,8 +27,10 @@ pub struct Flow {
 #[derive(Default, Debug)]
 struct Gaps {
     ranges: Vec<(u64, u64)>,
-    /// Sequences below this are forgotten.
+    /// Sequences below this are forgotten,
     forgotten: u64,
+    /// and so many of them had not come.
+    lost: u64,
 }
 
 impl Flow {
@@ -54,13 +56,31 @@ impl Flow {
         }
         self.gaps.as_mut().map_or(Receipt::Duplicate, |gaps| gaps.fill(sequence))
     }
+
+    /// Whether everything has come that is older than what has.
+    pub fn is_whole(&self) -> bool {
+        self.gaps.as_ref().is_none_or(|gaps| gaps.ranges.is_empty() && gaps.lost == 0)
+    }
+
+    /// Sequences from `from` on that have not come although a later one has; `absent` are some (half-open) that never
+    /// were on their way. Of gaps that are forgotten, those are counted that may be as late.
+    pub fn overtaken(&self, from: u64, absent: &[(u64, u64)]) -> u64 {
+        let Some(gaps) = &self.gaps else { return 0 };
+        let length = |start: u64, end: u64| end.saturating_sub(start.max(from));
+        let missing: u64 = gaps.ranges.iter().map(|&(start, end)| length(start, end)).sum();
+        // What never was on its way has never come, so that it lies within gaps.
+        let never: u64 = absent.iter().map(|&(start, end)| length(start, end.min(self.next))).sum();
+        missing + gaps.lost.min(gaps.forgotten.saturating_sub(from)) - never.min(missing)
+    }
 }
 
 impl Gaps {
     /// One gap more than there may be: forgets the lowest.
     fn keep_bound(&mut self) {
         if self.ranges.len() > Flow::GAPS {
-            self.forgotten = self.ranges.remove(0).1;
+            let (start, end) = self.ranges.remove(0);
+            self.lost += end - start;
+            self.forgotten = end;
         }
     }
 
@@ -138,8 +158,10 @@ mod tests {
         let mut flow = Flow::default();
         let gaps = Flow::GAPS as u64 + 10;
         (0..gaps).for_each(|i| assert_eq!(flow.receive(2 * i + 1), Receipt::InOrder));
+        assert_eq!((flow.overtaken(0, &[]), flow.overtaken(19, &[])), (gaps, gaps - 10));
         assert_eq!(flow.receive(0), Receipt::Unknown);
         assert_eq!(flow.receive(2 * gaps - 2), Receipt::Reordered);
+        assert_eq!(flow.overtaken(0, &[]), gaps - 1);
     }
 
     #[test]
@@ -170,6 +192,24 @@ mod tests {
                 highest = highest.max(Some(sequence));
                 prop_assert_eq!(flow.receive(sequence), expected);
             }
+        }
+
+        #[test]
+        fn what_is_overtaken_agrees_with_a_set(
+            sequences in prop::collection::vec(0u64..60, 0..60),
+            from in 0u64..60,
+            absent in (0u64..60, 0u64..5),
+        ) {
+            let absent = (absent.0, absent.0 + absent.1);
+            let never = |sequence: u64| (absent.0..absent.1).contains(&sequence);
+            let mut flow = Flow::default();
+            let came: HashSet<u64> = sequences.into_iter().filter(|sequence| !never(*sequence)).collect();
+            for sequence in &came {
+                flow.receive(*sequence);
+            }
+            let highest = came.iter().copied().max().unwrap_or(0);
+            let overtaken = (from..highest).filter(|sequence| !came.contains(sequence) && !never(*sequence));
+            prop_assert_eq!(flow.overtaken(from, &[absent]), overtaken.count() as u64);
         }
     }
 }

@@ -187,6 +187,7 @@ fn delivery_faults(record: &Record) -> Faults {
         (counts.unfinished, UNFINISHED),
         (counts.unconfirmed, UNCONFIRMED),
         (counts.lost, "deliveries lost"),
+        (counts.undelivered_at_end, "deliveries still to come at the end of the drain"),
         (counts.corrupted, "deliveries corrupted"),
         (counts.misrouted, "deliveries to the wrong client"),
         (duplicated, "duplicates at QoS 2"),

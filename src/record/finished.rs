@@ -89,8 +89,8 @@ impl FleetRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::fleet_samples::{lossy, published};
-    use crate::record::samples::{broken, clean};
+    use crate::record::fleet_samples::{lossy, published, self_check, subscribed};
+    use crate::record::samples::{broken, clean, idle};
     use crate::report::fleet::{publish_json, subscribe_json};
 
     #[test]
@@ -107,6 +107,29 @@ mod tests {
                     Finished::from_json(&text).expect("ours"),
                     Finished::Fleet(Box::new(record.clone()))
                 );
+            }
+        }
+    }
+
+    /// There is one judge: what a file says of the verdict is what the rules make of the rest of it.
+    #[test]
+    fn a_record_that_is_read_is_judged_as_one_that_was_made() {
+        let runs =
+            [clean(), broken(), idle()].map(|record| serde_json::to_value(record).expect("plain data"));
+        let fleets = [published(), subscribed(), self_check(), lossy()];
+        let fleets = fleets.map(|record| serde_json::to_value(record).expect("plain data"));
+        for made in runs.into_iter().chain(fleets) {
+            let mut forgotten = made.clone();
+            (forgotten["verdict"], forgotten["verdict_reasons"]) = ("unknown".into(), serde_json::json!([]));
+            let mut forged = made.clone();
+            forged["verdict"] = "generator-limited".into();
+            forged["verdict_reasons"] = serde_json::json!(["it was tired"]);
+            for text in [&made, &forgotten, &forged].map(ToString::to_string) {
+                let read = match Finished::from_json(&text).expect("ours") {
+                    Finished::Run(record) => serde_json::to_value(record),
+                    Finished::Fleet(record) => serde_json::to_value(record),
+                };
+                assert_eq!(read.expect("plain data"), made);
             }
         }
     }

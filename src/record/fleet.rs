@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BoundResult, Broker, Counters, Ended, Evidence, Generator, Judgement, Latencies, Latency, Machine,
-    Outcome, Verdict, Versions,
+    Outcome, Poll, Pressure, Strain, Verdict, Versions,
 };
 use crate::clock::Nanos;
-use crate::stats::Moments;
+use crate::stats::{Histogram, HistogramError, Moments};
 
 mod outcome;
 #[cfg(test)]
@@ -41,10 +41,13 @@ pub struct FleetRecord {
     /// Messages due within this span are sent together, in nanoseconds.
     #[serde(default)]
     pub tolerance_ns: Nanos,
+    /// How workers waited.
+    #[serde(default)]
+    pub poll: Poll,
     /// Whether publishers send as soon as the answers to what is under way let them: no pace was asked for.
     #[serde(default)]
     pub closed_loop: bool,
-    /// Verdict on the run itself: which side set the limit. Judged when read in records from before there was one.
+    /// Verdict on the run itself: which side set the limit.
     #[serde(default)]
     pub verdict: Verdict,
     /// Why, in words with the numbers.
@@ -85,24 +88,20 @@ pub struct FleetRecord {
 impl FleetRecord {
     /// Fills in verdict and exit code from everything else.
     pub fn conclude(&mut self) {
-        self.verdict_reasons.clear();
         self.complete();
         let Outcome { exit, reason } = Outcome::of_fleet(self);
         self.exit_code = exit.code();
         self.exit_reason = reason;
     }
 
-    /// Fills in what an old record lacks: round trips in one of their two places from the other (readers know the
-    /// older one), and the verdict unless there are reasons for one.
+    /// Fills in the verdict, by today's rules, and what an old record lacks: round trips in one of their two places from
+    /// the other (readers know the older one).
     pub(super) fn complete(&mut self) {
         match self.latencies.round_trip.count {
             0 => self.latencies.round_trip = self.round_trip.clone(),
             _ => self.round_trip = self.latencies.round_trip.clone(),
         }
-        if self.verdict_reasons.is_empty() {
-            Judgement { verdict: self.verdict, reasons: self.verdict_reasons } =
-                Evidence::of_fleet(self).judge();
-        }
+        Judgement { verdict: self.verdict, reasons: self.verdict_reasons } = Evidence::of_fleet(self).judge();
     }
 
     /// From the first message of all publishers to the last acknowledgement of all, in nanoseconds: what a
@@ -194,7 +193,7 @@ pub struct Listener {
     /// Flight times, by the clocks of the publisher (in the payload) and of this machine. Negative ones,
     /// which mean that the clocks disagree, count as 0 and in `flight_negative`.
     pub flight: Spread,
-    /// The same as percentiles and histogram.
+    /// The same as percentiles and histogram; `missing` is what was expected and never came.
     pub flight_time: Latency,
     /// Messages whose flight time came out negative.
     pub flight_negative: u64,
@@ -217,7 +216,41 @@ pub struct Listener {
     pub failure: Option<String>,
 }
 
+impl FleetRecord {
+    /// Flight times of all listeners together, with what never came.
+    ///
+    /// # Errors
+    /// When a histogram is not what it should be.
+    pub fn flight_time(&self) -> Result<Latency, HistogramError> {
+        let mut all = Histogram::default();
+        for listener in &self.listeners {
+            all.merge(&listener.flight_time.histogram()?);
+        }
+        Ok(Latency::of(&all, self.listeners.iter().map(|listener| listener.flight_time.missing).sum()))
+    }
+}
+
 impl Listener {
+    /// Messages that were expected in all; `None` without an expectation.
+    pub fn expected(&self) -> Option<u64> {
+        let each = || Some(self.expected_per_client?.saturating_mul(self.expected_clients?));
+        self.expected_messages.or_else(each)
+    }
+
+    /// Different messages that arrived.
+    pub fn delivered(&self) -> u64 {
+        self.readable().saturating_sub(self.duplicated)
+    }
+
+    /// Messages that were expected and never came. What a broker that drops, or an interrupt, left no time for may have
+    /// been on its way.
+    pub fn absent(&self) -> u64 {
+        match self.ended_by {
+            ListenEnd::Drops | ListenEnd::Interrupted => 0,
+            _ => self.expected().unwrap_or(0).saturating_sub(self.delivered()),
+        }
+    }
+
     /// Messages that could be read, those that came again included.
     pub fn readable(&self) -> u64 {
         self.received.saturating_sub(self.foreign)
@@ -331,7 +364,7 @@ impl From<&Moments> for Spread {
 }
 
 /// One second of a fleet.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct FleetSecond {
     /// Its end, since the start of the run.
     pub time_ns: Nanos,
@@ -350,6 +383,12 @@ pub struct FleetSecond {
     /// The longest time in it that something was due or had arrived and its worker did not look, in nanoseconds.
     #[serde(default)]
     pub stall_ns: Nanos,
+    /// How each worker fared in it, in the order of [`Generator::workers`].
+    #[serde(default)]
+    pub workers: Vec<Strain>,
+    /// What the machine took from them in it.
+    #[serde(default)]
+    pub pressure: Pressure,
     /// Median of this second's acknowledgement times; null with fewer than 12.
     pub ack_p50_ns: Option<Nanos>,
     /// 99th percentile of the same; null with fewer than 600.

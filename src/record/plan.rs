@@ -70,6 +70,9 @@ pub struct Plan {
     /// Of which deliveries the bytes are compared with what was sent; their length always is.
     #[serde(default)]
     pub verify: Verify,
+    /// How connections end.
+    #[serde(default)]
+    pub close: Close,
     /// Whether lost connections are established again.
     pub reconnect: bool,
     /// Seed of all random streams. A decimal string, because many JSON readers round integers above 2^53.
@@ -148,6 +151,17 @@ pub enum Poll {
     Auto,
     /// It never sleeps: it looks at the clock and for completions all the time, and takes all of its CPU.
     Busy,
+}
+
+/// How connections end that this side closes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Close {
+    /// In order: whoever closes first keeps the addresses of the connection for a minute (TIME_WAIT).
+    #[default]
+    Fin,
+    /// With a reset, once the broker has closed or had its time to: nobody keeps anything.
+    Rst,
 }
 
 /// Of which deliveries the bytes are compared with what was sent.

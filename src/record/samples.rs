@@ -26,6 +26,7 @@ fn make_clean() -> Record {
             cpus_allowed: vec![0, 1],
             kernel: "6.18.44".to_owned(),
             memory_bytes: 24 << 30,
+            governor: Some("performance".to_owned()),
             nofile_soft: Some(1024),
             nofile_hard: Some(20_000),
         },
@@ -55,6 +56,13 @@ fn make_clean() -> Record {
             bytes_per_client: Some(219),
             enters: 61_234,
             receives: 389_000,
+            neighbours: vec![Neighbour {
+                cpu: 0,
+                pid: 4711,
+                name: "backup".to_owned(),
+                busy_share: 0.06,
+                broker: false,
+            }],
             ..Generator::default()
         },
         series: (1..=3).map(second).collect(),
@@ -97,6 +105,7 @@ fn plan() -> Plan {
         tolerance_ns: 100 * MICROSECOND,
         poll: Poll::Sleep,
         verify: Verify::Sampled,
+        close: Close::Fin,
         reconnect: true,
         seed: u64::MAX - 1,
         run_id: "6f3a90c1d2e4b587".to_owned(),
@@ -165,10 +174,27 @@ fn latencies() -> stats::Latencies {
     }
 }
 
+/// Every figure of it has a value.
+fn strain() -> Strain {
+    Strain {
+        busy_ns: 413 * MILLISECOND,
+        waited_ns: 8 * MILLISECOND,
+        gap_ns: 650_000,
+        code_ns: 90_000,
+        lag_ns: 110_000,
+        hearing_ns: 700_000,
+        receives_without_buffer: 1,
+        queue_full: 3,
+        sends_blocked: 2,
+        caps_reached: 4,
+    }
+}
+
 fn second(at: u64) -> Second {
     Second {
         phase: Phase::Measure,
         time_ns: at * SECOND,
+        part: at == 1,
         connected: 2_000,
         offered: 20_000,
         sent: 20_000,
@@ -177,6 +203,8 @@ fn second(at: u64) -> Second {
         shed: 0,
         connections_lost: 0,
         stall_ns: 700_000,
+        workers: vec![strain()],
+        pressure: Pressure { others_ns: 20 * MILLISECOND, ..Pressure::default() },
         ack_p50_ns: Some(218_000),
         ack_p99_ns: Some(416_000),
         flight_p50_ns: Some(1_010_000),

@@ -15,10 +15,12 @@ use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::engine::Conn;
 use crate::engine::Link;
 use crate::wire::{self, ConnAck, DecodeError, Packet, Protocol};
+use faulty::Faulty;
 use takeover::Forwards;
 
 mod connect;
 mod delivery;
+mod faulty;
 mod publish;
 mod subscribe;
 mod takeover;
@@ -138,6 +140,10 @@ pub(super) enum Ending {
     Timeout,
     TakenOver,
     TooSlow,
+    /// A script says so.
+    Closed,
+    /// The same, at once.
+    Reset,
     /// The link is gone already.
     Gone,
 }
@@ -160,6 +166,8 @@ pub(super) struct Broker {
     forwards: Forwards,
     /// Sessions with a queue that waits for unsent bytes to go.
     stalled: VecDeque<SessionKey>,
+    /// What it does against the standard, if anything.
+    faulty: Option<Box<Faulty>>,
 }
 
 impl Broker {
@@ -178,6 +186,7 @@ impl Broker {
             mail: Vec::new(),
             forwards: Forwards::default(),
             stalled: VecDeque::new(),
+            faulty: None,
         }
     }
 
@@ -201,12 +210,16 @@ impl Broker {
         let connection = &mut self.connections[at];
         assert!(connection.phase == Phase::Vacant, "a connection is reused only after it has gone");
         *connection = Connection { phase: Phase::New, since: link.now(), ..Connection::VACANT };
+        self.open_side(conn);
         self.set_deadline(conn);
     }
 
     /// Takes bytes from a client and answers how many of them were whole packets.
     pub(super) fn handle_data<L: Link>(&mut self, link: &mut L, conn: Conn, bytes: &[u8]) -> usize {
-        let used = self.handle_packets(link, conn, bytes);
+        let used = match self.faulty {
+            None => self.handle_packets(link, conn, bytes),
+            Some(_) => self.handle_data_by_script(link, conn, bytes),
+        };
         let answers = link.unsent(conn).saturating_sub(self.connection(conn).large as usize);
         if answers > self.limits.unsent_fatal {
             self.end(link, conn, Ending::TooSlow);
@@ -344,12 +357,16 @@ impl Broker {
     /// The link of this connection is gone, whoever closed it.
     pub(super) fn handle_gone<L: Link>(&mut self, link: &mut L, conn: Conn) {
         self.end(link, conn, Ending::Gone);
+        self.close_side(link.now(), conn);
         self.connection(conn).phase = Phase::Vacant;
     }
 
     /// End of a pass: mail from the other workers, deadlines, mail to the other workers. Answers when to
     /// be called next at the latest.
     pub(super) fn handle_pass<L: Link>(&mut self, link: &mut L) -> Option<Nanos> {
+        if self.faulty.is_some() && self.play_pass(link) {
+            return self.next_by_script();
+        }
         self.read_mail(link);
         self.send_stalled(link);
         self.check_deadlines(link);
@@ -358,7 +375,7 @@ impl Broker {
         let retry = (!delivered || !self.stalled.is_empty()).then(|| link.now() + RETRY);
         // Mail that came while mail was read: its sender woke nobody.
         let more = (!self.mail.is_empty()).then(|| link.now());
-        [self.deadlines.next(), retry, more].into_iter().flatten().min()
+        [self.deadlines.next(), retry, more, self.next_by_script()].into_iter().flatten().min()
     }
 
     fn read_mail<L: Link>(&mut self, link: &mut L) {
@@ -433,15 +450,15 @@ impl Broker {
             Ending::Timeout => self.counters.timeouts += 1,
             Ending::TakenOver => self.counters.takeovers += 1,
             Ending::TooSlow => self.counters.too_slow += 1,
-            Ending::Disconnect | Ending::Gone => {}
+            Ending::Disconnect | Ending::Closed | Ending::Reset | Ending::Gone => {}
         }
         let connection = self.connection(conn);
         connection.phase = Phase::Closing;
         connection.since = link.now();
         match ending {
             Ending::Gone => {}
-            Ending::Timeout | Ending::TooSlow => link.abort(conn),
-            Ending::Disconnect | Ending::Violation | Ending::TakenOver => {
+            Ending::Timeout | Ending::TooSlow | Ending::Reset => link.abort(conn),
+            Ending::Disconnect | Ending::Closed | Ending::Violation | Ending::TakenOver => {
                 link.close(conn);
                 self.set_deadline(conn);
             }

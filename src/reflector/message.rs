@@ -23,6 +23,14 @@ impl<'a> Message<'a> {
         Message { topic, payload, qos, retain: false, kept: OnceCell::new() }
     }
 
+    /// The same message with another payload.
+    pub(super) fn with_payload<'b>(&self, payload: &'b [u8]) -> Message<'b>
+    where
+        'a: 'b,
+    {
+        Message { retain: self.retain, ..Message::new(self.topic, payload, self.qos) }
+    }
+
     /// Keeps the message for a session that gets it at `qos`.
     pub(super) fn keep(&self, qos: QoS) -> Kept {
         let bytes = self.kept.get_or_init(|| [self.topic.as_bytes(), self.payload].concat().into());
@@ -55,10 +63,15 @@ impl Kept {
         self.bytes.len() + size_of::<Kept>()
     }
 
+    /// As it goes on.
+    pub(super) fn as_message(&self) -> Message<'_> {
+        let kept = OnceCell::from(self.bytes.clone());
+        Message { topic: self.topic(), payload: self.payload(), qos: self.qos, retain: self.retain, kept }
+    }
+
     /// As it goes to a new subscription.
     pub(super) fn as_retained(&self) -> Message<'_> {
-        let kept = OnceCell::from(self.bytes.clone());
-        Message { topic: self.topic(), payload: self.payload(), qos: self.qos, retain: true, kept }
+        Message { retain: true, ..self.as_message() }
     }
 
     pub(super) fn encode(&self, dup: bool, packet_id: Option<PacketId>, out: &mut Vec<u8>) {

@@ -8,6 +8,10 @@ use super::counters::Counters;
 use crate::clock::Nanos;
 use crate::engine::Link;
 use crate::engine::{App, Closed, Conn};
+use crate::script::{Account, Event};
+
+/// Events that wait to be taken at most.
+const MOST_EVENTS: usize = 1 << 20;
 
 /// What a worker shares with whoever started it.
 #[derive(Default)]
@@ -15,6 +19,8 @@ pub(super) struct Desk {
     pub stop: AtomicBool,
     /// As of the end of the worker's last pass.
     pub counters: Mutex<Counters>,
+    /// What a script had it do, and what of it nobody has taken yet.
+    pub deeds: Mutex<(Account, Vec<Event>)>,
 }
 
 /// A broker as an application of its worker.
@@ -60,6 +66,12 @@ impl<L: Link> App<L> for Service {
 
     fn pass(&mut self, link: &mut L) -> Option<Nanos> {
         let next = self.broker.handle_pass(link);
+        if let Some((account, events)) = self.broker.take_deeds() {
+            let mut deeds = self.desk.deeds.lock().expect("nobody panics within this lock");
+            deeds.0.clone_from(account);
+            let room = MOST_EVENTS.saturating_sub(deeds.1.len());
+            deeds.1.extend(events.into_iter().take(room));
+        }
         let turned_away = link.stats().accept_refused;
         let counters = Counters { turned_away, ..*self.broker.counters() };
         if counters != self.published {

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
+use super::Run;
 use super::page::Tint;
 use super::summary::{self, Count};
-use super::{Run, fleet};
 use crate::clock::Nanos;
 use crate::record::{
     Broker, Counters, Exit, Finished, FleetRecord, Generator, Latency, Listener, Machine, Phase, Publisher,
@@ -242,7 +242,7 @@ fn expected(listeners: &[Listener]) -> Option<u64> {
 
 /// Different messages each listener had, in all.
 fn delivered(listeners: &[Listener]) -> u64 {
-    listeners.iter().map(|listener| listener.readable().saturating_sub(listener.duplicated)).sum()
+    listeners.iter().map(Listener::delivered).sum()
 }
 
 fn lost(listeners: &[Listener]) -> Option<u64> {
@@ -258,7 +258,7 @@ fn lost(listeners: &[Listener]) -> Option<u64> {
 
 fn fleet_latencies(record: &FleetRecord) -> Result<Vec<(&'static str, Cow<'_, Latency>)>, HistogramError> {
     let measured = &record.latencies;
-    let flight = Latency::from(&fleet::flight_times(record)?);
+    let flight = record.flight_time()?;
     let rows = [
         ("TCP connect", &measured.tcp_connect),
         ("CONNACK", &measured.connack),

@@ -85,9 +85,5 @@ pub fn latency_csv(record: &FleetRecord) -> Result<String, HistogramError> {
 
 /// Flight times of all subscribers together.
 pub(super) fn flight_times(record: &FleetRecord) -> Result<Histogram, HistogramError> {
-    let mut all = Histogram::default();
-    for listener in &record.listeners {
-        all.merge(&listener.flight_time.histogram()?);
-    }
-    Ok(all)
+    record.flight_time()?.histogram()
 }

@@ -1,10 +1,11 @@
 //! What stands in the summary, section by section.
 
 use super::page::{Column, Page, Tint};
+use crate::clock::Nanos;
 use crate::cpu;
 use crate::record::{
-    Broker, Counters, Exit, Figure, Latencies, Latency, Phase, Plan, Poll, Record, Schedule, Throughput,
-    Topology, Verdict,
+    Broker, Counters, Evidence, Exit, Figure, Latencies, Latency, Pace, Phase, Plan, Poll, Record, Schedule,
+    Throughput, Topology, Verdict,
 };
 use crate::units::{self, Rate, Size, Span};
 
@@ -208,11 +209,9 @@ fn rates(record: &Record, page: &mut Page) {
     let share = |row: &Done| match row.offered {
         // What is merely on its way when the phase ends is not missing.
         Some(offered) if offered > 0 && u128::from(row.achieved) * 1000 >= u128::from(offered) * 995 => {
-            format!("{:.2} %", floor_percent(row.counted, offered))
+            units::part(row.counted, offered)
         }
-        Some(offered) if offered > 0 => {
-            format!("{:.2} %", floor_percent(row.achieved.min(row.counted), offered))
-        }
+        Some(offered) if offered > 0 => units::part(row.achieved.min(row.counted), offered),
         _ => NOTHING.to_owned(),
     };
     let columns = vec![
@@ -222,11 +221,6 @@ fn rates(record: &Record, page: &mut Page) {
     ];
     let span = units::latency(record.span_of(Phase::Measure).unwrap_or(0));
     page.table(&format!("over {span}"), &rows.iter().map(|row| row.what).collect::<Vec<_>>(), columns);
-}
-
-/// Per cent with two decimals, rounded down: one message short of all is never 100.
-pub(super) fn floor_percent(part: u64, whole: u64) -> f64 {
-    (u128::from(part) * 10_000 / u128::from(whole.max(1))) as f64 / 100.0
 }
 
 /// Each row: its name, its latency, and whether the plan asked for it.
@@ -312,6 +306,7 @@ pub(super) fn delivery_counts(record: &Record) -> Vec<Count> {
         ("unconfirmed", counts.unconfirmed, false),
         ("ack timeouts", counts.ack_timeouts, false),
         ("unacked at end", counts.unacked_at_end, false),
+        ("undelivered at end", counts.undelivered_at_end, false),
         ("corrupted", counts.corrupted, false),
         ("misrouted", counts.misrouted, false),
         ("foreign", counts.foreign, false),
@@ -385,9 +380,8 @@ fn generator(record: &Record, page: &mut Page) {
         let tail = latency.tail().map(|tail| format!("{name} {} {}", tail.name, units::latency(tail.ns)));
         items.extend(tail);
     }
-    if let Some((_, share)) = health.starved() {
-        items.push(format!("waited for a CPU {}", units::percent(share)));
-    }
+    let evidence = Evidence::of(record);
+    items.extend(around(&evidence));
     let busiest = health.busiest_cpu();
     items.extend(busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {}", units::percent(share))));
     let cpu_ns = health.user_cpu_ns + health.system_cpu_ns;
@@ -410,6 +404,48 @@ fn generator(record: &Record, page: &mut Page) {
     if !items.is_empty() {
         page.items("", &items);
     }
+    let beside = beside(&evidence);
+    if !beside.is_empty() {
+        page.items("beside it", &beside);
+    }
+}
+
+/// What kept the generator from its CPUs.
+pub(super) fn around(evidence: &Evidence) -> Vec<String> {
+    let shares = [
+        ("waited for a CPU", evidence.starved.map(|(_, share)| share)),
+        ("steal", evidence.stolen.filter(|share| *share > 0.0)),
+        ("a quota took", evidence.throttled.map(|(share, _)| share).filter(|share| *share > 0.0)),
+    ];
+    let known = shares.into_iter().filter_map(|(what, share)| Some((what, share?)));
+    let mut items: Vec<_> = known.map(|(what, share)| format!("{what} {}", units::percent(share))).collect();
+    let quota = evidence.throttled.and_then(|(_, cpus)| cpus);
+    items.extend(quota.map(|cpus| format!("quota of {cpus:.2} CPUs")));
+    let without = evidence.without_buffer().filter(|share| *share > 0.0);
+    items.extend(without.map(|share| format!("receives without buffer {}", units::percent(share))));
+    let slow = |(ours, theirs): &(Nanos, Nanos)| {
+        matches!(evidence.pace, Pace::Answers | Pace::Room) && *ours > 2 * theirs
+    };
+    let round = evidence.round.filter(slow);
+    items.extend(round.map(|(ours, _)| format!("hearing lag p50 {}", units::latency(ours))));
+    let (stalls, seconds) = &evidence.stalls;
+    if !stalls.is_empty() {
+        items.push(format!("stood still in {} of {seconds} seconds", stalls.len()));
+    }
+    items.extend(
+        stalls.iter().take(3).map(|(second, stall)| format!("{} in second {second}", units::latency(*stall))),
+    );
+    items
+}
+
+/// Who else was on its CPUs.
+pub(super) fn beside(evidence: &Evidence) -> Vec<String> {
+    let told = evidence.sharing.iter().map(|sharing| {
+        let share = sharing.share.map_or_else(String::new, |share| format!(" at {}", units::percent(share)));
+        let broker = if sharing.broker { "the broker, " } else { "" };
+        format!("{broker}{} on CPU {}{share}", sharing.who, sharing.cpu)
+    });
+    told.collect()
 }
 
 fn workers(record: &Record) -> String {
@@ -424,12 +460,17 @@ fn workers(record: &Record) -> String {
         true => String::new(),
         false => format!("; cores asked {}, used {}", plan.cores_asked, plan.cores_used),
     };
-    let poll = match plan.poll {
-        Poll::Sleep => "",
-        Poll::Auto => "; awake before each message",
-        Poll::Busy => "; awake all the time",
-    };
+    let poll = waiting(plan.poll).map(|how| format!("; {how}")).unwrap_or_default();
     format!("{workers}{on}{cores}{poll}")
+}
+
+/// How workers waited, unless they slept.
+pub(super) fn waiting(poll: Poll) -> Option<&'static str> {
+    match poll {
+        Poll::Sleep => None,
+        Poll::Auto => Some("awake before each message"),
+        Poll::Busy => Some("awake all the time"),
+    }
 }
 
 fn machine(record: &Record, page: &mut Page) {

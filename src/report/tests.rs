@@ -1,8 +1,11 @@
 use super::*;
 use crate::record::samples::{broken, clean, idle};
-use crate::record::{Amount, BoundResult, BoundState, Ended, Schedule, Throughput, Worker};
+use crate::record::{Amount, BoundResult, BoundState, Ended, Figure, Schedule, Throughput, Worker};
+use crate::units;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+
+mod agreement;
 
 /// Everything that can go wrong at once.
 fn worst() -> Record {
@@ -53,6 +56,22 @@ fn an_idle_run_speaks_of_no_messages() {
 #[test]
 fn the_worst_run_at_a_hundred_columns() {
     assert_text(&worst(), 100, include_str!("tests/worst-100.txt"));
+}
+
+/// R12: how many there were, and the worst of them, stand beside every percentile; the worst is no percentile.
+#[test]
+fn r12_count_and_max_stand_beside_the_percentiles() {
+    for (width, record) in [(80, clean()), (100, clean()), (80, broken()), (100, worst())] {
+        let text = text(&record, width, false);
+        let table: Vec<_> = text.lines().skip_while(|line| !line.starts_with("latency")).collect();
+        let header: Vec<_> = table[0].split_whitespace().collect();
+        assert_eq!((header[1], header[header.len() - 1]), ("count", "max"), "{text}");
+        for (name, latency) in summary::latency_rows(&record).into_iter().filter(|(_, one)| one.count > 0) {
+            let row = table.iter().find(|line| line.starts_with(name)).expect(name);
+            assert!(row.contains(&units::count(latency.count)), "{row}");
+            assert!(row.ends_with(&latency.read(Figure::Max).to_string()), "{row}");
+        }
+    }
 }
 
 #[test]
@@ -115,14 +134,14 @@ fn one_message_short_is_never_a_hundred_per_cent() {
 fn what_did_not_go_well_in_the_engine_is_told() {
     let mut record = clean();
     let before = text(&record, 100, false);
-    assert!(!["blocked", "buffer", "completions", "turned away"].iter().any(|word| before.contains(word)));
+    assert!(!["blocked", "buffer", "completion", "turned away"].iter().any(|word| before.contains(word)));
     (record.generator.sends_blocked, record.generator.receives_without_buffer) = (1_234, 56);
-    (record.generator.completions_lost, record.broker.connections_refused) = (7, Some(89));
+    (record.generator.queue_full, record.broker.connections_refused) = (7, Some(89));
     let text = text(&record, 100, false);
     for told in [
         "sends blocked 1,234",
         "receives without buffer 56",
-        "completions lost 7",
+        "completion queue full 7",
         "turned away by the reflector 89",
     ] {
         assert!(text.contains(told), "`{told}` is missing:\n{text}");
@@ -311,6 +330,9 @@ fn the_schema_knows_every_field() {
         ("latency", "/latencies/ack_response"),
         ("worker", "/generator/workers/0"),
         ("second", "/series/0"),
+        ("strain", "/series/0/workers/0"),
+        ("pressure", "/series/0/pressure"),
+        ("neighbour", "/generator/neighbours/0"),
         ("bound", "/bounds/0"),
     ] {
         assert_eq!(keys(&schema["$defs"][name]["properties"]), keys(part(at)), "{name}");

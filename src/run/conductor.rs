@@ -5,6 +5,7 @@ use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::crew::{Effort, generator, throughput};
 use crate::record::{self, Ended, Machine, Phase, PhaseTimes, Record, Second};
 use crate::stage::{Board, Conductor, Cue, Progress, View};
+use crate::stats::Strain;
 use crate::units;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -85,6 +86,13 @@ impl Phases {
     fn phase_at(&self, time_ns: Nanos) -> Phase {
         let begun = self.phases.iter().rfind(|times| times.start_ns <= time_ns);
         begun.map_or(Phase::Connect, |times| times.phase)
+    }
+
+    /// Whether the second that ends at this time since the start of the run is no whole one of its phase.
+    fn is_part(&self, time_ns: Nanos) -> bool {
+        let start = (time_ns.max(1) - 1) / SECOND * SECOND;
+        let begins = |times: &PhaseTimes| (start + 1..time_ns).contains(&times.start_ns);
+        !time_ns.is_multiple_of(SECOND) || self.phases.iter().any(begins)
     }
 
     fn is_measuring(&self) -> bool {
@@ -211,14 +219,17 @@ impl Conductor<Command> for Phases {
         self.series.push(Second {
             phase,
             time_ns,
-            connected: progress.levels.connected,
+            part: self.is_part(time_ns),
+            connected: progress.connected,
             offered: counters.due,
             sent: counters.sent,
             acked: counters.acked,
             delivered: counters.delivered,
             shed: counters.shed,
             connections_lost: counters.connections_lost,
-            stall_ns: histograms.wake_lag.max().max(histograms.hearing_lag.max()),
+            stall_ns: progress.workers.iter().map(Strain::stall_ns).max().unwrap_or(0),
+            workers: progress.workers.clone(),
+            pressure: progress.pressure,
             ack_p50_ns: histograms.ack_response.supported_quantile(0.5),
             ack_p99_ns: histograms.ack_response.supported_quantile(0.99),
             flight_p50_ns: histograms.flight_response.supported_quantile(0.5),
@@ -229,7 +240,7 @@ impl Conductor<Command> for Phases {
 
 impl Phases {
     /// The record of a run that is over.
-    pub fn record(mut self, board: Board<Effort>, started_at: SystemTime, machine: Machine) -> Record {
+    pub fn record(mut self, mut board: Board<Effort>, started_at: SystemTime, machine: Machine) -> Record {
         self.close(board.end);
         let troubles = board.troubles();
         let (ended, partial_reason) = match board.fault().cloned().or(self.stopped) {
@@ -241,10 +252,16 @@ impl Phases {
         };
         let spec = &self.shared.spec;
         let mut counts = board.total.counters;
-        let lost = counts.expected.saturating_sub(counts.delivered);
-        counts.lost = lost;
+        let absent = counts.expected.saturating_sub(counts.delivered);
+        // A stamp that somebody has forged may overtake what was never sent.
+        counts.lost = counts.lost.min(absent);
+        counts.undelivered_at_end = absent - counts.lost;
         let seats = self.shared.seats.iter().map(|seat| seat.cpu);
-        let efforts: Vec<_> = seats.zip(board.endings).filter_map(|(cpu, end)| Some((cpu, end?))).collect();
+        let efforts: Vec<_> = seats
+            .zip(std::mem::take(&mut board.endings))
+            .filter_map(|(cpu, end)| Some((cpu, end?)))
+            .collect();
+        let health = board.health(generator(&efforts));
         let resident = self.memory.1.saturating_sub(self.memory.0);
         let mut record = Record {
             schema: record::SCHEMA.into(),
@@ -270,10 +287,10 @@ impl Phases {
             phases: self.phases,
             counts,
             throughput: throughput(&efforts),
-            latencies: record::Latencies::of(&board.total.histograms, lost),
+            latencies: record::Latencies::of(&board.total.histograms, absent),
             generator: record::Generator {
                 bytes_per_client: (resident > 0).then(|| resident / u64::from(spec.plan.clients)),
-                ..generator(&efforts)
+                ..health
             },
             series: self.series,
             calibration: None,

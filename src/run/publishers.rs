@@ -4,11 +4,12 @@ use super::backlog::{Backlog, Queue};
 use super::shared::{Crew, Shared};
 use crate::client::Outgoing;
 use crate::clock::Nanos;
-use crate::crew::{Place, Step, Token, Written};
+use crate::crew::{End as Ending, Place, Step, Token, Written};
 use crate::engine::Link;
 use crate::load::{Bursts, End, STAMP_LEN, Schedule, Stamp};
 use crate::record::Schedule as Pace;
-use crate::wire::QoS;
+use crate::wire::{Publish, QoS};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -45,6 +46,8 @@ pub struct Publishers {
     turns: usize,
     /// and how many in a row had no room: when all of them have none, what makes room begins anew.
     dry: usize,
+    /// Messages that are counted as unconfirmed, of whom there are any.
+    unconfirmed: BTreeMap<Place, u64>,
 }
 
 /// Closed loop at QoS 0: publishers that have their turn in one pass,
@@ -82,6 +85,7 @@ impl Publishers {
             quota: u64::MAX,
             turns: 0,
             dry: 0,
+            unconfirmed: BTreeMap::new(),
             shared,
         }
     }
@@ -89,6 +93,9 @@ impl Publishers {
     /// The schedule begins at `start`.
     pub fn begin(&mut self, crew: &Crew, start: Nanos) {
         self.open = start..start.saturating_add(self.shared.window.1);
+        if self.shared.rings_per_cpu > 1 {
+            self.bursts.align(start);
+        }
         // How many subscribers hear each publisher is certain once all SUBACKs are in.
         for publisher in &mut self.list {
             let group = self.shared.routes.group(publisher.number) as usize;
@@ -113,14 +120,47 @@ impl Publishers {
         }
     }
 
-    /// A publisher has left, and nobody knows whether its broker has read everything: it has not closed the connection
-    /// after DISCONNECT. Where there are acknowledgements or subscribers, they tell.
-    pub fn unread(&self, crew: &mut Crew, place: Place) {
-        if let Some(publisher) = self.list.get(place.at()).filter(|one| one.audience == 0)
-            && self.shared.qos == QoS::AtMostOnce
-        {
-            crew.books.counters().unconfirmed += publisher.sequence;
+    /// A publisher's connection has ended, with so many bytes that had not arrived at its broker. At QoS 0 and where
+    /// nobody hears it, nothing else tells what its messages came to: of one that has left, whether the broker has read
+    /// them all; of one that was lost, what had not arrived.
+    pub fn ended(&mut self, crew: &mut Crew, place: Place, end: &Ending, unacked: usize) {
+        let (shared, Some(publisher)) = (&self.shared, self.list.get(place.at())) else { return };
+        if publisher.audience > 0 || shared.qos != QoS::AtMostOnce {
+            return;
         }
+        let sent = shared.sequences.sent(publisher.number, publisher.sequence);
+        let told = self.unconfirmed.get(&place).copied().unwrap_or(0);
+        let unconfirmed = match end {
+            Ending::Left { read: true, .. } => return,
+            Ending::Left { read: false, .. } => sent - told,
+            Ending::Failed | Ending::Spent(_) => {
+                (unacked.div_ceil(self.size(publisher)) as u64).min(sent - told)
+            }
+        };
+        if unconfirmed > 0 {
+            crew.books.counters().unconfirmed += unconfirmed;
+            self.unconfirmed.insert(place, told + unconfirmed);
+        }
+    }
+
+    /// Bytes of each message of a publisher on its connection.
+    fn size(&self, publisher: &Publisher) -> usize {
+        let (topic, payload) = (self.topic(publisher), STAMP_LEN + self.shared.body.bytes().len());
+        let mut head = Vec::new();
+        Publish::encode_head(
+            false,
+            QoS::AtMostOnce,
+            self.shared.spec.retain,
+            topic,
+            None,
+            payload,
+            &mut head,
+        );
+        head.len() + payload
+    }
+
+    fn topic(&self, publisher: &Publisher) -> &str {
+        &self.topics[publisher.topic.0 as usize..publisher.topic.1 as usize]
     }
 
     /// Sends what is due; answers when to look again, unless the last message came due.
@@ -221,6 +261,7 @@ impl Publishers {
         let publisher = &mut self.list[place.at()];
         let first = Token { sequence: publisher.sequence, intended: due, sent: link.now(), more: () };
         publisher.sequence += count;
+        shared.sequences.note(publisher.number, first.sequence, due.saturating_sub(open.start));
         let topic = &topics[publisher.topic.0 as usize..publisher.topic.1 as usize];
         let retain = shared.spec.retain;
         crew.publish(link, place, first, (count, qos, publisher.audience), |pen| {
@@ -258,11 +299,18 @@ impl Publishers {
     /// Resends what a resumed session owes the broker.
     pub fn redeliver<L: Link>(&self, crew: &mut Crew, link: &mut L, place: Place) {
         let (shared, Some(publisher)) = (&self.shared, self.list.get(place.at())) else { return };
-        let topic = &self.topics[publisher.topic.0 as usize..publisher.topic.1 as usize];
+        let topic = self.topic(publisher);
         crew.redeliver(link, place, |token, resend| {
             let stamp = stamp(shared.run_id, publisher.number, token, self.open.start);
             resend.publish(topic, shared.spec.retain, &[&stamp[..], shared.body.bytes()])
         });
+    }
+
+    /// Messages of a publisher will never leave: its connection has ended before.
+    pub fn unfinished(&self, place: Place, sequences: Range<u64>) {
+        if let Some(publisher) = self.list.get(place.at()).filter(|_| !sequences.is_empty()) {
+            self.shared.sequences.unfinished(publisher.number, sequences);
+        }
     }
 
     /// Messages leave at `time`: their subscribers are told, aside from the messages themselves.

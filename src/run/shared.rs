@@ -1,5 +1,6 @@
 //! What all workers of a run share.
 
+use super::sequences::Sequences;
 use super::{RunError, Spec};
 use crate::clock::Nanos;
 use crate::load::{Body, HandOver, Name, Role, Routes, STAMP_LEN, Split, Template, Values, run_id};
@@ -27,10 +28,13 @@ pub struct Shared {
     pub backlog_limit: u32,
     pub split: Split,
     pub seats: Vec<Seat>,
+    /// Workers that share a CPU.
+    pub rings_per_cpu: usize,
     pub routes: Routes,
     ways: Ways,
     pub body: Body,
     pub hand_over: HandOver,
+    pub sequences: Sequences,
     /// Subscribers with a granted subscription, by group.
     pub granted: Vec<AtomicU32>,
     /// The measure phase, in nanoseconds since the start of the schedule, half-open.
@@ -64,8 +68,9 @@ impl Shared {
         // Members of one group together, so that the two ends of a flow share a worker.
         let turn = |index, count| turn(split, &routes, index, count) % count;
         let seats = seats(plan.clients, &spec.cpus, table, turn);
+        let rings_per_cpu = seats.iter().filter(|seat| seat.cpu == seats[0].cpu).count();
         if spec.tolerance_is_per_ring {
-            plan.tolerance_ns *= seats.iter().filter(|seat| seat.cpu == seats[0].cpu).count() as u64;
+            plan.tolerance_ns *= rings_per_cpu as u64;
         }
         plan.workers = seats.len() as u32;
         let (inflight, behind, handed_over) = match plan.schedule {
@@ -88,9 +93,11 @@ impl Shared {
             backlog_limit: behind.ceil().clamp(1.0, f64::from(u32::MAX - 1)) as u32,
             split,
             seats,
-            ways: Ways::new(&spec.targets, plan.clients)?,
+            rings_per_cpu,
+            ways: Ways::new(&spec.targets, plan.clients, &spec.connection.sources, spec.connection.close)?,
             body: Body::new((plan.size_bytes as usize).max(STAMP_LEN), seed),
             hand_over: HandOver::new(if subscribers > 0 { publishers } else { 0 }, handed_over),
+            sequences: Sequences::new(publishers, from),
             granted: (0..routes.groups()).map(|_| AtomicU32::new(0)).collect(),
             window: (from, plan.duration_ns.map_or(Nanos::MAX, |duration| from + duration)),
             routes,

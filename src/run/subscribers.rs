@@ -132,6 +132,15 @@ impl Subscribers {
         trouble.into_iter().for_each(|trouble| crew.books.trouble(trouble));
     }
 
+    /// Nothing more will arrive: what a later message of its flow has overtaken is lost.
+    pub fn end(&self, crew: &mut Crew) {
+        for Subscriber { group, flows, .. } in &self.list {
+            let publishers = self.shared.routes.publishers_of(*group).zip(flows);
+            let lost = publishers.map(|(publisher, flow)| self.shared.sequences.lost(publisher, flow));
+            crew.books.counters().lost += lost.sum::<u64>();
+        }
+    }
+
     /// A message has arrived.
     pub fn hear(&mut self, crew: &mut Crew, now: Nanos, place: Place, publish: &Publish<'_>, first: bool) {
         if !first && publish.dup {

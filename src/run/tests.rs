@@ -1,6 +1,8 @@
 //! Whole runs in a simulated world, held against what really happened there.
 
 mod known;
+mod rules;
+mod scripted;
 
 use super::conductor::Phases;
 use super::shared::Shared;
@@ -148,7 +150,9 @@ fn laws(played: &Played, honest: bool) {
     assert!(counts.delivered + counts.duplicated <= all.received + all.duplicated, "{all:?} {counts:?}");
     assert_eq!(record.latencies.flight_response.count, counts.delivered);
     assert_eq!(record.latencies.lateness.count, counts.sent + counts.unfinished);
-    assert!(counts.late <= counts.delivered && counts.delivered + counts.lost >= counts.expected);
+    let absent = counts.lost + counts.undelivered_at_end;
+    assert!(counts.late <= counts.delivered && counts.delivered + absent >= counts.expected);
+    assert_eq!(absent, counts.expected.saturating_sub(counts.delivered), "{counts:?}");
     laws_of_seconds(record);
     laws_of_the_end(record);
     for (worker, known) in record.generator.workers.iter().zip(0..) {
@@ -187,7 +191,8 @@ fn laws_of_the_end(record: &Record) {
     let mut again = record.clone();
     again.conclude();
     assert_eq!(&again, record, "concluded");
-    let clean = counts.lost + counts.unfinished + counts.ack_timeouts + counts.unacked_at_end == 0
+    let absent = counts.lost + counts.undelivered_at_end;
+    let clean = absent + counts.unfinished + counts.ack_timeouts + counts.unacked_at_end == 0
         && counts.connections_established == u64::from(plan.clients)
         && record.ended == Ended::Completed;
     assert!(clean || record.exit_code != 0, "{counts:?}");
@@ -195,20 +200,30 @@ fn laws_of_the_end(record: &Record) {
     assert!(record.ended != Ended::Internal && record.exit_code != 1, "{:?}", record.partial_reason);
 }
 
-/// What the peer gave to subscribers, of this run.
+/// What the peer gave to subscribers, of this run and measured. Of flows whose publisher was read to the end, also what
+/// is lost.
 fn given(world: &World, record: &Record) -> Account {
-    let run_id = run_id(record.plan.seed);
+    let (run_id, warmup) = (run_id(record.plan.seed), record.plan.warmup_ns);
     let (truth, mut all) = (world.truth(), Account::default());
+    let mut first = std::collections::BTreeMap::<u32, u64>::new();
+    let read = truth.messages.iter().filter_map(|message| Stamp::decode(&message.payload, run_id));
+    for stamp in read.filter(|stamp| stamp.intended >= warmup) {
+        let first = first.entry(stamp.publisher).or_insert(stamp.sequence);
+        *first = stamp.sequence.min(*first);
+    }
     for index in record.plan.publishers..record.plan.publishers + record.plan.subscribers {
         let Some(client) = truth.find_client(&format!("c-{index}")) else { continue };
         let mut flows = std::collections::BTreeMap::<u32, Vec<u64>>::new();
         for (_, message) in truth.heard_by(client) {
             // What the peer made up is nobody's.
             let Some(stamp) = Stamp::decode(&message.payload, run_id) else { continue };
-            flows.entry(stamp.publisher).or_default().push(stamp.sequence);
+            if stamp.intended >= warmup {
+                flows.entry(stamp.publisher).or_default().push(stamp.sequence);
+            }
         }
-        for sequences in flows.into_values() {
+        for (publisher, sequences) in flows {
             let flow = Account::of(sequences);
+            all.lost += flow.lost.saturating_sub(first[&publisher]);
             all.received += flow.received;
             all.reordered += flow.reordered;
             all.duplicated += flow.duplicated;
@@ -221,7 +236,9 @@ fn given(world: &World, record: &Record) -> Account {
 fn exact(seed: u64) {
     let mut dice = Dice::new(seed, "run exact", 0);
     let qos = dice.within(&(0..=2)) as u8;
-    let plan = plan(2 * dice.within(&(1..=20)) as u32, qos, dice.within(&(20..=800)) as f64);
+    let clients = 2 * dice.within(&(1..=20)) as u32;
+    let warmup_ns = *dice.pick(&[0, 300 * MILLISECOND]);
+    let plan = Plan { warmup_ns, ..plan(clients, qos, dice.within(&(20..=800)) as f64) };
     let faults = Faults {
         dropped: 0.02,
         twice: 0.02,
@@ -239,7 +256,11 @@ fn exact(seed: u64) {
         (counts.delivered, counts.reordered, counts.duplicated),
         (truth.received, truth.reordered, truth.duplicated)
     );
-    assert_eq!((counts.expected, counts.lost), (counts.sent, counts.sent - truth.received));
+    let undelivered = counts.sent - truth.received - truth.lost;
+    assert_eq!(
+        (counts.expected, counts.lost, counts.undelivered_at_end),
+        (counts.sent, truth.lost, undelivered)
+    );
 }
 
 /// Some plan of everything that a plan can say.
@@ -355,7 +376,7 @@ fn a_delay_shows_at_its_own_stage_only() {
         (On::Delivery, 3),
     ];
     for (on, slow) in stages {
-        let script = Script::default().always(on, Act::Delay(50 * MILLISECOND));
+        let script = Script::default().always(on, Act::Delay(Spread::Fixed(50 * MILLISECOND)));
         let plan = Plan { sub_qos: 0, ..plan(10, 1, 100.0) };
         let (_, record) = simulate(Setup { script, ..Setup::exact(1) }, plan, 1, Nanos::MAX);
         let times = &record.latencies;
@@ -369,7 +390,7 @@ fn a_delay_shows_at_its_own_stage_only() {
 
 #[test]
 fn a_drain_waits_for_what_is_late_and_says_so() {
-    let script = Script::default().always(On::Delivery, Act::Delay(700 * MILLISECOND));
+    let script = Script::default().always(On::Delivery, Act::Delay(Spread::Fixed(700 * MILLISECOND)));
     let (_, record) = simulate(Setup { script, ..Setup::exact(1) }, plan(4, 1, 100.0), 2, Nanos::MAX);
     let counts = &record.counts;
     assert_eq!((counts.sent, counts.delivered, counts.lost), (100, 100, 0));
@@ -380,13 +401,17 @@ fn a_drain_waits_for_what_is_late_and_says_so() {
 /// What still comes is waited for, as long as it comes; what does not come any more is not.
 #[test]
 fn a_drain_goes_on_while_messages_come() {
-    let script = Script::default().always(On::Delivery, Act::Delay(900 * MILLISECOND));
+    let script = Script::default().always(On::Delivery, Act::Delay(Spread::Fixed(900 * MILLISECOND)));
     let plan = Plan { drain_ns: 200 * MILLISECOND, ..plan(4, 1, 100.0) };
-    for (limit, lost) in [(10 * SECOND, 0..=0), (300 * MILLISECOND, 40..=80)] {
+    for (limit, late) in [(10 * SECOND, 0..=0), (300 * MILLISECOND, 40..=80)] {
         let plan = Plan { drain_limit_ns: limit, ..plan.clone() };
         let setup = Setup { script: script.clone(), ..Setup::exact(1) };
         let (_, record) = simulate(setup, plan, 1, Nanos::MAX);
-        assert!(lost.contains(&record.counts.lost), "{:?}", record.counts);
+        let counts = &record.counts;
+        assert!(
+            late.contains(&counts.undelivered_at_end) && counts.lost == 0,
+            "late is not lost: {counts:?}"
+        );
     }
     let faults = Faults { dropped: 1.0, ..Faults::default() };
     let (_, record) = simulate(Setup { faults, ..Setup::exact(1) }, plan, 1, Nanos::MAX);

@@ -7,7 +7,7 @@ use super::subscribers::Subscribers;
 use crate::client::Event;
 use crate::clock::Nanos;
 use crate::crew::{After, Effort, End, Inbox, News, Place, Step, Terms, Watch};
-use crate::engine::{App, Closed, Conn, Link, Stats};
+use crate::engine::{App, Closed, Conn, Link, Longest, Stats, Usage};
 use crate::load::Role;
 use crate::stage::{Actor, Desk, Order};
 use std::ops::Range;
@@ -29,8 +29,9 @@ pub struct Clients {
     staying: Range<u32>,
 }
 
-/// Clients that say DISCONNECT in one pass.
-const LEAVE_AT_ONCE: usize = 1000;
+/// Clients of all workers that may be on their way out, DISCONNECT said and the connection not gone: what a broker has not
+/// read yet takes memory of the kernel's, a page for each connection.
+const LEAVING: usize = if cfg!(test) { 8 } else { 20_000 };
 
 impl Clients {
     /// The clients of the worker at `desk`.
@@ -59,11 +60,15 @@ impl Clients {
         };
         let routes = shared.clone();
         let routes = Box::new(move |index| routes.route(index));
+        let staying = 0..indices.len() as u32;
+        let mut crew = Crew::new(terms, indices, |_| 0, routes, now);
+        // Until it is known when the measure phase is.
+        crew.books.measure(Nanos::MAX, Nanos::MAX);
         Clients {
             desk,
             task: None,
-            staying: 0..indices.len() as u32,
-            crew: Crew::new(terms, indices, |_| 0, routes, now),
+            staying,
+            crew,
             subscribers: Subscribers::new(shared.clone(), publishing.len(), &subscribing),
             publishers: Publishers::new(shared.clone(), publishing),
             watch: Watch::default(),
@@ -105,13 +110,11 @@ impl Clients {
                 News::NoSubAck(place, trouble) => {
                     self.subscribers.unanswered(&mut self.crew, place, Some(trouble));
                 }
-                News::Down { place, was, end } => {
+                News::Down { place, was, end, unacked } => {
                     if was == Step::Subscribing && !leaving {
                         self.subscribers.unanswered(&mut self.crew, place, None);
                     }
-                    if matches!(end, End::Left { read: false, .. }) {
-                        self.publishers.unread(&mut self.crew, place);
-                    }
+                    self.publishers.ended(&mut self.crew, place, &end, unacked);
                     if end == End::Failed && !leaving {
                         self.crew.retry(link.now(), place);
                     } else {
@@ -133,7 +136,10 @@ impl Clients {
                 let next = self.publishers.poll(crew, link);
                 (next.is_none(), next)
             }
-            Some(Command::Disconnect) => (false, self.leave_some(link)),
+            Some(Command::Disconnect) => {
+                self.leave_some(link);
+                (false, None)
+            }
             Some(Command::Drain { .. }) | None => (false, None),
         };
         let levels = &self.crew.books.levels;
@@ -158,21 +164,26 @@ impl Clients {
         [window.start, window.end].into_iter().find(|edge| now < *edge)
     }
 
-    /// Says DISCONNECT, some clients at a time; ends the worker when all are gone.
-    fn leave_some<L: Link>(&mut self, link: &mut L) -> Option<Nanos> {
-        for place in self.staying.by_ref().take(LEAVE_AT_ONCE).map(Place) {
+    /// Says DISCONNECT, some clients at a time, as others are gone; ends the worker when all are. The last to come is
+    /// the first to go: the kernel finds what a connection waits for among all of its ring's, the newest first.
+    fn leave_some<L: Link>(&mut self, link: &mut L) {
+        // A broker that does not close is not to be spared.
+        let patience = if self.crew.is_kept_waiting() { 10 } else { 1 };
+        let share = (LEAVING / self.shared.seats.len()).max(1) * patience;
+        while let Some(place) = self.staying.clone().next_back().map(Place) {
+            let leaving = u64::from(link.connections()).saturating_sub(self.crew.books.levels.connected);
+            if leaving >= share as u64 {
+                return;
+            }
+            self.staying.end -= 1;
             match self.crew.step(place) {
                 Step::Down => self.crew.finish(link.now(), place),
                 _ => self.crew.leave(link, place, After::Done),
             }
         }
-        if !self.staying.is_empty() {
-            return Some(link.now());
-        }
         if link.connections() == 0 {
             link.stop();
         }
-        None
     }
 }
 
@@ -237,7 +248,7 @@ impl<L: Link> App<L> for Clients {
     }
 
     fn pass(&mut self, link: &mut L) -> Option<Nanos> {
-        self.crew.settle(link, |_, _, _| ());
+        self.crew.settle(link, |place, _, lost| self.publishers.unfinished(place, lost));
         if link.now() >= self.crew.books.tally_due() {
             // The tally of a second ago is back by now.
             self.woken(link);
@@ -259,8 +270,9 @@ impl<L: Link> App<L> for Clients {
 impl<L: Link> Actor<L> for Clients {
     type Ending = Effort;
 
-    fn end(mut self, now: Nanos, stats: Stats) -> Effort {
-        self.desk.ship(self.crew.books.close(now, stats));
+    fn end(mut self, now: Nanos, (stats, usage): (Stats, Usage)) -> Effort {
+        self.subscribers.end(&mut self.crew);
+        self.desk.ship(self.crew.books.close(now, (stats, usage), Longest::default()));
         Effort { stats, ..self.watch.effort }
     }
 }

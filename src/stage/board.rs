@@ -2,8 +2,8 @@
 
 use super::Progress;
 use crate::clock::{Nanos, SECOND};
-use crate::record::Ended;
-use crate::stats::{Interval, Tally};
+use crate::record::{Ended, Generator, Neighbour};
+use crate::stats::{Interval, Strain, Tally};
 use std::collections::{BTreeMap, VecDeque};
 
 /// What went wrong with a worker: whose fault it was, and what in words.
@@ -15,6 +15,18 @@ const STRAGGLER: Nanos = 3 * SECOND;
 const KINDS: usize = 100;
 /// Kinds of trouble that a record tells of.
 const TROUBLES: usize = 8;
+
+/// What was reported of one second,
+#[derive(Default)]
+struct Open {
+    interval: Interval,
+    /// of how each worker fared in it,
+    strains: Vec<Strain>,
+    /// of how many clients were connected at its end,
+    connected: u64,
+    /// and by how many.
+    workers: usize,
+}
 
 /// What all workers have reported.
 pub struct Board<E> {
@@ -30,9 +42,14 @@ pub struct Board<E> {
     pub endings: Vec<Option<E>>,
     /// What went wrong with workers, in its order.
     pub faults: Vec<Fault>,
-    /// What was reported of the seconds that are not over for every worker, the first of them being `closed`, and
-    /// by how many.
-    open: VecDeque<(Interval, usize)>,
+    /// How the workers fared, all together.
+    pub strain: Strain,
+    /// Who else ran on their CPUs,
+    pub neighbours: Vec<Neighbour>,
+    /// and how many CPUs a quota leaves them.
+    pub quota: Option<f64>,
+    /// What was reported of the seconds that are not over for every worker, the first of them being `closed`.
+    open: VecDeque<Open>,
     closed: u64,
     troubles: BTreeMap<String, u64>,
 }
@@ -48,22 +65,29 @@ impl<E> Board<E> {
             running: workers,
             endings: (0..workers).map(|_| None).collect(),
             faults: Vec::new(),
+            strain: Strain::default(),
+            neighbours: Vec::new(),
+            quota: None,
             open: VecDeque::new(),
             closed: 0,
             troubles: BTreeMap::new(),
         }
     }
 
-    /// Adds what a worker has measured.
-    pub fn add(&mut self, tally: &mut Tally) {
+    /// Adds what `worker` has measured.
+    pub fn add(&mut self, worker: usize, tally: &mut Tally) {
         self.total.merge(&tally.measured);
         let at = tally.second.saturating_sub(self.closed) as usize;
         self.open.resize_with(self.open.len().max(at + 1), Default::default);
-        let (second, workers) = &mut self.open[at];
+        let second = &mut self.open[at];
         // What is late is in the line that is next, and no worker has reported that by it.
-        *workers += usize::from(tally.second >= self.closed);
-        second.merge(&tally.measured);
-        second.merge(&tally.unmeasured);
+        second.workers += usize::from(tally.second >= self.closed);
+        second.connected += if tally.second >= self.closed { tally.connected } else { 0 };
+        second.interval.merge(&tally.measured);
+        second.interval.merge(&tally.unmeasured);
+        second.strains.resize(self.endings.len(), Strain::default());
+        second.strains[worker].merge(&tally.strain);
+        self.strain.merge(&tally.strain);
         for (trouble, count) in tally.troubles.drain(..) {
             let known = self.troubles.len() < KINDS || self.troubles.contains_key(&trouble);
             let trouble = if known { trouble } else { "and others".into() };
@@ -77,17 +101,20 @@ impl<E> Board<E> {
         let over = match self.open.front() {
             // No second lasts longer than the run.
             second if self.end < Nanos::MAX => second.is_some(),
-            Some((_, workers)) if *workers >= self.running => now >= end,
+            Some(second) if second.workers >= self.running => now >= end,
             _ => now >= end + STRAGGLER,
         };
         if !over {
             return None;
         }
         self.closed += 1;
+        let Open { interval, strains, connected, .. } = self.open.pop_front().unwrap_or_default();
         Some(Progress {
             elapsed: end.min(self.end) - self.epoch,
             clients: self.clients,
-            second: self.open.pop_front().unwrap_or_default().0,
+            second: interval,
+            connected,
+            workers: strains,
             total: self.total.counters,
             ..Progress::default()
         })
@@ -97,6 +124,16 @@ impl<E> Board<E> {
     pub fn fault(&self) -> Option<&Fault> {
         let defect = self.faults.iter().find(|(ended, _)| *ended == Ended::Internal);
         defect.or(self.faults.first())
+    }
+
+    /// The generator's health, with what was seen of the machine around it.
+    pub fn health(&self, workers: Generator) -> Generator {
+        Generator {
+            caps_reached: self.strain.caps_reached,
+            quota_cpus: self.quota,
+            neighbours: self.neighbours.clone(),
+            ..workers
+        }
     }
 
     /// What went wrong for clients, in words, with how often: the most frequent first.
@@ -114,11 +151,13 @@ impl<E> Board<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::MILLISECOND;
 
     fn tally(second: u64, sent: u64) -> Tally {
         let mut tally = Tally { second, ..Tally::default() };
         tally.measured.counters.sent = sent;
         tally.unmeasured.counters.sent = 1;
+        tally.connected = 3;
         tally.trouble("late".into());
         tally
     }
@@ -126,27 +165,66 @@ mod tests {
     #[test]
     fn a_second_is_over_when_every_worker_that_runs_has_reported_it() {
         let mut board = Board::<()>::new(2, 0, 7);
-        board.add(&mut tally(0, 10));
+        board.add(0, &mut tally(0, 10));
         assert!(board.poll_second(SECOND).is_none(), "one is missing");
-        board.add(&mut tally(0, 20));
+        board.add(0, &mut tally(0, 20));
         assert!(board.poll_second(SECOND - 1).is_none(), "it is not over");
         let progress = board.poll_second(SECOND).expect("it is over");
         assert_eq!((progress.elapsed, progress.clients), (SECOND, 7));
         assert_eq!((progress.second.counters.sent, progress.total.sent), (32, 30));
+        assert_eq!(progress.connected, 6, "at its end, of all workers");
         // One has ended: nobody waits for it.
         board.running -= 1;
-        board.add(&mut tally(1, 5));
+        board.add(0, &mut tally(1, 5));
         assert_eq!(board.poll_second(2 * SECOND).expect("it is over").second.counters.sent, 6);
         assert_eq!(board.troubles(), ["late (3 times)"]);
+    }
+
+    /// What a worker has timed in a second.
+    fn timed(second: u64, samples: &[Nanos]) -> Tally {
+        let mut tally = Tally { second, ..Tally::default() };
+        samples.iter().for_each(|sample| tally.measured.histograms.ack_response.record(*sample));
+        tally
+    }
+
+    /// R10: a percentile is of everything measured, and no mean of percentiles.
+    #[test]
+    fn r10_percentiles_come_of_merged_histograms() {
+        let mut board = Board::<()>::new(2, 0, 1);
+        board.add(0, &mut timed(0, &[MILLISECOND; 1000]));
+        board.add(0, &mut timed(0, &[100 * MILLISECOND; 1000]));
+        let p99 = board.total.histograms.ack_response.supported_quantile(0.99).expect("2,000 samples");
+        assert!(p99.abs_diff(100 * MILLISECOND) <= MILLISECOND / 10, "{p99}");
+        let p50 = board.total.histograms.ack_response.supported_quantile(0.5).expect("2,000 samples");
+        assert!(p50.abs_diff(MILLISECOND) <= MILLISECOND / 1000, "{p50}");
+    }
+
+    proptest::proptest! {
+        /// R18: the seconds make the whole, bucket for bucket, whoever reports when.
+        #[test]
+        fn r18_the_seconds_add_up_to_the_total(
+            tallies in proptest::collection::vec((0u64..4, proptest::collection::vec(1u64..1 << 40, 0..20)), 0..12),
+        ) {
+            let mut board = Board::<()>::new(3, 0, 1);
+            tallies.iter().for_each(|(second, samples)| board.add(0, &mut timed(*second, samples)));
+            board.end = 4 * SECOND;
+            let mut sum = crate::stats::Histogram::default();
+            while let Some(progress) = board.poll_second(Nanos::MAX) {
+                sum.merge(&progress.second.histograms.ack_response);
+            }
+            proptest::prop_assert_eq!(&sum, &board.total.histograms.ack_response);
+            let samples = tallies.iter().map(|(_, samples)| samples.len() as u64).sum::<u64>();
+            proptest::prop_assert_eq!(sum.count(), samples);
+        }
     }
 
     #[test]
     fn a_straggler_is_left_out_of_the_line_and_not_of_the_total() {
         let mut board = Board::<()>::new(2, 0, 1);
-        board.add(&mut tally(0, 10));
+        board.add(0, &mut tally(0, 10));
         assert!(board.poll_second(SECOND + STRAGGLER - 1).is_none());
         assert_eq!(board.poll_second(SECOND + STRAGGLER).expect("long over").second.counters.sent, 11);
-        board.add(&mut tally(0, 5));
+        board.add(0, &mut tally(0, 5));
         assert_eq!(board.total.counters.sent, 15);
         board.end = SECOND * 3 / 2;
         assert_eq!(board.poll_second(Nanos::MAX).expect("the rest").elapsed, SECOND * 3 / 2);
@@ -156,14 +234,15 @@ mod tests {
     #[test]
     fn a_late_report_is_none_of_the_second_that_is_next() {
         let mut board = Board::<()>::new(2, 0, 1);
-        board.add(&mut tally(0, 10));
+        board.add(0, &mut tally(0, 10));
         assert!(board.poll_second(SECOND + STRAGGLER).is_some());
-        // The straggler's; then both are in time again.
-        board.add(&mut tally(0, 5));
-        board.add(&mut tally(1, 10));
+        // The straggler's, whose clients are no more than they were; then both are in time again.
+        board.add(0, &mut tally(0, 5));
+        board.add(0, &mut tally(1, 10));
         assert!(board.poll_second(2 * SECOND).is_none(), "one is missing");
-        board.add(&mut tally(1, 20));
-        assert_eq!(board.poll_second(2 * SECOND).expect("it is over").second.counters.sent, 38);
+        board.add(0, &mut tally(1, 20));
+        let progress = board.poll_second(2 * SECOND).expect("it is over");
+        assert_eq!((progress.second.counters.sent, progress.connected), (38, 6));
     }
 
     #[test]
@@ -172,7 +251,7 @@ mod tests {
         for number in 0..10 * KINDS {
             let mut tally = Tally::default();
             tally.trouble(format!("number {number}"));
-            board.add(&mut tally);
+            board.add(0, &mut tally);
         }
         assert!(board.troubles.len() <= KINDS + 1);
         assert_eq!(board.troubles()[0], "and others (900 times)");

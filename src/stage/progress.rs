@@ -1,8 +1,8 @@
 //! The state of a run, for whoever watches it.
 
 use crate::clock::Nanos;
-use crate::record::Phase;
-use crate::stats::{Counters, Interval, Levels};
+use crate::record::{Phase, Pressure};
+use crate::stats::{Counters, Interval, Levels, Strain};
 
 /// The state of a run, about once a second.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +15,12 @@ pub struct Progress {
     pub phase: Option<Phase>,
     /// What happened in the second that has just ended.
     pub second: Interval,
+    /// Clients connected at its end.
+    pub connected: u64,
+    /// How each worker fared in it.
+    pub workers: Vec<Strain>,
+    /// What the machine took in it.
+    pub pressure: Pressure,
     /// What was counted so far, of what is measured.
     pub total: Counters,
     /// Where the workers stand.

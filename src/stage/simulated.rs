@@ -34,7 +34,8 @@ pub(crate) fn perform<C: Clone, E, A: Actor<SimLink, Ending = E>>(
     });
     for (worker, actor) in actors.into_iter().enumerate() {
         let known = world.worker(worker);
-        lines.board.endings[worker] = Some(actor.end(known.stopped.unwrap_or(world.now()), known.stats));
+        let life = (known.stats, known.usage);
+        lines.board.endings[worker] = Some(actor.end(known.stopped.unwrap_or(world.now()), life));
         lines.hear(Duration::ZERO);
         lines.board.running -= 1;
     }

@@ -49,7 +49,8 @@ counters! {
     /// them. Nobody sends them again, so they are a fault of the delivery, and no loss of the broker's.
     unfinished,
     /// Messages at QoS 0, of publishers whom nobody hears, that the broker may not have read: it has not closed their
-    /// connection after DISCONNECT [MQTT-3.14.4-3].
+    /// connection after DISCONNECT [MQTT-3.14.4-3], or before that had arrived; or they had not arrived when their
+    /// connection was lost.
     unconfirmed,
     /// Messages acknowledged in full: PUBACK at QoS 1, PUBCOMP at QoS 2.
     acked,
@@ -61,8 +62,11 @@ counters! {
     expected,
     /// Deliveries that subscribers had, each message counted once per subscriber.
     delivered,
-    /// Deliveries that never came.
+    /// Deliveries that never came, although a later message of the same flow (one publisher to one subscriber) did.
     lost,
+    /// Deliveries that had not come when the drain ended, and that no later message of their flow had overtaken: late
+    /// or lost, nobody knows. `expected = delivered + lost + undelivered_at_end`.
+    undelivered_at_end,
     /// Deliveries that came again.
     duplicated,
     /// Deliveries overtaken by a later message of the same flow (one publisher to one subscriber).

@@ -3,6 +3,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 
 use crate::clock::{Nanos, SECOND};
+use std::borrow::Cow;
+use std::sync::LazyLock;
 
 #[cfg(test)]
 mod tests;
@@ -29,73 +31,96 @@ pub enum HistogramError {
 
 /// A latency histogram: HDR, 3 significant digits, 1 ns to 1 h, 64-bit counts.
 ///
-/// An empty one that never recorded owns no memory; the first record allocates about 270 kB (the counts are
-/// 64 bits wide because narrower ones of a long run would saturate silently). Values above an hour are
-/// counted as an hour *and* as [`overflow`](Histogram::overflow), so that clipping is never silent.
+/// Its memory follows what is in it: nothing before the first value, 16 bytes for each of the first thousand that
+/// differ from the one before, and then 270 kB of counts (64 bits wide, because narrower ones of a long run would
+/// saturate silently). Values above an hour are counted as an hour *and* as [`overflow`](Histogram::overflow), so
+/// that clipping is never silent.
 #[derive(Clone, Default)]
 pub struct Histogram {
     counts: Option<Box<Counts>>,
     overflow: u64,
 }
 
-/// Values that are remembered beside the counts: to merge so few is to count them again, and not to go through all
-/// 34,000 counts. Most kinds of time have no more in a second.
-const FEW: usize = 64;
+type Hdr = hdrhistogram::Histogram<u64>;
 
-#[derive(Clone)]
+/// Values that are kept as they came. A worker of a hundred has no more of one kind in a second, needs no 270 kB for
+/// them, and to merge them is to count them again, and not to go through all 34,000 counts.
+const FEW: usize = 1024;
+
+#[derive(Clone, Default)]
 struct Counts {
-    all: hdrhistogram::Histogram<u64>,
-    /// What was counted, in the order it came, as long as it is not `many`.
+    /// What was counted, in the order it came, as long as it is few.
     few: Vec<(Nanos, u64)>,
+    /// Everything, once it is not; all zero before.
+    all: Option<Hdr>,
     many: bool,
 }
 
 #[cold]
-fn allocate() -> Box<Counts> {
-    let all = hdrhistogram::Histogram::new_with_bounds(LOWEST, HIGHEST, DIGITS);
-    let all = all.expect("the bounds are constants that hdrhistogram accepts");
-    Box::new(Counts { all, few: Vec::with_capacity(FEW), many: false })
+fn allocate() -> Hdr {
+    let all = Hdr::new_with_bounds(LOWEST, HIGHEST, DIGITS);
+    all.expect("the bounds are constants that hdrhistogram accepts")
 }
+
+/// Tells which values are counted alike.
+static SHAPE: LazyLock<Hdr> = LazyLock::new(allocate);
 
 impl Counts {
     #[inline]
     fn record_n(&mut self, value: Nanos, times: u64) {
-        if !self.many {
-            let full = self.few.len() == FEW;
-            match self.few.last_mut() {
-                Some(last) if last.0 == value => last.1 = last.1.saturating_add(times),
-                _ if full => self.many = true,
-                _ => self.few.push((value, times)),
-            }
+        if let (true, Some(all)) = (self.many, &mut self.all) {
+            return all.saturating_record_n(value, times);
         }
-        self.all.saturating_record_n(value, times);
+        let full = self.few.len() == FEW;
+        match self.few.last_mut() {
+            Some(last) if last.0 == value => last.1 = last.1.saturating_add(times),
+            _ if full => self.spread().saturating_record_n(value, times),
+            _ => self.few.push((value, times)),
+        }
+    }
+
+    /// Counts what was kept as it came: from now on it is many.
+    #[cold]
+    fn spread(&mut self) -> &mut Hdr {
+        let all = self.all.get_or_insert_with(allocate);
+        self.few.drain(..).for_each(|(value, times)| all.saturating_record_n(value, times));
+        self.many = true;
+        all
     }
 
     fn add(&mut self, other: &Counts) {
-        if !other.many {
-            return other.few.iter().for_each(|&(value, times)| self.record_n(value, times));
+        match &other.all {
+            Some(all) if other.many => {
+                self.spread().add(all).expect("all histograms of this type have the same bounds");
+            }
+            _ => other.few.iter().for_each(|&(value, times)| self.record_n(value, times)),
         }
-        self.all.add(&other.all).expect("all histograms of this type have the same bounds");
-        self.many = true;
     }
 
+    /// Counts that were not needed this time go back.
     fn reset(&mut self) {
-        self.all.reset();
+        match &mut self.all {
+            Some(all) if self.many => all.reset(),
+            all => *all = None,
+        }
         self.few.clear();
         self.many = false;
     }
-}
 
-impl std::ops::Deref for Counts {
-    type Target = hdrhistogram::Histogram<u64>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.all
+    fn all(&self) -> Cow<'_, Hdr> {
+        match &self.all {
+            Some(all) if self.many => Cow::Borrowed(all),
+            _ => {
+                let mut all = allocate();
+                self.few.iter().for_each(|&(value, times)| all.saturating_record_n(value, times));
+                Cow::Owned(all)
+            }
+        }
     }
 }
 
 impl Histogram {
-    /// Counts one value. Some 5 ns while the counts are cached; allocates the first time only.
+    /// Counts one value. Some 5 ns while the counts are cached.
     #[inline]
     pub fn record(&mut self, nanos: Nanos) {
         self.record_n(nanos, 1);
@@ -109,23 +134,26 @@ impl Histogram {
             self.overflow += times;
             value = HIGHEST;
         }
-        self.counts.get_or_insert_with(allocate).record_n(value, times);
+        self.counts.get_or_insert_default().record_n(value, times);
+    }
+
+    /// What was counted, if anything.
+    fn counted(&self) -> Option<&Counts> {
+        self.counts.as_deref().filter(|counts| counts.many || !counts.few.is_empty())
     }
 
     /// Adds everything `other` has counted.
     pub fn merge(&mut self, other: &Histogram) {
         self.overflow += other.overflow;
-        let Some(theirs) = other.counts.as_ref().filter(|counts| !counts.is_empty()) else { return };
-        match &mut self.counts {
-            Some(mine) => mine.add(theirs),
-            None => self.counts = Some(theirs.clone()),
+        if let Some(theirs) = other.counted() {
+            self.counts.get_or_insert_default().add(theirs);
         }
     }
 
     /// The value at `quantile` (0 to 1) in nanoseconds, right to 3 digits; 0 when empty. Whether so few
     /// samples say anything about it is for [`supported`] to answer.
     pub fn quantile(&self, quantile: f64) -> Nanos {
-        self.counts.as_ref().map_or(0, |counts| counts.value_at_quantile(quantile))
+        self.counted().map_or(0, |counts| counts.all().value_at_quantile(quantile))
     }
 
     /// The value at `quantile`, or `None` where [`supported`] says that the samples are too few.
@@ -135,23 +163,32 @@ impl Histogram {
 
     /// Values counted.
     pub fn count(&self) -> u64 {
-        self.counts.as_ref().map_or(0, |counts| counts.len())
+        self.counted().map_or(0, |counts| match &counts.all {
+            Some(all) if counts.many => all.len(),
+            _ => counts.few.iter().map(|(_, times)| times).sum(),
+        })
     }
 
     /// The smallest value in nanoseconds, right to 3 digits; 0 when empty.
     pub fn min(&self) -> Nanos {
-        self.counts.as_ref().map_or(0, |counts| counts.min())
+        self.counted().map_or(0, |counts| match &counts.all {
+            Some(all) if counts.many => all.min(),
+            _ => SHAPE.lowest_equivalent(counts.few.iter().map(|(value, _)| *value).min().unwrap_or(0)),
+        })
     }
 
     /// The largest value in nanoseconds, right to 3 digits; 0 when empty, at most about an hour
     /// (see [`overflow`](Histogram::overflow)).
     pub fn max(&self) -> Nanos {
-        self.counts.as_ref().map_or(0, |counts| counts.max())
+        self.counted().map_or(0, |counts| match &counts.all {
+            Some(all) if counts.many => all.max(),
+            _ => SHAPE.highest_equivalent(counts.few.iter().map(|(value, _)| *value).max().unwrap_or(0)),
+        })
     }
 
     /// The mean in nanoseconds, right to 3 digits; 0 when empty.
     pub fn mean(&self) -> f64 {
-        self.counts.as_ref().filter(|counts| !counts.is_empty()).map_or(0.0, |counts| counts.mean())
+        self.counted().map_or(0.0, |counts| counts.all().mean())
     }
 
     /// Values above an hour, which are counted as an hour.
@@ -161,21 +198,22 @@ impl Histogram {
 
     /// Whether nothing was recorded.
     pub fn is_empty(&self) -> bool {
-        self.count() == 0
+        self.counted().is_none()
     }
 
     /// Every value that was counted, ascending, with how often; right to 3 digits.
     pub fn values(&self) -> impl Iterator<Item = (Nanos, u64)> {
-        let counted = self.counts.iter().filter(|counts| !counts.is_empty());
-        counted
-            .flat_map(|counts| counts.iter_recorded())
-            .map(|at| (at.value_iterated_to(), at.count_at_value()))
+        let values = self.counted().map(|counts| {
+            let all = counts.all();
+            all.iter_recorded().map(|at| (at.value_iterated_to(), at.count_at_value())).collect::<Vec<_>>()
+        });
+        values.into_iter().flatten()
     }
 
-    /// Forgets all counts and keeps the memory.
+    /// Forgets all counts and keeps the memory that they needed.
     pub fn clear(&mut self) {
         self.overflow = 0;
-        if let Some(counts) = self.counts.as_mut().filter(|counts| !counts.is_empty()) {
+        if let Some(counts) = &mut self.counts {
             counts.reset();
         }
     }
@@ -184,15 +222,8 @@ impl Histogram {
     /// languages read. An empty histogram encodes too. `overflow` is not part of the format.
     pub fn to_base64_v2(&self) -> String {
         let mut encoded = Vec::new();
-        let empty;
-        let counts = match &self.counts {
-            Some(counts) => counts,
-            None => {
-                empty = allocate();
-                &empty
-            }
-        };
-        V2Serializer::new().serialize(&counts.all, &mut encoded).expect("a Vec takes any number of bytes");
+        let all = self.counts.as_ref().map_or(Cow::Borrowed(&*SHAPE), |counts| counts.all());
+        V2Serializer::new().serialize(&all, &mut encoded).expect("a Vec takes any number of bytes");
         BASE64.encode(encoded)
     }
 
@@ -209,10 +240,12 @@ impl Histogram {
             return Ok(Histogram { counts: None, overflow });
         }
         // into our own bounds, so that every histogram of this type merges with every other
-        let mut counts = allocate();
-        counts.all.add(&theirs).map_err(|_| HistogramError::Range { highest_ns: theirs.max() })?;
-        counts.many = true;
-        Ok(Histogram { counts: Some(counts), overflow })
+        let mut all = allocate();
+        all.add(&theirs).map_err(|_| HistogramError::Range { highest_ns: theirs.max() })?;
+        Ok(Histogram {
+            counts: Some(Box::new(Counts { all: Some(all), many: true, few: Vec::new() })),
+            overflow,
+        })
     }
 }
 
@@ -220,9 +253,9 @@ impl PartialEq for Histogram {
     /// Equal counts: one that never recorded equals one that was cleared.
     fn eq(&self, other: &Histogram) -> bool {
         self.overflow == other.overflow
-            && match (&self.counts, &other.counts) {
-                (Some(mine), Some(theirs)) => mine.all == theirs.all,
-                _ => self.is_empty() && other.is_empty(),
+            && match (self.counted(), other.counted()) {
+                (Some(mine), Some(theirs)) => mine.all() == theirs.all(),
+                (mine, theirs) => mine.is_none() && theirs.is_none(),
             }
     }
 }

@@ -1,6 +1,6 @@
 //! What one worker measured in one second of a run.
 
-use super::{Histogram, Interval, Latencies};
+use super::{Histogram, Interval, Latencies, Strain};
 use crate::clock::Nanos;
 
 /// Kinds of trouble told apart.
@@ -16,6 +16,10 @@ pub struct Tally {
     pub measured: Interval,
     /// Messages outside of the measure window.
     pub unmeasured: Interval,
+    /// Clients connected at its end.
+    pub connected: u64,
+    /// How the worker fared.
+    pub strain: Strain,
     /// What went wrong, in words, with how often.
     pub troubles: Vec<(String, u64)>,
 }
@@ -26,6 +30,8 @@ impl Tally {
         self.second = second;
         self.measured.restart(now);
         self.unmeasured.restart(now);
+        self.connected = 0;
+        self.strain = Strain::default();
         self.troubles.clear();
     }
 

@@ -33,7 +33,7 @@ fn without_io_uring(errno: i32) -> io::Result<()> {
 }
 
 #[test]
-fn no_io_uring() {
+fn r24_no_io_uring() {
     for errno in [libc::EPERM, libc::ENOSYS] {
         for arguments in ["--embedded --clients 2", "-H 127.0.0.1 --clients 2", "reflector --port 0"] {
             let outcome = Bench::bare(arguments).prepared(move || without_io_uring(errno)).run();
@@ -76,8 +76,21 @@ fn more_clients_than_files() {
     assert_eq!((record.counts.delivered, record.counts.lost), (500, 0));
 }
 
+/// What cannot work ends before the first packet: nobody is at these addresses, and nobody is waited for.
 #[test]
-fn too_few_files_for_anything() {
+fn r24_what_cannot_work_stops_with_what_mends_it() {
+    for (arguments, told) in [
+        ("-H 192.0.2.1 --clients 100k -n 1", ["ports", "name the broker by more --host"]),
+        ("-H 127.0.0.1 --clients 200M -n 1", ["memory", "fewer --clients"]),
+        ("--embedded --clients 200M -n 1", ["memory", "fewer --clients"]),
+    ] {
+        let outcome = Bench::bare(arguments).run();
+        outcome.ends(3, &told).within(Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn r24_too_few_files_for_anything() {
     let broker = Broker::honest();
     for arguments in [
         format!("-H {} --clients 200 -n 1 -T 5", broker.address),

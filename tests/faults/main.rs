@@ -15,3 +15,4 @@ mod loss;
 mod machine;
 mod protocol;
 mod start;
+mod unread;

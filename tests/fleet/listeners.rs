@@ -188,9 +188,9 @@ fn a_listener_is_patient() {
     assert_exact(&record, 1, 3);
 }
 
-/// checklist 45: a stamp from the future is no flight time.
+/// checklist 45, R14: a stamp from the future is no flight time, and is not left out in silence.
 #[test]
-fn flight_times_below_0_are_counted() {
+fn r14_flight_times_below_0_are_counted() {
     let reflector = reflector();
     let content = Content::Feed(Feed::start("yes 9999999999.000000,x", Framing::Lines).unwrap());
     let publishing = Publishing { content, ..publishing(1, 20) };

@@ -9,7 +9,7 @@ pub const FLOORS: [&[&str]; 10] = [
     &["clock", "units", "seed", "cpu", "signals"],
     &["wire", "stats"],
     &["client", "record"],
-    &["load", "transport"],
+    &["load", "script", "transport"],
     &["engine"],
     &["crew", "stage", "doctor"],
     &["run", "fleet", "reflector"],

@@ -1,10 +1,10 @@
 //! Flags of every command that connects.
 
 use super::values::count;
-use crate::engine::Target;
+use crate::engine::{Poll, Source, Target};
 use crate::units::{Rate, Span};
 use crate::wire::Protocol;
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 use std::path::PathBuf;
 
 /// Which brokers, and how clients get and stay connected.
@@ -35,6 +35,10 @@ pub struct ConnectionArgs {
     /// machine; publish, subscribe and watch take no more of them than their clients keep busy].
     #[arg(long, value_name = "N", value_parser = count::<u32, 1>, help_heading = "Connections")]
     pub cores: Option<u32>,
+    /// How workers wait: asleep, awake shortly before each message, or awake all the time. Who does not sleep is more
+    /// punctual, takes more CPU, and need not be woken by the broker.
+    #[arg(long, value_enum, default_value_t = PollArg::Sleep, value_name = "HOW", help_heading = "Connections")]
+    pub poll: PollArg,
     /// Connections a second, over all workers [default: unlimited].
     #[arg(long, alias = "ramp", value_name = "RATE", help_heading = "Connections")]
     pub connect_rate: Option<Rate>,
@@ -54,8 +58,25 @@ pub struct ConnectionArgs {
     /// Clean session flag of CONNECT; false keeps subscriptions and unacknowledged messages over a loss.
     #[arg(long, default_value_t = true, action = ArgAction::Set, value_name = "BOOL", help_heading = "Connections")]
     pub clean_session: bool,
+    /// Local address to come from, block of addresses (10.1.0.0/16) or interface; repeat it for several, which clients
+    /// take in turn [default: the kernel's choice, and as many of 127/8 as a broker on loopback takes].
+    #[arg(long, value_name = "ADDRESS", help_heading = "Connections")]
+    pub source: Vec<Source>,
+    /// How connections end: in order, or with a reset once the broker has closed its side, so that nothing is left in
+    /// TIME_WAIT here or there.
+    #[arg(long, value_enum, default_value_t = CloseArg::Fin, value_name = "HOW", help_heading = "Connections")]
+    pub close: CloseArg,
     #[command(flatten)]
     pub will: WillArgs,
+}
+
+/// How connections end.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CloseArg {
+    /// In order.
+    Fin,
+    /// With a reset.
+    Rst,
 }
 
 /// What the broker publishes when a connection ends without DISCONNECT; the same for every client.
@@ -74,4 +95,25 @@ pub struct WillArgs {
     /// Set its retain flag; needs --will-topic [default: off].
     #[arg(long, help_heading = "Connections")]
     pub will_retain: bool,
+}
+
+/// How workers wait.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PollArg {
+    /// Asleep.
+    Sleep,
+    /// Awake from 50 us before a message is due.
+    Auto,
+    /// Awake all the time.
+    Busy,
+}
+
+impl From<PollArg> for Poll {
+    fn from(poll: PollArg) -> Poll {
+        match poll {
+            PollArg::Sleep => Poll::Sleep,
+            PollArg::Auto => Poll::Auto,
+            PollArg::Busy => Poll::Busy,
+        }
+    }
 }

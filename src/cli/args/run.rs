@@ -62,10 +62,6 @@ pub struct RunArgs {
     /// Topic template: %c client id, %i client index, %p pair, %r run id.
     #[arg(short, long, default_value = "bench/%p", value_name = "TOPIC", help_heading = "Messages")]
     pub topic: Template,
-    /// How workers wait: asleep, awake shortly before each message, or awake all the time. Who does not sleep is more
-    /// punctual, takes more CPU, and need not be woken by the broker.
-    #[arg(long, value_enum, default_value_t = PollArg::Sleep, value_name = "HOW", help_heading = "Messages")]
-    pub poll: PollArg,
     /// Of which deliveries every byte is compared with what was sent; the length always is.
     #[arg(long, value_enum, default_value_t = VerifyArg::Sampled, value_name = "WHICH", help_heading = "Messages")]
     pub verify: VerifyArg,
@@ -142,15 +138,4 @@ pub enum VerifyArg {
     Sampled,
     /// Of all.
     All,
-}
-
-/// How workers wait.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PollArg {
-    /// Asleep.
-    Sleep,
-    /// Awake from 50 us before a message is due.
-    Auto,
-    /// Awake all the time.
-    Busy,
 }

@@ -36,6 +36,11 @@ impl Dice {
         &choices[self.within(&(0..=choices.len() as u64 - 1)) as usize]
     }
 
+    /// The source itself.
+    pub fn draw(&mut self) -> &mut Draw {
+        &mut self.0
+    }
+
     /// So many random bytes.
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         (0..length).map(|_| self.0.next_u64() as u8).collect()

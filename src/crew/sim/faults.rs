@@ -1,8 +1,8 @@
 //! What the peer does by chance.
 
 use super::dice::{Dice, Span};
-use super::script::{Act, Decision, On};
 use crate::clock::{MILLISECOND, Nanos, SECOND};
+use crate::script::{Act, Decision, On};
 use crate::wire::{ConnectCode, PacketType, QoS, SubAckCode};
 
 /// How often, of 1, the peer does what. The default is a healthy one that answers at once.
@@ -139,9 +139,9 @@ impl Faults {
     /// What chance has the peer do about `on`.
     pub(super) fn decide(&self, on: On, dice: &mut Dice, decision: &mut Decision) {
         match on {
-            On::Syn if dice.chance(self.syn_refused) => decision.add(Act::RefuseSyn),
-            On::Syn if dice.chance(self.syn_lost) => decision.add(Act::LoseSyn),
-            On::Syn => {}
+            On::Syn if dice.chance(self.syn_refused) => decision.add(&Act::RefuseSyn, dice.draw()),
+            On::Syn if dice.chance(self.syn_lost) => decision.add(&Act::LoseSyn, dice.draw()),
+            On::Syn | On::AnyPacket => {}
             On::Delivery => self.delivery(dice, decision),
             On::Packet(kind) => {
                 self.answer(kind, dice, decision);
@@ -161,13 +161,13 @@ impl Faults {
             (self.swapped, Act::Swap),
         ];
         if let Some((_, act)) = fates.into_iter().find(|(often, _)| dice.chance(*often)) {
-            decision.add(act);
+            decision.add(&act, dice.draw());
         }
         if dice.chance(self.foreign) {
             let length = dice.within(&(0..=64)) as usize;
             let payload = dice.bytes(length);
             // Its topic is that of the delivery.
-            decision.add(Act::Publish { topic: String::new(), payload, qos: QoS::AtMostOnce });
+            decision.add(&Act::Publish { topic: String::new(), payload, qos: QoS::AtMostOnce }, dice.draw());
         }
     }
 
@@ -181,26 +181,28 @@ impl Faults {
         }
         match kind {
             PacketType::Publish | PacketType::PubRec | PacketType::PubRel if dice.chance(self.ack_lost) => {
-                decision.add(Act::Never);
+                decision.add(&Act::Never, dice.draw());
             }
-            PacketType::PingReq if dice.chance(self.ping_unanswered) => decision.add(Act::Never),
-            PacketType::Disconnect if dice.chance(self.lingering) => decision.add(Act::Never),
+            PacketType::PingReq if dice.chance(self.ping_unanswered) => {
+                decision.add(&Act::Never, dice.draw());
+            }
+            PacketType::Disconnect if dice.chance(self.lingering) => decision.add(&Act::Never, dice.draw()),
             PacketType::Subscribe => self.subscribe(dice, decision),
             PacketType::Connect => self.connect(dice, decision),
             _ => {}
         }
         if dice.chance(self.wrong) {
-            decision.add(wrong(dice));
+            decision.add(&wrong(dice), dice.draw());
         }
     }
 
     fn subscribe(&self, dice: &mut Dice, decision: &mut Decision) {
         if dice.chance(self.subscribe_unanswered) {
-            decision.add(Act::Never);
+            decision.add(&Act::Never, dice.draw());
         } else if dice.chance(self.subscribe_refused) {
-            decision.add(Act::Grant(SubAckCode::Failure));
+            decision.add(&Act::Grant(SubAckCode::Failure), dice.draw());
         } else if dice.chance(self.subscribe_lowered) {
-            decision.add(Act::Grant(SubAckCode::Granted(QoS::AtMostOnce)));
+            decision.add(&Act::Grant(SubAckCode::Granted(QoS::AtMostOnce)), dice.draw());
         }
     }
 
@@ -213,26 +215,26 @@ impl Faults {
             ConnectCode::NotAuthorized,
         ];
         if dice.chance(self.connect_unanswered) {
-            decision.add(Act::Never);
+            decision.add(&Act::Never, dice.draw());
         } else if dice.chance(self.refused) {
-            decision.add(Act::Refuse(*dice.pick(&CODES)));
+            decision.add(&Act::Refuse(*dice.pick(&CODES)), dice.draw());
         } else if dice.chance(self.forgets) {
-            decision.add(Act::Forget);
+            decision.add(&Act::Forget, dice.draw());
         }
     }
 
     fn ending(&self, dice: &mut Dice, decision: &mut Decision) {
         if dice.chance(self.closed) {
-            decision.add(Act::Close);
+            decision.add(&Act::Close, dice.draw());
         } else if dice.chance(self.half_closed) {
-            decision.add(Act::HalfClose);
+            decision.add(&Act::HalfClose, dice.draw());
         } else if dice.chance(self.reset) {
-            decision.add(Act::Reset);
+            decision.add(&Act::Reset, dice.draw());
         } else if dice.chance(self.deaf) {
             let pause: Nanos = dice.within(&self.deafness);
-            decision.add(Act::Deaf(Some(pause)));
+            decision.add(&Act::Deaf(Some(pause)), dice.draw());
         } else if dice.chance(self.deaf_for_ever) {
-            decision.add(Act::Deaf(None));
+            decision.add(&Act::Deaf(None), dice.draw());
         }
     }
 }

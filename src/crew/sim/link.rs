@@ -4,7 +4,7 @@ use super::dice::{Dice, Span};
 use super::net::Key;
 use crate::clock::{MICROSECOND, Nanos};
 use crate::crew::Link;
-use crate::engine::{CloseCause, Closed, Conn, Route, Stats, Usage};
+use crate::engine::{CloseCause, Closed, Conn, Longest, Route, Stats, Usage};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
@@ -105,6 +105,8 @@ pub(super) struct Slot {
     pub receiving: bool,
     /// Bytes given and not used.
     pub carry: usize,
+    /// What was in flight when it was closed.
+    pub unacked: usize,
     /// The peer's FIN or RST has been met while nobody received.
     pub ended: Option<super::events::End>,
     /// Bytes counted in [`SimLink::unsent_now`].
@@ -129,6 +131,7 @@ impl Slot {
             held: false,
             receiving: false,
             carry: 0,
+            unacked: 0,
             ended: None,
             counted: 0,
         }
@@ -405,6 +408,8 @@ impl Link for SimLink {
         }
     }
 
+    fn ask_unacked(&mut self) {}
+
     fn abort(&mut self, conn: Conn) {
         self.tear_down(conn, CloseCause::Local);
     }
@@ -419,6 +424,10 @@ impl Link for SimLink {
 
     fn stats(&self) -> Stats {
         Stats { code_ns: self.usage.user_ns, ..self.stats }
+    }
+
+    fn longest(&mut self) -> Longest {
+        Longest::default()
     }
 
     fn usage(&self) -> Usage {

@@ -10,18 +10,20 @@ use super::dice::Dice;
 use super::events::{End, Event};
 use super::faults::Faults;
 use super::net::{Key, Net};
-use super::script::{Act, Answer, Decision, Ending, On, Script};
 use super::truth::Mark;
 use crate::clock::{Nanos, SECOND};
+use crate::script::{Act, Answer, Decision, Deed, Ending, Moment, On, Play, Script, Who, is_client};
 use crate::wire;
 use session::Session;
 use std::collections::BTreeMap;
 use topics::Topics;
 
-/// What goes to a client one behind the other, however late: acknowledgements, deliveries, the rest.
+/// What goes to a client one behind the other, however late: PUBACK and PUBREC, PUBREL, PUBCOMP, deliveries, the rest.
 #[derive(Clone, Copy)]
 enum Lane {
-    Acks,
+    PubAcks,
+    PubRels,
+    PubComps,
     Deliveries,
     Others,
 }
@@ -38,8 +40,8 @@ enum Later {
     Watch(Key),
     /// Send what waited in vain to be overtaken.
     Release(u32),
-    /// What the script says, to all connections or those of one client.
-    Act(Option<String>, Act),
+    /// What the script says, for the so manieth time.
+    Moment(Moment, u64),
 }
 
 /// The peer's end of a connection.
@@ -50,7 +52,7 @@ struct Side {
     /// Reads nothing.
     deaf: bool,
     /// When the last of each lane leaves.
-    lanes: [Nanos; 3],
+    lanes: [Nanos; 5],
     last_heard: Nanos,
     /// One and a half keepalives; 0 is none.
     patience: Nanos,
@@ -61,7 +63,7 @@ struct Side {
 
 /// The broker.
 pub struct Peer {
-    script: Script,
+    play: Play,
     faults: Faults,
     dice: Dice,
     sides: Vec<Side>,
@@ -80,9 +82,8 @@ pub struct Peer {
 
 impl Peer {
     pub fn new(faults: Faults, script: Script, seed: u64, net: &mut Net) -> Peer {
-        let moments = script.moments.clone();
         let mut peer = Peer {
-            script,
+            play: Play::new(script.seed, script.rules),
             faults,
             dice: Dice::new(seed, "sim peer", 0),
             sides: Vec::new(),
@@ -96,8 +97,8 @@ impl Peer {
             nameless: 0,
             audience: Vec::new(),
         };
-        for (time, client, act) in moments {
-            peer.put_off(net, time, Later::Act(client, act));
+        for moment in script.moments {
+            peer.put_off(net, moment.time, Later::Moment(moment, 1));
         }
         peer
     }
@@ -109,15 +110,22 @@ impl Peer {
     }
 
     /// Does `act` now, to all connections or to that of one client.
-    pub fn act(&mut self, net: &mut Net, client: Option<&str>, act: Act) {
-        let keys = match client.map(|name| net.truth.find_client(name)) {
+    pub fn act(&mut self, net: &mut Net, client: Option<&str>, act: &Act) {
+        let keys = match client {
             None => net.peer_open(),
-            Some(client) => {
-                client.and_then(|client| self.sessions[client as usize].online).into_iter().collect()
+            Some(_) => {
+                let clients = net.truth.clients.iter().zip(&self.sessions);
+                let wanted = clients.filter(|(known, _)| is_client(client, Some(&known.name)));
+                wanted.filter_map(|(_, session)| session.online).collect()
             }
         };
         let mut decision = Decision::default();
-        decision.add(act);
+        decision.add(act, self.dice.draw());
+        if let Some(pause) = decision.stall {
+            // What it has put off comes all the same.
+            net.truth.done.note(Deed::Stalled);
+            decision.end = Some(Ending::Deaf(pause));
+        }
         if let Some((topic, payload, qos)) = decision.publish.take() {
             self.publish(net, &topic, &payload, qos);
         }
@@ -153,14 +161,22 @@ impl Peer {
             }
             Later::Watch(key) => self.watch(net, key),
             Later::Release(session) => self.release(net, session),
-            Later::Act(client, act) => self.act(net, client.as_deref(), act),
+            Later::Moment(moment, come) => {
+                self.act(net, moment.client.as_deref(), &moment.act);
+                if let Some(every) = moment.every.filter(|_| come < moment.times) {
+                    let time = net.now + every;
+                    self.put_off(net, time, Later::Moment(moment, come + 1));
+                }
+            }
         }
     }
 
-    fn decide(&mut self, on: On, client: Option<&str>) -> Decision {
+    /// What is done about `on`; a connection is known by its number in the truth.
+    fn decide(&mut self, on: On, client: Option<&str>, connection: usize) -> Decision {
+        let connection = connection as u64;
         let mut decision = Decision::default();
         self.faults.decide(on, &mut self.dice, &mut decision);
-        self.script.acts(on, client).for_each(|act| decision.add(act));
+        self.play.decide(on, Who { client, connection }, &mut decision);
         decision
     }
 
@@ -175,7 +191,8 @@ impl Peer {
         if net.get(key).is_none() {
             return;
         }
-        let decision = self.decide(On::Syn, None);
+        let record = net.get(key).expect("open").record;
+        let decision = self.decide(On::Syn, None, record);
         match decision.answer {
             Answer::RefuseSyn => return net.answer(key, libc::ECONNREFUSED),
             Answer::Never => return net.lose_syn(key, attempt),
@@ -187,7 +204,7 @@ impl Peer {
             generation: key.generation,
             client: None,
             deaf: true,
-            lanes: [0; 3],
+            lanes: [0; 5],
             last_heard: net.now,
             patience: 0,
             at_fault: false,
@@ -315,10 +332,12 @@ impl Peer {
         match end {
             Ending::HalfClose => net.shut_peer(key),
             Ending::Close | Ending::Reset => {
+                net.truth.done.note(if end == Ending::Reset { Deed::Reset } else { Deed::Closed });
                 net.close_peer(key, if end == Ending::Reset { End::Reset } else { End::Fin });
                 self.gone(net, key);
             }
             Ending::Deaf(pause) => {
+                net.truth.done.note(Deed::Deafened);
                 self.side(key).deaf = true;
                 if let Some(pause) = pause {
                     let time = net.now + pause;
@@ -382,7 +401,7 @@ fn side_of_nobody() -> Side {
         generation: u32::MAX,
         client: None,
         deaf: false,
-        lanes: [0; 3],
+        lanes: [0; 5],
         last_heard: 0,
         patience: 0,
         at_fault: false,

@@ -57,6 +57,11 @@ impl Pipe {
         self.unread += length;
     }
 
+    /// Bytes that have not arrived there.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
     /// Bytes that wait in the receiver's kernel.
     pub fn unread(&self) -> usize {
         self.unread

@@ -3,6 +3,7 @@
 use super::folding::FoldingState;
 use crate::clock::Nanos;
 use crate::engine::Conn;
+use crate::script;
 use crate::wire::QoS;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -22,6 +23,8 @@ pub struct Truth {
     pub deliveries: Vec<Delivery>,
     /// What the peer did against the protocol, and when.
     pub violations: Vec<(Nanos, &'static str)>,
+    /// What a script had the peer do.
+    pub done: script::Account,
     /// What clients did against the protocol, and when. To be empty.
     pub faults: Vec<(Nanos, String)>,
     /// Connections that are dialled, and whose CONNACK the client has not heard.

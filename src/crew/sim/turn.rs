@@ -218,7 +218,7 @@ impl SimLink {
         let now = self.now;
         let slot = self.current(conn, generation).expect("a slot is freed once");
         assert_eq!(slot.state, State::Closing);
-        let closed = Closed { cause: slot.cause, unsent: slot.unsent() };
+        let closed = Closed { cause: slot.cause, unsent: slot.unsent(), unacked: slot.unacked };
         slot.state = State::Free;
         let record = slot.record;
         slot.out.clear();
@@ -301,6 +301,7 @@ impl SimLink {
                     let slot = self.slot(conn);
                     slot.receiving = false;
                     let (key, generation) = (slot.key, slot.generation);
+                    slot.unacked = net.get(key).map_or(0, |pair| pair.up.in_flight());
                     net.close_client(key, time);
                     let gone = time + self.dice.within(&self.machine.close);
                     net.events.at(gone, Event::Gone(id, conn, generation));

@@ -6,11 +6,11 @@ use super::faults::Faults;
 use super::link::{Completion, Lag, Machine, SimLink};
 use super::net::{Key, Net, Network};
 use super::peer::Peer;
-use super::script::{Act, Script};
 use super::truth::Truth;
 use crate::clock::{Nanos, SECOND};
 use crate::crew::Link;
 use crate::engine::{App, Closed, Conn, Stats, Usage, Waker};
+use crate::script::{Act, Script};
 use crate::wire::QoS;
 
 /// What a world is made of. The same setup makes the same world.
@@ -157,7 +157,7 @@ impl World {
 
     /// The peer acts now: towards one client, or every connection.
     pub fn act(&mut self, client: Option<&str>, act: Act) {
-        self.peer.act(&mut self.net, client, act);
+        self.peer.act(&mut self.net, client, &act);
     }
 
     /// What happened to a worker, and what it cost.

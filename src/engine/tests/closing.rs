@@ -3,6 +3,7 @@
 use super::*;
 use std::collections::BTreeMap;
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
 
 /// More than a socket's buffers hold.
 const LARGE: usize = 16_000_000;
@@ -24,10 +25,15 @@ fn ping(stream: &mut TcpStream) {
 }
 
 impl Running {
-    /// What is unsent of `count` connections, which are the next to go.
-    fn unsent(&self, count: usize) -> BTreeMap<Conn, usize> {
-        let next = |_| self.unsent.recv_timeout(Duration::from_nanos(BOUND)).expect("a connection goes");
+    /// How `count` connections ended, which are the next to go.
+    fn ends(&self, count: usize) -> BTreeMap<Conn, Closed> {
+        let next = |_| self.ends.recv_timeout(Duration::from_nanos(BOUND)).expect("a connection goes");
         (0..count).map(next).collect()
+    }
+
+    /// What is unsent of them.
+    fn unsent(&self, count: usize) -> BTreeMap<Conn, usize> {
+        self.ends(count).into_iter().map(|(conn, closed)| (conn, closed.unsent)).collect()
     }
 }
 
@@ -95,6 +101,51 @@ fn a_reset_is_reported_with_its_errno() {
     drop(stream);
     assert_eq!(running.next(), Seen::Closed(conn, CloseCause::Error(libc::ECONNRESET)));
     running.stop();
+}
+
+/// What the kernel took and the peer's has not acknowledged is known to the byte, however the connection ends.
+#[test]
+fn what_has_not_arrived_is_known_of_who_asks() {
+    for (asks, resets) in [(true, false), (true, true), (false, false)] {
+        let running = Running::start(1, |_| {});
+        if asks {
+            running.ask(|io| io.ask_unacked());
+        }
+        let (stream, conn) = running.accepted();
+        let (other, idle) = running.accepted();
+        running.order(Order::Write(conn, large()));
+        running.blocks(conn);
+        // Nothing moves any more: what is unsent will not be sent, and what has arrived lies there.
+        let arrived = settled(&stream);
+        if resets {
+            drop(stream);
+        } else {
+            stream.shutdown(Shutdown::Write).unwrap();
+        }
+        drop(other);
+        let ends = running.ends(2);
+        let Closed { unsent, unacked, .. } = ends[&conn];
+        assert_eq!(unacked, if asks { LARGE - unsent - arrived } else { 0 });
+        assert_eq!((ends[&idle].unsent, ends[&idle].unacked), (0, 0));
+        running.stop();
+    }
+}
+
+/// Bytes that lie unread in the buffer of `stream` when no more can come in.
+fn settled(stream: &TcpStream) -> usize {
+    let mut before = 0;
+    loop {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: the place is an int, as the request says, and outlives the call.
+        let got = unsafe { libc::ioctl(stream.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+        assert_eq!(got, 0);
+        let bytes = usize::try_from(bytes).unwrap();
+        if bytes > 0 && bytes == before {
+            return bytes;
+        }
+        before = bytes;
+        std::thread::sleep(Duration::from_millis(300));
+    }
 }
 
 #[test]
@@ -171,4 +222,37 @@ fn what_the_kernel_takes_from_connections_already_closing_is_not_unsent() {
     }
     assert_eq!(unsent[&conns[PEERS - 1]], 0);
     assert_eq!(running.stop().bytes_out, taken);
+}
+
+/// The states of the connections of `port`, as proc(5) has them, but for the listener.
+fn states(port: u16) -> Vec<String> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = format!(":{port:04X}");
+    let words = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let ours = words.filter(|words| words[1].ends_with(&port) || words[2].ends_with(&port));
+    ours.map(|words| words[3].to_owned()).filter(|state| state != "0A").collect()
+}
+
+#[test]
+fn a_reset_leaves_nobody_in_time_wait() {
+    const TIME_WAIT: &str = "06";
+    let running = Running::start(1, |_| {});
+    for (close, left) in [(Close::Fin, vec![TIME_WAIT.to_owned()]), (Close::Rst, vec![])] {
+        let listener = TcpListener::bind(LOCALHOST).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let remote = Endpoint::from(listener.local_addr().unwrap());
+        running.order(Order::Do(Box::new(move |io| {
+            io.dial(Conn(9), &Route { close, ..Route::from(remote) }).unwrap();
+        })));
+        assert_eq!(running.next(), Seen::Connected(Conn(9)));
+        // As a broker does it after DISCONNECT.
+        drop(listener.accept().unwrap());
+        assert_eq!(running.next(), Seen::Closed(Conn(9), CloseCause::Eof));
+        let until = clock::now() + BOUND;
+        while states(port) != left {
+            assert!(clock::now() < until, "{close:?} leaves {:?}", states(port));
+            thread::yield_now();
+        }
+    }
+    running.stop();
 }

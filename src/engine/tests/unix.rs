@@ -71,7 +71,7 @@ fn what_is_of_tcp_only_is_left_out() {
     let listener = UnixListener::bind(&path).unwrap();
     let running = Running::start(1, |_| {});
     let source = Some(Ipv4Addr::LOCALHOST.into());
-    let route = Route { remote: unix(&path), source, ports: Some(PortRange::WIDEST) };
+    let route = Route { source, ports: Some(PortRange::WIDEST), ..Route::from(unix(&path)) };
     running.ask(move |io| io.dial(Conn(0), &route).unwrap());
     assert_eq!(running.next(), Seen::Connected(Conn(0)));
     listener.accept().unwrap();

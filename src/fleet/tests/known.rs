@@ -3,7 +3,7 @@
 use super::*;
 use crate::crew::sim::Rule;
 use crate::fleet::script::Ending;
-use crate::record::{Ended, ListenEnd};
+use crate::record::{Ended, Figure, ListenEnd, Reading};
 use crate::stage::{Conductor, View};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -29,7 +29,8 @@ fn a_worker_that_nobody_wakes_takes_its_tally_back() {
     lines.hear(Duration::ZERO);
     world.run_until(&mut actors, 3 * SECOND + MILLISECOND);
     // By what it has allocated: its address is given to whoever asks next.
-    let third = actors[0].crew.books.close(world.now(), world.worker(0).stats);
+    let life = (world.worker(0).stats, world.worker(0).usage);
+    let third = actors[0].crew.books.close(world.now(), life, Default::default());
     assert!(third.troubles.capacity() > 0, "it is used again");
 }
 
@@ -47,7 +48,7 @@ fn an_interrupt_does_not_wait_for_a_session_to_be_removed() {
     let script = crate::crew::sim::Script::default()
         .first(1, subscribe, Act::Never)
         .first(1, subscribe, Act::Deaf(None))
-        .rule(Rule { on: connect, client: None, skip: 2, times: u32::MAX, act: Act::Never });
+        .rule(Rule { skip: 2, ..Rule::always(connect, Act::Never) });
     let interrupt = 2 * SECOND;
     let played = play(Setup { script, ..Setup::exact(1) }, backlog(), interrupt, &[]);
     assert!(played.stopped < interrupt + 2200 * MILLISECOND, "{}", played.stopped);
@@ -119,7 +120,7 @@ fn a_requester_sets_one_alarm_and_not_one_for_each_request() {
 #[test]
 fn a_request_has_all_of_its_time_whenever_it_was_sent() {
     let (on, client) = (On::Delivery, Some("pub-0".to_owned()));
-    let lost = Rule { on, client, skip: 30, times: 1, act: Act::Drop };
+    let lost = Rule { client, skip: 30, times: 1, ..Rule::always(on, Act::Drop) };
     let script = crate::crew::sim::Script::default().rule(lost);
     let played = play(Setup { script, ..Setup::exact(1) }, requests(Some(40)), Nanos::MAX, &[]);
     let [requester] = &played.record.publishers[..] else { panic!("one") };
@@ -157,13 +158,15 @@ fn nobody_has_two_turns_at_once() {
 /// What the kernel took and the broker never read is no success, where nobody hears it.
 #[test]
 fn at_qos_0_who_never_reads_has_confirmed_nothing() {
-    for (deaf, unconfirmed, code) in [(true, 10, 5), (false, 0, 0)] {
-        let mut script = crate::crew::sim::Script::default();
-        if deaf {
-            script = script.first(1, On::Packet(PacketType::Connect), Act::Deaf(None));
-        }
+    // Of those that come back, each connection for itself.
+    for (deaf, every, unconfirmed, code) in
+        [(9, None, 10, 5), (9, Some(5), 10, 5), (1, Some(5), 5, 5), (0, None, 0, 0)]
+    {
+        let deaf_at = On::Packet(PacketType::Connect);
+        let script = crate::crew::sim::Script::default().first(deaf, deaf_at, Act::Deaf(None));
         let mut publishing = Publishing::new("pub", 1);
         (publishing.qos, publishing.pacing.count) = (QoS::AtMostOnce, Some(10));
+        publishing.reconnect_every = every;
         let connection = Connection { keep_alive_s: 0, ..Connection::default() };
         let publishing = Some(publishing);
         let spec = Spec { cpus: vec![0], seed: 7, connection, publishing, ..Spec::new(vec![target()]) };
@@ -198,4 +201,27 @@ fn a_stall_of_ours_is_in_no_time_of_a_client() {
     }
     let stalls = record.series.iter().filter(|second| second.stall_ns > 70 * MILLISECOND);
     assert_eq!(stalls.count(), 1);
+}
+
+/// Percentiles of flights are of what was expected: half of it has never come, and that is not fast.
+#[test]
+fn what_never_came_is_in_the_percentiles() {
+    let plan = PayloadPlan { stamp: PayloadStamp::Malaria, ..PayloadPlan::default() };
+    let mut publishing = Publishing::new("pub", 2);
+    (publishing.pacing.count, publishing.pacing.pace) = (Some(1000), Pace::Rate { per_s: 500.0 });
+    publishing.content = Content::Prepared(Payloads::prepare(plan, 7).unwrap());
+    let mut spec = listener(false, Connection::default());
+    let listening = Listening::new("listener", "mqtt-malaria/+/data/#");
+    let quiet_after = Some(SECOND);
+    spec.listening = vec![Listening { expect: Expect::Published, quiet_after, ..listening }];
+    spec.publishing = Some(publishing);
+    let faults = crate::crew::sim::Faults { dropped: 0.5, ..Default::default() };
+    let record = play(Setup { faults, ..Setup::exact(1) }, spec, Nanos::MAX, &[]).record;
+    let listener = &record.listeners[0];
+    let (all, flight) = (2000, &listener.flight_time);
+    assert!(flight.count > 900 && flight.count < 1100, "{}", flight.count);
+    assert_eq!(flight.missing, all - listener.received);
+    assert_eq!(record.latencies.flight_service.missing, flight.missing);
+    assert_eq!(flight.read(Figure::P99), Reading::Never);
+    assert_eq!(record.flight_time().unwrap().read(Figure::Max), Reading::Never);
 }

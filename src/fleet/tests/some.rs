@@ -175,7 +175,7 @@ pub fn some_moments(dice: &mut Dice, start: Nanos) -> crate::crew::sim::Script {
     for number in 0..dice.within(&(0..=6)) {
         let topic = (*dice.pick(&topics)).to_owned();
         let publish = Act::Publish { topic, payload: number.to_string().into_bytes(), qos: some_qos(dice) };
-        script.moments.push((start + dice.within(&(0..=2 * SECOND)), None, publish));
+        script = script.at(start + dice.within(&(0..=2 * SECOND)), publish);
     }
     script
 }

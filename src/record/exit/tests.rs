@@ -35,6 +35,8 @@ fn each_fault_has_its_code_and_its_number() {
         broker("violations of the protocol by the broker: 1")
     );
     assert_eq!(exit_counting(|c| c.lost = 1_234), delivery("deliveries lost: 1,234"));
+    let late = delivery("deliveries still to come at the end of the drain: 1,234");
+    assert_eq!(exit_counting(|c| c.undelivered_at_end = 1_234), late);
     let cut = |c: &mut Counters| (c.sent, c.unfinished) = (199_997, 3);
     assert_eq!(exit_counting(cut), delivery("messages unfinished when their connection ended: 3"));
     let unread = delivery("messages at QoS 0 that the broker may not have read: 9");

@@ -188,7 +188,7 @@ fn a_record_without_a_verdict_gets_one() {
     for publisher in json["publishers"].as_array_mut().expect("an array") {
         publisher.as_object_mut().expect("a struct").remove("unfinished");
     }
-    for field in ["sends_blocked", "receives", "receives_without_buffer", "completions_lost"] {
+    for field in ["sends_blocked", "receives", "receives_without_buffer", "queue_full"] {
         json["generator"].as_object_mut().expect("a struct").remove(field).expect(field);
     }
     json["broker"].as_object_mut().expect("a struct").remove("connections_refused");

@@ -1,7 +1,9 @@
 use super::super::samples;
 use super::Verdict::{BrokerLimited, Clean};
+use super::evidence::LAG_ACCEPTED;
 use super::*;
-use crate::record::fleet_samples;
+use crate::clock::{MILLISECOND, SECOND};
+use crate::record::{FleetRecord, Phase, Record, fleet_samples};
 
 fn tail(ns: Nanos) -> Option<Tail> {
     Some(Tail { name: "p99", ns })
@@ -28,7 +30,11 @@ fn well() -> Evidence {
         starved: Some((3, 0.004)),
         stalls: (vec![], 10),
         busiest_cpu: Some((3, 0.5)),
-        completions_lost: 0,
+        stolen: Some(0.0),
+        throttled: Some((0.0, None)),
+        sharing: vec![],
+        queue_full: 0,
+        caps_reached: 0,
         receives: 90_000,
         receives_without_buffer: 0,
         sends_blocked: 0,
@@ -201,7 +207,7 @@ fn reasons_hold_the_numbers() {
     );
     assert_eq!(
         reasons(Evidence { sent: 99_499, shed: 501, lateness: tail(980_000_000), ..well() }),
-        "only 99.4 % of the messages due were sent, lateness p99 980 ms | 501 messages were shed from full \
+        "only 99.49 % of the messages due were sent, lateness p99 980 ms | 501 messages were shed from full \
          backlogs | the generator kept up: wake-up lag p99 100 us, busiest CPU 3 at 50.0 %"
     );
     assert_eq!(
@@ -224,24 +230,26 @@ fn reasons_hold_the_numbers() {
 #[test]
 fn what_the_engine_counts_is_evidence() {
     use Verdict::*;
-    let lost = "1 completion was lost by the kernel: the counts are not whole";
+    let behind = "1 passes found the completion queue full";
+    let caps = "2 connections were not opened for want of ports, files or memory";
     let flooded = "more came in at once than could be heard: 10.0 % of the receives (10,001) found no buffer";
     let unread = "the broker did not read fast enough: 7,000 sends found the connection full";
     let refused = "3 connections were turned away by the embedded broker for want of room";
     let cases = [
-        ("a lost completion", Evidence { completions_lost: 1, ..well() }, GeneratorLimited, lost),
+        ("a full queue", Evidence { queue_full: 1, ..well() }, GeneratorLimited, behind),
         (
-            "a lost completion, nothing sent",
-            Evidence { completions_lost: 1, sent: 0, ..well() },
+            "a full queue, nothing sent",
+            Evidence { queue_full: 1, sent: 0, ..well() },
             GeneratorLimited,
-            lost,
+            behind,
         ),
         (
-            "a lost completion, idle",
-            Evidence { completions_lost: 1, pace: Pace::None, due: 0, sent: 0, ..well() },
+            "a full queue, idle",
+            Evidence { queue_full: 1, pace: Pace::None, due: 0, sent: 0, ..well() },
             GeneratorLimited,
-            lost,
+            behind,
         ),
+        ("a cap", Evidence { caps_reached: 2, ..well() }, GeneratorLimited, caps),
         (
             "one receive in ten without a buffer",
             Evidence { receives_without_buffer: 10_000, ..well() },
@@ -285,7 +293,7 @@ fn what_the_engine_counts_is_evidence() {
 fn what_the_engine_counts_comes_from_the_record() {
     let mut record = samples::clean();
     let health = |generator: &mut crate::record::Generator| {
-        (generator.completions_lost, generator.receives, generator.receives_without_buffer) = (1, 2, 3);
+        (generator.queue_full, generator.receives, generator.receives_without_buffer) = (1, 2, 3);
         generator.sends_blocked = 4;
     };
     health(&mut record.generator);
@@ -294,7 +302,7 @@ fn what_the_engine_counts_comes_from_the_record() {
     health(&mut fleet.generator);
     fleet.broker.connections_refused = Some(5);
     for found in [Evidence::of(&record), Evidence::of_fleet(&fleet)] {
-        let counts = [found.completions_lost, found.receives, found.receives_without_buffer];
+        let counts = [found.queue_full, found.receives, found.receives_without_buffer];
         assert_eq!((counts, found.sends_blocked, found.connections_refused), ([1, 2, 3], 4, 5));
     }
 }
@@ -343,7 +351,7 @@ fn a_fleet_is_judged_by_the_same_rules() {
         }),
         ("unfinished", BrokerLimited, |r| (r.counts.sent, r.counts.unfinished) = (399, 1)),
         ("nothing sent", Verdict::Unknown, |r| r.counts.sent = 0),
-        ("a lost completion", Verdict::GeneratorLimited, |r| r.generator.completions_lost = 1),
+        ("a full queue", Verdict::GeneratorLimited, |r| r.generator.queue_full = 1),
     ];
     for (case, verdict, change) in cases {
         let (found, reasons) = judged_fleet(fleet_samples::published(), change);
@@ -449,4 +457,112 @@ fn unfinished_messages_are_never_clean() {
     record.conclude();
     assert_eq!(record.verdict, BrokerLimited);
     assert_eq!(record.verdict_reasons[0], "1 message was unfinished when the connection ended");
+}
+
+/// Who keeps others off a closed loop's CPU, or a late open loop's, is told of with what mends it.
+#[test]
+fn what_takes_the_cpu_is_named_with_its_remedy() {
+    use Verdict::*;
+    let waits = || Evidence { pace: Pace::Answers, starved: Some((3, 0.47)), ..well() };
+    let by = |who: &str, broker| Sharing { cpu: 3, who: who.to_owned(), share: Some(0.5), broker };
+    let elsewhere = Sharing { cpu: 2, ..by("away, pid 9", true) };
+    let (quota, late) = (Some((0.9, Some(0.1))), tail(2_000_000));
+    let cases = [
+        (
+            "something unseen",
+            waits(),
+            "something else ran on CPU 3: a worker was ready and waited for 47.0 %",
+        ),
+        (
+            "a process",
+            Evidence { sharing: vec![by("sh, pid 42", false), elsewhere], ..waits() },
+            "something else ran on CPU 3 (sh, pid 42: 50.0 %): a worker was ready and waited for 47.0 %",
+        ),
+        (
+            "the broker",
+            Evidence { sharing: vec![by("sh, pid 42", false), by("mosquitto, pid 7", true)], ..waits() },
+            "the broker was on CPU 3 with the generator (mosquitto, pid 7: 50.0 %): a worker was ready and waited for \
+             47.0 % of the time; give the broker another CPU",
+        ),
+        (
+            "a quota",
+            Evidence { throttled: quota, sharing: vec![by("sh, pid 42", false)], ..waits() },
+            "a CPU quota of 0.10 CPUs was used up: it took 90.0 % of the time; raise it (cpu.max",
+        ),
+        (
+            "a quota, late",
+            Evidence { throttled: quota, wake_lag: late, ..well() },
+            "a CPU quota of 0.10 CPUs",
+        ),
+        (
+            "the host",
+            Evidence { stolen: Some(0.021), pace: Pace::Answers, ..well() },
+            "the host took the CPU: steal 2.1 % of the time",
+        ),
+        ("the host, late", Evidence { stolen: Some(0.3), wake_lag: late, ..well() }, "steal 30.0 %"),
+    ];
+    for (case, evidence, reason) in cases {
+        let Judgement { verdict, reasons } = evidence.judge();
+        assert_eq!(verdict, GeneratorLimited, "{case}: {reasons:?}");
+        assert!(
+            reasons.iter().any(|it| it.starts_with(reason) || it.contains(reason)),
+            "{case}: {reasons:?}"
+        );
+    }
+    // Of a schedule that was kept nobody took anything; nor is what is little.
+    judged([
+        (
+            "an open loop",
+            Evidence { stolen: Some(0.3), throttled: quota, starved: Some((3, 0.4)), ..well() },
+            Clean,
+        ),
+        ("little", Evidence { stolen: Some(0.02), pace: Pace::Answers, ..well() }, BrokerLimited),
+        (
+            "a quota untouched",
+            Evidence { throttled: Some((0.05, None)), pace: Pace::Answers, ..well() },
+            BrokerLimited,
+        ),
+    ]);
+}
+
+/// Neither silently clean nor wrong.
+#[test]
+fn a_broker_beside_the_generator_is_told_of_also_where_the_schedule_was_kept() {
+    let who = "mosquitto, pid 7".to_owned();
+    let sharing = vec![Sharing { cpu: 3, who, share: Some(0.3), broker: true }];
+    let Judgement { verdict, reasons } = Evidence { sharing, ..well() }.judge();
+    assert_eq!(verdict, Clean);
+    let told = reasons.iter().any(|reason| reason.starts_with("the broker was on CPU 3 with the generator"));
+    assert!(told, "{reasons:?}");
+}
+
+/// What the seconds and the generator of a record say of the machine around it.
+#[test]
+fn r25_interference_is_evidence_from_the_record() {
+    let mut record = samples::clean();
+    record.generator.quota_cpus = Some(0.5);
+    record.generator.neighbours[0].broker = true;
+    for second in &mut record.series {
+        second.pressure.stolen_ns = 30 * MILLISECOND;
+        second.pressure.throttled_ns = 400 * MILLISECOND;
+    }
+    record.series[0].phase = Phase::WarmUp;
+    record.series[0].pressure.stolen_ns = SECOND;
+    let found = Evidence::of(&record);
+    assert_eq!((found.stolen, found.throttled), (Some(0.03), Some((0.4, Some(0.5)))));
+    assert_eq!(found.sharing, [], "who is there and in nobody's way");
+    record.generator.workers[0].waited_share = 0.02;
+    let [broker] = &Evidence::of(&record).sharing[..] else { panic!("one") };
+    assert_eq!(
+        (broker.cpu, &*broker.who, broker.share, broker.broker),
+        (0, "backup, pid 4711", Some(0.06), true)
+    );
+    // The reflector inside, where it has no CPU of its own.
+    record.broker.cpus = vec![0];
+    assert!(Evidence::of(&record).sharing[0].who.contains("embedded reflector"));
+    // Too short to tell.
+    record.series.truncate(1);
+    record.series[0].phase = Phase::Measure;
+    record.series[0].time_ns = SECOND - 1;
+    assert_eq!(Evidence::of(&record).stolen, None);
 }

@@ -11,6 +11,9 @@ impl Broker {
     /// Delivers to targets ordered by worker.
     #[inline]
     pub(super) fn deliver<L: Link>(&mut self, link: &mut L, message: &Message<'_>, targets: &[Target]) {
+        if self.faulty.is_some() {
+            return self.deliver_by_script(link, message, targets);
+        }
         for same_worker in targets.chunk_by(|a, b| a.address.worker == b.address.worker) {
             let worker = same_worker[0].address.worker;
             if worker == self.worker {

@@ -20,6 +20,8 @@ pub struct Moment {
     pub delivered: u64,
     /// Connections lost; of a fleet, attempts to connect that failed as well.
     pub errors: u64,
+    /// Some of it is no whole second of its phase: its rates are of less.
+    pub part: bool,
     /// 99th percentile of acknowledgement times; of several seconds the highest.
     pub ack_p99_ns: Option<Nanos>,
     /// The same of deliveries.
@@ -39,6 +41,7 @@ impl Moment {
         self.acked += next.acked;
         self.delivered += next.delivered;
         self.errors += next.errors;
+        self.part |= next.part;
         self.ack_p99_ns = self.ack_p99_ns.max(next.ack_p99_ns);
         self.flight_p99_ns = self.flight_p99_ns.max(next.flight_p99_ns);
     }
@@ -52,6 +55,7 @@ pub fn of_run(series: &[Second]) -> Vec<Moment> {
         acked: second.acked,
         delivered: second.delivered,
         errors: second.connections_lost,
+        part: second.part,
         ack_p99_ns: second.ack_p99_ns,
         flight_p99_ns: second.flight_p99_ns,
     }))
@@ -65,6 +69,8 @@ pub fn of_fleet(series: &[FleetSecond]) -> Vec<Moment> {
         acked: second.acked,
         delivered: second.received,
         errors: second.errors,
+        // A fleet has no phases.
+        part: false,
         ack_p99_ns: second.ack_p99_ns,
         flight_p99_ns: second.flight_p99_ns,
     }))
@@ -100,6 +106,7 @@ mod tests {
             acked: 1,
             delivered: 2,
             errors: 3,
+            part: at == 1,
             ack_p99_ns: at.is_multiple_of(7).then_some(at),
             flight_p99_ns: None,
         };

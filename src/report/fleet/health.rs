@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use super::lines::{Lines, counted};
 use super::publish::self_check;
 use super::{LISTED, PERCENTILES};
-use crate::record::{Exit, Figure, FleetRecord, Latency, Verdict};
-use crate::report::summary::{REFUSALS, turned_away};
+use crate::record::{Evidence, Exit, Figure, FleetRecord, Latency, Verdict};
+use crate::report::summary::{self, REFUSALS, around, beside, turned_away};
 use crate::units;
 
 pub fn write(record: &FleetRecord, lines: &mut Lines) {
@@ -103,17 +103,23 @@ fn generator(record: &FleetRecord, lines: &mut Lines) {
     let share = (record.elapsed_ns > 0).then(|| cpu * 100.0 / record.elapsed_ns as f64);
     let busiest = health.busiest_cpu();
     let (lag, hearing) = (record.latencies.wake_lag.tail(), record.latencies.hearing_lag.tail());
+    let evidence = Evidence::of_fleet(record);
     let items: Vec<String> = [
+        summary::waiting(record.poll).map(str::to_owned),
         share.map(|share| format!("{share:.1} % of one core")),
         busiest.map(|(cpu, share)| format!("busiest CPU {cpu} at {}", units::percent(share))),
         lag.map(|tail| format!("wake-up lag {} {}", tail.name, units::latency(tail.ns))),
         hearing.map(|tail| format!("hearing lag {} {}", tail.name, units::latency(tail.ns))),
-        health.starved().map(|(_, share)| format!("waited for a CPU {}", units::percent(share))),
-        Some(format!("{:.2} secs in all", record.elapsed_ns as f64 / 1e9)),
     ]
     .into_iter()
     .flatten()
+    .chain(around(&evidence))
+    .chain([format!("{:.2} secs in all", record.elapsed_ns as f64 / 1e9)])
     .chain(health.troubles().map(|(name, count)| format!("{name} {}", units::grouped(count))))
     .collect();
     lines.line(&format!("Generator: {}", items.join(", ")));
+    let beside = beside(&evidence);
+    if !beside.is_empty() {
+        lines.line(&format!("Beside it: {}", beside.join("; ")));
+    }
 }

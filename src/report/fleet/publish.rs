@@ -4,7 +4,6 @@ use super::figures::PublisherFigures;
 use super::lines::{Lines, counted};
 use super::{LISTED, NOTHING, PERCENTILES};
 use crate::record::{FleetRecord, Reading};
-use crate::report::summary::floor_percent;
 use crate::units;
 
 pub fn write(record: &FleetRecord, lines: &mut Lines) {
@@ -33,7 +32,7 @@ fn success(figures: &PublisherFigures, lines: &mut Lines) {
     let PublisherFigures { clientid, count_ok, count_total, .. } = figures;
     let rate = match count_total {
         0 => NOTHING.to_owned(),
-        _ => format!("{:.2}%", floor_percent(*count_ok, *count_total)),
+        _ => units::part(*count_ok, *count_total).replace(' ', ""),
     };
     lines.line(&format!("Clientid: {clientid}"));
     lines.line(&format!("Message succes rate: {rate} ({count_ok}/{count_total} messages)"));

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use super::figures::ListenerFigures;
 use super::lines::{Lines, counted};
-use super::{LISTED, NOTHING, PERCENTILES, flight_times};
+use super::{LISTED, NOTHING, PERCENTILES};
 use crate::record::{FleetRecord, Heard, Latency, ListenEnd, Listener, Reading};
 use crate::units;
 
@@ -18,7 +18,7 @@ pub fn write(record: &FleetRecord, lines: &mut Lines) {
     if listeners.len() > 1 {
         let figures = ListenerFigures::of_all(record);
         // without its histograms a record still has everything else to say
-        let flight_time = flight_times(record).map_or(Latency::default(), |all| (&all).into());
+        let flight_time = record.flight_time().unwrap_or_default();
         counts(&figures, lines);
         flight(&figures, &flight_time, lines);
     }

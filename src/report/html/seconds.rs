@@ -69,7 +69,12 @@ impl Measure {
         let stretches = stretches.map(|stretch| stretch.iter().flatten().copied().collect()).collect();
         let marked = if values.len() <= MARKED { values.as_slice() } else { &[] };
         let marks =
-            marked.iter().flatten().map(|(x, y)| (*x, *y, format!("{} at {x:.0} s", (self.text)(*y))));
+            marked.iter().zip(&run.series).filter_map(|(value, moment)| Some(((*value)?, moment.part))).map(
+                |((x, y), part)| {
+                    let part = if part { ", a part of its phase" } else { "" };
+                    (x, y, format!("{} at {x:.0} s{part}", (self.text)(y)))
+                },
+            );
         Line { name: name.to_owned(), style, stretches, marks: marks.collect() }
     }
 }

@@ -33,6 +33,25 @@ fn clearing_forgets_and_keeps_the_memory() {
     assert_eq!(histogram, of(&[7]));
 }
 
+/// A hundred workers have a dozen kinds of time each.
+#[test]
+fn few_values_take_little_memory_and_counts_that_are_not_needed_go_back() {
+    let values: Vec<Nanos> = (1..=FEW as Nanos).map(|value| value * 1000).collect();
+    let owns_counts = |histogram: &Histogram| histogram.counts.as_ref().is_some_and(|one| one.all.is_some());
+    let mut histogram = of(&values);
+    assert!(!owns_counts(&histogram) && histogram.count() == FEW as u64);
+    histogram.record(7);
+    assert!(owns_counts(&histogram) && histogram.count() == FEW as u64 + 1);
+    let few = of(&values);
+    assert_eq!((few.min(), few.max()), (of(&[1000]).quantile(0.0), histogram.max()));
+    // As busy as before: nothing is allocated again.
+    histogram.clear();
+    assert!(owns_counts(&histogram) && histogram.is_empty());
+    histogram.record(7);
+    histogram.clear();
+    assert!(!owns_counts(&histogram));
+}
+
 #[test]
 fn zero_is_counted_in_the_lowest_bucket() {
     let histogram = of(&[0, 0, 1_000]);
@@ -62,8 +81,27 @@ fn quantiles_are_those_of_the_samples() {
     assert_eq!(histogram.supported_quantile(0.999), None);
 }
 
+/// R9: right to three digits of a million samples, in all orders of magnitude, and what is beyond is counted as such.
 #[test]
-fn a_percentile_needs_six_samples_beyond_it() {
+fn r09_percentiles_are_those_of_an_exact_sort_and_nothing_is_clipped_silently() {
+    let mut draw = crate::seed::stream(7, "samples", 0);
+    let mut samples: Vec<Nanos> =
+        (0..1_000_000).map(|_| 1_000 + (draw.bits() >> 23 >> draw.below(30))).collect();
+    let mut histogram = of(&samples);
+    samples.sort_unstable();
+    for quantile in [0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 1.0] {
+        let rank = (samples.len() as f64 * quantile).ceil() as usize;
+        let (exact, shown) = (samples[rank - 1] as f64, histogram.quantile(quantile) as f64);
+        assert!((shown / exact - 1.0).abs() <= 0.001, "{quantile}: {shown} of {exact}");
+    }
+    assert_eq!((histogram.count(), histogram.overflow()), (1_000_000, 0));
+    histogram.record(HIGHEST + 1);
+    assert_eq!((histogram.count(), histogram.overflow()), (1_000_001, 1));
+}
+
+/// R11: a percentile without enough beyond it is none.
+#[test]
+fn r11_a_percentile_needs_six_samples_beyond_it() {
     for (quantile, enough) in [(0.5, 12), (0.9, 60), (0.99, 600), (0.999, 6_000), (0.9999, 60_000)] {
         assert!(supported(enough, quantile), "{enough} at {quantile}");
         assert!(!supported(enough - 1, quantile), "{} at {quantile}", enough - 1);
@@ -138,5 +176,5 @@ proptest! {
 
 fn samples() -> impl Strategy<Value = Vec<Nanos>> {
     // Fewer than are remembered, and more.
-    prop::collection::vec((0..50u32, any::<u64>()).prop_map(|(zeros, bits)| bits >> zeros), 0..3 * FEW)
+    prop::collection::vec((0..50u32, any::<u64>()).prop_map(|(zeros, bits)| bits >> zeros), 0..FEW + FEW / 2)
 }

@@ -2,14 +2,11 @@
 
 use super::session::Held;
 use super::{Lane, Later, Peer};
-use crate::clock::{MILLISECOND, Nanos};
+use crate::clock::Nanos;
 use crate::crew::sim::net::{Key, Net};
-use crate::crew::sim::script::{Copies, Decision, On};
 use crate::crew::sim::truth::{Delivery, Fate, Mark};
+use crate::script::{Copies, Decision, Deed, On, SWAP_WAIT};
 use crate::wire::{self, PacketId, Publish, QoS, topic};
-
-/// How long a delivery waits to be overtaken.
-const SWAP_WAIT: Nanos = 50 * MILLISECOND;
 
 impl Peer {
     /// A message goes to whoever has subscribed to its topic.
@@ -38,35 +35,45 @@ impl Peer {
             // Nobody there, and nothing is kept for nobody.
             return;
         }
-        let mut decision = Decision::default();
-        self.faults.decide(On::Delivery, &mut self.dice, &mut decision);
+        let record = session.online.and_then(|key| net.get(key)).map_or(usize::MAX, |pair| pair.record);
         let name = &*net.truth.clients[client as usize].name;
-        self.script.acts(On::Delivery, Some(name)).for_each(|act| decision.add(act));
+        let mut decision = self.decide(On::Delivery, Some(name), record);
+        net.truth.done.routed += 1;
         if let Some((name, payload, qos)) = decision.publish.take() {
             self.send_foreign(net, client, message, &name, &payload, qos);
         }
         let delay = decision.delay;
+        let original = message;
+        let message = harmed(net, message, qos, &decision);
         match decision.fate {
             Copies::Drop => {
+                net.truth.done.note(Deed::Dropped);
                 note(net, client, message, qos, Fate::Dropped);
             }
             Copies::Swap if self.sessions[client as usize].held.is_none() => {
                 let delivery = note(net, client, message, qos, Fate::Right);
-                self.sessions[client as usize].held = Some(Held { delivery, message, qos });
+                self.sessions[client as usize].held = Some(Held { delivery, message: original, qos });
                 let time = net.now + SWAP_WAIT;
                 self.put_off(net, time, Later::Release(client));
             }
             fate => {
-                let delivery = note(net, client, message, qos, Fate::Right);
-                let sent = self.send(net, client, delivery, delay, false);
-                self.let_overtaken_follow(net, client, message, delay);
+                let to = match fate {
+                    Copies::Misroute(chance) => self.stranger(net, chance, original).unwrap_or(client),
+                    _ => client,
+                };
+                let delivery = note(net, to, message, qos, Fate::Right);
+                let sent = self.send(net, to, delivery, delay, false);
+                if to == client {
+                    self.let_overtaken_follow(net, client, original, delay);
+                }
                 match fate {
                     Copies::Twice => {
+                        net.truth.done.note(Deed::Duplicated);
                         let again = note(net, client, message, qos, Fate::Twice);
                         self.send(net, client, again, delay, false);
                     }
                     Copies::Repeat => self.repeat(net, client, delivery, sent, delay),
-                    Copies::One | Copies::Drop | Copies::Swap => {}
+                    Copies::One | Copies::Drop | Copies::Swap | Copies::Misroute(_) => {}
                 }
             }
         }
@@ -74,6 +81,20 @@ impl Peer {
         if let Some(key) = self.sessions[client as usize].online {
             self.finish(net, key, end);
         }
+    }
+
+    /// Somebody who is here, has subscribed to something, and does not ask for `message`.
+    fn stranger(&mut self, net: &mut Net, chance: u64, message: u32) -> Option<u32> {
+        let mut targets = Vec::new();
+        self.topics.find(&net.truth.messages[message as usize].topic, &mut targets);
+        let strangers = self.sessions.iter().zip(0u32..).filter(|(session, client)| {
+            let listens = session.online.is_some() && !session.filters.is_empty();
+            listens && targets.iter().all(|(target, _)| target != client)
+        });
+        let strangers: Vec<u32> = strangers.map(|(_, client)| client).collect();
+        let place = (chance as usize).checked_rem(strangers.len())?;
+        net.truth.done.note(Deed::Misrouted);
+        Some(strangers[place])
     }
 
     /// Sends a delivery, or keeps it for a client that is not here. Answers the connection and packet id it went by.
@@ -116,6 +137,7 @@ impl Peer {
         delay: Nanos,
     ) {
         let Some((key, id)) = sent else { return };
+        net.truth.done.note(Deed::Repeated);
         // The client answers twice, and nobody waits for the second answer.
         self.side(key).at_fault = true;
         let Delivery { message, qos, .. } = net.truth.deliveries[first as usize];
@@ -131,6 +153,7 @@ impl Peer {
         let from = |net: &Net, message: u32| net.truth.messages[message as usize].from;
         let session = &mut self.sessions[client as usize];
         if let Some(held) = session.held.take_if(|held| from(net, held.message) == from(net, message)) {
+            net.truth.done.note(Deed::Swapped);
             net.truth.deliveries[held.delivery as usize].fate = Fate::Swapped;
             self.send(net, client, held.delivery, delay, false);
         }
@@ -206,4 +229,15 @@ fn publish(net: &Net, message: u32, qos: QoS, id: Option<PacketId>, dup: bool, r
     let mut bytes = Vec::with_capacity(known.topic.len() + known.payload.len() + 9);
     publish.encode(&mut bytes).expect("a message that came by a packet");
     bytes
+}
+
+/// The message as it goes out: one that nobody published, if its payload is harmed.
+fn harmed(net: &mut Net, message: u32, qos: QoS, decision: &Decision) -> u32 {
+    let known = &net.truth.messages[message as usize];
+    let Some(payload) = decision.harm.apply(&known.payload).filter(|_| decision.fate != Copies::Drop) else {
+        return message;
+    };
+    let topic = known.topic.clone();
+    net.truth.done.note(decision.harm.deed());
+    net.truth.message(&topic, &payload, qos)
 }

@@ -5,8 +5,8 @@ use super::{Lane, Later, Peer};
 use crate::clock::{Nanos, SECOND};
 use crate::crew::sim::events::End;
 use crate::crew::sim::net::{Key, Net};
-use crate::crew::sim::script::{Answer, Decision, Ending, On};
 use crate::crew::sim::truth::Mark;
+use crate::script::{Answer, Decision, Deed, Ending, On, Who};
 use crate::wire::{self, ConnAck, ConnectCode, Packet, PacketId, Publish, QoS, SubAckCode};
 
 impl Peer {
@@ -18,15 +18,15 @@ impl Peer {
             Packet::Connect(connect) => Some(connect.client_id),
             _ => client.map(|client| &*net.truth.clients[client as usize].name),
         };
-        // The name borrows from the truth, which the decision has no part in.
-        let decision = {
-            let mut decision = Decision::default();
-            self.faults.decide(On::Packet(kind), &mut self.dice, &mut decision);
-            self.script.acts(On::Packet(kind), name).for_each(|act| decision.add(act));
-            decision
-        };
+        let connection = net.get(key).expect("open").record;
+        let mut decision = self.decide(On::Packet(kind), name, connection);
+        if let Some(pause) = decision.stall {
+            net.truth.done.note(Deed::Stalled);
+            decision.end = Some(Ending::Deaf(pause));
+        }
         if let Some(bytes) = &decision.also {
             self.violation(net, key, "bytes that nobody asked for");
+            net.truth.done.note(Deed::Garbage);
             net.write(key, bytes, None);
         }
         let end = decision.end;
@@ -127,6 +127,7 @@ impl Peer {
         match decision.answer {
             Answer::Never => {}
             Answer::Refuse(code) => {
+                net.truth.done.note(Deed::Refused);
                 let refusal = ConnAck { session_present: false, code };
                 net.write(key, &encoded(|out| wire::encode_connack(refusal, out)), None);
                 self.finish(net, key, Some(Ending::Close));
@@ -191,6 +192,9 @@ impl Peer {
         subscribe: &wire::Subscribe<'_>,
         decision: Decision,
     ) {
+        if matches!(decision.answer, Answer::Grant(_)) {
+            net.truth.done.note(Deed::Degraded);
+        }
         let mut codes = Vec::new();
         let mut fresh = Vec::new();
         for (filter, wanted) in subscribe.filters() {
@@ -242,8 +246,7 @@ impl Peer {
         }
         let session = &mut self.sessions[client as usize];
         if publish.qos == QoS::AtLeastOnce {
-            let answered = !matches!(decision.answer, Answer::Never | Answer::Instead(_));
-            if answered {
+            if decision.answer.deed().is_none() {
                 session.unacked.remove(&id.get());
             } else {
                 session.unacked.insert(id.get());
@@ -271,30 +274,44 @@ impl Peer {
         message: Option<u32>,
         last: bool,
     ) {
-        let right = !matches!(decision.answer, Answer::Never | Answer::Instead(_));
-        if let (false, Some(message)) = (right, message) {
+        if let (Some(_), Some(message)) = (decision.answer.deed(), message) {
             net.truth.messages[message as usize].acks_withheld += 1;
         }
+        net.truth.done.acked += u64::from(last && decision.answer.deed().is_none());
         let mark = message.filter(|_| last).map(Mark::Ack);
-        match decision.answer {
-            Answer::Never => {}
-            Answer::Instead(bytes) => {
-                self.violation(net, key, "a wrong acknowledgement");
-                self.write(net, key, Lane::Acks, decision.delay, bytes, None);
-            }
-            _ => self.write(net, key, Lane::Acks, decision.delay, bytes, mark),
-        }
+        let lane = match bytes[0] >> 4 {
+            6 => Lane::PubRels,
+            7 => Lane::PubComps,
+            _ => Lane::PubAcks,
+        };
+        self.reply(net, key, lane, &decision, bytes, mark);
     }
 
     /// Sends an answer that is no acknowledgement of a message.
     fn answer(&mut self, net: &mut Net, key: Key, decision: Decision, bytes: Vec<u8>) {
-        match decision.answer {
-            Answer::Never => {}
-            Answer::Instead(bytes) => {
+        self.reply(net, key, Lane::Others, &decision, bytes, None);
+    }
+
+    /// Sends the right answer, or what is decided on in its place.
+    fn reply(
+        &mut self,
+        net: &mut Net,
+        key: Key,
+        lane: Lane,
+        decision: &Decision,
+        right: Vec<u8>,
+        mark: Option<Mark>,
+    ) {
+        if let Some(deed) = decision.answer.deed() {
+            net.truth.done.note(deed);
+        }
+        match decision.answer.instead_of(&right) {
+            None => self.write(net, key, lane, decision.delay, right, mark),
+            Some(wrong) if wrong.is_empty() => {}
+            Some(wrong) => {
                 self.violation(net, key, "a wrong answer");
-                self.write(net, key, Lane::Others, decision.delay, bytes, None);
+                self.write(net, key, lane, decision.delay, wrong, None);
             }
-            _ => self.write(net, key, Lane::Others, decision.delay, bytes, None),
         }
     }
 

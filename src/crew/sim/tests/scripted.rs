@@ -12,7 +12,7 @@ fn exact(script: Script) -> Setup {
 #[test]
 fn a_late_acknowledgement_delays_nothing_else() {
     let plan = Plan::new(1, 2, 10);
-    let script = Script::default().always(PUBLISH, Act::Delay(50 * MILLISECOND));
+    let script = Script::default().always(PUBLISH, Act::Delay(Spread::Fixed(50 * MILLISECOND)));
     let (world, drivers) = live(exact(script), &plan);
     assert_eq!(drivers[0].ack_ns, [52 * MILLISECOND; 20]);
     let truth = world.truth();
@@ -25,7 +25,7 @@ fn a_late_acknowledgement_delays_nothing_else() {
 #[test]
 fn a_late_delivery_delays_no_acknowledgement() {
     let plan = Plan::new(1, 2, 10);
-    let script = Script::default().always(On::Delivery, Act::Delay(50 * MILLISECOND));
+    let script = Script::default().always(On::Delivery, Act::Delay(Spread::Fixed(50 * MILLISECOND)));
     let (world, drivers) = live(exact(script), &plan);
     assert_eq!(drivers[0].ack_ns, [2 * MILLISECOND; 20]);
     let truth = world.truth();
