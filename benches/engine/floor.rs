@@ -34,7 +34,7 @@ const READY: u32 = 64;
 const SEND: u64 = 1 << 32;
 const TIMEOUT: u64 = 1 << 33;
 /// Timeouts in the ring at one time.
-const TIMEOUTS: usize = 4;
+const TIMEOUTS: usize = 16;
 
 pub fn run(load: &Load, broker: SocketAddr) -> Sample {
     let sockets: Vec<TcpStream> = (0..load.clients).map(|client| connect(load, broker, client)).collect();
@@ -273,7 +273,7 @@ impl Floor {
         let mut from = self.now;
         for deadline in [Some(deadline), following].into_iter().flatten() {
             if !self.armed.iter().any(|armed| (from + 1..=deadline).contains(armed)) {
-                let place = self.armed.iter().position(|armed| *armed == 0).expect("four are enough");
+                let place = self.armed.iter().position(|armed| *armed == 0).expect("so many are enough");
                 let time = self.epoch + deadline;
                 self.armed[place] = deadline;
                 self.specs[place] = Timespec::new().sec(time / SECOND).nsec((time % SECOND) as u32);
