@@ -54,6 +54,7 @@ fn spec(load: &Load, broker: SocketAddr, cpu: usize) -> Spec {
         clients: load.clients,
         publishers: load.clients,
         subscribers: 0,
+        probes: 0,
         topology: Topology::Publish,
         schedule,
         qos: 1,
