@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Counters, Latencies, Worker};
+use super::{Counters, Latencies, Latency, Worker};
+use crate::clock::Nanos;
 use crate::units;
 
 /// What a few clients with few messages had on the way of the load, from a worker of their own. Nothing of it is in any
@@ -16,6 +17,12 @@ pub struct Probes {
 }
 
 impl Probes {
+    /// By how much their times may be off: what their worker was late with sending, and with hearing.
+    pub fn error_ns(&self) -> Nanos {
+        let lags = [&self.latencies.wake_lag, &self.latencies.hearing_lag];
+        lags.into_iter().filter_map(Latency::tail).map(|tail| tail.ns).sum()
+    }
+
     /// What of theirs did not come to its end, in words.
     pub fn trouble(&self) -> Option<String> {
         let counts = &self.counts;

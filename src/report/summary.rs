@@ -297,10 +297,13 @@ fn delivery(record: &Record, page: &mut Page) {
 }
 
 fn probes(record: &Record, page: &mut Page) {
-    let Some(Probes { worker, counts, .. }) = &record.probes else { return };
+    let Some(probes) = &record.probes else { return };
+    let Probes { worker, counts, .. } = probes;
     let absent = counts.lost + counts.undelivered_at_end;
     let mut told = vec![format!("{} on CPU {}", units::grouped(record.plan.probes.into()), worker.cpu)];
     told.extend(items(&[("sent", counts.sent), ("delivered", counts.delivered), ("not delivered", absent)]));
+    let error = Some(probes.error_ns()).filter(|error| *error > 0);
+    told.extend(error.map(|error| format!("to within {}", units::latency(error))));
     page.items("probes", &told);
 }
 

@@ -26,8 +26,8 @@ pub struct Divergence {
     pub load: Tail,
     /// and the probes'.
     pub probes: Tail,
-    /// By how much the two may differ: the probes' own wake-up lag and hearing lag, and the tolerance of the load. The
-    /// load's lag is not in it: a figure never excuses itself.
+    /// By how much the probes' may be off: their own wake-up lag and hearing lag. The load's are not in it: a figure never
+    /// excuses itself.
     pub error: Nanos,
     /// Whether more than half of the load's was before the hand-over to the kernel.
     pub before_hand_over: bool,
@@ -35,12 +35,12 @@ pub struct Divergence {
 
 impl Divergence {
     /// Of what both have samples enough for.
+    /// Beyond twice the probes' are allowed the error and the tolerance, for which the load was held back on purpose.
     fn of(
         what: &'static str,
         [response, service, probes]: [&Latency; 3],
-        bar: [Nanos; 2],
+        (error, tolerance): (Nanos, Nanos),
     ) -> Option<Divergence> {
-        let [tolerance, lags] = bar;
         let candidates = [
             ("p99", response.p99_ns, service.p99_ns, probes.p99_ns),
             ("p90", response.p90_ns, service.p90_ns, probes.p90_ns),
@@ -49,8 +49,7 @@ impl Divergence {
         let (name, load, service, probes) = candidates
             .into_iter()
             .find_map(|(name, load, service, probes)| Some((name, load?, service?, probes?)))?;
-        let error = tolerance + lags;
-        (load > (2 * probes).saturating_add(error)).then(|| Divergence {
+        (load > (2 * probes).saturating_add(error + tolerance)).then(|| Divergence {
             what,
             load: Tail { name, ns: load },
             probes: Tail { name, ns: probes },
@@ -179,9 +178,9 @@ fn round(latencies: &Latencies, services: [&Latency; 2]) -> Option<(Nanos, Nanos
 
 /// The load beside the probes: of acknowledgements and deliveries what was the generator's own, or else what diverges.
 fn divergence(record: &Record) -> Option<Divergence> {
-    let (load, probes) = (&record.latencies, &record.probes.as_ref()?.latencies);
-    let lags = [&probes.wake_lag, &probes.hearing_lag].into_iter().filter_map(Latency::tail);
-    let bar = [record.plan.tolerance_ns, lags.map(|tail| tail.ns).sum()];
+    let (load, probes) = (&record.latencies, record.probes.as_ref()?);
+    let bar = (probes.error_ns(), record.plan.tolerance_ns);
+    let probes = &probes.latencies;
     let ack = [&load.ack_response, &load.ack_service, &probes.ack_response];
     let flight = [&load.flight_response, &load.flight_service, &probes.flight_response];
     let both = [Divergence::of("ack response", ack, bar), Divergence::of("flight response", flight, bar)];
