@@ -315,9 +315,14 @@ impl Generator {
         cpus.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
-    /// The worker that waited longest for its CPU, with its share of the time (0 to 1).
+    /// The worker that waited longest for its CPU because of others, with its share of the time (0 to 1). What it may
+    /// have waited for the generator's other workers on that CPU, as long as they ran, does not count.
     pub fn starved(&self) -> Option<(usize, f64)> {
-        let waits = self.workers.iter().map(|worker| (worker.cpu, worker.waited_share));
+        let waits = self.workers.iter().map(|worker| {
+            let all = self.workers.iter().filter(|other| other.cpu == worker.cpu);
+            let siblings = all.map(|other| other.busy_share).sum::<f64>() - worker.busy_share;
+            (worker.cpu, (worker.waited_share - siblings).max(0.0))
+        });
         waits.max_by(|a, b| a.1.total_cmp(&b.1))
     }
 

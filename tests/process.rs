@@ -60,7 +60,7 @@ fn r22_a_machine_is_calibrated_and_runs_say_how_much_of_it_they_used() {
         command.env("XDG_STATE_HOME", state.path());
         command
     };
-    let output = with_state("calibrate --cores 1 --duration 100ms").output().unwrap();
+    let output = with_state("calibrate --cores 1 --duration 200ms").output().unwrap();
     ends(&output, &[0, 3]);
     let said = String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(3) {

@@ -32,7 +32,7 @@ pub struct Calibration {
     pub both_per_s: f64,
     /// Connections established per second, reflector's part included.
     pub connects_per_s: f64,
-    /// Median time from the hand-over of a message to its PUBACK, at 2,000 messages a second.
+    /// Median time from the hand-over of a message to its PUBACK, at 4,000 messages a second.
     pub round_trip_p50_ns: Nanos,
     /// Median of how late a worker that sleeps notices what is due: timer and wake-up.
     pub wake_lag_p50_ns: Nanos,

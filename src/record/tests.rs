@@ -140,3 +140,17 @@ fn rates_are_over_the_measure_phase() {
     record.phases.truncate(2);
     assert_eq!((record.span_of(Phase::Measure), record.rate_per_s(5)), (None, None));
 }
+
+/// Rings that share a CPU wait for each other: that is nobody else's doing.
+#[test]
+fn workers_that_share_a_cpu_do_not_starve_each_other() {
+    let worker = |cpu, busy_share, waited_share| Worker { cpu, busy_share, waited_share };
+    let starved = |workers: &[Worker]| {
+        let generator = Generator { workers: workers.to_vec(), ..Generator::default() };
+        generator.starved().map(|(cpu, share)| (cpu, (share * 100.0).round()))
+    };
+    assert_eq!(starved(&[worker(0, 0.5, 0.3)]), Some((0, 30.0)), "alone on its CPU");
+    assert_eq!(starved(&[worker(0, 0.3, 0.3), worker(0, 0.3, 0.28)]), Some((0, 0.0)));
+    assert_eq!(starved(&[worker(0, 0.2, 0.5), worker(0, 0.2, 0.3), worker(1, 0.9, 0.01)]), Some((0, 30.0)));
+    assert_eq!(starved(&[]), None);
+}

@@ -317,6 +317,10 @@ fn some_plan(dice: &mut Dice) -> Plan {
         plan.duration_ns = Some(20 * MILLISECOND);
         // As fast as it goes, a warm-up as long as others' would be most of all messages.
         plan.warmup_ns = plan.warmup_ns.min(5 * MILLISECOND);
+        // At QoS 0 that is as many as there is room for: in large ones.
+        if qos == 0 {
+            plan.size_bytes = 4096;
+        }
     }
     if !many && dice.chance(0.15) {
         (plan.msg_count, plan.duration_ns, plan.warmup_ns) = (Some(dice.within(&(1..=30))), None, 0);

@@ -80,7 +80,7 @@ fn more_clients_than_files() {
 #[test]
 fn r24_what_cannot_work_stops_with_what_mends_it() {
     for (arguments, told) in [
-        ("-H 192.0.2.1 --clients 100k -n 1", ["ports", "name the broker by more --host addresses"]),
+        ("-H 192.0.2.1 --clients 100k -n 1", ["ports", "name the broker by more --host"]),
         ("-H 127.0.0.1 --clients 200M -n 1", ["memory", "fewer --clients"]),
         ("--embedded --clients 200M -n 1", ["memory", "fewer --clients"]),
     ] {
