@@ -5,7 +5,7 @@
 #[allow(dead_code, reason = "another test needs the rest")]
 mod process;
 
-use malaria_bench::record::{Finished, Record, Verdict};
+use malaria_bench::record::{Finished, Verdict};
 use process::{BOUND, Process, piped};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -130,38 +130,6 @@ fn r20_something_else_on_the_generators_cpu_is_told_in_every_mode() {
     for arguments in [CLOSED, OPEN_FAST, QOS_0, FLEET_FLAT_OUT] {
         Judged::of(load(&broker, "", arguments)).is_starved(&why);
     }
-}
-
-/// The load and its probes with both CPUs, the load on the first and the probes beside the broker on the last.
-fn probed(broker: &Reflector) -> Record {
-    let (first, last) = cpus();
-    let arguments = "--cores 1 --clients 100 --rate 8k --probes 40 --warmup 0 --duration 2s";
-    let mut command = on(&format!("{first},{last}"), BENCH);
-    command.args(arguments.split_whitespace()).args(["--json", "-", "--quiet", "--host", &broker.address]);
-    let mut process = Process::spawn(command.stdin(Stdio::null()));
-    let (stdout, said) = process.output();
-    process.wait();
-    match Finished::from_json(&stdout.text()) {
-        Ok(Finished::Run(run)) => *run,
-        _ => panic!("no record: {}", said.text()),
-    }
-}
-
-/// R23: what shares the load's CPU makes the load late and not the probes, and that is told.
-#[test]
-fn r23_probes_tell_that_the_generator_queues() {
-    let broker = Reflector::start();
-    let (_spinner, _) = spinner();
-    let record = probed(&broker);
-    let probes = record.probes.as_ref().expect("they were asked for");
-    assert_eq!((probes.counts.due, probes.counts.expected), (800, 800));
-    assert_ne!(probes.worker.cpu, record.generator.workers[0].cpu);
-    let (load, probes) = (&record.latencies.ack_response, &probes.latencies.ack_response);
-    let (load, probes) = (load.p99_ns.expect("16,000"), probes.p99_ns.expect("800"));
-    assert!(load > 2 * probes, "{load} beside {probes}");
-    let told =
-        record.verdict_reasons.iter().any(|reason| reason.starts_with("messages queued in the generator"));
-    assert!(told && record.verdict == Verdict::GeneratorLimited, "{:?}", record.verdict_reasons);
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn r23_probes_tell_a_generator_that_queues_from_a_broker_that_is_slow() {
 
 #[test]
 fn what_the_probes_lost_is_told_and_is_no_loss_of_the_load() {
-    let script = Script::parse("[[fault]]\non = 'delivery'\nevery = 20\ndo = 'drop'").unwrap();
+    let script = Script::parse("[[fault]]\non = 'delivery'\nevery = 7\ndo = 'drop'").unwrap();
     let played = Scene::new(Setup { script, ..Setup::exact(1) }, probed()).play();
     let (record, dropped) = (&played.record, played.world.truth().done.of(Deed::Dropped));
     let absent = |counts: &record::Counters| counts.lost + counts.undelivered_at_end;
