@@ -254,7 +254,7 @@ pub fn run(
     shared.wakers = shared.seats.iter().map(|_| Waker::new()).collect::<Result<_, _>>()?;
     let shared = Arc::new(shared);
     let (epoch, clients, targets) = (shared.epoch, u64::from(shared.clients()), &shared.spec.targets[..]);
-    let setting = Setting { poll: shared.spec.poll, epoch, clients, targets };
+    let setting = Setting { poll: shared.spec.poll, epoch, clients, targets, apart: usize::MAX };
     let common = shared.clone();
     let lines = Lines::open(&shared.seats, shared.wakers.clone(), &setting, move |desk| {
         Script::new(common.clone(), desk, clock::now())

@@ -19,6 +19,7 @@ mod fleet;
 mod latency;
 mod plan;
 mod pressure;
+mod probes;
 #[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
@@ -37,7 +38,8 @@ pub use fleet::{
 pub use latency::{Figure, Latencies, Latency, Reading};
 pub use plan::{Arrival, Close, Plan, Poll, Schedule, Topology, Verify};
 pub use pressure::Pressure;
-pub use verdict::{Behind, Evidence, Judgement, Pace, Sharing, Tail, Verdict};
+pub use probes::Probes;
+pub use verdict::{Behind, Divergence, Evidence, Judgement, Pace, Sharing, Tail, Verdict};
 
 /// Name and version of the record's format.
 pub const SCHEMA: &str = "malaria-bench/1";
@@ -87,6 +89,9 @@ pub struct Record {
     pub latencies: Latencies,
     /// The generator's own health.
     pub generator: Generator,
+    /// What the probes had on the same way at the same time; null where there were none.
+    #[serde(default)]
+    pub probes: Option<Probes>,
     /// How much of what this machine can generate the run used; null where the machine was not calibrated.
     #[serde(default)]
     pub calibration: Option<Calibrated>,

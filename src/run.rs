@@ -6,6 +6,7 @@
 
 mod backlog;
 mod conductor;
+mod probes;
 mod publishers;
 mod sequences;
 mod shared;
@@ -36,6 +37,8 @@ pub struct Spec {
     pub cpus: Vec<usize>,
     /// The broker's CPUs, when it is the reflector inside this process.
     pub broker_cpus: Vec<usize>,
+    /// The CPU of the probes' worker.
+    pub probe_cpu: usize,
     /// How the clients connect. What the plan says too is the same there.
     pub connection: Connection,
     /// Whether messages are to be retained.
@@ -81,6 +84,7 @@ impl Spec {
             targets,
             cpus: crate::cpu::allowed().into_iter().take(1).collect(),
             broker_cpus: Vec::new(),
+            probe_cpu: crate::cpu::allowed().into_iter().last().unwrap_or(0),
             retain: false,
             command: Vec::new(),
             warnings: Vec::new(),
@@ -102,16 +106,17 @@ pub fn run(
     let (started_at, machine) = (std::time::SystemTime::now(), crate::cpu::machine());
     let table = engine::descriptor_limit().min(1 << 20) as u32;
     let shared = Arc::new(Shared::new(spec, table, clock::now())?);
-    engine::reserve(shared.seats.len() as u32)?;
-    let wakers = shared.seats.iter().map(|_| Waker::new()).collect::<Result<_, _>>()?;
+    let seats = shared.everybody();
+    engine::reserve(seats.len() as u32)?;
+    let wakers = seats.iter().map(|_| Waker::new()).collect::<Result<_, _>>()?;
     let mut phases = Phases::new(shared.clone(), engine::resident_bytes);
     let Spec { plan, targets, .. } = &shared.spec;
     let (poll, clients) = (plan.poll, u64::from(plan.clients));
-    let setting = Setting { poll, epoch: shared.epoch, clients, targets };
+    let apart = shared.seats.len();
+    let setting = Setting { poll, epoch: shared.epoch, clients, targets, apart };
     let common = shared.clone();
-    let lines = Lines::open(&shared.seats, wakers, &setting, move |desk| {
-        Clients::new(common.clone(), desk, clock::now())
-    })?;
+    let lines =
+        Lines::open(&seats, wakers, &setting, move |desk| Clients::new(common.clone(), desk, clock::now()))?;
     let board = lines.conduct(&mut phases, interrupt, observe);
     Ok(phases.record(board, started_at, machine))
 }

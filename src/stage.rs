@@ -72,8 +72,10 @@ pub struct View {
     pub running: usize,
     /// Whether all have reported the end of what they were told last.
     pub arrived: bool,
-    /// Where they stand, all together.
+    /// Where those stand, all together, whose figures are not apart,
     pub levels: Levels,
+    /// and where all do.
+    pub everybody: Levels,
     /// Somebody wants the run to end.
     pub interrupted: bool,
     /// A worker could not start or go on.
@@ -198,10 +200,11 @@ impl<C: Clone, E> Lines<C, E> {
     /// Does what the conductor wants at `now`; answers until when it is to wait, and `None` at the end.
     pub fn lead(&mut self, now: Nanos, interrupted: bool, conductor: &mut dyn Conductor<C>) -> Option<Nanos> {
         loop {
-            let (workers, levels) = (self.orders.len(), self.levels());
+            let (workers, levels, everybody) =
+                (self.orders.len(), self.levels(self.board.apart), self.levels(usize::MAX));
             let Board { running, ref faults, .. } = self.board;
             let (arrived, broken) = (self.arrived == workers, !faults.is_empty());
-            let view = View { workers, running, arrived, levels, interrupted, broken };
+            let view = View { workers, running, arrived, levels, everybody, interrupted, broken };
             match conductor.cue(now, &view) {
                 Cue::Wait(until) => return Some(until),
                 Cue::Tell(command) => {
@@ -213,8 +216,8 @@ impl<C: Clone, E> Lines<C, E> {
                     }
                 }
                 Cue::Over => {
-                    if levels.connected < self.leaving.0 {
-                        self.leaving = (levels.connected, now + PATIENCE);
+                    if everybody.connected < self.leaving.0 {
+                        self.leaving = (everybody.connected, now + PATIENCE);
                     }
                     return (running > 0 && now < self.leaving.1).then_some(now + 20 * MILLISECOND);
                 }
@@ -242,7 +245,7 @@ impl<C: Clone, E> Lines<C, E> {
 
     /// Closes the next second that is over by `now`, if everything of it is heard.
     pub fn poll_second(&mut self, now: Nanos, conductor: &mut dyn Conductor<C>) -> Option<Progress> {
-        let mut progress = Progress { levels: self.levels(), ..self.board.poll_second(now)? };
+        let mut progress = Progress { levels: self.levels(self.board.apart), ..self.board.poll_second(now)? };
         if let Some(scene) = &mut self.scene {
             let workers = self.cpus.iter().copied().zip(progress.workers.iter().copied());
             progress.pressure = scene.pressure(&workers.collect::<Vec<_>>());
@@ -251,10 +254,10 @@ impl<C: Clone, E> Lines<C, E> {
         Some(progress)
     }
 
-    /// Where the workers stand, all together.
-    fn levels(&self) -> Levels {
+    /// Where the workers before number `end` stand, all together.
+    fn levels(&self, end: usize) -> Levels {
         let mut levels = Levels::default();
-        self.gauges.iter().for_each(|gauges| gauges.add_to(&mut levels));
+        self.gauges.iter().take(end).for_each(|gauges| gauges.add_to(&mut levels));
         levels
     }
 }
@@ -271,7 +274,8 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
         make: impl Fn(Desk<C>) -> A + Send + Sync + 'static,
     ) -> Result<Lines<C, E>, StageError> {
         let (mut lines, desks) = Lines::new(wakers, setting.epoch, setting.clients);
-        lines.cpus = seats.iter().map(|seat| seat.cpu).collect();
+        lines.board.apart = setting.apart;
+        lines.cpus = seats.iter().take(setting.apart).map(|seat| seat.cpu).collect();
         lines.scene = Some(Scene::new(&lines.cpus, setting));
         let make = Arc::new(make);
         for (seat, desk) in seats.iter().zip(desks) {

@@ -195,6 +195,7 @@ fn spec(broker: SocketAddr, qos: u8, schedule: Schedule) -> Spec {
         clients: 2 * PAIRS,
         publishers: PAIRS,
         subscribers: PAIRS,
+        probes: 0,
         topology: Topology::Pairs,
         schedule,
         qos,

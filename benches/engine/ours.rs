@@ -86,6 +86,7 @@ fn spec(load: &Load, broker: SocketAddr, cpu: usize) -> Spec {
         clients,
         publishers,
         subscribers,
+        probes: 0,
         topology,
         schedule,
         qos: load.work.qos() as u8,

@@ -123,6 +123,7 @@ fn spec(clients: u32, broker: SocketAddr, cpu: usize) -> Spec {
         clients,
         publishers: 0,
         subscribers: 0,
+        probes: 0,
         topology: Topology::Idle,
         schedule: Schedule::None,
         qos: 1,

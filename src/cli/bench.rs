@@ -59,7 +59,8 @@ fn perform(
     let reflector = match args.embedded {
         true => {
             let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            let reflector = embedded::start(loopback, &cores.reflector, Some(plan.clients), None)?;
+            let clients = plan.clients.saturating_add(2 * plan.probes);
+            let reflector = embedded::start(loopback, &cores.reflector, Some(clients), None)?;
             targets = vec![reflector.addr().into()];
             Some(reflector)
         }
@@ -119,11 +120,12 @@ fn connection(args: &RunArgs, clients: u32) -> Result<Connection, Usage> {
 }
 
 fn spec(args: &RunArgs, plan: Plan, connection: Connection, cores: Cores, targets: Vec<Endpoint>) -> Spec {
-    let Cores { generator, reflector, mut warnings } = cores;
+    let Cores { generator, reflector, probes, mut warnings } = cores;
     warnings.extend(plan::idle(&plan));
     Spec {
         cpus: generator,
         broker_cpus: reflector,
+        probe_cpu: probes,
         connection,
         retain: args.retain,
         command: super::command_line(),

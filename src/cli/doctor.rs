@@ -71,7 +71,7 @@ fn need(prepared: &Prepared) -> Need {
     let tcp = |target: &&Endpoint| matches!(target, Endpoint::Tcp(_));
     let loopback = |target: &Endpoint| engine::loopback_source(target, 0).is_some();
     Need {
-        clients: plan.clients,
+        clients: plan.clients.saturating_add(2 * plan.probes),
         brokers: targets.len() as u32,
         sources: targets.iter().map(|target| connection.sources.count(target)).min().unwrap_or(0),
         loopback: targets.iter().filter(tcp).all(loopback),

@@ -51,6 +51,8 @@ pub struct Cores {
     pub generator: Vec<usize>,
     /// For the embedded reflector; empty without one.
     pub reflector: Vec<usize>,
+    /// For the probes: none of the generator's, where there is another one.
+    pub probes: usize,
     pub warnings: Vec<String>,
 }
 
@@ -80,7 +82,8 @@ pub fn cores(asked: Option<u32>, allowed: &[usize], broker: Broker) -> Cores {
         warnings
             .push("the reflector shares its only CPU with the generator: expect distorted figures".into());
     }
-    Cores { generator: generator.to_vec(), reflector, warnings }
+    let probes = *rest.last().or(generator.last()).expect("a process has a CPU");
+    Cores { generator: generator.to_vec(), reflector, probes, warnings }
 }
 
 /// The plan of `args`, for `cores` CPUs. The number of workers is known only to the run.
@@ -110,6 +113,7 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
         clients: split.clients(),
         publishers: split.publishers,
         subscribers: split.subscribers,
+        probes: args.probes.unwrap_or(0),
         topology,
         schedule: schedule(args, split)?,
         qos: args.qos,
@@ -291,6 +295,24 @@ mod tests {
         assert_eq!(rate("--rate 100 -T 5"), open(100.0, Arrival::Constant), "the lower one holds");
         assert_eq!(rate("--rate 50k -T 5"), open(2500.0, Arrival::Constant));
         assert_eq!(rate("--rate max -T 5"), open(2500.0, Arrival::Constant));
+    }
+
+    #[test]
+    fn probes_are_beside_the_clients_and_on_another_cpu_where_there_is_one() {
+        let probes = |line: &str| planned(line).map(|plan| (plan.clients, plan.probes));
+        assert_eq!((probes(""), probes("--probes 7")), (Ok((1000, 0)), Ok((1000, 7))));
+        for line in ["--probes 0", "--probes 101", "--probes 5 -n 10"] {
+            assert!(probes(line).is_err(), "{line}");
+        }
+        for (asked, allowed, broker, cpu) in [
+            (None, &[3, 5][..], Broker::Here, 5),
+            (None, &[3, 5], Broker::Away, 5),
+            (Some(1), &[3, 5], Broker::Away, 5),
+            (None, &[3, 5, 7], Broker::Embedded, 7),
+            (None, &[3], Broker::Embedded, 3),
+        ] {
+            assert_eq!(cores(asked, allowed, broker).probes, cpu, "{asked:?} of {allowed:?}, {broker:?}");
+        }
     }
 
     /// Issue section 4: `--tolerance 20s` made a run of 20 s and blamed the broker.

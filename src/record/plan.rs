@@ -25,6 +25,9 @@ pub struct Plan {
     pub publishers: u32,
     /// Clients that subscribe.
     pub subscribers: u32,
+    /// Probes: pairs beside the clients, with a topic each, a worker of their own and ten messages a second each.
+    #[serde(default)]
+    pub probes: u32,
     /// Who talks to whom.
     pub topology: Topology,
     /// When messages are sent.

@@ -66,6 +66,7 @@ fn make_clean() -> Record {
             ..Generator::default()
         },
         series: (1..=3).map(second).collect(),
+        probes: None,
         calibration: None,
         bounds: vec![],
     };
@@ -84,6 +85,7 @@ fn plan() -> Plan {
         clients: 2_000,
         publishers: 1_000,
         subscribers: 1_000,
+        probes: 0,
         topology: Topology::Pairs,
         schedule: Schedule::Open { rate_per_s: 20_000.0, arrival: Arrival::Constant, inflight: 65_535 },
         qos: 1,
@@ -172,6 +174,33 @@ fn latencies() -> stats::Latencies {
         wake_lag: ramp(200_000, 500, 110 * MICROSECOND),
         hearing_lag: ramp(150_000, 400, 90 * MICROSECOND),
     }
+}
+
+/// The same beside ten probes.
+pub(crate) fn probed() -> Record {
+    let mut record = clean();
+    record.plan.probes = 10;
+    record.probes = Some(Probes {
+        worker: Worker { cpu: 1, busy_share: 0.012, waited_share: 0.001 },
+        counts: Counters {
+            due: 1_000,
+            sent: 1_000,
+            acked: 1_000,
+            expected: 1_000,
+            delivered: 1_000,
+            connections_asked: 20,
+            connections_established: 20,
+            subscribed: 10,
+            ..Counters::default()
+        },
+        latencies: Latencies {
+            ack_response: (&ramp(1_000, 20 * MICROSECOND, 390 * MICROSECOND)).into(),
+            flight_response: (&ramp(1_000, 25 * MICROSECOND, 1_700 * MICROSECOND)).into(),
+            ..Latencies::default()
+        },
+    });
+    record.conclude();
+    record
 }
 
 /// Every figure of it has a value.

@@ -8,7 +8,7 @@ mod faults;
 #[cfg(test)]
 mod tests;
 
-pub use evidence::{Evidence, Sharing};
+pub use evidence::{Divergence, Evidence, Sharing};
 
 /// Which side set the limit of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
@@ -131,6 +131,8 @@ impl Evidence {
     ///    left of the response time without it; or hearing lag above what is accepted and above 10 % of the response
     ///    time, of which it is no part; or one receive in ten without a buffer; or messages shed or unsent with a
     ///    tolerance longer than the backlog: *generator-limited*.
+    ///    Or, on a schedule, the response time is far above that of the probes (see [`Divergence`]), and more than half of it
+    ///    was before the hand-over, for which no full window or socket is to blame.
     ///    The same for stalls of 100 ms and more in more than a quarter of the seconds. A single one is told of, and
     ///    spoils its second.
     /// 5. A closed loop whose answers lie with the generator for more than twice as long as they took (medians of
@@ -166,6 +168,7 @@ impl Evidence {
         let shared = self.shared_with_broker().filter(|_| starved.is_empty());
         faults.extend(starved);
         faults.extend(late.into_iter().flatten());
+        faults.extend(self.queue_of_our_own());
         faults.extend(self.stall_fault());
         faults.extend(self.buffer_fault());
         faults.extend(self.tolerance_fault());
@@ -180,6 +183,7 @@ impl Evidence {
             (true, true) => (Verdict::Clean, vec![self.clean_reason()]),
         };
         reasons.extend(shared);
+        reasons.extend(self.apart_from_probes());
         reasons.extend(self.stalls.0.iter().take(NAMED).map(|(second, stall)| {
             let stall = units::latency(*stall);
             format!("a worker stood still for {stall} in second {second}: what was measured then is not the broker's")

@@ -4,8 +4,8 @@ use super::page::{Column, Page, Tint};
 use crate::clock::Nanos;
 use crate::cpu;
 use crate::record::{
-    Broker, Counters, Evidence, Exit, Figure, Latencies, Latency, Pace, Phase, Plan, Poll, Record, Schedule,
-    Throughput, Topology, Verdict,
+    Broker, Counters, Evidence, Exit, Figure, Latencies, Latency, Pace, Phase, Plan, Poll, Probes, Record,
+    Schedule, Throughput, Topology, Verdict,
 };
 use crate::units::{self, Rate, Size, Span};
 
@@ -26,6 +26,7 @@ pub fn write(record: &Record, page: &mut Page) {
     latencies(record, page);
     page.blank();
     delivery(record, page);
+    probes(record, page);
     connections(record, page);
     generator(record, page);
     machine(record, page);
@@ -236,7 +237,15 @@ pub(super) fn latency_rows(record: &Record) -> Vec<(&'static str, &Latency)> {
         ("flight response", &measured.flight_response, publishing && plan.subscribers > 0),
         ("flight service", &measured.flight_service, publishing && plan.subscribers > 0),
     ];
-    rows.into_iter().filter(|row| row.2 || row.1.count > 0).map(|row| (row.0, row.1)).collect()
+    let rows = rows.into_iter().filter(|row| row.2 || row.1.count > 0).map(|row| (row.0, row.1));
+    // The load's and theirs, one below the other.
+    let probes = record.probes.iter().flat_map(|probes| {
+        [
+            ("probes' ack", &probes.latencies.ack_response),
+            ("probes' flight", &probes.latencies.flight_response),
+        ]
+    });
+    rows.chain(probes).collect()
 }
 
 /// Columns in their order, with the rank by which they stay on a narrow page.
@@ -285,6 +294,17 @@ fn delivery(record: &Record, page: &mut Page) {
     if record.plan.publishers > 0 {
         page.items("delivery", &items(&delivery_counts(record)));
     }
+}
+
+fn probes(record: &Record, page: &mut Page) {
+    let Some(probes) = &record.probes else { return };
+    let Probes { worker, counts, .. } = probes;
+    let absent = counts.lost + counts.undelivered_at_end;
+    let mut told = vec![format!("{} on CPU {}", units::grouped(record.plan.probes.into()), worker.cpu)];
+    told.extend(items(&[("sent", counts.sent), ("delivered", counts.delivered), ("not delivered", absent)]));
+    let error = Some(probes.error_ns()).filter(|error| *error > 0);
+    told.extend(error.map(|error| format!("to within {}", units::latency(error))));
+    page.items("probes", &told);
 }
 
 /// What became of the messages.

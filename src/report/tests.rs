@@ -1,6 +1,6 @@
 use super::*;
-use crate::record::samples::{broken, clean, idle};
-use crate::record::{Amount, BoundResult, BoundState, Ended, Figure, Schedule, Throughput, Worker};
+use crate::record::samples::{broken, clean, idle, probed};
+use crate::record::{Amount, BoundResult, BoundState, Ended, Figure, Probes, Schedule, Throughput, Worker};
 use crate::units;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -46,6 +46,17 @@ fn a_broken_run_on_the_usual_terminal() {
 #[test]
 fn a_broken_run_at_forty_columns() {
     assert_text(&broken(), 40, include_str!("tests/broken-40.txt"));
+}
+
+#[test]
+fn probes_stand_below_the_load() {
+    assert_text(&probed(), 100, include_str!("tests/probed-100.txt"));
+    let mut record = probed();
+    record.probes.as_mut().expect("they are there").counts.delivered -= 10;
+    let trouble = record.probes.as_ref().and_then(Probes::trouble);
+    assert_eq!(trouble.as_deref(), Some("probes: only 990 of 1,000 delivered"));
+    record.conclude();
+    assert_eq!((record.exit_code, probed().probes.and_then(|probes| probes.trouble())), (0, None));
 }
 
 #[test]
@@ -257,7 +268,7 @@ fn control_characters_do_not_reach_the_terminal() {
 
 #[test]
 fn json_is_read_back_as_the_same_record() {
-    for record in [clean(), broken(), idle()] {
+    for record in [clean(), broken(), idle(), probed()] {
         let json = json(&record);
         assert!(json.starts_with("{\n  \"schema\": \"malaria-bench/1\",\n") && json.ends_with("}\n"));
         assert_eq!(Record::from_json(&json).expect("what was written"), record);
@@ -287,7 +298,7 @@ fn json_is_as_its_schema_says() {
     let mut closed = clean();
     closed.plan.schedule = Schedule::Closed { inflight: 8 };
     closed.plan.msg_count = Some(5);
-    for record in [clean(), broken(), idle(), worst(), closed, with_bound(clean())] {
+    for record in [clean(), broken(), idle(), worst(), closed, with_bound(clean()), probed()] {
         let instance = parsed(&json(&record));
         if let Some(error) = validator.iter_errors(&instance).next() {
             panic!("{}: {error}", error.instance_path());
@@ -316,7 +327,7 @@ fn json_is_as_its_schema_says() {
 fn the_schema_knows_every_field() {
     let keys = |json: &Value| json.as_object().expect("an object").keys().cloned().collect::<BTreeSet<_>>();
     let schema = parsed(schema());
-    let record = parsed(&json(&with_bound(clean())));
+    let record = parsed(&json(&with_bound(probed())));
     let part = |at: &str| record.pointer(at).expect(at);
     assert_eq!(keys(&schema["properties"]), keys(&record));
     for (name, at) in [
@@ -334,6 +345,7 @@ fn the_schema_knows_every_field() {
         ("pressure", "/series/0/pressure"),
         ("neighbour", "/generator/neighbours/0"),
         ("bound", "/bounds/0"),
+        ("probes", "/probes"),
     ] {
         assert_eq!(keys(&schema["$defs"][name]["properties"]), keys(part(at)), "{name}");
     }

@@ -3,7 +3,7 @@
 use super::shared::Shared;
 use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::crew::{Effort, generator, throughput};
-use crate::record::{self, Ended, Machine, Phase, PhaseTimes, Record, Second};
+use crate::record::{self, Counters, Ended, Machine, Phase, PhaseTimes, Probes, Record, Second};
 use crate::stage::{Board, Conductor, Cue, Progress, View};
 use crate::stats::Strain;
 use crate::units;
@@ -194,7 +194,7 @@ impl Conductor<Command> for Phases {
             }
             Some(Command::Publish { start }) => self.measure(now, view, start),
             Some(Command::Drain { until }) => {
-                let levels = &view.levels;
+                let levels = &view.everybody;
                 let heard = levels.draining == view.workers as u64;
                 let drained = heard && levels.outstanding == 0 && levels.delivered >= levels.expected;
                 let came = levels.acked + levels.delivered;
@@ -251,16 +251,14 @@ impl Phases {
             Some((ended, reason)) => (ended, Some(reason)),
         };
         let spec = &self.shared.spec;
-        let mut counts = board.total.counters;
-        let absent = counts.expected.saturating_sub(counts.delivered);
-        // A stamp that somebody has forged may overtake what was never sent.
-        counts.lost = counts.lost.min(absent);
-        counts.undelivered_at_end = absent - counts.lost;
+        let (counts, absent) = settled(board.total.counters);
+        let probes = probes(&self.shared, &mut board);
         let seats = self.shared.seats.iter().map(|seat| seat.cpu);
         let efforts: Vec<_> = seats
             .zip(std::mem::take(&mut board.endings))
             .filter_map(|(cpu, end)| Some((cpu, end?)))
             .collect();
+        let lost = probes.as_ref().and_then(Probes::trouble);
         let health = board.health(generator(&efforts));
         let resident = self.memory.1.saturating_sub(self.memory.0);
         let mut record = Record {
@@ -283,7 +281,7 @@ impl Phases {
             partial: ended != Ended::Completed,
             partial_reason,
             ended,
-            warnings: spec.warnings.iter().chain(&troubles).cloned().collect(),
+            warnings: spec.warnings.iter().chain(&lost).chain(&troubles).cloned().collect(),
             phases: self.phases,
             counts,
             throughput: throughput(&efforts),
@@ -292,6 +290,7 @@ impl Phases {
                 bytes_per_client: (resident > 0).then(|| resident / u64::from(spec.plan.clients)),
                 ..health
             },
+            probes,
             series: self.series,
             calibration: None,
             bounds: Vec::new(),
@@ -299,4 +298,22 @@ impl Phases {
         record.conclude();
         record
     }
+}
+
+/// What the probes had, if there were any.
+fn probes(shared: &Shared, board: &mut Board<Effort>) -> Option<Probes> {
+    let probes = shared.probes.as_ref()?;
+    let (counts, absent) = settled(board.aside.counters);
+    let (cpu, effort) = (probes.seats[0].cpu, board.endings[probes.first].take().unwrap_or_default());
+    let latencies = record::Latencies::of(&board.aside.histograms, absent);
+    Some(Probes { worker: generator(&[(cpu, effort)]).workers[0], counts, latencies })
+}
+
+/// What was counted, with what has become of deliveries that did not come; and how many those are.
+fn settled(mut counts: Counters) -> (Counters, u64) {
+    let absent = counts.expected.saturating_sub(counts.delivered);
+    // A stamp that somebody has forged may overtake what was never sent.
+    counts.lost = counts.lost.min(absent);
+    counts.undelivered_at_end = absent - counts.lost;
+    (counts, absent)
 }

@@ -1,12 +1,13 @@
 //! What all workers of a run share.
 
 use super::sequences::Sequences;
-use super::{RunError, Spec};
+use super::{RunError, Spec, probes};
 use crate::clock::Nanos;
 use crate::load::{Body, HandOver, Name, Role, Routes, STAMP_LEN, Split, Template, Values, run_id};
 use crate::record::Schedule as Pace;
 use crate::stage::{Seat, Ways, seats};
 use crate::wire::QoS;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 /// The clients of one worker.
@@ -28,6 +29,10 @@ pub struct Shared {
     pub backlog_limit: u32,
     pub split: Split,
     pub seats: Vec<Seat>,
+    /// The worker that has the first of them.
+    pub first: usize,
+    /// The run of the probes, if there are any.
+    pub probes: Option<Arc<Shared>>,
     /// Workers that share a CPU.
     pub rings_per_cpu: usize,
     pub routes: Routes,
@@ -56,6 +61,7 @@ impl Shared {
     /// # Errors
     /// More flows than can be checked, or fewer ports than clients.
     pub fn new(mut spec: Spec, table: u32, epoch: Nanos) -> Result<Shared, RunError> {
+        let probes = (spec.plan.probes > 0).then(|| probes::of(&spec));
         let plan = &mut spec.plan;
         let (publishers, subscribers) = (plan.publishers, plan.subscribers);
         let split = Split { publishers, subscribers, idle: plan.clients - publishers - subscribers };
@@ -82,6 +88,10 @@ impl Shared {
             Pace::Closed { inflight } => (inflight, 0.0, f64::from(inflight) * HAND_OVER_WINDOWS),
             Pace::None => (u32::MAX, 0.0, 0.0),
         };
+        let probes = probes.map(|probes| {
+            let shared = Shared::new(probes, u32::MAX, epoch)?;
+            Ok::<_, RunError>(Arc::new(Shared { first: seats.len(), ..shared }))
+        });
         let qos = |level| QoS::try_from(level).expect("the plan was checked");
         let (from, seed) = (plan.warmup_ns, plan.seed);
         Ok(Shared {
@@ -93,6 +103,8 @@ impl Shared {
             backlog_limit: behind.ceil().clamp(1.0, f64::from(u32::MAX - 1)) as u32,
             split,
             seats,
+            first: 0,
+            probes: probes.transpose()?,
             rings_per_cpu,
             ways: Ways::new(&spec.targets, plan.clients, &spec.connection.sources, spec.connection.close)?,
             body: Body::new((plan.size_bytes as usize).max(STAMP_LEN), seed),
@@ -104,6 +116,12 @@ impl Shared {
             topic,
             spec,
         })
+    }
+
+    /// The seats of all workers, the probes' last.
+    pub fn everybody(&self) -> Vec<Seat> {
+        let probes = self.probes.iter().flat_map(|probes| &probes.seats);
+        self.seats.iter().chain(probes).cloned().collect()
     }
 
     /// The way of client `index` to its broker. Groups take turns over the brokers, so that the two ends of a flow

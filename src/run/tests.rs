@@ -1,6 +1,7 @@
 //! Whole runs in a simulated world, held against what really happened there.
 
 mod known;
+mod probes;
 mod rules;
 mod scripted;
 
@@ -92,9 +93,10 @@ impl Scene {
         let honest = setup.faults.wrong == 0.0 && setup.script.rules.is_empty();
         let spec = Spec { cpus: (0..workers).collect(), ..spec };
         let shared = Arc::new(Shared::new(spec, 1 << 20, epoch).unwrap());
-        let mut world = World::new(Setup { workers: shared.seats.len(), ..setup });
+        let mut world = World::new(Setup { workers: shared.everybody().len(), ..setup });
         stalls.into_iter().for_each(|(worker, time, pause)| world.stall(worker, time, pause));
         let (mut lines, desks) = Lines::new(world.wakers(), epoch, clients);
+        lines.board.apart = shared.seats.len();
         let actors = desks.into_iter().map(|desk| Clients::new(shared.clone(), desk, epoch)).collect();
         let mut phases = Phases::new(shared.clone(), || 0);
         let mut moments = Vec::new();
@@ -155,6 +157,7 @@ fn laws(played: &Played, honest: bool) {
     assert_eq!(absent, counts.expected.saturating_sub(counts.delivered), "{counts:?}");
     laws_of_seconds(record);
     laws_of_the_end(record);
+    laws_of_probes(record);
     for (worker, known) in record.generator.workers.iter().zip(0..) {
         let busy = world.worker(known).busy();
         assert!(busy == 0.0 || record.throughput.sent == 0 || worker.busy_share > 0.0, "busy {busy}");
@@ -179,6 +182,19 @@ fn laws_of_seconds(record: &Record) {
         // What is outside of the measure phase is in the seconds alone.
         assert!(sum == total || sum > total && record.plan.warmup_ns > 0, "{sums:?}");
     }
+}
+
+/// What probes have adds up as what a load has, and something that is missing is told.
+fn laws_of_probes(record: &Record) {
+    assert_eq!(record.probes.is_some(), record.plan.probes > 0);
+    let Some(record::Probes { counts, latencies, .. }) = &record.probes else { return };
+    assert_eq!(counts.due, counts.sent + counts.shed + counts.unfinished, "{counts:?}");
+    assert_eq!(latencies.ack_response.count, counts.sent);
+    assert_eq!(latencies.flight_response.count, counts.delivered);
+    let absent = counts.lost + counts.undelivered_at_end;
+    assert_eq!(absent, counts.expected.saturating_sub(counts.delivered), "{counts:?}");
+    let told = record.warnings.iter().any(|warning| warning.starts_with("probes: only "));
+    assert!(told || absent == 0 && counts.acked >= counts.sent, "{counts:?}: {:?}", record.warnings);
 }
 
 /// A run ends in time, and says how it did.
@@ -308,6 +324,8 @@ fn some_plan(dice: &mut Dice) -> Plan {
     }
     if !many && dice.chance(0.15) {
         (plan.msg_count, plan.duration_ns, plan.warmup_ns) = (Some(dice.within(&(1..=30))), None, 0);
+    } else if !many && dice.chance(0.2) {
+        plan.probes = dice.within(&(1..=3)) as u32;
     }
     plan
 }

@@ -36,7 +36,9 @@ const LEAVING: usize = if cfg!(test) { 8 } else { 20_000 };
 impl Clients {
     /// The clients of the worker at `desk`.
     pub fn new(shared: Arc<Shared>, desk: Desk<Command>, now: Nanos) -> Clients {
-        let indices = shared.seats[desk.worker].clients.clone();
+        let shared = shared.probes.clone().filter(|probes| desk.worker >= probes.first).unwrap_or(shared);
+        let worker = desk.worker - shared.first;
+        let indices = shared.seats[worker].clients.clone();
         let (mut publishing, mut subscribing) = (Vec::new(), Vec::new());
         for &index in &*indices {
             match shared.split.role(index) {
@@ -56,7 +58,7 @@ impl Clients {
                 Role::Idle => "idle client",
             }),
             limits: vec![spec.connection.limits(shared.inflight)],
-            ..Terms::new(&spec.connection, desk.worker, shared.seats.len(), shared.epoch)
+            ..Terms::new(&spec.connection, worker, shared.seats.len(), shared.epoch)
         };
         let routes = shared.clone();
         let routes = Box::new(move |index| routes.route(index));

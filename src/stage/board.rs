@@ -36,6 +36,10 @@ pub struct Board<E> {
     pub end: Nanos,
     /// Everything measured so far.
     pub total: Interval,
+    /// Workers from this one on have their figures apart,
+    pub apart: usize,
+    /// which are these, and nowhere else.
+    pub aside: Interval,
     /// How many workers have not ended.
     pub running: usize,
     /// What each has said at its end.
@@ -62,6 +66,8 @@ impl<E> Board<E> {
             clients,
             end: Nanos::MAX,
             total: Interval::default(),
+            apart: usize::MAX,
+            aside: Interval::default(),
             running: workers,
             endings: (0..workers).map(|_| None).collect(),
             faults: Vec::new(),
@@ -76,18 +82,22 @@ impl<E> Board<E> {
 
     /// Adds what `worker` has measured.
     pub fn add(&mut self, worker: usize, tally: &mut Tally) {
-        self.total.merge(&tally.measured);
         let at = tally.second.saturating_sub(self.closed) as usize;
         self.open.resize_with(self.open.len().max(at + 1), Default::default);
         let second = &mut self.open[at];
         // What is late is in the line that is next, and no worker has reported that by it.
         second.workers += usize::from(tally.second >= self.closed);
-        second.connected += if tally.second >= self.closed { tally.connected } else { 0 };
-        second.interval.merge(&tally.measured);
-        second.interval.merge(&tally.unmeasured);
-        second.strains.resize(self.endings.len(), Strain::default());
-        second.strains[worker].merge(&tally.strain);
-        self.strain.merge(&tally.strain);
+        if worker < self.apart {
+            self.total.merge(&tally.measured);
+            second.connected += if tally.second >= self.closed { tally.connected } else { 0 };
+            second.interval.merge(&tally.measured);
+            second.interval.merge(&tally.unmeasured);
+            second.strains.resize(self.endings.len().min(self.apart), Strain::default());
+            second.strains[worker].merge(&tally.strain);
+            self.strain.merge(&tally.strain);
+        } else {
+            self.aside.merge(&tally.measured);
+        }
         for (trouble, count) in tally.troubles.drain(..) {
             let known = self.troubles.len() < KINDS || self.troubles.contains_key(&trouble);
             let trouble = if known { trouble } else { "and others".into() };
@@ -178,6 +188,19 @@ mod tests {
         board.add(0, &mut tally(1, 5));
         assert_eq!(board.poll_second(2 * SECOND).expect("it is over").second.counters.sent, 6);
         assert_eq!(board.troubles(), ["late (3 times)"]);
+    }
+
+    #[test]
+    fn workers_whose_figures_are_apart_are_in_no_other() {
+        let mut board = Board::<()>::new(2, 0, 7);
+        board.apart = 1;
+        board.add(1, &mut tally(0, 10));
+        assert!(board.poll_second(SECOND).is_none(), "it is waited for all the same");
+        board.add(0, &mut tally(0, 20));
+        let progress = board.poll_second(SECOND).expect("it is over");
+        assert_eq!((progress.second.counters.sent, progress.total.sent, progress.connected), (21, 20, 3));
+        assert_eq!((progress.workers.len(), board.aside.counters.sent), (1, 10));
+        assert_eq!(board.troubles(), ["late (2 times)"], "whoever had it");
     }
 
     /// What a worker has timed in a second.

@@ -18,6 +18,8 @@ pub struct Setting<'a> {
     pub clients: u64,
     /// Where the brokers are.
     pub targets: &'a [Endpoint],
+    /// Workers from this one on have their figures apart.
+    pub apart: usize,
 }
 
 /// The machine around the workers.

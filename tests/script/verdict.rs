@@ -50,6 +50,20 @@ fn a_slow_broker_is_not_the_generators_fault() {
     }
 }
 
+/// R23: what the broker does to all, the probes have as the load has it, and nothing is told of a generator that queues.
+#[test]
+fn r23_a_slow_broker_is_slow_to_the_probes_too() {
+    let load = "--clients 20 --rate 2k --probes 40 --warmup 0 --duration 2s";
+    let slow = "[[fault]]\non = 'publish'\ndo = { delay = { from = '20ms', to = '40ms' } }\n";
+    if let Some(record) = undisturbed(slow, load) {
+        let probes = &record.probes.as_ref().expect("they were asked for").latencies;
+        let (load, probes) = (ms(record.latencies.ack_response.p99_ns), ms(probes.ack_response.p99_ns));
+        assert!(load.min(probes) >= 38.0 && load < 2.0 * probes, "{load} beside {probes} ms");
+        let told = &record.verdict_reasons;
+        assert!(!told.iter().any(|reason| reason.contains("of the probes")), "{told:?}");
+    }
+}
+
 #[test]
 fn r21_a_window_that_closes_is_not_the_generators_fault() {
     let load =

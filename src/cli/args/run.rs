@@ -28,6 +28,11 @@ pub struct RunArgs {
     /// Clients that subscribe [default: as the topology says].
     #[arg(long, value_name = "N", value_parser = count::<u32, 0>, help_heading = "Clients")]
     pub subscribers: Option<u32>,
+    /// Probes beside the clients, 100 at most: pairs with a topic each that publish ten messages a second from a worker of
+    /// their own. Where they are fast and the clients are not, the generator queues [default: off].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), help_heading = "Clients")]
+    #[arg(conflicts_with = "msg_count")]
+    pub probes: Option<u32>,
     /// Prefix of the client ids: client i is PREFIX-i [default: malaria-<host>-<pid>].
     #[arg(short, long, value_name = "PREFIX", help_heading = "Clients")]
     pub clientid: Option<String>,

@@ -17,6 +17,48 @@ pub struct Sharing {
     pub broker: bool,
 }
 
+/// A response time of the load that is far above the same of the probes, which take the same way.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Divergence {
+    /// Which: `ack response`.
+    pub what: &'static str,
+    /// The load's,
+    pub load: Tail,
+    /// and the probes'.
+    pub probes: Tail,
+    /// By how much the probes' may be off: their own wake-up lag and hearing lag. The load's are not in it: a figure never
+    /// excuses itself.
+    pub error: Nanos,
+    /// Whether more than half of the load's was before the hand-over to the kernel.
+    pub before_hand_over: bool,
+}
+
+impl Divergence {
+    /// Of what both have samples enough for.
+    /// Beyond twice the probes' are allowed the error and the tolerance, for which the load was held back on purpose.
+    fn of(
+        what: &'static str,
+        [response, service, probes]: [&Latency; 3],
+        (error, tolerance): (Nanos, Nanos),
+    ) -> Option<Divergence> {
+        let candidates = [
+            ("p99", response.p99_ns, service.p99_ns, probes.p99_ns),
+            ("p90", response.p90_ns, service.p90_ns, probes.p90_ns),
+            ("p50", response.p50_ns, service.p50_ns, probes.p50_ns),
+        ];
+        let (name, load, service, probes) = candidates
+            .into_iter()
+            .find_map(|(name, load, service, probes)| Some((name, load?, service?, probes?)))?;
+        (load > (2 * probes).saturating_add(error + tolerance)).then(|| Divergence {
+            what,
+            load: Tail { name, ns: load },
+            probes: Tail { name, ns: probes },
+            error,
+            before_hand_over: load.saturating_sub(tolerance) > 2 * service,
+        })
+    }
+}
+
 /// The numbers a verdict rests on: of a run those of the measure phase, of a fleet those of all of it. What the
 /// engine lost, found full or had no buffer for is of the whole life of the workers.
 #[derive(Clone, PartialEq, Debug)]
@@ -62,6 +104,10 @@ pub struct Evidence {
     pub stolen: Option<f64>,
     /// Share of the time (0 to 1) that a CPU quota took, and the CPUs that it leaves.
     pub throttled: Option<(f64, Option<f64>)>,
+    /// Where the load waited and the probes did not; `None` without probes, too.
+    pub divergence: Option<Divergence>,
+    /// Whether a publisher may have to wait until others of its messages are acknowledged.
+    pub windowed: bool,
     /// Who else was on CPUs of workers that waited.
     pub sharing: Vec<Sharing>,
     /// Passes that found the completion queue full.
@@ -130,6 +176,17 @@ fn round(latencies: &Latencies, services: [&Latency; 2]) -> Option<(Nanos, Nanos
     Some((latencies.hearing_lag.p50_ns?, service?))
 }
 
+/// The load beside the probes: of acknowledgements and deliveries what was the generator's own, or else what diverges.
+fn divergence(record: &Record) -> Option<Divergence> {
+    let (load, probes) = (&record.latencies, record.probes.as_ref()?);
+    let bar = (probes.error_ns(), record.plan.tolerance_ns);
+    let probes = &probes.latencies;
+    let ack = [&load.ack_response, &load.ack_service, &probes.ack_response];
+    let flight = [&load.flight_response, &load.flight_service, &probes.flight_response];
+    let both = [Divergence::of("ack response", ack, bar), Divergence::of("flight response", flight, bar)];
+    both.into_iter().flatten().max_by_key(|apart| apart.before_hand_over)
+}
+
 /// Who else was on the CPUs of workers that waited: without a wait nobody was in the way, whoever was seen there.
 fn sharing(generator: &Generator, broker: &Broker) -> Vec<Sharing> {
     let waits = |cpu: usize| {
@@ -195,6 +252,8 @@ impl Evidence {
             stalls: (Vec::new(), 0),
             stolen: taken.map(|(stolen, _)| stolen),
             throttled: taken.map(|(_, throttled)| (throttled, generator.quota_cpus)),
+            divergence: None,
+            windowed: false,
             sharing: sharing(generator, broker),
             queue_full: generator.queue_full,
             caps_reached: 0,
@@ -238,6 +297,8 @@ impl Evidence {
                 record.series.iter().map(|second| if counts(second) { second.stall_ns } else { 0 }),
                 record.plan.tolerance_ns,
             ),
+            divergence: divergence(record),
+            windowed: matches!(record.plan.schedule, Schedule::Open { inflight, .. } if inflight < u16::MAX.into()),
             caps_reached: if left_out { record.generator.caps_reached } else { 0 },
             ..Evidence::around(&record.generator, &record.broker, &seconds)
         }

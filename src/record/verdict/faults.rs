@@ -1,4 +1,4 @@
-use super::{Evidence, Pace, Sharing, Tail};
+use super::{Divergence, Evidence, Pace, Sharing, Tail};
 use crate::clock::{MILLISECOND, Nanos};
 use crate::units::{self, Span};
 
@@ -174,6 +174,26 @@ impl Evidence {
         })
     }
 
+    /// What the load waited for and the probes did not, before anything left.
+    pub(super) fn queue_of_our_own(&self) -> Option<String> {
+        let apart = self.divergence.as_ref().filter(|apart| self.is_our_own(apart))?;
+        Some(format!("messages queued in the generator, before they left: {}", apart.told()))
+    }
+
+    /// The same after they had left. It may be a topic or a connection that has too much to carry: no fault of ours.
+    pub(super) fn apart_from_probes(&self) -> Option<String> {
+        let apart = self.divergence.as_ref().filter(|apart| !self.is_our_own(apart))?;
+        Some(format!(
+            "the load waited where the probes did not, on connections or topics of its own: {}",
+            apart.told()
+        ))
+    }
+
+    /// Windows and sockets that are full keep messages waiting for the broker.
+    fn is_our_own(&self, apart: &Divergence) -> bool {
+        apart.before_hand_over && !self.windowed && self.sends_blocked == 0 && self.pace == Pace::Schedule
+    }
+
     /// Lag above this is a fault: beside a long `response` a tenth of it, or else what is always accepted.
     fn limit(&self, response: Option<Tail>, of_it: &str) -> (Nanos, String) {
         let accepted = self.lag_accepted.saturating_add(self.tolerance_ns);
@@ -209,6 +229,15 @@ impl Evidence {
             self.busiest_cpu.map(|(cpu, share)| format!("busiest CPU {cpu} at {}", units::percent(share)));
         let known: Vec<String> = [lag, cpu].into_iter().flatten().collect();
         if known.is_empty() { "too few samples to tell its lag".to_owned() } else { known.join(", ") }
+    }
+}
+
+impl Divergence {
+    /// `flight response p99 8.10 ms, of the probes 210 us (to within 60.0 us)`
+    fn told(&self) -> String {
+        let (load, probes) = (units::latency(self.load.ns), units::latency(self.probes.ns));
+        let error = units::latency(self.error);
+        format!("{} {} {load}, of the probes {probes} (to within {error})", self.what, self.load.name)
     }
 }
 

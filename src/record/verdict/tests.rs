@@ -1,3 +1,5 @@
+mod probes;
+
 use super::super::samples;
 use super::Verdict::{BrokerLimited, Clean};
 use super::evidence::LAG_ACCEPTED;
@@ -32,6 +34,8 @@ fn well() -> Evidence {
         busiest_cpu: Some((3, 0.5)),
         stolen: Some(0.0),
         throttled: Some((0.0, None)),
+        divergence: None,
+        windowed: false,
         sharing: vec![],
         queue_full: 0,
         caps_reached: 0,
