@@ -157,7 +157,12 @@ fn measure(load: &Load, args: &RunArgs, interrupt: &Arc<AtomicBool>) -> anyhow::
         let waited = record.generator.starved().map_or(0.0, |(_, share)| share);
         let figures = (load.figures)(&record);
         if waited > DISTURBED {
-            disturbed = Some(format!("others had the generator's CPU for {}", units::percent(waited)));
+            disturbed = Some(format!(
+                "others had the generator's CPU for {} of the time, {} at most are fine: try again when nothing else runs, \
+                 or keep it off these CPUs (taskset)",
+                units::percent(waited),
+                units::percent(DISTURBED)
+            ));
         } else if figures.is_empty() {
             disturbed = Some(record.exit_reason);
         } else {
