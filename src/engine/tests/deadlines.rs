@@ -1,6 +1,7 @@
 //! When passes are made.
 
 use super::*;
+use crate::clock::MICROSECOND;
 
 /// Answers these deadlines, counted from its first pass, one with each pass, and stops after the last; notes
 /// when the passes were.
@@ -126,8 +127,11 @@ fn who_does_not_sleep_keeps_deadlines_and_hears_bells() {
         let (passes, stats) = Planner::run_polling(poll, deadlines.clone(), None, 0);
         assert_eq!(passes.len(), 41);
         assert!(passes[40] >= 20 * MILLISECOND, "{poll:?}: {passes:?}");
-        let most = (stats.spun_ns > passes[40] / 2, stats.spun_ns > 0);
-        assert_eq!(most, (poll == Poll::Busy, true), "{poll:?}: {stats:?} {passes:?}");
+        assert_eq!(stats.spun_ns > passes[40] / 2, poll == Poll::Busy, "{poll:?}: {stats:?} {passes:?}");
+        // On a busy machine nobody may wake up early enough to have something to wait for.
+        let early = (900 * MICROSECOND)..(980 * MICROSECOND);
+        let ahead = passes.iter().any(|pass| early.contains(&(pass % MILLISECOND)));
+        assert!(stats.spun_ns > 0 || !ahead, "{poll:?}: {stats:?} {passes:?}");
         let (passes, _) = Planner::run_polling(poll, vec![BOUND; 10], None, 10);
         assert!(
             passes.len() == 11 && passes[10] < BOUND / 2,
