@@ -41,6 +41,7 @@ impl<M: Copy> Crew<M> {
         (count, qos, audience): (u64, QoS, u32),
         mut write: impl FnMut(Pen<'_, M>),
     ) {
+        self.unstick(link, place);
         let member = &mut self.members[place.at()];
         let limits = &self.terms.limits[usize::from(member.kind)];
         let out = link.out(place.conn());
@@ -115,6 +116,17 @@ impl<M: Copy> Crew<M> {
         }
         self.settled.drain(..).for_each(|(place, taken, lost)| settled(place, taken, lost));
         self.answers.retain(|place, _| link.blocked(place.conn()));
+    }
+
+    /// What waited for room has gone, if it has: before more goes behind it, and nobody can tell any more.
+    #[inline]
+    fn unstick<L: Link>(&mut self, link: &L, place: Place) {
+        if !self.stuck.is_empty()
+            && link.unsent(place.conn()) == 0
+            && let Some(gone) = self.stuck.remove(&place)
+        {
+            gone.iter().for_each(|written| self.taken(written, written.count));
+        }
     }
 
     fn taken(&mut self, written: &Written<M>, count: u64) {

@@ -43,10 +43,13 @@ pub struct Route {
     pub ports: Option<PortRange>,
     /// How the connection ends, when this side closes it. TCP only.
     pub close: Close,
+    /// Bytes that the kernel takes beyond what the peer lets it send, about; `None`: as many as there is memory for. TCP
+    /// only (`TCP_NOTSENT_LOWAT`).
+    pub unsent: Option<u32>,
 }
 
 impl From<Endpoint> for Route {
     fn from(remote: Endpoint) -> Route {
-        Route { remote, source: None, ports: None, close: Close::Fin }
+        Route { remote, source: None, ports: None, close: Close::Fin, unsent: None }
     }
 }

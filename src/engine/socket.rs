@@ -90,7 +90,7 @@ impl RawAddress {
 /// An unconnected socket for connecting by `route`, bound to its source when it has one. Without ports of its own
 /// the port is chosen at `connect`, so that one source address serves a full port range *per destination*.
 pub fn outgoing(route: &Route) -> io::Result<OwnedFd> {
-    let &Route { ref remote, source: local, ports, close } = route;
+    let &Route { ref remote, source: local, ports, close, unsent } = route;
     let remote = match remote {
         Endpoint::Tcp(address) => *address,
         Endpoint::Unix(path) if path.as_os_str().len() > LONGEST_PATH => {
@@ -104,6 +104,9 @@ pub fn outgoing(route: &Route) -> io::Result<OwnedFd> {
     };
     let socket = stream(family(remote))?;
     set(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+    if let Some(most) = unsent {
+        set(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, most)?;
+    }
     if close == Close::Rst {
         let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
         set(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, at_once)?;

@@ -161,6 +161,18 @@ impl Running {
         answer.recv_timeout(Duration::from_nanos(BOUND)).expect("an answer")
     }
 
+    /// Keeps the worker from looking at anything, until the answer is dropped.
+    fn occupy(&self) -> Sender<()> {
+        let (begun_to, begun) = mpsc::channel();
+        let (end, ends) = mpsc::channel();
+        self.order(Order::Do(Box::new(move |_| {
+            begun_to.send(()).unwrap();
+            ends.recv().unwrap_err();
+        })));
+        begun.recv().unwrap();
+        end
+    }
+
     /// Waits until the socket of `conn` takes no more.
     fn blocks(&self, conn: Conn) {
         while !self.ask(move |io| io.blocked(conn)) {}

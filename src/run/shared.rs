@@ -48,6 +48,9 @@ pub struct Shared {
 
 /// Flows checked at most: 16 bytes each.
 const FLOWS: u64 = 100_000_000;
+/// Closed loop at QoS 0: bytes that a connection takes and does not send. Megabytes of messages that a broker is far from
+/// reading would be all that is sent for seconds.
+const UNSENT: u32 = 64 << 10;
 /// Messages of a publisher whose hand-over time is kept for its subscribers: seconds of schedule,
 const HAND_OVER_S: f64 = 4.0;
 /// in-flight windows of a closed loop, because deliveries may trail acknowledgements,
@@ -106,7 +109,10 @@ impl Shared {
             first: 0,
             probes: probes.transpose()?,
             rings_per_cpu,
-            ways: Ways::new(&spec.targets, plan.clients, &spec.connection.sources, spec.connection.close)?,
+            ways: Ways::new(&spec.targets, plan.clients, &spec.connection.sources, spec.connection.close)?
+                .holding(
+                    Some(UNSENT).filter(|_| plan.qos == 0 && matches!(plan.schedule, Pace::Closed { .. })),
+                ),
             body: Body::new((plan.size_bytes as usize).max(STAMP_LEN), seed),
             hand_over: HandOver::new(if subscribers > 0 { publishers } else { 0 }, handed_over),
             sequences: Sequences::new(publishers, from),

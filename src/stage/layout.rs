@@ -44,6 +44,7 @@ pub struct Ways {
     per_source: Option<u32>,
     ports: Option<PortRange>,
     close: Close,
+    unsent: Option<u32>,
 }
 
 impl Ways {
@@ -81,7 +82,19 @@ impl Ways {
                 }
             }
         }
-        Ok(Ways { targets: targets.to_vec(), sources: sources.clone(), per_source, ports, close })
+        Ok(Ways {
+            targets: targets.to_vec(),
+            sources: sources.clone(),
+            per_source,
+            ports,
+            close,
+            unsent: None,
+        })
+    }
+
+    /// The same, with a bound on what connections hold: [`Route::unsent`].
+    pub fn holding(self, unsent: Option<u32>) -> Ways {
+        Ways { unsent, ..self }
     }
 
     /// How many brokers there are.
@@ -95,7 +108,7 @@ impl Ways {
         let turn = index / self.brokers();
         let given = self.sources.get(&remote, turn);
         let source = given.or_else(|| loopback(&remote, turn / self.per_source?));
-        Route { remote, source, ports: self.ports, close: self.close }
+        Route { remote, source, ports: self.ports, close: self.close, unsent: self.unsent }
     }
 }
 

@@ -233,6 +233,30 @@ fn states(port: u16) -> Vec<String> {
     ours.map(|words| words[3].to_owned()).filter(|state| state != "0A").collect()
 }
 
+/// Of a peer that does not read, a socket's buffer takes megabytes; where it is to take less, it does.
+#[test]
+fn what_a_socket_takes_and_cannot_send_is_bounded_where_that_is_asked_for() {
+    const MOST: usize = 64 << 10;
+    let running = Running::start(1, |_| {});
+    let listener = TcpListener::bind(LOCALHOST).unwrap();
+    let remote = Endpoint::from(listener.local_addr().unwrap());
+    let taken = [Some(MOST as u32), None].map(|unsent| {
+        let route = Route { unsent, ..Route::from(remote.clone()) };
+        running.order(Order::Do(Box::new(move |io| io.dial(Conn(9), &route).unwrap())));
+        assert_eq!(running.next(), Seen::Connected(Conn(9)));
+        let peer = listener.accept().unwrap().0;
+        running.order(Order::Write(Conn(9), large()));
+        running.blocks(Conn(9));
+        let taken = LARGE - running.ask(|io| io.unsent(Conn(9)));
+        drop(peer);
+        assert!(matches!(running.next(), Seen::Closed(..)));
+        taken
+    });
+    running.stop();
+    // And what the peer's window lets through, which starts with 64 kB.
+    assert!(taken[0] < 8 * MOST && taken[1] > 2 * taken[0], "{taken:?}");
+}
+
 #[test]
 fn a_reset_leaves_nobody_in_time_wait() {
     const TIME_WAIT: &str = "06";

@@ -101,20 +101,14 @@ fn bytes_carry_the_time_at_which_they_arrived() {
     let accepted = peer(running.address);
     assert!(matches!(running.next(), Seen::Accepted(_)));
     for (mut stream, stamped) in [(dialled, true), (accepted, false)] {
-        let (begun_to, begun) = mpsc::channel();
-        let (end, ends) = mpsc::channel::<()>();
-        running.order(Order::Do(Box::new(move |_| {
-            begun_to.send(()).unwrap();
-            ends.recv().unwrap();
-        })));
-        begun.recv().unwrap();
+        let busy = running.occupy();
         let before = clock::now();
         stream.write_all(b"x").unwrap();
         let after = clock::now();
         while clock::now() < after + STALL {
             std::hint::spin_loop();
         }
-        end.send(()).unwrap();
+        drop(busy);
         let (arrived, handled) = running.heard.recv_timeout(Duration::from_nanos(BOUND)).unwrap();
         assert!(handled >= after + STALL);
         // The two clocks are read one after the other, on a machine that may interrupt in between.

@@ -144,6 +144,9 @@ fn at_qos_0_a_closed_loop_fills_connections_and_then_waits() {
     setup.network.window = 128 * 1024..=128 * 1024;
     let played = Scene::new(setup, plan).play();
     let (counts, generator) = (&played.record.counts, &played.record.generator);
+    // As they are sent, and not in the end.
+    let sent = played.record.throughput.sent;
+    assert!(2 * sent > counts.sent, "{sent} of {} within the measure phase", counts.sent);
     assert!(counts.sent > 100 * generator.enters, "{counts:?} in {} enters", generator.enters);
     assert!(generator.enters < 100 && generator.sends_blocked > 0, "it went round in vain: {generator:?}");
     let read = |publisher| played.messages().filter(|(stamp, _)| stamp.publisher == publisher).count();
