@@ -159,14 +159,11 @@ impl Evidence {
         let shortfalls = self.shortfalls();
         let late = [self.lag_fault(), self.hearing_fault()];
         let harmed = !shortfalls.is_empty() || late.iter().any(Option::is_some);
-        let starved = [self.quota_fault(harmed), self.steal_fault(harmed)].into_iter().flatten();
-        // A quota shows as a wait, too.
-        let starved: Vec<String> = match starved.collect::<Vec<_>>() {
-            told if told.is_empty() => self.starved_fault(harmed).into_iter().collect(),
-            told => told,
-        };
-        let shared = self.shared_with_broker().filter(|_| starved.is_empty());
+        // A quota shows as a wait, too; what the host took does not.
+        let starved = self.quota_fault(harmed).or_else(|| self.starved_fault(harmed));
+        let shared = self.shared_with_broker().filter(|_| starved.is_none());
         faults.extend(starved);
+        faults.extend(self.steal_fault(harmed));
         faults.extend(late.into_iter().flatten());
         faults.extend(self.queue_of_our_own());
         faults.extend(self.stall_fault());

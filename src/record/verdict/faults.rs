@@ -58,7 +58,7 @@ impl Evidence {
     pub(super) fn queue_fault(&self) -> Option<String> {
         (self.queue_full > 0).then(|| {
             let passes = units::grouped(self.queue_full);
-            format!("workers fell behind what completed: {passes} passes found the completion queue full")
+            format!("workers fell behind what completed: {passes} passes found the completion queue full; give more --cores")
         })
     }
 
@@ -100,7 +100,8 @@ impl Evidence {
         let share = self.without_buffer().filter(|share| *share > WITHOUT_BUFFER)?;
         let (share, without) = (units::percent(share), units::grouped(self.receives_without_buffer));
         Some(format!(
-            "more came in at once than could be heard: {share} of the receives ({without}) found no buffer"
+            "more came in at once than could be heard: {share} of the receives ({without}) found no buffer; give \
+             more --cores"
         ))
     }
 
@@ -151,7 +152,11 @@ impl Evidence {
         let (limit, why) = self.limit(rest, " without it");
         (lag.ns > limit).then(|| {
             let (lag_shown, limit) = (units::latency(lag.ns), units::latency(limit));
-            format!("workers woke up late: wake-up lag {} {lag_shown}, above {limit} ({why})", lag.name)
+            format!(
+                "workers woke up late: wake-up lag {} {lag_shown}, above {limit} ({why}); free their CPUs, or accept more \
+                 with --tolerance",
+                lag.name
+            )
         })
     }
 
@@ -170,7 +175,11 @@ impl Evidence {
         let (limit, why) = self.limit(self.response, "");
         (lag.ns > limit).then(|| {
             let (lag_shown, limit) = (units::latency(lag.ns), units::latency(limit));
-            format!("workers heard late: hearing lag {} {lag_shown}, above {limit} ({why})", lag.name)
+            format!(
+                "workers heard late: hearing lag {} {lag_shown}, above {limit} ({why}); free their CPUs, or give more \
+                 --cores",
+                lag.name
+            )
         })
     }
 

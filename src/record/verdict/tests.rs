@@ -216,11 +216,13 @@ fn reasons_hold_the_numbers() {
     );
     assert_eq!(
         reasons(Evidence { wake_lag: tail(7_000_000), response: tail(57_000_000), ..well() }),
-        "workers woke up late: wake-up lag p99 7.00 ms, above 5.00 ms (a tenth of the response p99 without it)"
+        "workers woke up late: wake-up lag p99 7.00 ms, above 5.00 ms (a tenth of the response p99 without it); \
+         free their CPUs, or accept more with --tolerance"
     );
     assert_eq!(
         reasons(Evidence { wake_lag: tail(7_000_000), ..well() }),
-        "workers woke up late: wake-up lag p99 7.00 ms, above 1.25 ms (1 ms plus the tolerance)"
+        "workers woke up late: wake-up lag p99 7.00 ms, above 1.25 ms (1 ms plus the tolerance); free their CPUs, or \
+         accept more with --tolerance"
     );
     assert_eq!(
         reasons(Evidence { pace: Pace::Answers, busiest_cpu: Some((3, 0.97)), ..well() }),
@@ -504,6 +506,9 @@ fn what_takes_the_cpu_is_named_with_its_remedy() {
             "the host took the CPU: steal 2.1 % of the time",
         ),
         ("the host, late", Evidence { stolen: Some(0.3), wake_lag: late, ..well() }, "steal 30.0 %"),
+        // What the host took is no wait, and hides none.
+        ("the host, and others", Evidence { stolen: Some(0.04), ..waits() }, "steal 4.0 %"),
+        ("others, and the host", Evidence { stolen: Some(0.04), ..waits() }, "something else ran on CPU 3"),
     ];
     for (case, evidence, reason) in cases {
         let Judgement { verdict, reasons } = evidence.judge();

@@ -127,7 +127,8 @@ fn a_limit_is_told_where_there_is_one() {
     let blocked = format!("{healthy}, sends blocked 12");
     let slow = told(|record| (record.closed_loop, record.generator.sends_blocked) = (true, 12));
     assert_eq!(slow, (Some(closed.to_owned()), blocked, 0));
-    let lost = "Verdict: generator-limited: workers fell behind what completed: 2 passes found the completion queue full";
+    let lost = "Verdict: generator-limited: workers fell behind what completed: 2 passes found the completion queue full; \
+                give more --cores";
     let (verdict, generator, exit) = told(|record| record.generator.queue_full = 2);
     assert_eq!((verdict.as_deref(), exit), (Some(lost), 6));
     assert!(generator.ends_with("in all, completion queue full 2"), "{generator}");
