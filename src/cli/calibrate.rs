@@ -4,6 +4,7 @@ use super::args::{CalibrateArgs, Cli, RunArgs};
 use super::bench::{self, interruption};
 use super::output::{Output, print_text, tell};
 use super::{Environment, plan};
+use crate::clock::Nanos;
 use crate::record::{Calibration, Exit, Phase, Record};
 use crate::units::Span;
 use crate::{cpu, engine, units};
@@ -18,13 +19,16 @@ const ROUNDS: usize = 5;
 /// A worker that waited longer for its CPU was disturbed: the verdict's limit.
 const DISTURBED: f64 = 0.05;
 
-/// A load that is measured, as the flags of a run, and what is read from it.
+/// A load that is measured, as the flags of a run, what is read from it, and where the best of that is kept.
 struct Load {
-    what: &'static str,
+    what: String,
     flags: String,
     figures: fn(&Record) -> Vec<f64>,
     best: fn(f64, f64) -> f64,
+    keep: Keep,
 }
+
+type Keep = Box<dyn Fn(&mut Calibration, &[f64])>;
 
 /// Measures this machine, and keeps what came of it.
 ///
@@ -45,20 +49,18 @@ pub fn run(args: &CalibrateArgs) -> anyhow::Result<Exit> {
     let measured_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let used = cores.generator.len();
     let mut calibration = Calibration::new(measured_at, machine, used as u32);
-    let mut figures = Vec::new();
     for load in loads() {
         if !args.quiet {
             tell(format_args!("measuring {}", load.what));
         }
         match measure(&load, &flags(&load, used, args.duration)?, &interrupt)? {
-            Measured::Figures(all) => figures.push(all),
+            Measured::Figures(figures) => (load.keep)(&mut calibration, &figures),
             Measured::Disturbed(why) => {
                 return Err(Environment(format!("{}: {why}; nothing was kept", load.what)).into());
             }
             Measured::Interrupted => return Ok(Exit::Interrupted),
         }
     }
-    fill(&mut calibration, &figures);
     output.write(&serde_json::to_string_pretty(&calibration)?)?;
     if !args.quiet {
         print_text(&text(&calibration), false)?;
@@ -84,31 +86,42 @@ fn loads() -> Vec<Load> {
     let mut loads = Vec::new();
     for qos in 0..=2 {
         loads.push(Load {
-            what: ["sending at QoS 0", "sending at QoS 1", "sending at QoS 2"][qos],
+            what: format!("sending at QoS {qos}"),
             flags: format!("--topology publish --clients 200 --rate max --inflight 16 -q {qos}"),
             figures: |record| {
                 let throughput = record.throughput;
                 per_second(record, if record.plan.qos == 0 { throughput.sent } else { throughput.acked })
             },
             best: f64::max,
+            keep: Box::new(move |calibration, best| calibration.out_per_s[qos] = best[0]),
         });
         loads.push(Load {
-            what: ["receiving at QoS 0", "receiving at QoS 1", "receiving at QoS 2"][qos],
+            what: format!("receiving at QoS {qos}"),
             flags: format!(
                 "--topology fan-out --subscribers 200 --rate max --inflight 16 -q 1 --sub-qos {qos}"
             ),
             figures: |record| per_second(record, record.throughput.delivered),
             best: f64::max,
+            keep: Box::new(move |calibration, best| calibration.in_per_s[qos] = best[0]),
         });
     }
-    loads.push(Load {
-        what: "both ways at QoS 1",
+    loads.extend([both(), connecting(), round_trips()]);
+    loads
+}
+
+fn both() -> Load {
+    Load {
+        what: "both ways at QoS 1".into(),
         flags: "--clients 200 --rate max --inflight 16".into(),
         figures: |record| per_second(record, record.throughput.acked),
         best: f64::max,
-    });
-    loads.push(Load {
-        what: "connecting",
+        keep: Box::new(|calibration, best| calibration.both_per_s = best[0]),
+    }
+}
+
+fn connecting() -> Load {
+    Load {
+        what: "connecting".into(),
         flags: "--topology idle --clients 5000".into(),
         figures: |record| {
             let span = record.span_of(Phase::Connect).filter(|span| *span > 0);
@@ -116,9 +129,13 @@ fn loads() -> Vec<Load> {
             span.map(|span| made * 1e9 / span as f64).into_iter().collect()
         },
         best: f64::max,
-    });
-    loads.push(Load {
-        what: "round trips",
+        keep: Box::new(|calibration, best| calibration.connects_per_s = best[0]),
+    }
+}
+
+fn round_trips() -> Load {
+    Load {
+        what: "round trips".into(),
         flags: "--clients 2 --rate 4k".into(),
         figures: |record| {
             let latencies = &record.latencies;
@@ -127,8 +144,12 @@ fn loads() -> Vec<Load> {
             times.into_iter().map(|nanos| Some(nanos? as f64)).collect::<Option<_>>().unwrap_or_default()
         },
         best: f64::min,
-    });
-    loads
+        keep: Box::new(|calibration, best| {
+            calibration.round_trip_p50_ns = best[0] as Nanos;
+            (calibration.wake_lag_p50_ns, calibration.wake_lag_p99_ns) = (best[1] as Nanos, best[2] as Nanos);
+            calibration.hearing_lag_p50_ns = best[3] as Nanos;
+        }),
+    }
 }
 
 /// Messages per second of the measure phase, if the busiest CPU had been full.
@@ -183,23 +204,6 @@ fn flags(load: &Load, cores: usize, duration: Span) -> anyhow::Result<RunArgs> {
     Ok(Cli::try_parse_from(line.split(' '))?.run)
 }
 
-/// Puts the figures of the loads, in their order, where they belong.
-fn fill(calibration: &mut Calibration, figures: &[Vec<f64>]) {
-    let mut figures = figures.iter();
-    let mut next = || figures.next().expect("as many as loads").as_slice();
-    for qos in 0..=2 {
-        calibration.out_per_s[qos] = next()[0];
-        calibration.in_per_s[qos] = next()[0];
-    }
-    calibration.both_per_s = next()[0];
-    calibration.connects_per_s = next()[0];
-    let times = next();
-    let nanos = |at: usize| times.get(at).map_or(0, |nanos| *nanos as u64);
-    calibration.round_trip_p50_ns = nanos(0);
-    (calibration.wake_lag_p50_ns, calibration.wake_lag_p99_ns) = (nanos(1), nanos(2));
-    calibration.hearing_lag_p50_ns = nanos(3);
-}
-
 fn text(calibration: &Calibration) -> String {
     let Calibration { out_per_s, in_per_s, both_per_s, connects_per_s, .. } = calibration;
     let by_qos = |rates: &[f64; 3]| {
@@ -223,4 +227,57 @@ fn text(calibration: &Calibration) -> String {
         latency(calibration.wake_lag_p99_ns),
         latency(calibration.hearing_lag_p50_ns),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::samples::{clean, idle};
+
+    /// What each load of these records comes to, as it is kept and told.
+    #[test]
+    fn figures_are_those_of_their_records() {
+        let mut record = clean();
+        record.generator.workers.truncate(1);
+        record.generator.workers[0].busy_share = 0.5;
+        record.throughput.sent = 100_000;
+        record.throughput.acked = 150_000;
+        record.throughput.delivered = 400_000;
+        let mut calibration = Calibration::new(String::new(), cpu::machine(), 1);
+        for load in loads() {
+            record.plan.qos = load.what.chars().last().and_then(|qos| qos.to_digit(10)).unwrap_or(1) as u8;
+            let figures =
+                if load.what == "connecting" { (load.figures)(&idle()) } else { (load.figures)(&record) };
+            (load.keep)(&mut calibration, &figures);
+        }
+        // Of ten seconds and half a CPU.
+        assert_eq!(calibration.out_per_s, [20_000.0, 30_000.0, 30_000.0]);
+        assert_eq!((calibration.in_per_s, calibration.both_per_s), ([80_000.0; 3], 30_000.0));
+        // 2,000 in 150 ms.
+        assert_eq!(calibration.connects_per_s.round(), 13_333.0);
+        let latencies = &record.latencies;
+        let times = [&latencies.ack_service, &latencies.wake_lag, &latencies.hearing_lag];
+        assert_eq!(
+            [calibration.round_trip_p50_ns, calibration.wake_lag_p50_ns, calibration.hearing_lag_p50_ns],
+            times.map(|latency| latency.p50_ns.unwrap())
+        );
+        assert_eq!(Some(calibration.wake_lag_p99_ns), latencies.wake_lag.p99_ns);
+        let said = text(&calibration);
+        let lines: Vec<&str> = said.lines().map(str::trim).collect();
+        assert!(lines.contains(&"out       QoS 0 20.0 k/s   QoS 1 30.0 k/s   QoS 2 30.0 k/s"), "{said}");
+        assert!(lines.contains(&"in        QoS 0 80.0 k/s   QoS 1 80.0 k/s   QoS 2 80.0 k/s"), "{said}");
+    }
+
+    /// A floor is the least, a ceiling the most, and what was not measured is no figure.
+    #[test]
+    fn the_best_of_each_load_counts() {
+        for load in loads() {
+            let best = if load.what == "round trips" { 1.0 } else { 2.0 };
+            assert_eq!((load.best)(1.0, 2.0), best, "{}", load.what);
+            let mut none = clean();
+            (none.throughput, none.latencies) = Default::default();
+            (none.counts.connections_established, none.phases) = (0, Vec::new());
+            assert_eq!((load.figures)(&none), [0.0; 0], "{}", load.what);
+        }
+    }
 }

@@ -38,10 +38,10 @@ pub fn run(args: &ReflectorArgs) -> anyhow::Result<Exit> {
         log.as_mut().map(|log| log.add(&reflector)).transpose()?;
     }
     reflector.halt()?;
-    let counters = reflector.counters();
+    let (counters, account) = (reflector.counters(), reflector.account());
     if let Some(mut log) = log {
         log.add(&reflector)?;
-        log.finish(&Totals::of(&counters, &reflector.account()))?;
+        log.finish(&Totals::of(&counters, &account))?;
     }
     if !args.quiet {
         tell(format_args!(
@@ -50,9 +50,22 @@ pub fn run(args: &ReflectorArgs) -> anyhow::Result<Exit> {
             units::grouped(counters.messages_out.iter().sum()),
             units::grouped(counters.dropped.iter().sum())
         ));
+        if args.script.is_some() {
+            tell(format_args!("by the script: {}", deeds(&account)));
+        }
     }
     // Being told to stop is how a broker ends.
     Ok(Exit::Clean)
+}
+
+/// `4 dropped, 7 duplicated`, by the names of the log.
+fn deeds(account: &Account) -> String {
+    let told = account.deeds.iter().map(|(deed, times)| {
+        let name = serde_json::json!(deed);
+        format!("{} {}", units::grouped(*times), name.as_str().unwrap_or_default())
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() { "nothing was done".into() } else { told.join(", ") }
 }
 
 fn read_script(path: &Path) -> anyhow::Result<Script> {
@@ -99,9 +112,14 @@ impl Log {
         Environment(format!("--log {}: {error}; choose a path that can be written", path.display()))
     }
 
-    /// Writes what was done since the last time.
+    /// Writes what was done since the last time, so that a log that cannot be written ends the broker at once.
     fn add(&mut self, reflector: &Reflector) -> Result<(), Environment> {
-        reflector.take_events().iter().try_for_each(|event| self.line(event))
+        reflector.take_events().iter().try_for_each(|event| self.line(event))?;
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<(), Environment> {
+        self.file.flush().map_err(|error| Log::failed(&self.path, &error))
     }
 
     fn line(&mut self, line: &impl serde::Serialize) -> Result<(), Environment> {
@@ -112,6 +130,6 @@ impl Log {
 
     fn finish(mut self, totals: &Totals<'_>) -> Result<(), Environment> {
         self.line(&serde_json::json!({ "totals": totals }))?;
-        self.file.flush().map_err(|error| Log::failed(&self.path, &error))
+        self.flush()
     }
 }
