@@ -83,6 +83,50 @@ fn a_deadline_is_kept_without_any_completion() {
     assert!(stats.enters <= 60, "{} enters", stats.enters);
 }
 
+/// Stands still in its second pass, and tells the longest gap of the pass before it and of that one.
+struct Staller {
+    stall: Nanos,
+    gaps: Vec<Nanos>,
+}
+
+impl App for Staller {
+    fn connected(&mut self, _: &mut Io, _: Conn) {}
+    fn accepted(&mut self, _: &mut Io, _: Conn) {}
+    fn data(&mut self, _: &mut Io, _: Conn, bytes: &[u8]) -> usize {
+        bytes.len()
+    }
+    fn writable(&mut self, _: &mut Io, _: Conn) {}
+    fn closed(&mut self, _: &mut Io, _: Conn, _: Closed) {}
+    fn woken(&mut self, _: &mut Io) {}
+    fn pass(&mut self, io: &mut Io) -> Option<Nanos> {
+        self.gaps.push(io.longest().gap_ns);
+        match self.gaps.len() {
+            2 => {
+                while clock::now() < io.now() + self.stall {
+                    std::hint::spin_loop();
+                }
+            }
+            3 => io.stop(),
+            _ => {}
+        }
+        Some(io.now() + 20 * MILLISECOND)
+    }
+}
+
+/// A worker that sleeps has nothing to do; one that was due and did not look, for whatever reason, stood still.
+#[test]
+fn a_gap_is_from_when_something_was_due_until_it_was_looked_at() {
+    let worker = thread::spawn(|| {
+        let mut staller = Staller { stall: 120 * MILLISECOND, gaps: Vec::new() };
+        Worker::new(Config::new(1, Waker::new().unwrap())).unwrap().run(&mut staller).unwrap();
+        staller.gaps
+    });
+    let [_, asleep, stalled] = worker.join().unwrap()[..] else { panic!("three passes") };
+    // 100 ms behind its deadline; a machine that takes the CPU makes either longer.
+    assert!(stalled >= 100 * MILLISECOND && stalled < BOUND, "{stalled}");
+    assert!(asleep < stalled, "{asleep} {stalled}");
+}
+
 #[test]
 fn what_was_foreseen_and_comes_true_is_one_pass() {
     // Far enough apart that a stall of the machine does not make two of them one.
