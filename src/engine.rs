@@ -1,7 +1,8 @@
-//! The loop of one worker: one pinned thread, one ring, many connections.
+//! The loop of one worker: one pinned thread, many connections.
 //!
 //! A [`Worker`] owns an io_uring, its table of registered files (a connection is a *slot* of that table
-//! and never takes a file descriptor), one ring of provided receive buffers and a pool of send buffers.
+//! and never takes a file descriptor), one ring of provided receive buffers and a pool of send buffers; where the limit
+//! on open files makes the table too small, it owns several rings.
 //! What the bytes mean is the business of an [`App`], which is called back with what happened and
 //! answers through [`Io`]. Nothing here allocates, locks or reads a clock per message: the clock is read
 //! once per batch of completions, and everything due to a connection leaves in one send per batch.
@@ -17,6 +18,7 @@ mod io;
 mod limits;
 mod link;
 mod ring;
+mod rings;
 mod slots;
 mod socket;
 mod sources;
@@ -28,7 +30,7 @@ mod worker;
 
 pub use endpoint::{Endpoint, Route};
 pub use io::Io;
-pub use limits::{descriptor_limit, probe, reserve, use_small_pages};
+pub use limits::{descriptor_limit, largest_table, probe, reserve, use_small_pages};
 pub use link::Link;
 pub use socket::{PortRange, ephemeral_ports, is_local, listen, loopback_source, stop_listening};
 pub use sources::{Source, SourceError, Sources};
@@ -42,7 +44,7 @@ pub use crate::record::{Close, Poll};
 use std::fmt;
 use std::net::TcpListener;
 
-/// A connection: its slot in the worker's table of registered files. A slot is used again only after
+/// A connection: its slot in the worker's tables of registered files. A slot is used again only after
 /// [`App::closed`] was called for it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Conn(pub u32);
@@ -116,12 +118,13 @@ pub trait App<L = Io> {
 
 /// What a worker is made of.
 pub struct Config {
-    /// Size of the table of registered files: the most connections at one time. At most
-    /// [`descriptor_limit`].
+    /// The most connections at one time.
     pub connections: u32,
-    /// Accept incoming connections from this socket.
-    pub listener: Option<TcpListener>,
-    /// Number of provided receive buffers, a power of two up to 32,768.
+    /// The most that one ring has: when that is less, there are more rings. At most [`descriptor_limit`].
+    pub table: u32,
+    /// Accept incoming connections from these sockets, each into a ring of its own.
+    pub listeners: Vec<TcpListener>,
+    /// Number of provided receive buffers of each ring, a power of two up to 32,768.
     pub buffers: u16,
     /// Bytes of one receive buffer.
     pub buffer_size: u32,
@@ -134,7 +137,15 @@ pub struct Config {
 impl Config {
     /// The usual worker: 1,024 receive buffers of 4 KiB, and it sleeps.
     pub fn new(connections: u32, waker: Waker) -> Config {
-        Config { connections, listener: None, buffers: 1024, buffer_size: 4096, poll: Poll::Sleep, waker }
+        Config {
+            connections,
+            table: largest_table(),
+            listeners: Vec::new(),
+            buffers: 1024,
+            buffer_size: 4096,
+            poll: Poll::Sleep,
+            waker,
+        }
     }
 }
 

@@ -14,7 +14,7 @@
 //! // Any broker will do; this one needs no set-up.
 //! let listen = "127.0.0.1:0".parse()?;
 //! let workers = vec![WorkerPlacement::default()];
-//! let broker = Reflector::start(Config { listen, workers, max_connections_per_worker: 100 })?;
+//! let broker = Reflector::start(Config { listen, workers, rings_per_worker: 1, max_connections_per_ring: 100 })?;
 //!
 //! // Three clients with ten messages each, and one that waits for all of them.
 //! let mut publishing = Publishing::new("loadr", 3);
@@ -55,7 +55,7 @@ use crate::clock::{self, MILLISECOND, Nanos, SECOND};
 use crate::engine::{self, Endpoint, Waker};
 use crate::load::{Expectation, Pace, Pacing, PayloadPlan, PayloadStamp, Payloads, Template, TopicLayout};
 use crate::record::FleetRecord;
-use crate::stage::{Lines, Progress, Setting, StageError};
+use crate::stage::{Lines, Progress, Setting, StageError, rings};
 use crate::wire::QoS;
 use conductor::Finale;
 use script::Script;
@@ -248,9 +248,8 @@ pub fn run(
 ) -> Result<FleetRecord, StageError> {
     engine::probe()?;
     let started_at = std::time::SystemTime::now();
-    let table = engine::descriptor_limit().min(1 << 20) as u32;
-    let mut shared = Shared::new(spec, table, clock::now())?;
-    engine::reserve(shared.seats.len() as u32)?;
+    let mut shared = Shared::new(spec, clock::now())?;
+    engine::reserve(rings(&shared.seats))?;
     shared.wakers = shared.seats.iter().map(|_| Waker::new()).collect::<Result<_, _>>()?;
     let shared = Arc::new(shared);
     let (epoch, clients, targets) = (shared.epoch, u64::from(shared.clients()), &shared.spec.targets[..]);

@@ -277,7 +277,7 @@ pub struct Generator {
     /// once than the workers heard.
     #[serde(default)]
     pub receives_without_buffer: u64,
-    /// Passes that found the completion queue full, in the whole run: so far behind was a worker.
+    /// Passes that found a completion queue full, in the measure phase: so far behind was a worker.
     #[serde(default)]
     pub queue_full: u64,
     /// Connections that this machine did not let the workers open, in the whole run, for want of ports, files or memory.
@@ -292,7 +292,7 @@ pub struct Generator {
     pub neighbours: Vec<Neighbour>,
 }
 
-/// One worker: one ring on one pinned thread.
+/// One worker: one pinned thread.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Worker {
     /// Number of the CPU it was pinned to.
@@ -306,24 +306,19 @@ pub struct Worker {
 }
 
 impl Generator {
-    /// The busiest CPU and its share (0 to 1): workers that share a CPU add up.
+    /// The busiest CPU and its share (0 to 1).
     pub fn busiest_cpu(&self) -> Option<(usize, f64)> {
-        let mut cpus = std::collections::BTreeMap::new();
-        for worker in &self.workers {
-            *cpus.entry(worker.cpu).or_insert(0.0) += worker.busy_share;
-        }
-        cpus.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))
+        self.most(|worker| worker.busy_share)
     }
 
-    /// The worker that waited longest for its CPU because of others, with its share of the time (0 to 1). What it may
-    /// have waited for the generator's other workers on that CPU, as long as they ran, does not count.
+    /// The CPU whose worker waited longest for it, with its share of the time (0 to 1).
     pub fn starved(&self) -> Option<(usize, f64)> {
-        let waits = self.workers.iter().map(|worker| {
-            let all = self.workers.iter().filter(|other| other.cpu == worker.cpu);
-            let siblings = all.map(|other| other.busy_share).sum::<f64>() - worker.busy_share;
-            (worker.cpu, (worker.waited_share - siblings).max(0.0))
-        });
-        waits.max_by(|a, b| a.1.total_cmp(&b.1))
+        self.most(|worker| worker.waited_share)
+    }
+
+    fn most(&self, share: impl Fn(&Worker) -> f64) -> Option<(usize, f64)> {
+        let shares = self.workers.iter().map(|worker| (worker.cpu, share(worker)));
+        shares.max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     /// What did not go well in the engine, by name: those counts that are not 0.

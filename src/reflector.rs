@@ -46,13 +46,14 @@ use service::{Desk, Service};
 pub struct Config {
     /// Where to listen. Port 0 takes a free one, see [`Reflector::addr`]; `[::]` listens on IPv4 too.
     pub listen: SocketAddr,
-    /// One worker for each entry, at most 65,535. Several may share a CPU, to hold more connections than
-    /// one ring can.
+    /// One worker for each entry, at most 65,535.
     pub workers: Vec<WorkerPlacement>,
-    /// Connections that one worker holds, at most [`engine::descriptor_limit`]. The kernel spreads
+    /// Rings of each worker: one holds no more connections than the process may open files.
+    pub rings_per_worker: u32,
+    /// Connections that one ring holds, at most [`engine::largest_table`]. The kernel spreads
     /// connections by chance: let there be room for a few per cent more than their number. One that it gives
-    /// to a full worker is turned away, or waits until another goes.
-    pub max_connections_per_worker: u32,
+    /// to a full ring is turned away, or waits until another goes.
+    pub max_connections_per_ring: u32,
 }
 
 /// Where a worker runs.
@@ -69,9 +70,7 @@ pub enum Error {
     #[error("a reflector needs 1 to 65,535 workers, not {0}")]
     Workers(usize),
     /// Several workers cannot play one script.
-    #[error(
-        "a reflector with a script has one worker, not {0}: take --cores 1, and no more clients than one ring holds"
-    )]
+    #[error("a reflector with a script has one worker, not {0}: take --cores 1")]
     Scripted(usize),
     /// The address is not to be had.
     #[error("the reflector cannot listen on {address}: {source}{}", remedy(source))]
@@ -153,20 +152,26 @@ impl Reflector {
         }
         // All sockets listen before anyone runs: the kernel's choice among them does not change later.
         let listen = |source| Error::Listen { address: config.listen, source };
-        let listeners = engine::listen(config.listen, count).map_err(listen)?;
+        let rings = config.rings_per_worker.max(1);
+        let mut listeners = engine::listen(config.listen, count * rings as usize).map_err(listen)?;
         let address = listeners[0].local_addr().map_err(listen)?;
         let hub = Arc::new(Hub::new(count));
         let (started, starts) = mpsc::channel();
         let mut reflector = Reflector { address, workers: Vec::with_capacity(count) };
-        for (number, (placement, listener)) in config.workers.iter().zip(listeners).enumerate() {
+        for (number, placement) in config.workers.iter().enumerate() {
+            let listeners: Vec<_> = listeners.drain(..rings as usize).collect();
             let mut broker = Broker::new(number as u16, Arc::clone(&hub), limits);
             if let Some(script) = &script {
                 broker = broker.with_script(script.clone());
             }
             let waker = engine::Waker::new()?;
-            let door = listener.try_clone().map_err(listen)?;
-            let mut engine = engine::Config::new(config.max_connections_per_worker, waker.clone());
-            engine.listener = Some(listener);
+            let doors = listeners
+                .iter()
+                .map(TcpListener::try_clone)
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(listen)?;
+            let mut engine = engine::Config::new(config.max_connections_per_ring * rings, waker.clone());
+            (engine.table, engine.listeners) = (config.max_connections_per_ring, listeners);
             let bell = waker.clone();
             hub.inboxes[number].on_mail(Box::new(move || bell.wake()));
             let desk = Arc::new(Desk::default());
@@ -174,7 +179,7 @@ impl Reflector {
             let (cpu, started) = (placement.cpu, started.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("reflector-{number}"))
-                .spawn(move || work(cpu, engine, &door, service, started))
+                .spawn(move || work(cpu, engine, &doors, service, started))
                 .map_err(Error::Thread)?;
             reflector.workers.push(Running { desk, waker, thread: Some(thread) });
         }
@@ -250,7 +255,7 @@ impl Drop for Reflector {
 fn work(
     cpu: Option<usize>,
     config: engine::Config,
-    door: &TcpListener,
+    doors: &[TcpListener],
     mut service: Service,
     started: mpsc::Sender<()>,
 ) -> Result<(), Error> {
@@ -260,7 +265,7 @@ fn work(
     let _ = started.send(());
     drop(started);
     let result = worker.run(&mut service);
-    engine::stop_listening(door);
+    doors.iter().for_each(engine::stop_listening);
     result?;
     Ok(())
 }
@@ -274,7 +279,9 @@ mod tests {
     #[test]
     fn a_worker_that_ends_before_its_time_is_noticed() {
         let (listen, workers) = ("127.0.0.1:0".parse().unwrap(), vec![WorkerPlacement::default(); 2]);
-        let reflector = Reflector::start(Config { listen, workers, max_connections_per_worker: 10 }).unwrap();
+        let reflector =
+            Reflector::start(Config { listen, workers, rings_per_worker: 1, max_connections_per_ring: 10 })
+                .unwrap();
         for Running { desk, .. } in &reflector.workers {
             let desk = Arc::clone(desk);
             let poison = move || {

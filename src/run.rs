@@ -21,7 +21,7 @@ use crate::clock;
 use crate::crew::Connection;
 use crate::engine::{self, Endpoint, Waker};
 use crate::record::{Plan, Record};
-use crate::stage::{Lines, Progress, Setting, StageError};
+use crate::stage::{Lines, Progress, Setting, StageError, rings};
 use conductor::Phases;
 use shared::Shared;
 use std::sync::Arc;
@@ -47,9 +47,6 @@ pub struct Spec {
     pub command: Vec<String>,
     /// What the reader of the record has to know.
     pub warnings: Vec<String>,
-    /// Whether the plan's tolerance is to be multiplied by the rings of a core: they take turns, and each
-    /// wakes up for its own messages.
-    pub tolerance_is_per_ring: bool,
 }
 
 /// What keeps a run from starting. Nothing was sent yet.
@@ -88,7 +85,6 @@ impl Spec {
             retain: false,
             command: Vec::new(),
             warnings: Vec::new(),
-            tolerance_is_per_ring: false,
         }
     }
 }
@@ -104,10 +100,9 @@ pub fn run(
 ) -> Result<Record, RunError> {
     engine::probe()?;
     let (started_at, machine) = (std::time::SystemTime::now(), crate::cpu::machine());
-    let table = engine::descriptor_limit().min(1 << 20) as u32;
-    let shared = Arc::new(Shared::new(spec, table, clock::now())?);
+    let shared = Arc::new(Shared::new(spec, clock::now())?);
     let seats = shared.everybody();
-    engine::reserve(seats.len() as u32)?;
+    engine::reserve(rings(&seats))?;
     let wakers = seats.iter().map(|_| Waker::new()).collect::<Result<_, _>>()?;
     let mut phases = Phases::new(shared.clone(), engine::resident_bytes);
     let Spec { plan, targets, .. } = &shared.spec;

@@ -12,7 +12,7 @@ mod scene;
 pub(crate) mod simulated;
 
 pub use board::{Board, Fault};
-pub use layout::{Seat, Ways, hashed_rings, seats};
+pub use layout::{Seat, Ways, hashed_rings, rings, seats};
 pub use progress::Progress;
 pub use scene::Setting;
 

@@ -130,7 +130,8 @@ fn no_message_costs_an_allocation() {
     let reflector = Reflector::start(Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         workers: vec![WorkerPlacement::default()],
-        max_connections_per_worker: 256,
+        rings_per_worker: 1,
+        max_connections_per_ring: 256,
     })
     .expect("a reflector");
     let open = |rate| Schedule::Open { rate_per_s: rate, arrival: Arrival::Constant, inflight: 65_535 };

@@ -29,7 +29,7 @@ const FILTER: &str = "mqtt-malaria/+/data/#";
 fn reflector() -> Reflector {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let workers = vec![WorkerPlacement::default(); 2];
-    Reflector::start(Config { listen, workers, max_connections_per_worker: 1000 })
+    Reflector::start(Config { listen, workers, rings_per_worker: 1, max_connections_per_ring: 1000 })
         .expect("the reflector starts")
 }
 

@@ -144,7 +144,8 @@ fn senseless_bounds_are_a_usage_error() {
 fn fleets_have_bounds_too() {
     let workers = vec![WorkerPlacement::default()];
     let listen = "127.0.0.1:0".parse().expect("an address");
-    let reflector = Reflector::start(Config { listen, workers, max_connections_per_worker: 1000 });
+    let reflector =
+        Reflector::start(Config { listen, workers, rings_per_worker: 1, max_connections_per_ring: 1000 });
     let reflector = reflector.expect("the reflector starts");
     let broker = format!("-H 127.0.0.1 -p {} --progress never", reflector.addr().port());
     let folder = tempfile::tempdir().expect("a directory");

@@ -31,9 +31,14 @@ fn start(workers: usize) -> Reflector {
     Reflector::start(config(workers, 1000)).expect("the reflector starts")
 }
 
-fn config(workers: usize, max_connections_per_worker: u32) -> Config {
+fn config(workers: usize, max_connections_per_ring: u32) -> Config {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    Config { listen, workers: vec![WorkerPlacement::default(); workers], max_connections_per_worker }
+    Config {
+        listen,
+        workers: vec![WorkerPlacement::default(); workers],
+        rings_per_worker: 1,
+        max_connections_per_ring,
+    }
 }
 
 /// Whether the clients are installed. Where a missing one must not go unnoticed, that is a failure.

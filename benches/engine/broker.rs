@@ -49,7 +49,8 @@ pub fn serve(args: &[String]) {
     let config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         workers: vec![WorkerPlacement { cpu: Some(number(0)) }],
-        max_connections_per_worker: number(1) as u32,
+        rings_per_worker: 1,
+        max_connections_per_ring: number(1) as u32,
     };
     let reflector = Reflector::start(config).unwrap_or_else(|error| panic!("{error}"));
     println!("{}", reflector.addr());

@@ -130,7 +130,6 @@ fn spec(args: &RunArgs, plan: Plan, connection: Connection, cores: Cores, target
         retain: args.retain,
         command: super::command_line(),
         warnings,
-        tolerance_is_per_ring: args.tolerance.is_none(),
         ..Spec::new(plan, targets)
     }
 }

@@ -19,6 +19,8 @@ pub struct Effort {
     pub code: Nanos,
     /// CPU time that went into looking whether there was something to do.
     pub spun: Nanos,
+    /// Passes that found a completion queue full.
+    pub overflows: u64,
     /// Messages sent, acknowledged and delivered.
     pub throughput: Throughput,
     /// What the engine counted in the worker's whole life.
@@ -50,6 +52,7 @@ impl Watch {
             enters: link.stats().enters - stats.enters,
             code: link.stats().code_ns - stats.code_ns,
             spun: link.stats().spun_ns - stats.spun_ns,
+            overflows: link.stats().overflows - stats.overflows,
             throughput: Throughput {
                 sent: levels.sent - then.sent,
                 acked: levels.acked - then.acked,
@@ -91,7 +94,7 @@ pub fn generator(efforts: &[(usize, Effort)]) -> Generator {
         sends_blocked: sum(|effort| effort.stats.blocked),
         receives: sum(|effort| effort.stats.receives),
         receives_without_buffer: sum(|effort| effort.stats.no_buffers),
-        queue_full: sum(|effort| effort.stats.overflows),
+        queue_full: sum(|effort| effort.overflows),
         ..Generator::default()
     }
 }
@@ -99,6 +102,52 @@ pub fn generator(efforts: &[(usize, Effort)]) -> Generator {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SECOND;
+    use crate::crew::sim::{Setup, SimLink, World};
+    use crate::engine::{App, Closed, Conn};
+
+    /// Watches from its third second to its fifth.
+    #[derive(Default)]
+    struct Observer {
+        watch: Watch,
+        begun: Option<Nanos>,
+    }
+
+    impl App<SimLink> for Observer {
+        fn connected(&mut self, _: &mut SimLink, _: Conn) {}
+        fn accepted(&mut self, _: &mut SimLink, _: Conn) {}
+        fn data(&mut self, _: &mut SimLink, _: Conn, bytes: &[u8]) -> usize {
+            bytes.len()
+        }
+        fn writable(&mut self, _: &mut SimLink, _: Conn) {}
+        fn closed(&mut self, _: &mut SimLink, _: Conn, _: Closed) {}
+        fn woken(&mut self, _: &mut SimLink) {}
+        fn pass(&mut self, link: &mut SimLink) -> Option<Nanos> {
+            let age = link.now() - *self.begun.get_or_insert(link.now());
+            match age / SECOND {
+                0..=1 => {}
+                2..=3 => self.watch.open(link, &Levels::default()),
+                4 => self.watch.close(link, &Levels::default()),
+                _ => link.stop(),
+            }
+            Some(link.now() + SECOND)
+        }
+    }
+
+    /// That a worker is behind while it connects or takes leave is in no figure.
+    #[test]
+    fn what_happens_outside_of_the_time_that_counts_does_not_count() {
+        let mut apps = [Observer::default()];
+        let mut world = World::new(Setup::exact(1));
+        for (until, lost) in [(SECOND, 5), (3 * SECOND, 7), (4 * SECOND, 11)] {
+            let until = world.now().max(Setup::exact(1).start + until);
+            world.run_until(&mut apps, until);
+            world.lose_completions(0, lost);
+        }
+        world.run(&mut apps);
+        assert_eq!(apps[0].watch.effort.span, 2 * SECOND);
+        assert_eq!(generator(&[(0, apps[0].watch.effort)]).queue_full, 7);
+    }
 
     #[test]
     fn a_worker_that_does_not_sleep_is_busy_with_what_it_did() {

@@ -6,7 +6,7 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// The buffer group of the one ring of provided buffers a worker has.
+/// The buffer group of the one ring of provided buffers that a ring has.
 pub const GROUP: u16 = 0;
 
 /// A ring of equal buffers from which the kernel takes one when bytes arrive (`IORING_REGISTER_PBUF_RING`,
@@ -193,11 +193,10 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Poll;
 
     #[test]
     fn more_buffers_are_in_use_when_half_were_within_a_pass() {
-        let ring = Ring::new(Poll::Sleep).unwrap();
+        let ring = Ring::new(false).unwrap();
         let mut provided = Provided::new(&ring, 512, 64).unwrap();
         let mut pass = |used: u16| {
             (0..used).for_each(|id| provided.give_back(id));

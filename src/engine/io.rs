@@ -2,12 +2,13 @@
 
 use super::arrival::Arrivals;
 use super::buffers::{BufferId, GROUP, Pool};
-use super::ring::{Op, Ring, Tag};
+use super::ring::{Op, Tag};
+use super::rings::Rings;
 use super::slots::{Ending, Slot, Slots, State};
 use super::socket::{self, RawAddress};
 use super::{CloseCause, Closed, Conn, Endpoint, Error, Link, Longest, Route, Stats, Usage};
 use crate::clock::Nanos;
-use io_uring::{opcode, squeue, types};
+use io_uring::{opcode, squeue};
 use std::collections::BTreeMap;
 use std::io;
 use std::mem;
@@ -21,7 +22,7 @@ const LARGEST_SEND: usize = 1 << 30;
 
 /// The worker as its [`App`](super::App) sees it.
 pub struct Io {
-    pub(super) ring: Ring,
+    pub(super) rings: Rings,
     pub(super) slots: Slots,
     pub(super) pool: Pool,
     pub(super) now: Nanos,
@@ -52,9 +53,9 @@ pub struct Io {
 }
 
 impl Io {
-    pub(super) fn new(ring: Ring, connections: u32) -> Io {
+    pub(super) fn new(rings: Rings, connections: u32) -> Io {
         Io {
-            ring,
+            rings,
             slots: Slots::with_room(connections),
             pool: Pool::default(),
             now: crate::clock::now(),
@@ -92,15 +93,15 @@ impl Io {
         slot.receiving = true;
         slot.outstanding += 1;
         let tag = Tag { op: Op::Receive, generation: slot.generation, slot: conn.0 };
-        let file = types::Fixed(conn.0);
+        let file = self.rings.file(conn);
         let entry = if slot.stamped {
-            opcode::RecvMsgMulti::new(file, self.arrivals.message(), GROUP).build()
+            opcode::RecvMsgMulti::new(file.fixed(), self.arrivals.message(), GROUP).build()
         } else {
-            opcode::RecvMulti::new(file, GROUP).build()
+            opcode::RecvMulti::new(file.fixed(), GROUP).build()
         };
         // SAFETY: the message is boxed and never changes while the worker lives; the provided buffers outlive the
         // ring's use of them.
-        unsafe { self.push(&entry.user_data(tag.bits())) };
+        unsafe { self.push(file.ring, &entry.user_data(tag.bits())) };
     }
 
     /// Cancels whatever `conn` waits for and closes its file. The slot is free when the last
@@ -131,9 +132,10 @@ impl Io {
         slot.ending = Ending::Asked;
         slot.outstanding = 1;
         let tag = Tag { op: Op::Unacked, generation: slot.generation, slot: conn.0 };
-        let ask = opcode::UringCmd16::new(types::Fixed(conn.0), OUT_QUEUE).build().user_data(tag.bits());
+        let file = self.rings.file(conn);
+        let ask = opcode::UringCmd16::new(file.fixed(), OUT_QUEUE).build().user_data(tag.bits());
         // SAFETY: points to no memory.
-        unsafe { self.push(&ask) };
+        unsafe { self.push(file.ring, &ask) };
     }
 
     /// What the peer of `conn` had not acknowledged when it ended; an errno where the kernel does not say.
@@ -151,7 +153,7 @@ impl Io {
         // By user_data, which the kernel finds by hash; by file it would look through all requests.
         let cancel = opcode::AsyncCancel::new(tag(op)).build().user_data(tag(Op::Cancel));
         // SAFETY: points to no memory.
-        unsafe { self.push(&cancel) };
+        unsafe { self.push(self.rings.file(conn).ring, &cancel) };
     }
 
     /// Gives the slot back to the kernel, which may use it for the next connection it accepts: nothing may
@@ -161,9 +163,10 @@ impl Io {
         slot.ending = Ending::Closed;
         slot.outstanding = 1;
         let tag = Tag { op: Op::Close, generation: slot.generation, slot: conn.0 };
-        let close = opcode::Close::new(types::Fixed(conn.0)).build().user_data(tag.bits());
+        let file = self.rings.file(conn);
+        let close = opcode::Close::new(file.fixed()).build().user_data(tag.bits());
         // SAFETY: points to no memory.
-        unsafe { self.push(&close) };
+        unsafe { self.push(file.ring, &close) };
     }
 
     /// Counts one completion of `conn` as in; frees a closing slot with its last one.
@@ -232,11 +235,11 @@ impl Io {
         assert!(sending.len() <= u32::MAX as usize, "{} bytes for one connection", sending.len());
         let rest = &sending[slot.sent as usize..];
         let tag = Tag { op: Op::Send, generation: slot.generation, slot: conn.0 };
-        let entry =
-            opcode::Send::new(types::Fixed(conn.0), rest.as_ptr(), rest.len().min(LARGEST_SEND) as u32)
-                .flags(libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
-                .build()
-                .user_data(tag.bits());
+        let file = self.rings.file(conn);
+        let entry = opcode::Send::new(file.fixed(), rest.as_ptr(), rest.len().min(LARGEST_SEND) as u32)
+            .flags(libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
+            .build()
+            .user_data(tag.bits());
         // A part that was taken whole is still a part: its completion is wanted.
         let entry = if rest.len() > LARGEST_SEND { entry } else { entry.flags(squeue::Flags::SKIP_SUCCESS) };
         self.urgent |= slot.state == State::Draining || slot.blocked;
@@ -244,7 +247,7 @@ impl Io {
         self.stats.sends += 1;
         // SAFETY: the buffer belongs to the slot until this send is settled: `sending_now` keeps `out`
         // and `flush` off it, and `completed` returns it to the pool only with the last completion.
-        unsafe { self.push(&entry) };
+        unsafe { self.push(file.ring, &entry) };
     }
 
     /// Waits until the socket of `conn` has room again.
@@ -253,11 +256,11 @@ impl Io {
         slot.blocked = true;
         slot.outstanding += 1;
         let tag = Tag { op: Op::Room, generation: slot.generation, slot: conn.0 };
-        let entry =
-            opcode::PollAdd::new(types::Fixed(conn.0), libc::POLLOUT as u32).build().user_data(tag.bits());
+        let file = self.rings.file(conn);
+        let entry = opcode::PollAdd::new(file.fixed(), libc::POLLOUT as u32).build().user_data(tag.bits());
         self.stats.blocked += 1;
         // SAFETY: points to no memory.
-        unsafe { self.push(&entry) };
+        unsafe { self.push(file.ring, &entry) };
     }
 
     /// The last byte of `conn` has gone: closes it if it was waiting for that.
@@ -277,13 +280,13 @@ impl Io {
         }
     }
 
-    /// Queues `entry`; a ring that refuses ends the worker after this pass.
+    /// Queues `entry` with ring number `ring`; one that refuses ends the worker after this pass.
     ///
     /// # Safety
-    /// As for [`Ring::push`].
-    pub(super) unsafe fn push(&mut self, entry: &squeue::Entry) {
+    /// As for [`Rings::push`].
+    pub(super) unsafe fn push(&mut self, ring: usize, entry: &squeue::Entry) {
         // SAFETY: forwarded to the caller.
-        if let Err(error) = unsafe { self.ring.push(entry) } {
+        if let Err(error) = unsafe { self.rings.push(ring, entry) } {
             self.failure.get_or_insert(error);
         }
     }
@@ -315,7 +318,9 @@ impl Link for Io {
         let socket = socket::outgoing(route)?;
         let stamped = socket::stamp(&socket, route);
         // From here the file lives in the ring's table alone.
-        self.ring.submitter().register_files_update(conn.0, &[socket.as_raw_fd()])?;
+        let file = self.rings.file(conn);
+        let ring = &self.rings.all()[file.ring];
+        ring.submitter().register_files_update(file.index, &[socket.as_raw_fd()])?;
         drop(socket);
         let (address, len) = self.raw_remote(&route.remote);
         let slot = self.slots.open(conn, State::Connecting);
@@ -324,9 +329,9 @@ impl Link for Io {
         slot.outstanding = 1;
         let tag = Tag { op: Op::Connect, generation: slot.generation, slot: conn.0 };
         self.open += 1;
-        let entry = opcode::Connect::new(types::Fixed(conn.0), address, len).build().user_data(tag.bits());
+        let entry = opcode::Connect::new(file.fixed(), address, len).build().user_data(tag.bits());
         // SAFETY: the address is boxed in `remotes`, which only grows while the worker lives.
-        unsafe { self.push(&entry) };
+        unsafe { self.push(file.ring, &entry) };
         Ok(())
     }
 
@@ -397,7 +402,7 @@ impl Link for Io {
     }
 
     fn stats(&self) -> Stats {
-        let Ring { enters, outside, overflows, .. } = self.ring;
+        let Rings { enters, outside, overflows, .. } = self.rings;
         Stats { enters, code_ns: outside, overflows, ..self.stats }
     }
 
@@ -406,6 +411,6 @@ impl Link for Io {
     }
 
     fn longest(&mut self) -> Longest {
-        Longest { gap_ns: mem::take(&mut self.gap), code_ns: mem::take(&mut self.ring.longest) }
+        Longest { gap_ns: mem::take(&mut self.gap), code_ns: self.rings.take_longest() }
     }
 }

@@ -18,6 +18,11 @@ pub fn descriptor_limit() -> u64 {
     limit.rlim_cur
 }
 
+/// The most connections of a ring: the limit on open files, or what the kernel allows at all.
+pub fn largest_table() -> u32 {
+    descriptor_limit().min(1 << 20) as u32
+}
+
 /// Keeps the memory of this process in small pages. Each of many threads has a heap of its own, and a huge page for each
 /// kind of thing in it makes twice as much of what a million clients take. Where the kernel cannot, memory is larger.
 pub fn use_small_pages() {
@@ -47,7 +52,7 @@ pub(super) fn remedy(error: &std::io::Error) -> &'static str {
 
 /// Whether this kernel can run the engine at all: the ring's flags (Linux 6.1) and provided buffers.
 pub fn probe() -> Result<(), Error> {
-    let ring = Ring::new(super::Poll::Sleep)?;
+    let ring = Ring::new(false)?;
     // The kernel unregisters the buffers with the ring, so the ring goes first.
     let buffers = Provided::new(&ring, 1, 4096)?;
     drop(ring);

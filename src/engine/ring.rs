@@ -1,7 +1,6 @@
 //! The ring itself: set-up, submission and waiting.
 
-use super::{Error, Poll};
-use crate::clock::{self, Nanos};
+use super::Error;
 use io_uring::{EnterFlags, IoUring, cqueue, squeue};
 use std::collections::VecDeque;
 use std::io;
@@ -28,6 +27,8 @@ pub enum Op {
     Timeout,
     /// What a socket's peer has not acknowledged.
     Unacked,
+    /// A ring beside the first one has something to do.
+    Chime,
 }
 
 impl Op {
@@ -43,6 +44,7 @@ impl Op {
             8 => Op::Wake,
             9 => Op::Timeout,
             10 => Op::Unacked,
+            11 => Op::Chime,
             _ => unreachable!("user_data is written by this file alone"),
         }
     }
@@ -76,26 +78,15 @@ impl Tag {
     }
 }
 
-/// A submission and a completion queue of one thread.
-pub struct Ring {
-    uring: IoUring,
-    pub enters: u64,
-    /// Reaps that found the completion queue full.
-    pub overflows: u64,
-    /// Time spent outside of enters, the longest of it in one piece since [`Ring::longest`] was taken, and when the last
-    /// one ended.
-    pub outside: Nanos,
-    pub longest: Nanos,
-    pub left: Nanos,
-}
+/// A submission and a completion queue of the kernel's.
+pub struct Ring(IoUring);
 
 impl Ring {
     /// Needs Linux 6.1: `DEFER_TASKRUN` runs completions' kernel work only when this thread waits, in
-    /// batches, instead of interrupting it.
-    pub fn new(poll: Poll) -> Result<Ring, Error> {
+    /// batches, instead of interrupting it. One that is `watched` shows without a call that there is such work.
+    pub fn new(watched: bool) -> Result<Ring, Error> {
         let mut builder = IoUring::builder();
-        if poll != Poll::Sleep {
-            // So that it can be seen without a call that there is something to do.
+        if watched {
             builder.setup_taskrun_flag();
         }
         builder
@@ -112,7 +103,7 @@ impl Ring {
             .build(SUBMISSIONS)
             .or_else(|_| builder.build(SUBMISSIONS))
             .map_err(Ring::refused)?;
-        Ok(Ring { uring, enters: 0, overflows: 0, outside: 0, longest: 0, left: clock::now() })
+        Ok(Ring(uring))
     }
 
     fn refused(source: io::Error) -> Error {
@@ -128,77 +119,62 @@ impl Ring {
 
     /// For what is registered with the ring.
     pub fn submitter(&self) -> io_uring::Submitter<'_> {
-        self.uring.submitter()
+        self.0.submitter()
     }
 
-    /// Queues `entry`, submitting what is queued when the queue is full.
+    /// Queues `entry`; false when the queue is full.
     ///
     /// # Safety
     /// Memory that `entry` points to must stay valid and unmoved until its completion is reaped or, where a
     /// success completes nothing, until it is settled ([`Ring::is_settled`]).
-    pub unsafe fn push(&mut self, entry: &squeue::Entry) -> Result<(), Error> {
+    pub unsafe fn push(&mut self, entry: &squeue::Entry) -> bool {
         // SAFETY: forwarded to the caller.
-        while unsafe { self.uring.submission().push(entry) }.is_err() {
-            self.call(0, EnterFlags::empty())?;
-        }
-        Ok(())
+        unsafe { self.0.submission().push(entry) }.is_ok()
     }
 
-    /// Submits what is queued, lets the kernel do what it has put off for this thread, and waits until at
-    /// least `want` completions are there (0: not at all). Answers when that was over.
-    pub fn enter(&mut self, want: u32) -> Result<Nanos, Error> {
-        // Also without waiting: deferred work is done in a call with this flag only.
-        self.call(want, EnterFlags::GETEVENTS)
-    }
-
-    fn call(&mut self, want: u32, flags: EnterFlags) -> Result<Nanos, Error> {
-        let queued = self.uring.submission().len() as u32;
-        self.enters += 1;
-        let outside = clock::now() - self.left;
-        self.outside += outside;
-        self.longest = self.longest.max(outside);
+    /// Submits what is queued, and waits until at least `want` completions are there (0: not at all).
+    pub fn enter(&mut self, want: u32, flags: EnterFlags) -> Result<(), Error> {
+        let queued = self.0.submission().len() as u32;
         // SAFETY: no argument; what the entries point to is the business of those who pushed them.
-        let result =
-            unsafe { self.uring.submitter().enter::<libc::sigset_t>(queued, want, flags.bits(), None) };
-        self.left = clock::now();
+        let result = unsafe { self.0.submitter().enter::<libc::sigset_t>(queued, want, flags.bits(), None) };
         match result {
-            Ok(_) => Ok(self.left),
-            Err(error) if retry(&error) => Ok(self.left),
+            Ok(_) => Ok(()),
+            Err(error) if retry(&error) => Ok(()),
             Err(source) => Err(Error::Enter { source }),
         }
     }
 
-    /// Appends what has completed to `batch`.
+    /// Appends what has completed to `batch`. Answers whether the queue was full.
     ///
     /// # Errors
     /// [`Error::Overflow`]: something has completed that will never be seen.
-    pub fn reap(&mut self, batch: &mut VecDeque<cqueue::Entry>) -> Result<(), Error> {
-        self.overflows += u64::from(self.uring.submission().cq_overflow());
-        let queue = self.uring.completion();
+    pub fn reap(&mut self, batch: &mut VecDeque<cqueue::Entry>) -> Result<bool, Error> {
+        let full = self.0.submission().cq_overflow();
+        let queue = self.0.completion();
         let lost = queue.overflow();
         batch.extend(queue);
-        complete(lost)
+        complete(lost).map(|()| full)
     }
 
-    /// Whether the kernel has put off work that may complete something: it is done in the next [`Ring::enter`]. Only
-    /// a ring that was not made for sleeping knows.
+    /// Whether the kernel has put off work that may complete something: it is done in the next [`Ring::enter`] that asks
+    /// for events. Only a ring that is watched knows.
     pub fn has_deferred(&mut self) -> bool {
-        self.uring.submission().taskrun()
+        self.0.submission().taskrun()
     }
 
     /// Whether something has completed.
     pub fn has_completed(&mut self) -> bool {
-        !self.uring.completion().is_empty()
+        !self.0.completion().is_empty()
     }
 
     /// Whether nothing waits to be submitted.
     pub fn is_idle(&mut self) -> bool {
-        self.uring.submission().is_empty()
+        self.0.submission().is_empty()
     }
 
     /// Whether everything queued has been submitted, and what it completed with at once is to be reaped.
     pub fn is_settled(&mut self) -> bool {
-        let queue = self.uring.submission();
+        let queue = self.0.submission();
         queue.is_empty() && !queue.cq_overflow()
     }
 }

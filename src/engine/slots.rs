@@ -3,6 +3,7 @@
 use super::buffers::BufferId;
 use super::ring::Tag;
 use super::{CloseCause, Conn};
+use std::ops::Range;
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,6 +107,11 @@ impl Slots {
     /// The same, to be changed.
     pub fn get_mut(&mut self, conn: Conn) -> &mut Slot {
         &mut self.0[conn.0 as usize]
+    }
+
+    /// Whether all of `conns` are in use.
+    pub fn are_taken(&self, conns: Range<usize>) -> bool {
+        self.0.get(conns).is_some_and(|slots| slots.iter().all(|slot| slot.state != State::Free))
     }
 
     /// Makes `conn` a new connection in `state`.

@@ -8,6 +8,7 @@ mod connecting;
 mod deadlines;
 mod machine;
 mod receiving;
+mod rings;
 mod sending;
 mod unix;
 
@@ -119,9 +120,13 @@ struct Running {
 
 impl Running {
     fn start(chunk: usize, shape: impl FnOnce(&mut Config) + Send + 'static) -> Running {
+        Running::listening(1, chunk, shape)
+    }
+
+    fn listening(doors: usize, chunk: usize, shape: impl FnOnce(&mut Config) + Send + 'static) -> Running {
         let waker = Waker::new().unwrap();
-        let listener = listen(LOCALHOST, 1).unwrap().remove(0);
-        let address = listener.local_addr().unwrap();
+        let listeners = listen(LOCALHOST, doors).unwrap();
+        let address = listeners[0].local_addr().unwrap();
         let (seen_to, seen) = mpsc::channel();
         let (ends_to, ends) = mpsc::channel();
         let (heard_to, heard) = mpsc::channel();
@@ -129,7 +134,7 @@ impl Running {
         let bell = waker.clone();
         let thread = thread::spawn(move || {
             let mut config = Config::new(64, bell);
-            config.listener = Some(listener);
+            config.listeners = listeners;
             shape(&mut config);
             let until = clock::now() + BOUND;
             let (seen, ends, heard) = (seen_to, ends_to, heard_to);

@@ -21,14 +21,7 @@ impl Waker {
     /// # Errors
     /// [`Error::Setup`] when the process has no file descriptor left.
     pub fn new() -> Result<Waker, Error> {
-        // SAFETY: no pointers; a descriptor or -1 comes back.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
-        if fd < 0 {
-            return Err(Error::Setup { what: "an eventfd", source: io::Error::last_os_error() });
-        }
-        // SAFETY: a new descriptor that nobody else owns.
-        let eventfd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Waker(Arc::new(Bell { eventfd, rung: AtomicBool::new(false) })))
+        Ok(Waker(Arc::new(Bell { eventfd: eventfd(0)?, rung: AtomicBool::new(false) })))
     }
 
     /// Makes the worker call [`App::woken`](super::App::woken) soon.
@@ -60,6 +53,17 @@ impl Waker {
         // place of this one in the order of them, also where one found the bell rung and wrote nothing.
         self.0.rung.swap(false, Ordering::AcqRel)
     }
+}
+
+/// A new eventfd, at 0.
+pub(super) fn eventfd(flags: libc::c_int) -> Result<OwnedFd, Error> {
+    // SAFETY: no pointers; a descriptor or -1 comes back.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | flags) };
+    if fd < 0 {
+        return Err(Error::Setup { what: "an eventfd", source: io::Error::last_os_error() });
+    }
+    // SAFETY: a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 #[cfg(test)]

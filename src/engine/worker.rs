@@ -3,7 +3,8 @@
 use super::arrival;
 use super::buffers::{BufferId, Provided};
 use super::io::Io;
-use super::ring::{Op, Ring, Tag};
+use super::ring::{Op, Tag};
+use super::rings::{File, Rings};
 use super::slots::State;
 use super::timeouts::Timeouts;
 use super::{App, CloseCause, Config, Conn, Error, Link, Poll, Stats, Waker};
@@ -20,17 +21,14 @@ const ACCEPT_AGAIN: Nanos = 100 * MILLISECOND;
 /// So long before a deadline a worker that is to be punctual wakes up: more than what waking up takes, mostly.
 const AHEAD: Nanos = 50 * MICROSECOND;
 
-/// One thread's ring with its connections. Must be made on the thread that runs it.
+/// One thread's rings with their connections. Must be made on the thread that runs it.
 pub struct Worker {
-    // Dropped first: the kernel lets go of the memory below with the ring.
+    // Dropped first: the kernel lets go of the memory below with the rings.
     io: Io,
-    provided: Provided,
+    /// The buffers of each ring.
+    provided: Vec<Provided>,
     timeouts: Timeouts,
-    listener: Option<TcpListener>,
-    /// Slots of the table.
-    connections: u32,
-    /// The accept ended for want of a slot or of memory.
-    accept_paused: bool,
+    doors: Vec<Door>,
     /// When to accept again although no connection has gone.
     accept_again: Option<Nanos>,
     poll: Poll,
@@ -41,21 +39,26 @@ pub struct Worker {
     rearm: Vec<Conn>,
 }
 
+/// Where connections come in to one of the rings.
+struct Door {
+    listener: TcpListener,
+    /// The accept ended for want of a slot or of memory.
+    paused: bool,
+}
+
 impl Worker {
-    /// Sets up the ring, its table of `config.connections` registered files and its buffers.
+    /// Sets up the rings with their tables, for `config.connections` registered files in all, and their buffers.
     pub fn new(config: Config) -> Result<Worker, Error> {
-        let ring = Ring::new(config.poll)?;
-        ring.submitter()
-            .register_files_sparse(config.connections)
-            .map_err(|source| Error::FileTable { asked: config.connections, source })?;
-        let provided = Provided::new(&ring, config.buffers, config.buffer_size)?;
+        let rings = Rings::new(config.connections, config.table, config.poll)?;
+        assert!(config.listeners.len() <= rings.all().len(), "a ring for each socket that listens");
+        let provided = rings.all().iter().map(|ring| Provided::new(ring, config.buffers, config.buffer_size));
+        let provided = provided.collect::<Result<_, _>>()?;
+        let door = |listener| Door { listener, paused: false };
         Ok(Worker {
-            io: Io::new(ring, config.connections),
+            io: Io::new(rings, config.connections),
             provided,
             timeouts: Timeouts::new(),
-            listener: config.listener,
-            connections: config.connections,
-            accept_paused: false,
+            doors: config.listeners.into_iter().map(door).collect(),
             accept_again: None,
             poll: config.poll,
             waker: config.waker,
@@ -68,7 +71,7 @@ impl Worker {
     pub fn run<A: App>(mut self, app: &mut A) -> Result<Stats, Error> {
         let mut batch: VecDeque<cqueue::Entry> = VecDeque::with_capacity(BATCH);
         self.await_bell();
-        self.accept();
+        (0..self.doors.len()).for_each(|ring| self.accept(ring));
         app.started(&mut self.io);
         let mut deadline = self.pass(app);
         loop {
@@ -78,10 +81,10 @@ impl Worker {
             }
             if self.io.stopping {
                 // Submits the closes; the kernel does the rest when the ring goes.
-                self.io.ring.enter(0)?;
+                self.io.rings.submit()?;
                 return Ok(self.io.stats());
             }
-            let (more, returned) = (!batch.is_empty() || self.io.urgent, self.io.ring.left);
+            let (more, returned) = (!batch.is_empty() || self.io.urgent, self.io.rings.left);
             self.io.now = self.wait(!batch.is_empty(), deadline)?;
             // What had nothing to do until its deadline has not stood still before.
             let idle = if more { returned } else { deadline.unwrap_or(Nanos::MAX).max(returned) };
@@ -95,7 +98,7 @@ impl Worker {
                 self.dispatch(app, &completion);
             }
             self.rearm();
-            self.provided.publish();
+            self.provided.iter_mut().for_each(Provided::publish);
             self.announce_gone(app);
             deadline = self.pass(app);
         }
@@ -113,11 +116,11 @@ impl Worker {
     /// Submits, and waits for something to do, unless there is something already. Answers when that was over.
     fn wait(&mut self, more: bool, deadline: Option<Nanos>) -> Result<Nanos, Error> {
         let foreseen = self.io.foreseen.take();
-        if more && self.io.ring.is_idle() {
+        if more && self.io.rings.is_idle() {
             return Ok(clock::now());
         }
         if more || self.io.urgent {
-            return self.io.ring.enter(0);
+            return self.io.rings.submit();
         }
         let ahead = match self.poll {
             Poll::Sleep => 0,
@@ -129,25 +132,20 @@ impl Worker {
             Some(deadline) if ahead > 0 && deadline.saturating_sub(self.io.now) <= ahead => {
                 self.spin(deadline)
             }
-            None => self.io.ring.enter(1),
-            Some(deadline) => {
-                let sleep =
-                    self.arm(deadline - ahead, foreseen.map(|foreseen| foreseen.saturating_sub(ahead)));
-                self.io.ring.enter(sleep.into())
+            Some(deadline)
+                if !self.arm(deadline - ahead, foreseen.map(|foreseen| foreseen.saturating_sub(ahead))) =>
+            {
+                self.io.rings.submit()
             }
+            _ => self.io.rings.wait(),
         }
     }
 
     /// Submits, and looks for something to do until `deadline`.
     fn spin(&mut self, deadline: Nanos) -> Result<Nanos, Error> {
-        let begun = self.io.ring.enter(0)?;
-        let (mut now, ring) = (begun, &mut self.io.ring);
-        while now < deadline && !ring.has_deferred() && !ring.has_completed() {
-            std::hint::spin_loop();
-            now = clock::now();
-        }
-        self.io.stats.spun_ns += now - begun;
-        if ring.has_deferred() { ring.enter(0) } else { Ok(now) }
+        let (now, spun) = self.io.rings.spin(deadline)?;
+        self.io.stats.spun_ns += spun;
+        Ok(now)
     }
 
     /// Sees to it that something completes at `deadline`; false when that is now.
@@ -162,8 +160,8 @@ impl Worker {
             if !self.timeouts.fires(from, deadline) {
                 // Without a timeout for the deadline itself the worker goes round until one has fired.
                 let Some(entry) = self.timeouts.arm(deadline) else { return from != now };
-                // SAFETY: it points into the box of `timeouts`, which outlives the ring (field order).
-                unsafe { self.io.push(&entry) };
+                // SAFETY: it points into the box of `timeouts`, which outlives the rings (field order).
+                unsafe { self.io.push(0, &entry) };
             }
             from = deadline;
         }
@@ -173,7 +171,7 @@ impl Worker {
     /// Takes what has completed. A send that says anything has failed: see [`Io::send`].
     fn reap(&mut self, batch: &mut VecDeque<cqueue::Entry>) -> Result<(), Error> {
         let known = batch.len();
-        self.io.ring.reap(batch)?;
+        self.io.rings.reap(batch)?;
         for completion in batch.range(known..) {
             let tag = Tag::from_bits(completion.user_data());
             if tag.op == Op::Send
@@ -188,7 +186,7 @@ impl Worker {
     /// What has been handed to the kernel and has not failed has gone; what has failed is dealt with when its
     /// completion is handled. As long as some of either may not have been seen, those that have not failed wait.
     fn settle<A: App>(&mut self, app: &mut A) {
-        let settled = self.io.ring.is_settled();
+        let settled = self.io.rings.is_settled();
         let mut handed = std::mem::take(&mut self.io.handed);
         handed.retain(|conn| {
             let failed = self.io.slots.get(*conn).send_failed;
@@ -206,7 +204,7 @@ impl Worker {
         let tag = Tag::from_bits(completion.user_data());
         let result = completion.result();
         match tag.op {
-            Op::Accept => return self.accepted(app, completion),
+            Op::Accept => return self.accepted(app, tag.slot as usize, completion),
             Op::Wake => {
                 self.waker.heard();
                 self.await_bell();
@@ -214,6 +212,7 @@ impl Worker {
             }
             Op::Receive => return self.received(app, tag, completion),
             Op::Timeout => return self.timeouts.fired(tag.slot),
+            Op::Chime => return self.io.rings.chimed(),
             Op::Connect | Op::Send | Op::Room | Op::Cancel | Op::Close | Op::Unacked => {}
         }
         let conn = Conn(tag.slot);
@@ -256,29 +255,31 @@ impl Worker {
         }
     }
 
-    fn accept(&mut self) {
-        let Some(listener) = &self.listener else { return };
-        let tag = Tag { op: Op::Accept, generation: 0, slot: 0 };
-        let entry = opcode::AcceptMulti::new(types::Fd(listener.as_raw_fd()))
+    /// Accepts into ring number `ring`.
+    fn accept(&mut self, ring: usize) {
+        let tag = Tag { op: Op::Accept, generation: 0, slot: ring as u32 };
+        let entry = opcode::AcceptMulti::new(types::Fd(self.doors[ring].listener.as_raw_fd()))
             .allocate_file_index(true)
             .build()
             .user_data(tag.bits());
         // SAFETY: points to no memory of ours: peer addresses are not asked for.
-        unsafe { self.io.push(&entry) };
+        unsafe { self.io.push(ring, &entry) };
     }
 
-    /// Accepts again, if the accept has ended.
+    /// Accepts again into those rings where that has ended.
     fn resume_accept(&mut self) {
         self.accept_again = None;
-        if std::mem::take(&mut self.accept_paused) {
-            self.accept();
+        for ring in 0..self.doors.len() {
+            if std::mem::take(&mut self.doors[ring].paused) {
+                self.accept(ring);
+            }
         }
     }
 
-    fn accepted<A: App>(&mut self, app: &mut A, completion: &cqueue::Entry) {
+    fn accepted<A: App>(&mut self, app: &mut A, ring: usize, completion: &cqueue::Entry) {
         let result = completion.result();
         if result >= 0 {
-            let conn = Conn(result as u32);
+            let conn = self.io.rings.conn(File { ring, index: result as u32 });
             // The slot may be that of a connection which has gone in this very batch.
             self.announce_gone(app);
             self.io.slots.open(conn, State::Open);
@@ -294,11 +295,11 @@ impl Worker {
             // memory, and none of ours may ever go: look again from time to time.
             libc::ENFILE | libc::ENOMEM | libc::ENOBUFS => {
                 self.io.stats.accept_refused += 1;
-                self.accept_paused = true;
-                let full = self.io.open >= self.connections;
-                self.accept_again = (!full).then_some(self.io.now + ACCEPT_AGAIN);
+                self.doors[ring].paused = true;
+                let full = self.io.slots.are_taken(self.io.rings.conns(ring));
+                self.accept_again = self.accept_again.or((!full).then_some(self.io.now + ACCEPT_AGAIN));
             }
-            ..=0 | libc::ECONNABORTED | libc::EINTR | libc::EAGAIN => self.accept(),
+            ..=0 | libc::ECONNABORTED | libc::EINTR | libc::EAGAIN => self.accept(ring),
             errno => {
                 let source = std::io::Error::from_raw_os_error(errno);
                 self.io.failure = Some(Error::Setup { what: "accepting connections", source });
@@ -334,13 +335,13 @@ impl Worker {
             }
         }
         if let Some(id) = buffer {
-            self.provided.give_back(id);
+            self.provided[self.io.rings.file(conn).ring].give_back(id);
         }
     }
 
     /// Gives the app the bytes of buffer `id` from one place to another, behind those it left over before.
     fn data<A: App>(&mut self, app: &mut A, conn: Conn, id: u16, (from, to): (usize, usize)) {
-        let received = self.provided.bytes(id, to);
+        let received = self.provided[self.io.rings.file(conn).ring].bytes(id, to);
         if from > 0 {
             self.io.arrived = self.io.arrivals.of(received, self.io.now);
         }
@@ -442,8 +443,8 @@ impl Worker {
         let entry = opcode::Read::new(types::Fd(self.waker.fd()), self.bell.as_mut_ptr(), 8)
             .build()
             .user_data(tag.bits());
-        // SAFETY: the eight bytes are boxed and live until after the ring (field order).
-        unsafe { self.io.push(&entry) };
+        // SAFETY: the eight bytes are boxed and live until after the rings (field order).
+        unsafe { self.io.push(0, &entry) };
     }
 }
 

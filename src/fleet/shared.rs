@@ -42,11 +42,11 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Lays out `spec`, with tables of at most `table` connections, for a run that begins at `epoch`.
+    /// Lays out `spec`, for a run that begins at `epoch`.
     ///
     /// # Errors
     /// Fewer ports than clients.
-    pub fn new(spec: Spec, table: u32, epoch: Nanos) -> Result<Shared, StageError> {
+    pub fn new(spec: Spec, epoch: Nanos) -> Result<Shared, StageError> {
         let publishing = spec.publishing.as_ref();
         let publishers = publishing.map_or(0, |publishing| publishing.clients.len() as u32);
         let responders = publishing.map_or(0, |publishing| publishing.responders);
@@ -60,7 +60,7 @@ impl Shared {
             publishers,
             responders,
             run_id: crate::load::run_id(spec.seed),
-            seats: seats(clients, &spec.cpus, table, |index, workers| index % workers),
+            seats: seats(clients, &spec.cpus, |index, workers| index % workers),
             ways: Ways::new(&spec.targets, clients.max(1), &spec.connection.sources, spec.connection.close)?,
             wakers: Vec::new(),
             publishers_left: AtomicU64::new(publishers.into()),

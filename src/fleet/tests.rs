@@ -26,7 +26,7 @@ struct Played {
 fn play(setup: Setup, spec: Spec, interrupt: Nanos, stalls: &[(usize, Nanos, Nanos)]) -> Played {
     let epoch = setup.start;
     let honest = setup.faults.wrong == 0.0 && setup.script.rules.is_empty();
-    let mut shared = Shared::new(spec, 1 << 20, epoch).unwrap();
+    let mut shared = Shared::new(spec, epoch).unwrap();
     let workers = shared.seats.len();
     let mut world = World::new(Setup { workers, ..setup });
     stalls.iter().for_each(|(worker, time, pause)| world.stall(worker % workers, *time, *pause));

@@ -9,35 +9,21 @@ pub struct Bursts {
     tolerance: Nanos,
     /// When the last burst was to leave.
     last: Option<Nanos>,
-    /// Where workers share a CPU, bursts leave at whole tolerances from here on, so that one wake-up is all of theirs.
-    grid: Option<Nanos>,
 }
 
 impl Bursts {
     pub fn new(tolerance: Nanos) -> Bursts {
-        Bursts { tolerance, last: None, grid: None }
-    }
-
-    /// From now on bursts leave at whole tolerances from `origin` on.
-    pub fn align(&mut self, origin: Nanos) {
-        self.grid = Some(origin).filter(|_| self.tolerance > 0);
+        Bursts { tolerance, last: None }
     }
 
     /// When messages leave of which the first is due at `due`.
     pub fn time(&self, due: Nanos) -> Nanos {
-        self.on_grid(due.max(self.last.map_or(0, |last| last.saturating_add(self.tolerance))))
-    }
-
-    /// The first time from `earliest` on that a burst may leave at.
-    fn on_grid(&self, earliest: Nanos) -> Nanos {
-        let Some(origin) = self.grid else { return earliest };
-        let bursts = earliest.saturating_sub(origin).div_ceil(self.tolerance);
-        origin.saturating_add(bursts.saturating_mul(self.tolerance))
+        due.max(self.last.map_or(0, |last| last.saturating_add(self.tolerance)))
     }
 
     /// When the burst after one at `time` leaves, if its first message is due at `due`.
     pub fn following(&self, time: Nanos, due: Nanos) -> Nanos {
-        self.on_grid(due.max(time.saturating_add(self.tolerance)))
+        due.max(time.saturating_add(self.tolerance))
     }
 
     /// A burst of which the first message was due at `due` leaves, at `now`. The next one is counted from when
@@ -71,26 +57,6 @@ mod tests {
         }
         bursts.leave(100_000, 100_500);
         assert_eq!(bursts.time(100_100), 100_600);
-    }
-
-    #[test]
-    fn workers_that_share_a_cpu_send_at_the_same_instants() {
-        let (mut one, mut other) = (Bursts::new(100), Bursts::new(100));
-        one.align(1000);
-        other.align(1000);
-        assert_eq!(
-            [one.time(1000), one.time(1001), other.time(1099), other.time(1101)],
-            [1000, 1100, 1100, 1200]
-        );
-        assert_eq!((one.following(1100, 1150), one.following(1100, 1250)), (1200, 1300));
-        // Nobody waits longer than the tolerance, and who was late is back on the grid.
-        one.leave(1001, 1150);
-        assert_eq!((one.time(1101), one.time(1201)), (1200, 1300));
-        one.leave(1101, 1350);
-        assert_eq!(one.time(1301), 1500);
-        let mut none = Bursts::new(0);
-        none.align(1000);
-        assert_eq!(none.time(1001), 1001);
     }
 
     #[test]

@@ -275,8 +275,7 @@ pub(crate) fn idle() -> Record {
     record.plan.topology = Topology::Idle;
     record.plan.schedule = Schedule::None;
     (record.plan.publishers, record.plan.subscribers) = (0, 0);
-    record.generator.workers =
-        [0.5, 0.45].map(|busy_share| Worker { cpu: 0, busy_share, waited_share: 0.02 }).to_vec();
+    record.generator.workers = vec![Worker { cpu: 0, busy_share: 0.95, waited_share: 0.02 }];
     record.counts = Counters {
         connections_asked: 2_000,
         connections_established: 2_000,

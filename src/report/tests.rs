@@ -12,7 +12,7 @@ fn worst() -> Record {
     let mut record = broken();
     record.plan.schedule = clean().plan.schedule;
     record.plan.workers = 16;
-    record.generator.workers = vec![Worker { cpu: 0, busy_share: 0.06, waited_share: 0.004 }; 16];
+    record.generator.workers = vec![Worker { cpu: 0, busy_share: 0.96, waited_share: 0.004 }; 16];
     record.broker.addresses = vec!["[2001:db8:85a3:8d3:1319:8a2e:370:7348]:18830".to_owned(); 5];
     record.ended = Ended::Completed;
     let counts = &mut record.counts;

@@ -93,9 +93,6 @@ impl Publishers {
     /// The schedule begins at `start`.
     pub fn begin(&mut self, crew: &Crew, start: Nanos) {
         self.open = start..start.saturating_add(self.shared.window.1);
-        if self.shared.rings_per_cpu > 1 {
-            self.bursts.align(start);
-        }
         // How many subscribers hear each publisher is certain once all SUBACKs are in.
         for publisher in &mut self.list {
             let group = self.shared.routes.group(publisher.number) as usize;

@@ -33,8 +33,6 @@ pub struct Shared {
     pub first: usize,
     /// The run of the probes, if there are any.
     pub probes: Option<Arc<Shared>>,
-    /// Workers that share a CPU.
-    pub rings_per_cpu: usize,
     pub routes: Routes,
     ways: Ways,
     pub body: Body,
@@ -59,11 +57,11 @@ const HAND_OVER_WINDOWS: f64 = 16.0;
 const HAND_OVERS: f64 = 1024.0;
 
 impl Shared {
-    /// Lays out `spec`, with tables of at most `table` connections, for a run that begins at `epoch`.
+    /// Lays out `spec`, for a run that begins at `epoch`.
     ///
     /// # Errors
     /// More flows than can be checked, or fewer ports than clients.
-    pub fn new(mut spec: Spec, table: u32, epoch: Nanos) -> Result<Shared, RunError> {
+    pub fn new(mut spec: Spec, epoch: Nanos) -> Result<Shared, RunError> {
         let probes = (spec.plan.probes > 0).then(|| probes::of(&spec));
         let plan = &mut spec.plan;
         let (publishers, subscribers) = (plan.publishers, plan.subscribers);
@@ -76,11 +74,7 @@ impl Shared {
         }
         // Members of one group together, so that the two ends of a flow share a worker.
         let turn = |index, count| turn(split, &routes, index, count) % count;
-        let seats = seats(plan.clients, &spec.cpus, table, turn);
-        let rings_per_cpu = seats.iter().filter(|seat| seat.cpu == seats[0].cpu).count();
-        if spec.tolerance_is_per_ring {
-            plan.tolerance_ns *= rings_per_cpu as u64;
-        }
+        let seats = seats(plan.clients, &spec.cpus, turn);
         plan.workers = seats.len() as u32;
         let (inflight, behind, handed_over) = match plan.schedule {
             Pace::Open { rate_per_s, inflight, .. } => {
@@ -92,7 +86,7 @@ impl Shared {
             Pace::None => (u32::MAX, 0.0, 0.0),
         };
         let probes = probes.map(|probes| {
-            let shared = Shared::new(probes, u32::MAX, epoch)?;
+            let shared = Shared::new(probes, epoch)?;
             Ok::<_, RunError>(Arc::new(Shared { first: seats.len(), ..shared }))
         });
         let qos = |level| QoS::try_from(level).expect("the plan was checked");
@@ -108,7 +102,6 @@ impl Shared {
             seats,
             first: 0,
             probes: probes.transpose()?,
-            rings_per_cpu,
             ways: Ways::new(&spec.targets, plan.clients, &spec.connection.sources, spec.connection.close)?
                 .holding(
                     Some(UNSENT).filter(|_| plan.qos == 0 && matches!(plan.schedule, Pace::Closed { .. })),

@@ -92,7 +92,7 @@ impl Scene {
         let (clients, epoch) = (u64::from(spec.plan.clients), setup.start);
         let honest = setup.faults.wrong == 0.0 && setup.script.rules.is_empty();
         let spec = Spec { cpus: (0..workers).collect(), ..spec };
-        let shared = Arc::new(Shared::new(spec, 1 << 20, epoch).unwrap());
+        let shared = Arc::new(Shared::new(spec, epoch).unwrap());
         let mut world = World::new(Setup { workers: shared.everybody().len(), ..setup });
         stalls.into_iter().for_each(|(worker, time, pause)| world.stall(worker, time, pause));
         let (mut lines, desks) = Lines::new(world.wakers(), epoch, clients);

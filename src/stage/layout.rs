@@ -15,24 +15,21 @@ pub struct Seat {
     pub clients: Arc<Vec<u32>>,
 }
 
-/// Deals `clients` to workers on `cpus`, by `worker_of` (a client's index, and the number of workers). Where the
-/// limit on open files caps a ring at `table` connections, rings on one CPU are added until none overflows.
-pub fn seats(clients: u32, cpus: &[usize], table: u32, worker_of: impl Fn(u32, u32) -> u32) -> Vec<Seat> {
-    let cores = (cpus.len() as u32).min(clients).max(1);
-    let mut rings_per_core = 1.max(clients.div_ceil(table).div_ceil(cores));
-    loop {
-        let count = cores * rings_per_core;
-        let mut dealt = vec![Vec::new(); count as usize];
-        for index in 0..clients {
-            dealt[worker_of(index, count) as usize].push(index);
-        }
-        if dealt.iter().all(|clients| clients.len() <= table as usize) {
-            let cpus = cpus.iter().take(cores as usize).cycle();
-            // As they are: a copy would stay in the heap's pages for as long as the run.
-            return cpus.zip(dealt).map(|(&cpu, clients)| Seat { cpu, clients: Arc::new(clients) }).collect();
-        }
-        rings_per_core += 1;
+/// Deals `clients` to a worker on each of `cpus`, by `worker_of` (a client's index, and the number of workers).
+pub fn seats(clients: u32, cpus: &[usize], worker_of: impl Fn(u32, u32) -> u32) -> Vec<Seat> {
+    let workers = (cpus.len() as u32).min(clients).max(1);
+    let mut dealt = vec![Vec::new(); workers as usize];
+    for index in 0..clients {
+        dealt[worker_of(index, workers) as usize].push(index);
     }
+    // As they are: a copy would stay in the heap's pages for as long as the run.
+    cpus.iter().zip(dealt).map(|(&cpu, clients)| Seat { cpu, clients: Arc::new(clients) }).collect()
+}
+
+/// Rings that the workers at `seats` have, all together.
+pub fn rings(seats: &[Seat]) -> u32 {
+    let table = engine::largest_table();
+    seats.iter().map(|seat| (seat.clients.len() as u32).div_ceil(table).max(1)).sum()
 }
 
 /// The ways from this machine to the brokers.
@@ -112,13 +109,13 @@ impl Ways {
     }
 }
 
-/// Rings for `clients` that the kernel spreads over them by hash, as many on each of `cores`, and the connections
+/// Rings for `clients` that the kernel spreads over them by hash, as many for each of `workers`, and the connections
 /// that each must have room for: at most `table`. With very small tables there are none: then as many rings as
 /// can never be opened.
-pub fn hashed_rings(clients: u32, cores: u32, table: u32) -> (u32, u32) {
-    let mut rings = cores;
+pub fn hashed_rings(clients: u32, workers: u32, table: u32) -> (u32, u32) {
+    let mut rings = workers;
     while hashed(clients, rings) > table && rings <= table {
-        rings += cores;
+        rings += workers;
     }
     (rings, hashed(clients, rings).max(64).min(table))
 }
@@ -136,18 +133,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_too_small_makes_more_rings_on_the_same_cpus() {
-        let seats = seats(200_000, &[3, 5], 20_000, |index, workers| index % workers);
-        assert_eq!(seats.len(), 10);
-        assert!(seats.iter().all(|seat| seat.clients.len() == 20_000 && seat.clients.is_sorted()));
-        assert_eq!(seats.iter().filter(|seat| seat.cpu == 3).count(), 5);
-    }
-
-    #[test]
-    fn no_worker_is_without_a_client() {
-        let seats = seats(2, &[3, 4, 5, 6], 100, |index, workers| index % workers);
-        assert_eq!(seats.iter().map(|seat| seat.cpu).collect::<Vec<_>>(), [3, 4]);
-        assert_eq!(super::seats(0, &[7], 100, |index, workers| index % workers).len(), 1);
+    fn every_cpu_has_a_worker_and_no_worker_is_without_a_client() {
+        let taken = |clients, cpus: &[usize]| {
+            let seats = seats(clients, cpus, |index, workers| index % workers);
+            assert!(seats.iter().all(|seat| seat.clients.is_sorted()));
+            seats.into_iter().map(|seat| (seat.cpu, seat.clients.len())).collect::<Vec<_>>()
+        };
+        assert_eq!(taken(200_001, &[3, 5]), [(3, 100_001), (5, 100_000)]);
+        assert_eq!(taken(2, &[3, 4, 5, 6]), [(3, 1), (4, 1)]);
+        assert_eq!(taken(0, &[7]), [(7, 0)]);
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn more_clients_than_files() {
     outcome.ends(0, &["established 500"]);
     let record = outcome.record();
     assert_eq!(record.machine.nofile_hard, Some(64));
-    assert!(record.plan.workers >= 500_u32.div_ceil(64), "several rings on a core: {}", record.plan.workers);
+    assert_eq!(record.plan.workers, record.plan.cores_used, "several rings, and one worker on a core");
     assert_eq!((record.counts.delivered, record.counts.lost), (500, 0));
 }
 

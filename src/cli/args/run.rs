@@ -77,7 +77,7 @@ pub struct RunArgs {
     #[arg(long, default_value = "1s", value_name = "TIME", help_heading = "Messages")]
     pub backlog: Span,
     /// Messages that come due within this time after others were sent are sent together, and are late by
-    /// it, 200ms at most [default: 100us; times the rings of a core, where several share one].
+    /// it, 200ms at most [default: 100us].
     #[arg(long, value_name = "TIME", help_heading = "Messages")]
     pub tolerance: Option<Span>,
     /// Longest wait for an acknowledgement.

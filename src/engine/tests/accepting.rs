@@ -31,8 +31,9 @@ fn an_accept_that_failed_with_nothing_open_is_tried_again() {
     // A file that is no connection takes the only slot: as with the system's table of files full, no
     // connection of this worker will be gone one day.
     let file = std::fs::File::open("/dev/null").unwrap();
-    let update =
-        |fd: i32| running.ask(move |io| io.ring.submitter().register_files_update(0, &[fd]).unwrap());
+    let update = |fd: i32| {
+        running.ask(move |io| io.rings.all()[0].submitter().register_files_update(0, &[fd]).unwrap())
+    };
     update(file.as_raw_fd());
     let end = peer(running.address).read(&mut [0]);
     assert!(matches!(&end, Ok(0)) || end.as_ref().is_err_and(|e| e.kind() == ErrorKind::ConnectionReset));

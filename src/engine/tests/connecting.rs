@@ -37,7 +37,7 @@ fn connecting_to_nobody_is_refused() {
 fn many_connections_between_two_workers_take_no_descriptors() {
     let count = 500;
     let server = Running::start(1, move |config| config.connections = count);
-    let client = Running::start(1, move |config| config.connections = count);
+    let client = Running::start(1, move |config| (config.connections, config.table) = (count, 64));
     let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count() as u32;
     for slot in 0..count {
         client.order(Order::Connect(Conn(slot), server.address.into()));

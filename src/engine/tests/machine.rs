@@ -5,7 +5,9 @@ use super::*;
 #[test]
 fn a_table_beyond_the_limit_says_so() {
     let asked = u32::try_from(descriptor_limit()).unwrap().saturating_add(1);
-    let error = Worker::new(Config::new(asked, Waker::new().unwrap())).err().expect("over the limit");
+    let error = Worker::new(Config { table: asked, ..Config::new(asked, Waker::new().unwrap()) })
+        .err()
+        .expect("over the limit");
     assert!(error.to_string().contains(&asked.to_string()), "{error}");
     assert!(error.to_string().contains("ulimit -Hn"), "{error}");
 }

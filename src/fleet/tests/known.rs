@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The workers of `spec`, in a world in which nothing has happened yet.
 fn open(setup: Setup, spec: Spec) -> (World, Lines<(), Ending>, Vec<Script>) {
     let epoch = setup.start;
-    let mut shared = Shared::new(spec, 1 << 20, epoch).unwrap();
+    let mut shared = Shared::new(spec, epoch).unwrap();
     let world = World::new(Setup { workers: shared.seats.len(), ..setup });
     shared.wakers = world.wakers();
     let shared = Arc::new(shared);
@@ -133,7 +133,7 @@ fn a_request_has_all_of_its_time_whenever_it_was_sent() {
 /// Not every fault is a panic.
 #[test]
 fn a_worker_that_has_ended_is_no_more_than_that() {
-    let shared = Arc::new(Shared::new(publishers(1, None), 1 << 20, SECOND).unwrap());
+    let shared = Arc::new(Shared::new(publishers(1, None), SECOND).unwrap());
     let view = View { workers: 1, broken: true, ..View::default() };
     Finale::new(shared.clone()).cue(SECOND, &view);
     assert_eq!(shared.stopped.get(), Some(&(Ended::Internal, "a worker has ended".to_owned())));

@@ -261,7 +261,7 @@ fn a_worker_shows_where_it_stands_before_it_says_so() {
 #[test]
 fn a_worker_keeps_the_tally_that_comes_back() {
     let Scene { setup, spec, .. } = Scene::new(Setup::exact(1), plan(2, 1, 10.0));
-    let shared = Arc::new(Shared::new(spec, 1 << 20, setup.start).unwrap());
+    let shared = Arc::new(Shared::new(spec, setup.start).unwrap());
     let mut world = World::new(setup);
     let (mut lines, desks) = Lines::<_, ()>::new(world.wakers(), world.now(), 2);
     let mut actors: Vec<_> =

@@ -21,7 +21,7 @@ fn r14_the_two_ends_of_a_flow_share_a_worker() {
     for workers in 1..=5 {
         let Scene { setup, spec, .. } = Scene::new(Setup::exact(1), plan(60, 1, 600.0));
         let spec = Spec { cpus: (0..workers).collect(), ..spec };
-        let shared = Shared::new(spec, 1 << 20, setup.start).unwrap();
+        let shared = Shared::new(spec, setup.start).unwrap();
         assert_eq!(shared.seats.len(), workers);
         let worker = |index: u32| shared.seats.iter().position(|seat| seat.clients.contains(&index));
         assert!((0..30).all(|pair| worker(pair).is_some() && worker(pair) == worker(30 + pair)), "{workers}");
