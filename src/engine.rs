@@ -149,7 +149,7 @@ impl Config {
     }
 }
 
-/// What a worker counted over its life. All are plain counters of events, except the bytes.
+/// What a worker counted, over its life or some of it. All are plain counters of events, except the bytes.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Stats {
     /// Calls of `io_uring_enter`.
@@ -178,6 +178,26 @@ pub struct Stats {
     /// Accepts that ended because every slot was taken, or the system short of files or memory: each has turned
     /// away at most one connection.
     pub accept_refused: u64,
+}
+
+impl Stats {
+    /// What was counted between `earlier` and this.
+    pub fn since(self, earlier: Stats) -> Stats {
+        Stats {
+            enters: self.enters - earlier.enters,
+            code_ns: self.code_ns - earlier.code_ns,
+            spun_ns: self.spun_ns - earlier.spun_ns,
+            completions: self.completions - earlier.completions,
+            sends: self.sends - earlier.sends,
+            bytes_out: self.bytes_out - earlier.bytes_out,
+            receives: self.receives - earlier.receives,
+            bytes_in: self.bytes_in - earlier.bytes_in,
+            blocked: self.blocked - earlier.blocked,
+            no_buffers: self.no_buffers - earlier.no_buffers,
+            overflows: self.overflows - earlier.overflows,
+            accept_refused: self.accept_refused - earlier.accept_refused,
+        }
+    }
 }
 
 /// The longest times of a worker's loop within some time.

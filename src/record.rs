@@ -267,13 +267,13 @@ pub struct Generator {
     pub bytes_per_client: Option<u64>,
     /// Calls of `io_uring_enter`.
     pub enters: u64,
-    /// Sends that found the socket's buffer full, in the whole run: the broker, or its TCP window, did not read.
+    /// Sends that found the socket's buffer full, in the measure phase: the broker, or its TCP window, did not read.
     #[serde(default)]
     pub sends_blocked: u64,
-    /// Receives that brought bytes, in the whole run.
+    /// Receives that brought bytes, in the measure phase.
     #[serde(default)]
     pub receives: u64,
-    /// Receives that found every buffer in use and had to be asked for again, in the whole run: more came in at
+    /// Receives that found every buffer in use and had to be asked for again, in the measure phase: more came in at
     /// once than the workers heard.
     #[serde(default)]
     pub receives_without_buffer: u64,

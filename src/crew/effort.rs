@@ -13,17 +13,9 @@ pub struct Effort {
     pub usage: Usage,
     /// Length of that time as this worker had it.
     pub span: Nanos,
-    /// Enters, and the time outside of them.
-    pub enters: u64,
-    /// See above.
-    pub code: Nanos,
-    /// CPU time that went into looking whether there was something to do.
-    pub spun: Nanos,
-    /// Passes that found a completion queue full.
-    pub overflows: u64,
     /// Messages sent, acknowledged and delivered.
     pub throughput: Throughput,
-    /// What the engine counted in the worker's whole life.
+    /// What the engine counted.
     pub stats: Stats,
 }
 
@@ -49,16 +41,12 @@ impl Watch {
         self.effort = Effort {
             usage: link.usage().since(usage),
             span: (link.now() - time).max(1),
-            enters: link.stats().enters - stats.enters,
-            code: link.stats().code_ns - stats.code_ns,
-            spun: link.stats().spun_ns - stats.spun_ns,
-            overflows: link.stats().overflows - stats.overflows,
             throughput: Throughput {
                 sent: levels.sent - then.sent,
                 acked: levels.acked - then.acked,
                 delivered: levels.delivered - then.delivered,
             },
-            stats: link.stats(),
+            stats: link.stats().since(stats),
         };
     }
 }
@@ -81,20 +69,22 @@ pub fn generator(efforts: &[(usize, Effort)]) -> Generator {
             .map(|(cpu, effort)| {
                 // Usage is counted in coarser steps than a run of a moment is long.
                 let share = |time: Nanos| (time as f64 / effort.span.max(1) as f64).min(1.0);
-                let (busy_share, waited_share) =
-                    (share(effort.usage.cpu_ns().saturating_sub(effort.spun)), share(effort.usage.waited_ns));
+                let (busy_share, waited_share) = (
+                    share(effort.usage.cpu_ns().saturating_sub(effort.stats.spun_ns)),
+                    share(effort.usage.waited_ns),
+                );
                 Worker { cpu: *cpu, busy_share, waited_share }
             })
             .collect(),
         user_cpu_ns: sum(|effort| effort.usage.user_ns),
         system_cpu_ns: sum(|effort| effort.usage.system_ns),
-        code_ns: sum(|effort| effort.code),
+        code_ns: sum(|effort| effort.stats.code_ns),
         bytes_per_client: None,
-        enters: sum(|effort| effort.enters),
+        enters: sum(|effort| effort.stats.enters),
         sends_blocked: sum(|effort| effort.stats.blocked),
         receives: sum(|effort| effort.stats.receives),
         receives_without_buffer: sum(|effort| effort.stats.no_buffers),
-        queue_full: sum(|effort| effort.overflows),
+        queue_full: sum(|effort| effort.stats.overflows),
         ..Generator::default()
     }
 }
@@ -152,7 +142,12 @@ mod tests {
     #[test]
     fn a_worker_that_does_not_sleep_is_busy_with_what_it_did() {
         let usage = Usage { user_ns: 700, system_ns: 300, waited_ns: 50, ..Usage::default() };
-        let effort = Effort { usage, span: 1000, spun: 600, ..Effort::default() };
+        let effort = Effort {
+            usage,
+            span: 1000,
+            stats: Stats { spun_ns: 600, ..Stats::default() },
+            ..Effort::default()
+        };
         let [worker] = generator(&[(3, effort)]).workers[..] else { panic!("one") };
         assert_eq!(worker, Worker { cpu: 3, busy_share: 0.4, waited_share: 0.05 });
     }

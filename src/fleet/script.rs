@@ -261,6 +261,6 @@ impl<L: Link> Actor<L> for Script {
 
     fn end(mut self, now: Nanos, (stats, usage): (Stats, Usage)) -> Ending {
         self.desk.ship(self.crew.books.close(now, (stats, usage), Longest::default()));
-        Ending { effort: Effort { stats, ..self.watch.effort }, parts: self.parts }
+        Ending { effort: self.watch.effort, parts: self.parts }
     }
 }

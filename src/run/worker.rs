@@ -275,6 +275,6 @@ impl<L: Link> Actor<L> for Clients {
     fn end(mut self, now: Nanos, (stats, usage): (Stats, Usage)) -> Effort {
         self.subscribers.end(&mut self.crew);
         self.desk.ship(self.crew.books.close(now, (stats, usage), Longest::default()));
-        Effort { stats, ..self.watch.effort }
+        self.watch.effort
     }
 }
