@@ -13,7 +13,7 @@
 //! # Ok::<(), malaria_bench::gate::BoundError>(())
 //! ```
 
-use crate::record::{Amount, BoundResult, BoundState, FleetRecord, Record};
+use crate::record::{Amount, BoundResult, BoundState, FleetRecord, Record, Verdict};
 use crate::units::{Rate, Span};
 use figure::{Count, Share, Statistic, Timing};
 use measured::{Gap, Measured};
@@ -101,12 +101,21 @@ impl Percent {
 pub fn judge(bounds: &[Bound], record: &mut Record) {
     record.bounds = results(bounds, record);
     record.conclude();
+    void(&mut record.bounds, record.verdict);
 }
 
 /// The same for a fleet.
 pub fn judge_fleet(bounds: &[Bound], record: &mut FleetRecord) {
     record.bounds = results(bounds, record);
     record.conclude();
+    void(&mut record.bounds, record.verdict);
+}
+
+/// The figures of a generator that was the bottleneck neither keep a bound nor break one.
+fn void(results: &mut [BoundResult], verdict: Verdict) {
+    if verdict == Verdict::GeneratorLimited {
+        results.iter_mut().for_each(|result| result.result = BoundState::Void);
+    }
 }
 
 /// One line for each bound: `bound ack p99 < 5ms: 4.20 ms, held`. Empty without bounds.
@@ -119,6 +128,12 @@ fn results(bounds: &[Bound], record: &impl Measured) -> Vec<BoundResult> {
 }
 
 impl Bound {
+    /// Whether it is on a response time, which only a schedule gives: in a closed loop a message is due when the one
+    /// before it was answered, so that a slow broker is asked less and looks the better for it.
+    pub fn needs_a_schedule(&self) -> bool {
+        matches!(self.claim, Claim::Latency { of: Timing::AckResponse | Timing::FlightResponse, .. })
+    }
+
     fn judge(&self, record: &impl Measured) -> BoundResult {
         let limit = self.limit();
         let (result, found, reason) = match self.find(record) {

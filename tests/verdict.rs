@@ -47,8 +47,19 @@ impl Reflector {
         Reflector::of(&mut on(&cpus().1, BENCH))
     }
 
+    /// One that does what a script of the gallery says.
+    fn scripted(name: &str) -> Reflector {
+        let script = format!("{}/benches/scripts/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        Reflector::with(&mut on(&cpus().1, BENCH), &["--script", &script])
+    }
+
     fn of(program: &mut Command) -> Reflector {
-        let mut process = Process::spawn(program.args(["reflector", "--port", "0", "--cores", "1"]));
+        Reflector::with(program, &[])
+    }
+
+    fn with(program: &mut Command, more: &[&str]) -> Reflector {
+        program.args(["reflector", "--port", "0", "--cores", "1"]).args(more);
+        let mut process = Process::spawn(program);
         let line = process.lines().next(Instant::now() + BOUND).expect("it says where it listens");
         let address = line.split_whitespace().find(|word| word.starts_with("127.0.0.1:"));
         let address = address.unwrap_or_else(|| panic!("no address in `{line}`")).to_owned();
@@ -214,6 +225,25 @@ fn r20_a_slow_broker_is_slow_and_the_generator_is_not() {
     let judged = undisturbed(|| Judged::of(load(&broker, "", OPEN_FAST)));
     let late = |judged: &Judged| judged.p99.is_some_and(|p99| p99 > Duration::from_millis(50));
     assert!(judged.as_ref().is_none_or(late), "{:?}", judged.map(|judged| judged.p99));
+}
+
+/// R21: the same load is late because a window closed, and because a CPU was taken: two causes, and each is told as what it
+/// is.
+#[test]
+fn r21_a_full_socket_and_a_taken_cpu_are_told_apart() {
+    let arguments = "--cores 1 --clients 4 --rate 8k -s 16KiB --warmup 0 --duration 2s --drain 500ms -k 0 \
+                     --connect-timeout 2s";
+    let deaf = Reflector::scripted("deaf");
+    if let Some(judged) = undisturbed(|| Judged::of(load(&deaf, "", arguments))) {
+        assert_eq!(judged.verdict, Verdict::BrokerLimited, "{}", judged.reasons);
+        assert!(judged.reasons.contains("sends found the connection full"), "{}", judged.reasons);
+        assert!(!judged.reasons.contains("something else ran"), "{}", judged.reasons);
+    }
+    let broker = Reflector::start();
+    let (_spinner, why) = spinner();
+    let judged = Judged::of(load(&broker, "", arguments));
+    judged.is_starved(&why);
+    assert!(!judged.reasons.contains("found the connection full"), "{}", judged.reasons);
 }
 
 /// Time that the generator's CPU has had nothing to do so far (`/proc/stat`, in ticks of 10 ms).

@@ -4,6 +4,7 @@ use super::args::{ArrivalArg, RunArgs, TopologyArg, VerifyArg};
 use super::connection::{self, positive};
 use super::{Usage, ids};
 use crate::clock::{MICROSECOND, MILLISECOND, Nanos};
+use crate::gate::Bound;
 use crate::load::{Name, STAMP_LEN, Split, Values};
 use crate::record::{Arrival, Plan, Schedule, Topology, Verify};
 use crate::run;
@@ -192,6 +193,13 @@ fn schedule(args: &RunArgs, split: Split) -> Result<Schedule, Usage> {
                 "--arrival poisson needs a rate: in a closed loop (--rate max) there is none".into(),
             ));
         }
+        None if args.output.require.bounds.iter().any(Bound::needs_a_schedule) => {
+            return Err(Usage(
+                "a bound on ack or flight needs a --rate: a closed loop (--rate max) has no response times; bound \
+                 ack-service or flight-service"
+                    .into(),
+            ));
+        }
         None => return Ok(Schedule::Closed { inflight: args.inflight.map_or(1, Into::into) }),
     };
     let inflight = args.inflight.unwrap_or(u16::MAX).into();
@@ -312,6 +320,25 @@ mod tests {
             (None, &[3], Broker::Embedded, 3),
         ] {
             assert_eq!(cores(asked, allowed, broker).probes, cpu, "{asked:?} of {allowed:?}, {broker:?}");
+        }
+    }
+
+    /// R5: a closed loop is asked less by a slow broker; what it measures is bounded by its own name.
+    #[test]
+    fn r05_a_bound_on_response_times_needs_a_schedule() {
+        let cores = cores(None, &[0], Broker::Away);
+        let planned = |rate: &str, bound: &str| {
+            let words = ["malaria-bench", "--rate", rate, "--require", bound];
+            let run = Cli::try_parse_from(words).unwrap().run;
+            plan(&run, &cores, 7, "lab").map(|_| ()).map_err(|error| error.to_string())
+        };
+        for (bound, service) in [("ack p99 < 5ms", "ack-service"), ("flight max < 5ms", "flight-service")] {
+            let error = planned("max", bound).unwrap_err();
+            assert!(error.contains("closed loop") && error.contains(service), "{error}");
+            assert_eq!(planned("10k", bound), Ok(()));
+        }
+        for bound in ["ack-service p99 < 5ms", "flight-service max < 5ms", "lost == 0", "connack p99 < 1s"] {
+            assert_eq!(planned("max", bound), Ok(()));
         }
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::figure::{Count, Needs, Statistic, Timing};
 use crate::clock::Nanos;
-use crate::record::{Generator, Latency, Phase, Record};
+use crate::record::{Generator, Latency, Phase, Record, Schedule};
 use crate::stats::supported;
 use crate::units;
 
@@ -89,7 +89,11 @@ pub fn cpu(generator: &Generator) -> Result<f64, Gap> {
 impl Measured for Record {
     fn latency(&self, of: Timing) -> Result<Cow<'_, Latency>, Gap> {
         let latencies = &self.latencies;
+        let closed = matches!(self.plan.schedule, Schedule::Closed { .. });
         Ok(Cow::Borrowed(match of {
+            Timing::AckResponse | Timing::FlightResponse if closed => {
+                return Err(Gap::new("a closed loop has no response times: bound the service time"));
+            }
             Timing::AckResponse => &latencies.ack_response,
             Timing::AckService => &latencies.ack_service,
             Timing::FlightResponse => &latencies.flight_response,

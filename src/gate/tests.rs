@@ -450,6 +450,10 @@ fn a_broken_bound_is_the_last_thing_that_counts() {
         record.generator.workers[0].busy_share = 0.99;
     });
     assert_eq!(limited.0, Exit::GeneratorLimited, "its figures say nothing about a bound");
+    let mut limited = clean();
+    limited.latencies.wake_lag = (&ramp(200_000, 40_000_000, 80_000_000)).into();
+    judge(&[bound("lost == 0"), bound("ack p99 < 1us")], &mut limited);
+    assert!(text(&limited.bounds).lines().all(|line| line.ends_with(", void")), "{}", text(&limited.bounds));
     let mut record = clean();
     judge(&[bound("lost == 0"), bound("ack p99 < 5ms")], &mut record);
     assert_eq!((record.exit_code, record.verdict, record.bounds.len()), (0, Verdict::Clean, 2));
@@ -523,6 +527,20 @@ fn every_count_reads_its_own_counter() {
         let Some(Amount::Ns(ns)) = found else { panic!("{name}: {found:?}") };
         assert_eq!(ns / MILLISECOND, at as u64 + 1, "{name}");
     }
+}
+
+/// R5: a closed loop has service times only; a bound on what a user would see of a schedule is not kept by it.
+#[test]
+fn r05_a_closed_loop_has_no_response_times() {
+    let mut record = clean();
+    record.plan.schedule = Schedule::Closed { inflight: 8 };
+    let bounds =
+        ["ack p99 < 1h", "flight max < 1h", "ack-service p99 < 1h", "flight-service max < 1h"].map(bound);
+    judge(&bounds, &mut record);
+    let states: Vec<_> = record.bounds.iter().map(|bound| bound.result).collect();
+    use BoundState::{Held, NotMeasured};
+    assert_eq!(states, [NotMeasured, NotMeasured, Held, Held]);
+    assert_eq!(Exit::from_code(record.exit_code), Exit::Bounds);
 }
 
 /// R29: whatever is missing, nothing passes: no samples, nothing measured, a worker that was lost, a generator that

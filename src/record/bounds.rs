@@ -32,6 +32,8 @@ pub enum BoundState {
     Broken,
     /// Nobody can tell. It counts as broken: a bound that nobody could check has not held.
     NotMeasured,
+    /// The generator was the bottleneck: the figure is not the broker's, whatever it is.
+    Void,
 }
 
 /// A value with its unit, in JSON the key of the value: `{ "ns": 4200000 }`.
@@ -89,7 +91,11 @@ impl fmt::Display for BoundResult {
         if let Some(reason) = &self.reason {
             write!(f, " ({reason})")?;
         }
-        f.write_str(if self.holds() { ", held" } else { ", BROKEN" })
+        f.write_str(match self.result {
+            BoundState::Held => ", held",
+            BoundState::Broken | BoundState::NotMeasured => ", BROKEN",
+            BoundState::Void => ", void",
+        })
     }
 }
 

@@ -150,9 +150,11 @@ fn messages(plan: &Plan) -> String {
             format!("open loop at {rate}/s, {arrival} arrival{window}")
         }
         Schedule::Closed { .. } if plan.qos == 0 => {
-            "closed loop, as fast as connections have room".to_owned()
+            "closed loop, as fast as connections have room; latencies are not a user's".to_owned()
         }
-        Schedule::Closed { inflight } => format!("closed loop, {inflight} in flight per publisher"),
+        Schedule::Closed { inflight } => {
+            format!("closed loop, {inflight} in flight per publisher; latencies are not a user's")
+        }
         Schedule::None => "no messages".to_owned(),
     };
     format!("{qos}, payload {}, {pace}", Size::new(plan.size_bytes))

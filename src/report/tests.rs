@@ -85,6 +85,43 @@ fn r12_count_and_max_stand_beside_the_percentiles() {
     }
 }
 
+/// R30: a figure is the same wherever it is read: in the summary, in the record and from its distribution, in a table of
+/// runs and on a page.
+#[test]
+fn r30_one_number_everywhere() {
+    let record = clean();
+    let json: serde_json::Value = serde_json::from_str(&json(&record)).unwrap();
+    let csv = latency_csv(&record).unwrap();
+    let runs = [Run { label: "one".to_owned(), record: Finished::Run(Box::new(record.clone())) }];
+    let of_runs = runs_csv(&runs).unwrap();
+    let [summary, table, page] =
+        [text(&record, 100, false), comparison(&runs, 160, false).unwrap(), html(&runs).unwrap()];
+    for (name, label, latency) in [
+        ("ack_response", "ack response", &record.latencies.ack_response),
+        ("flight_response", "flight response", &record.latencies.flight_response),
+    ] {
+        for (figure, key, quantile) in [(Figure::P50, "p50_ns", 0.5), (Figure::P99, "p99_ns", 0.99)] {
+            let shown = latency.read(figure).to_string();
+            let row = summary.lines().find(|line| line.starts_with(label)).unwrap();
+            assert!(row.contains(&shown), "{row}: {shown}");
+            assert!(table.contains(&shown) && page.contains(&shown), "{label} {key}: {shown}");
+            let nanos = json["latencies"][name][key].as_u64().unwrap();
+            let lines = csv.lines().filter_map(|line| line.strip_prefix(&format!("{name},")));
+            let line = lines
+                .map(|line| line.split(',').collect::<Vec<_>>())
+                .find(|line| line[0].parse::<f64>().unwrap() >= quantile);
+            assert_eq!(line.unwrap()[1], nanos.to_string(), "{name} {key}");
+        }
+    }
+    let of_one: Vec<_> = of_runs.lines().filter_map(|line| line.strip_prefix("one,")).collect();
+    assert_eq!(of_one, csv.lines().skip(1).collect::<Vec<_>>());
+    let sent = units::grouped(record.counts.sent);
+    assert!(summary.contains(&format!("sent {sent}")) && page.contains(&sent), "{sent}");
+    assert_eq!(json["counts"]["sent"], record.counts.sent);
+    assert_eq!(json["verdict"], "clean");
+    assert!([summary, table, page].iter().all(|text| text.to_lowercase().contains("clean")));
+}
+
 #[test]
 fn no_line_is_wider_than_asked() {
     for record in [clean(), broken(), idle(), worst()] {

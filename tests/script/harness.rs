@@ -1,8 +1,8 @@
 //! A reflector that plays a script, a load against it, and what each of them says of it.
 
-use crate::process::{BOUND, Process, piped};
+use crate::process::{BOUND, Lines, Process, piped};
 use malaria_bench::record::{Counters, Finished, Latency, Record, Verdict};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -31,6 +31,7 @@ pub fn gallery(name: &str) -> String {
 /// A broker that does what a script says.
 pub struct Scripted {
     process: Process,
+    said: Lines,
     pub address: String,
     folder: tempfile::TempDir,
 }
@@ -38,17 +39,22 @@ pub struct Scripted {
 impl Scripted {
     pub fn start(script: &str) -> Scripted {
         let folder = tempfile::TempDir::new().expect("a folder");
+        let log = log(&folder);
+        Scripted::logging(script, folder, &log)
+    }
+
+    fn logging(script: &str, folder: tempfile::TempDir, log: &Path) -> Scripted {
         let file = folder.path().join("script.toml");
         std::fs::write(&file, script).expect("it can be written");
-        let [file, log] = [file, log(&folder)].map(|path| path.to_str().expect("text").to_owned());
-        let mut process = Process::spawn(&mut on(
-            cpus().1,
-            &["reflector", "--port", "0", "--cores", "1", "--script", &file, "--log", &log],
-        ));
-        let line = process.lines().next(Instant::now() + BOUND).expect("it says where it listens");
+        let [file, log] = [&file, log].map(|path| path.to_str().expect("text").to_owned());
+        let errors = std::fs::File::create(folder.path().join("errors")).expect("a file");
+        let words = ["reflector", "--port", "0", "--cores", "1", "--script", &file, "--log", &log];
+        let mut process = Process::spawn(on(cpus().1, &words).stderr(errors));
+        let said = process.lines();
+        let line = said.next(Instant::now() + BOUND).expect("it says where it listens");
         let address = line.split_whitespace().find(|word| word.starts_with("127.0.0.1:"));
         let address = address.unwrap_or_else(|| panic!("no address in `{line}`")).to_owned();
-        Scripted { process, address, folder }
+        Scripted { process, said, address, folder }
     }
 
     /// Ends it, and reads what it says that it did.
@@ -56,7 +62,16 @@ impl Scripted {
         self.process.interrupt();
         assert!(self.process.wait().success());
         let text = std::fs::read_to_string(log(&self.folder)).expect("a log was asked for");
-        Log::parse(&text)
+        let log = Log::parse(&text);
+        let last = std::iter::from_fn(|| self.said.next(Instant::now() + BOUND)).last().expect("what it did");
+        log.agrees_with(last.strip_prefix("by the script: ").expect("what the script did"));
+        log
+    }
+
+    /// It ends by itself, and says why.
+    fn fails(mut self) -> (Option<i32>, String) {
+        let code = self.process.wait().code();
+        (code, std::fs::read_to_string(self.folder.path().join("errors")).expect("what it said"))
     }
 }
 
@@ -85,6 +100,18 @@ impl Log {
             assert_eq!(log.did(deed), *count, "{deed}");
         }
         log
+    }
+
+    /// What is told at the end is what was logged: `4 dropped, 7 duplicated`.
+    fn agrees_with(&self, told: &str) {
+        let deeds: Vec<_> = told.split(", ").filter(|told| *told != "nothing was done").collect();
+        for deed in &deeds {
+            let (count, name) = deed.split_once(' ').expect("a count and a name");
+            assert_eq!(count.replace(',', ""), self.did(name).to_string(), "{told}");
+        }
+        let done: BTreeSet<_> =
+            self.events.iter().map(|event| &event["did"]).map(ToString::to_string).collect();
+        assert!(done.len() <= deeds.len(), "{done:?} and `{told}`");
     }
 
     /// How often this was done.
@@ -123,6 +150,17 @@ pub fn load(broker: &Scripted, arguments: &str) -> Record {
     assert_eq!(code, Some(i32::from(run.exit_code)));
     assert_eq!(run.counts.due, run.counts.sent + run.counts.shed + run.counts.unfinished, "{:?}", run.counts);
     *run
+}
+
+/// A log that cannot be written ends the broker, and says which.
+#[test]
+fn a_log_that_takes_nothing_more_ends_the_broker() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let broker = Scripted::logging("[[fault]]\non = 'delivery'\ndo = 'drop'", folder, Path::new("/dev/full"));
+    load(&broker, "--clients 2 --rate 100 --warmup 0 --duration 1s --drain-limit 1s");
+    let (code, said) = broker.fails();
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("--log /dev/full") && said.contains("choose a path"), "{said}");
 }
 
 /// A load against a broker that plays `script`.
