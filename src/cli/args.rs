@@ -135,7 +135,7 @@ pub struct ReflectorArgs {
     /// Pinned workers [default: all CPUs this process may use].
     #[arg(long, value_name = "N", value_parser = count::<u32, 1>)]
     pub cores: Option<u32>,
-    /// Connections to have room for: where the descriptor limit caps a ring, more rings share a core
+    /// Connections to have room for: where the descriptor limit caps a ring, a worker has more rings
     /// [default: one ring per core, as many as the limit on open files lets it hold].
     #[arg(long, value_name = "N", value_parser = count::<u32, 1>)]
     pub max_clients: Option<u32>,

@@ -61,6 +61,18 @@ mod tests {
         all.map(|(label, record)| Run { label, record }).into()
     }
 
+    /// What had nothing to measure is nobody's limit.
+    #[test]
+    fn a_run_of_nothing_is_unknown() {
+        let mut record = clean();
+        (record.counts.due, record.counts.sent) = (0, 0);
+        record.conclude();
+        assert_eq!(record.exit_code, 6);
+        let run = Run { label: "nothing".to_owned(), record: Finished::Run(Box::new(record)) };
+        let table = comparison(&[run], 160, false).expect("ours");
+        assert!(table.contains("unknown") && !table.contains("limited"), "{table}");
+    }
+
     /// checklist 77
     #[test]
     fn a_row_for_each_run() {

@@ -147,7 +147,7 @@ fn traffic(counts: &Counters) -> Vec<Count> {
 /// The verdict where there is no room for more.
 fn short(exit_code: u8, verdict: Verdict, partial: bool) -> String {
     let word = match (Exit::from_code(exit_code), verdict) {
-        (Exit::Clean, verdict) => verdict.name(),
+        (Exit::Clean | Exit::GeneratorLimited, verdict) => verdict.name(),
         (Exit::Broker, _) => "broker fault",
         (Exit::Delivery, _) => "delivery fault",
         (exit, _) => exit.name(),

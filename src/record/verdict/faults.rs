@@ -57,8 +57,11 @@ impl Evidence {
 
     pub(super) fn queue_fault(&self) -> Option<String> {
         (self.queue_full > 0).then(|| {
-            let passes = units::grouped(self.queue_full);
-            format!("workers fell behind what completed: {passes} passes found the completion queue full; give more --cores")
+            let passes = match self.queue_full {
+                1 => "1 pass".to_owned(),
+                passes => format!("{} passes", units::grouped(passes)),
+            };
+            format!("workers fell behind what completed: {passes} found the completion queue full; give more --cores")
         })
     }
 

@@ -236,7 +236,7 @@ fn reasons_hold_the_numbers() {
 #[test]
 fn what_the_engine_counts_is_evidence() {
     use Verdict::*;
-    let behind = "1 passes found the completion queue full";
+    let behind = "1 pass found the completion queue full";
     let caps = "2 connections were not opened for want of ports, files or memory";
     let flooded = "more came in at once than could be heard: 10.0 % of the receives (10,001) found no buffer";
     let unread = "the broker did not read fast enough: 7,000 sends found the connection full";
