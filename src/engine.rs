@@ -1,8 +1,8 @@
 //! The loop of one worker: one pinned thread, many connections.
 //!
 //! A [`Worker`] owns an io_uring, its table of registered files (a connection is a *slot* of that table
-//! and never takes a file descriptor), one ring of provided receive buffers and a pool of send buffers; where the limit
-//! on open files makes the table too small, it owns several rings.
+//! and never takes a file descriptor), a ring of provided receive buffers and a pool of send buffers; where the limit
+//! on open files makes the table too small, it owns several such rings.
 //! What the bytes mean is the business of an [`App`], which is called back with what happened and
 //! answers through [`Io`]. Nothing here allocates, locks or reads a clock per message: the clock is read
 //! once per batch of completions, and everything due to a connection leaves in one send per batch.
@@ -118,9 +118,9 @@ pub trait App<L = Io> {
 
 /// What a worker is made of.
 pub struct Config {
-    /// The most connections at one time.
+    /// The most connections at one time; accepting goes on until all tables are full, which are of one size.
     pub connections: u32,
-    /// The most that one ring has: when that is less, there are more rings. At most [`descriptor_limit`].
+    /// The most that one ring has: when that is less, there are more rings. At most [`largest_table`].
     pub table: u32,
     /// Accept incoming connections from these sockets, each into a ring of its own.
     pub listeners: Vec<TcpListener>,

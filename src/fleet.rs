@@ -249,7 +249,7 @@ pub fn run(
     engine::probe()?;
     let started_at = std::time::SystemTime::now();
     let mut shared = Shared::new(spec, clock::now())?;
-    engine::reserve(rings(&shared.seats))?;
+    engine::reserve(rings(&shared.seats, engine::largest_table()))?;
     shared.wakers = shared.seats.iter().map(|_| Waker::new()).collect::<Result<_, _>>()?;
     let shared = Arc::new(shared);
     let (epoch, clients, targets) = (shared.epoch, u64::from(shared.clients()), &shared.spec.targets[..]);

@@ -1,8 +1,8 @@
 //! A run: its plan, its workers, its phases, and the record that comes out of it.
 //!
 //! The *conductor* (the calling thread) takes the workers through the phases connect, subscribe,
-//! warm-up, measure, drain and disconnect, and merges what they measured. Each worker is a thread with a
-//! ring of its own; nothing is shared between them per message.
+//! warm-up, measure, drain and disconnect, and merges what they measured. Each worker is a thread with
+//! rings of its own; nothing is shared between them per message.
 
 mod backlog;
 mod conductor;
@@ -102,7 +102,7 @@ pub fn run(
     let (started_at, machine) = (std::time::SystemTime::now(), crate::cpu::machine());
     let shared = Arc::new(Shared::new(spec, clock::now())?);
     let seats = shared.everybody();
-    engine::reserve(rings(&seats))?;
+    engine::reserve(rings(&seats, engine::largest_table()))?;
     let wakers = seats.iter().map(|_| Waker::new()).collect::<Result<_, _>>()?;
     let mut phases = Phases::new(shared.clone(), engine::resident_bytes);
     let Spec { plan, targets, .. } = &shared.spec;

@@ -220,7 +220,8 @@ fn a_slow_consumer_pauses() {
         ..spec(&reflector)
     });
     assert_exact(&record, 1, 100);
-    assert!(record.latencies.flight_service.max_ns.unwrap() > 10 * MILLISECOND, "{record:#?}");
+    // However late the worker is: what it hears at once it pauses for at once.
+    assert!(record.elapsed_ns > 50 * MILLISECOND, "{record:#?}");
 }
 
 /// checklist 18.

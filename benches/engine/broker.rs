@@ -11,7 +11,7 @@ pub const CHILD: &str = "reflector";
 
 /// A running reflector; dropping it ends it.
 pub struct Broker {
-    child: Child,
+    pub child: Child,
     pub address: SocketAddr,
 }
 

@@ -11,8 +11,8 @@
 //! pacing; the share of the engine's user code is therefore by the clock, as what its worker spends outside
 //! of `io_uring_enter`, interrupts included.
 //!
-//! `cargo bench --bench engine -- [--quick] [--rounds N] [WORD...]`: only the loads whose name has all
-//! words.
+//! `cargo bench --bench engine -- [--quick] [--rounds N] [--mosquitto] [WORD...]`: only the loads whose name has all
+//! words; against mosquitto instead of the reflector.
 
 #![allow(unsafe_code)]
 
@@ -20,6 +20,7 @@ mod broker;
 mod floor;
 mod floor_connects;
 mod load;
+mod mosquitto;
 mod ours;
 mod rumqttc_tasks;
 mod session;
@@ -108,9 +109,22 @@ fn contend(args: &[String]) -> ! {
     std::process::exit(0)
 }
 
+/// What the contenders are run against.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Against {
+    Reflector,
+    Mosquitto,
+}
+
 /// Runs one contender in a process of its own; `None` when it did not finish.
-fn measure(contender: Contender, load: &Load, cpus: (usize, usize)) -> io::Result<Option<Sample>> {
+fn measure(
+    contender: Contender,
+    load: &Load,
+    cpus: (usize, usize),
+    against: Against,
+) -> io::Result<Option<Sample>> {
     let broker = match load.work {
+        _ if against == Against::Mosquitto => mosquitto::start(cpus.1)?,
         Work::Sent => Broker::spawn(&[sink::CHILD, &cpus.1.to_string()])?,
         _ => Broker::start(cpus.1, load.clients + 64)?,
     };
@@ -178,7 +192,12 @@ fn rows(quick: bool) -> Vec<Row> {
 fn bench(args: &[String]) -> ExitCode {
     let quick = args.iter().any(|arg| arg == "--quick");
     let mut rounds = if quick { 1 } else { 3 };
-    let mut words: Vec<&String> = args.iter().filter(|arg| *arg != "--quick").collect();
+    let against = match args.iter().any(|arg| arg == "--mosquitto") {
+        true => Against::Mosquitto,
+        false => Against::Reflector,
+    };
+    let is_flag = |arg: &&String| ["--quick", "--mosquitto"].contains(&arg.as_str());
+    let mut words: Vec<&String> = args.iter().filter(|arg| !is_flag(arg)).collect();
     if let Some(at) = words.iter().position(|word| *word == "--rounds") {
         rounds = words.get(at + 1).and_then(|count| count.parse().ok()).unwrap_or(rounds);
         words.drain(at..words.len().min(at + 2));
@@ -193,7 +212,7 @@ fn bench(args: &[String]) -> ExitCode {
     for round in 0..rounds {
         for row in &mut rows {
             eprint!("\rround {} of {rounds}: {:<40}", round + 1, row.name);
-            if let Err(error) = play(row, round, cpus) {
+            if let Err(error) = play(row, round, cpus, against) {
                 eprintln!("error: {error}");
                 return ExitCode::FAILURE;
             }
@@ -205,10 +224,11 @@ fn bench(args: &[String]) -> ExitCode {
 }
 
 /// One round of one load: everybody once, beginning with another one each time.
-fn play(row: &mut Row, round: usize, cpus: (usize, usize)) -> io::Result<()> {
+fn play(row: &mut Row, round: usize, cpus: (usize, usize), against: Against) -> io::Result<()> {
     for turn in 0..Contender::ALL.len() {
         let contender = Contender::ALL[(turn + round) % Contender::ALL.len()];
-        let sample = if contender.takes(&row.load) { measure(contender, &row.load, cpus)? } else { None };
+        let sample =
+            if contender.takes(&row.load) { measure(contender, &row.load, cpus, against)? } else { None };
         row.note(contender, sample);
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// The buffer group of the one ring of provided buffers that a ring has.
+/// The buffer group of a ring: it has one.
 pub const GROUP: u16 = 0;
 
 /// A ring of equal buffers from which the kernel takes one when bytes arrive (`IORING_REGISTER_PBUF_RING`,

@@ -32,7 +32,7 @@ pub fn use_small_pages() {
 
 /// Whether this process may open the files of so many rings more.
 pub fn reserve(rings: u32) -> Result<(), Error> {
-    // The ring, its waker, a listener, and a socket on its way into the table.
+    // The ring, two handles of a listener, and its worker's waker, chime, and socket on its way into the table.
     const EACH: u64 = 4;
     let limit = descriptor_limit();
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64);

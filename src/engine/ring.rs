@@ -156,10 +156,11 @@ impl Ring {
         complete(lost).map(|()| full)
     }
 
-    /// Whether the kernel has put off work that may complete something: it is done in the next [`Ring::enter`] that asks
-    /// for events. Only a ring that is watched knows.
+    /// Whether the kernel has put off work that may complete something, or keeps completions that the queue had no room
+    /// for: either is done in the next [`Ring::enter`] that asks for events. Of the former only a ring that is watched knows.
     pub fn has_deferred(&mut self) -> bool {
-        self.0.submission().taskrun()
+        let queue = self.0.submission();
+        queue.taskrun() || queue.cq_overflow()
     }
 
     /// Whether something has completed.

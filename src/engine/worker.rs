@@ -107,7 +107,10 @@ impl Worker {
     /// Lets `app` do what is due, and answers when the next pass is to be at the latest.
     fn pass<A: App>(&mut self, app: &mut A) -> Option<Nanos> {
         if self.accept_again.is_some_and(|again| again <= self.io.now) {
-            self.resume_accept();
+            self.accept_again = None;
+            for ring in 0..self.doors.len() {
+                self.resume_accept(ring);
+            }
         }
         let asked = app.pass(&mut self.io);
         asked.into_iter().chain(self.accept_again).min()
@@ -266,13 +269,12 @@ impl Worker {
         unsafe { self.io.push(ring, &entry) };
     }
 
-    /// Accepts again into those rings where that has ended.
-    fn resume_accept(&mut self) {
-        self.accept_again = None;
-        for ring in 0..self.doors.len() {
-            if std::mem::take(&mut self.doors[ring].paused) {
-                self.accept(ring);
-            }
+    /// Accepts again into ring number `ring`, where that has ended and there is room.
+    fn resume_accept(&mut self, ring: usize) {
+        let Some(door) = self.doors.get_mut(ring).filter(|door| door.paused) else { return };
+        if !self.io.slots.are_taken(self.io.rings.conns(ring)) {
+            door.paused = false;
+            self.accept(ring);
         }
     }
 
@@ -434,7 +436,7 @@ impl Worker {
     fn announce_gone<A: App>(&mut self, app: &mut A) {
         while let Some((conn, closed)) = self.io.gone.pop() {
             app.closed(&mut self.io, conn, closed);
-            self.resume_accept();
+            self.resume_accept(self.io.rings.file(conn).ring);
         }
     }
 

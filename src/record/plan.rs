@@ -17,7 +17,7 @@ pub struct Plan {
     pub cores_asked: u32,
     /// Cores used: at most what the process may use.
     pub cores_used: u32,
-    /// Workers: one ring each; more than `cores_used` when the descriptor limit caps a ring.
+    /// Workers: one on each core that is used, and no more than clients.
     pub workers: u32,
     /// Clients in all.
     pub clients: u32,

@@ -239,13 +239,13 @@ fn what_the_plan_says_is_shown() {
     record.plan.schedule = Schedule::Closed { inflight: 8 };
     (record.plan.qos, record.plan.sub_qos) = (2, 0);
     (record.plan.msg_count, record.plan.duration_ns) = (Some(1_000), None);
-    (record.plan.cores_asked, record.plan.cores_used, record.plan.workers) = (16, 2, 3);
+    (record.plan.cores_asked, record.plan.cores_used, record.plan.workers) = (16, 2, 2);
     let text = text(&record, 100, false);
     for part in [
         "QoS 2, subscribed at QoS 0",
         "closed loop, 8 in flight per publisher",
         "1,000 messages per publisher",
-        "3 workers on CPU 0; cores asked 16, used 2",
+        "2 workers on CPU 0; cores asked 16, used 2",
     ] {
         assert!(text.contains(part), "`{part}` is missing:\n{text}");
     }

@@ -26,9 +26,8 @@ pub fn seats(clients: u32, cpus: &[usize], worker_of: impl Fn(u32, u32) -> u32) 
     cpus.iter().zip(dealt).map(|(&cpu, clients)| Seat { cpu, clients: Arc::new(clients) }).collect()
 }
 
-/// Rings that the workers at `seats` have, all together.
-pub fn rings(seats: &[Seat]) -> u32 {
-    let table = engine::largest_table();
+/// Rings that the workers at `seats` have, all together, where one holds `table` connections.
+pub fn rings(seats: &[Seat], table: u32) -> u32 {
     seats.iter().map(|seat| (seat.clients.len() as u32).div_ceil(table).max(1)).sum()
 }
 
@@ -142,6 +141,9 @@ mod tests {
         assert_eq!(taken(200_001, &[3, 5]), [(3, 100_001), (5, 100_000)]);
         assert_eq!(taken(2, &[3, 4, 5, 6]), [(3, 1), (4, 1)]);
         assert_eq!(taken(0, &[7]), [(7, 0)]);
+        let seats = |clients, cpus: &[usize]| seats(clients, cpus, |index, workers| index % workers);
+        assert_eq!(rings(&seats(200_001, &[3, 5]), 20_000), 6 + 5);
+        assert_eq!((rings(&seats(3, &[3, 5]), 20_000), rings(&seats(0, &[3]), 20_000)), (2, 1));
     }
 
     #[test]
