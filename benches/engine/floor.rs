@@ -1,6 +1,6 @@
 //! The floor: a bare ring loop that sends ready bytes and counts the bytes that answer.
 //!
-//! It uses of the kernel what the engine uses, in the same way: direct descriptors, multishot receive
+//! It uses of the kernel what the engine uses, in the same way: direct descriptors, multishot receive with time stamps
 //! from one ring of provided buffers, one send for each connection and pass, which completes only when it
 //! fails, and timeouts in the ring, armed one ahead. It does nothing else: no codec, no client
 //! state, no statistics, no closing and no errors. Of QoS 2 alone it looks at what it receives, at one byte in four:
@@ -22,11 +22,14 @@ use crate::session;
 
 const BATCH: usize = 256;
 const BUFFERS: u16 = 1024;
-const BUFFER_SIZE: usize = 4096;
+const BUFFER_SIZE: usize = 4096 + HEADER;
 /// Bytes of PUBACK, PUBREC, PUBREL and PUBCOMP,
 const ANSWER: usize = 4;
 /// and of PINGRESP.
 const PINGRESP: usize = 2;
+/// What stands before the bytes of a receive: `struct io_uring_recvmsg_out`, and a control message with a time stamp.
+const HEADER: usize = 16 + CONTROL;
+const CONTROL: usize = 32;
 /// Messages that lie ready, one after the other: the most that leave in one send.
 const READY: u32 = 64;
 
@@ -44,6 +47,19 @@ pub fn run(load: &Load, broker: SocketAddr) -> Sample {
 fn connect(load: &Load, broker: SocketAddr, client: u32) -> TcpStream {
     let mut socket = TcpStream::connect(broker).expect("the reflector listens");
     socket.set_nodelay(true).expect("TCP");
+    let on: libc::c_int = 1;
+    // SAFETY: an option of four bytes, of ours.
+    let stamped = unsafe {
+        let len = size_of::<libc::c_int>() as u32;
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_TIMESTAMPNS,
+            (&raw const on).cast(),
+            len,
+        )
+    };
+    assert_eq!(stamped, 0, "SO_TIMESTAMPNS");
     let mut bytes = Vec::new();
     session::connect(client, &mut bytes);
     socket.write_all(&bytes).expect("CONNECT");
@@ -81,6 +97,8 @@ struct Floor {
     entries: *mut BufRingEntry,
     memory: *mut u8,
     tail: u16,
+    /// What a receive has room for.
+    message: &'static libc::msghdr,
     clients: Vec<Client>,
     dirty: Vec<u32>,
     rearm: Vec<u32>,
@@ -116,12 +134,16 @@ impl Floor {
         ring.submitter().register_files(&files).expect("a table of files");
         drop(sockets);
         let (entries, memory) = provide(&ring);
+        // SAFETY: all zeroes is a valid msghdr.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        message.msg_controllen = CONTROL;
         let mut floor = Floor {
             load: *load,
             ring,
             entries,
             memory,
             tail: 0,
+            message: Box::leak(Box::new(message)),
             clients: vec![Client::default(); files.len()],
             dirty: Vec::with_capacity(files.len()),
             rearm: (0..load.clients).collect(),
@@ -232,13 +254,14 @@ impl Floor {
         }
         self.dirty = dirty;
         while let Some(client) = self.rearm.pop() {
-            let entry = opcode::RecvMulti::new(Fixed(client), 0).build().user_data(client.into());
+            let entry = opcode::RecvMsgMulti::new(Fixed(client), self.message, 0);
+            let entry = entry.build().user_data(client.into());
             self.push(&entry);
         }
     }
 
     fn push(&mut self, entry: &squeue::Entry) {
-        // SAFETY: sends point to leaked memory, receives to none.
+        // SAFETY: sends and receives point to leaked memory.
         while unsafe { self.ring.submission().push(entry) }.is_err() {
             self.enters += 1;
             self.ring.submit().expect("io_uring_enter");
@@ -299,7 +322,7 @@ impl Floor {
             return self.owe(client, messages);
         }
         if let Some(id) = cqueue::buffer_select(completion.flags()) {
-            self.receive(client, id, completion.result() as u32);
+            self.receive(client, id, completion.result() as u32 - HEADER as u32);
             self.give_back(id);
         }
         if !cqueue::more(completion.flags()) {
@@ -317,7 +340,8 @@ impl Floor {
         if self.load.work == Work::Completed {
             // SAFETY: the kernel has written so much to the buffer, and it is ours until it is given back.
             let bytes = unsafe {
-                std::slice::from_raw_parts(self.memory.add(usize::from(id) * BUFFER_SIZE), bytes as usize)
+                let start = self.memory.add(usize::from(id) * BUFFER_SIZE + HEADER);
+                std::slice::from_raw_parts(start, bytes as usize)
             };
             let first = (unit - before) as usize % ANSWER;
             let heads = bytes.iter().skip(first).step_by(ANSWER);
