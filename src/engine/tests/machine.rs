@@ -31,3 +31,24 @@ fn loopback_sources_are_distinct_and_local() {
 fn endpoint(ip: &str) -> Endpoint {
     Endpoint::Tcp(SocketAddr::new(ip.parse().unwrap(), 1883))
 }
+
+/// What was counted until something began is in no figure of it: of each count.
+#[test]
+fn counts_of_a_time_are_without_what_was_before() {
+    let all = Stats {
+        enters: 1,
+        code_ns: 2,
+        spun_ns: 3,
+        completions: 4,
+        sends: 5,
+        bytes_out: 6,
+        receives: 7,
+        bytes_in: 8,
+        blocked: 9,
+        no_buffers: 10,
+        overflows: 11,
+        accept_refused: 12,
+    };
+    assert_eq!(all.since(Stats::default()), all);
+    assert_eq!(all.since(all), Stats::default());
+}
