@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod broker;
 mod connection;
 mod gate;
 mod keygen;
@@ -12,6 +13,7 @@ mod subscribe;
 mod values;
 mod watch;
 
+pub use broker::BrokerArgs;
 pub use connection::{CloseArg, ConnectionArgs, WillArgs};
 pub use gate::{JudgeArgs, RequireArgs};
 pub use keygen::KeygenArgs;
