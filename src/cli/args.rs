@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod capacity;
 mod connection;
 mod gate;
 mod keygen;
@@ -12,6 +13,7 @@ mod subscribe;
 mod values;
 mod watch;
 
+pub use capacity::CapacityArgs;
 pub use connection::{CloseArg, ConnectionArgs, WillArgs};
 pub use gate::{JudgeArgs, RequireArgs};
 pub use keygen::KeygenArgs;
@@ -79,6 +81,8 @@ pub enum Command {
     Doctor(Box<RunArgs>),
     /// Measure what this machine can generate at most, for later runs to say how much of it they used.
     Calibrate(CalibrateArgs),
+    /// Find the highest rate that a broker holds under an objective.
+    Capacity(Box<CapacityArgs>),
     /// Read finished records again, and compare them: as text, HTML or CSV.
     Report(ReportArgs),
     /// Judge results that were written with --json by bounds.
