@@ -238,6 +238,10 @@ impl<C: Clone, E> Lines<C, E> {
                     }
                 }
                 Cue::Collect => {
+                    if let Some(mut second) = self.board.cut_second(now) {
+                        second.connected = levels.connected;
+                        self.tell_second(second, conductor);
+                    }
                     let mut part = self.board.part(now);
                     if let Some(scene) = &mut self.scene {
                         scene.tell(&mut part);
@@ -275,13 +279,19 @@ impl<C: Clone, E> Lines<C, E> {
 
     /// Closes the next second that is over by `now`, if everything of it is heard.
     pub fn poll_second(&mut self, now: Nanos, conductor: &mut dyn Conductor<C, E>) -> Option<Progress> {
-        let mut progress = Progress { levels: self.levels(self.board.apart), ..self.board.poll_second(now)? };
+        let second = self.board.poll_second(now)?;
+        Some(self.tell_second(second, conductor))
+    }
+
+    /// Tells the conductor of a second, with what the machine took in it.
+    fn tell_second(&mut self, second: Progress, conductor: &mut dyn Conductor<C, E>) -> Progress {
+        let mut progress = Progress { levels: self.levels(self.board.apart), ..second };
         if let Some(scene) = &mut self.scene {
             let workers = self.cpus.iter().copied().zip(progress.workers.iter().copied());
             progress.pressure = scene.pressure(&workers.collect::<Vec<_>>());
         }
         conductor.note(&mut progress);
-        Some(progress)
+        progress
     }
 
     /// Where the workers before number `end` stand, all together.

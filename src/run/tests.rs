@@ -4,6 +4,7 @@ mod known;
 mod probes;
 mod rules;
 mod scripted;
+mod trials;
 
 use super::conductor::{Host, Phases};
 use super::shared::Shared;

@@ -148,6 +148,20 @@ impl<E> Board<E> {
         })
     }
 
+    /// The second under way, as far as it is at `now`; what is left of it will be another one.
+    pub fn cut_second(&mut self, now: Nanos) -> Option<Progress> {
+        let under_way = self.open.front_mut().filter(|_| now < self.epoch + SECOND * (self.closed + 1))?;
+        let Open { interval, strains, .. } = mem::take(under_way);
+        Some(Progress {
+            elapsed: now - self.epoch,
+            clients: self.clients,
+            second: interval,
+            workers: strains,
+            total: self.total.counters,
+            ..Progress::default()
+        })
+    }
+
     /// What went wrong with workers, if anything did: a defect before what the machine did not allow.
     pub fn fault(&self) -> Option<&Fault> {
         let defect = self.faults.iter().find(|(ended, _)| *ended == Ended::Internal);

@@ -1,0 +1,167 @@
+//! One load after the other, held against what really happened in each.
+
+use super::*;
+use crate::run::{Load, Pilot, Trial};
+
+/// Offers these loads, whatever comes of them.
+struct Fixed {
+    loads: std::vec::IntoIter<Load>,
+    trials: Vec<Trial>,
+}
+
+impl Pilot for Fixed {
+    fn next(&mut self, last: Option<Trial>) -> Option<Load> {
+        self.trials.extend(last);
+        self.loads.next()
+    }
+
+    fn outlook(&self) -> String {
+        self.trials.len().to_string()
+    }
+}
+
+fn load(rate_per_s: f64, settle: Nanos, span: Nanos) -> Load {
+    Load { rate_per_s, settle, span }
+}
+
+/// What came of `loads` in the scene's world, and of the run as a whole.
+fn offer(scene: Scene, loads: &[Load]) -> (World, Vec<Trial>, Record) {
+    let Scene { setup, spec, workers, interrupt, .. } = scene;
+    let (clients, epoch) = (u64::from(spec.plan.clients), setup.start);
+    let spec = Spec { cpus: (0..workers).collect(), ..spec };
+    let shared = Arc::new(Shared::new(spec, epoch).unwrap());
+    let mut world = World::new(Setup { workers: shared.everybody().len(), ..setup });
+    let (mut lines, desks) = Lines::new(world.wakers(), epoch, clients);
+    let actors = desks.into_iter().map(|desk| Clients::new(shared.clone(), desk, epoch)).collect();
+    let mut pilot = Fixed { loads: loads.to_vec().into_iter(), trials: Vec::new() };
+    let mut phases = Phases::new(shared.clone(), host(), Some(&mut pilot));
+    perform(&mut world, &mut lines, actors, &mut phases, interrupt, |_| ());
+    let record = phases.record(lines.board);
+    (world, pilot.trials, record)
+}
+
+/// The messages of each trial that the peer read, and the deliveries that it gave of them.
+fn truth(world: &World, trials: &[Trial], plan: &Plan) -> Vec<(u64, u64)> {
+    let run_id = run_id(plan.seed);
+    let opened = |trial: &Trial| {
+        let measure = trial.record.phases.iter().find(|times| times.phase == record::Phase::Measure);
+        measure.expect("each has one").start_ns
+    };
+    // Stamps run from the start of the first schedule.
+    let origin = opened(&trials[0]) - trials[0].record.plan.warmup_ns;
+    let stamps = |messages: Vec<&Message>| {
+        let stamps = messages.into_iter().filter_map(|message| Stamp::decode(&message.payload, run_id));
+        stamps.map(|stamp| origin + stamp.intended).collect::<Vec<_>>()
+    };
+    let all = world.truth();
+    let read = stamps(all.messages.iter().filter(|message| message.from.is_some()).collect());
+    let subscribers = plan.publishers..plan.publishers + plan.subscribers;
+    let heard = subscribers.filter_map(|index| all.find_client(&format!("c-{index}")));
+    let heard: Vec<_> =
+        heard.flat_map(|client| stamps(all.heard_by(client).map(|(_, message)| message).collect())).collect();
+    let within = |times: &[Nanos], trial: &Trial| {
+        let opens = opened(trial);
+        let closes = opens + trial.record.plan.duration_ns.expect("each has a length");
+        times.iter().filter(|time| (opens..closes).contains(time)).count() as u64
+    };
+    trials.iter().map(|trial| (within(&read, trial), within(&heard, trial))).collect()
+}
+
+#[test]
+fn each_trial_has_what_was_meant_for_it_and_connections_stay_up() {
+    let loads = [
+        load(100.0, 200 * MILLISECOND, SECOND),
+        load(400.0, 0, 700 * MILLISECOND),
+        load(100.0, 100 * MILLISECOND, 2 * SECOND),
+    ];
+    for workers in [1, 2] {
+        let scene = Scene { workers, ..Scene::new(Setup::exact(1), plan(20, 1, 400.0)) };
+        let plan = scene.spec.plan.clone();
+        let (world, trials, whole) = offer(scene, &loads);
+        let counts: Vec<_> = trials.iter().map(|trial| trial.record.counts).collect();
+        assert_eq!(counts.iter().map(|counts| counts.due).collect::<Vec<_>>(), [100, 280, 200]);
+        let told: Vec<_> = counts.iter().map(|counts| (counts.sent, counts.delivered)).collect();
+        assert_eq!(told, truth(&world, &trials, &plan));
+        for (trial, load) in trials.iter().zip(&loads) {
+            let Trial { record, growth } = trial;
+            assert_eq!((record.verdict, record.exit_code), (record::Verdict::Clean, 0), "{record:?}");
+            assert_eq!(record.schedule_rate(), load.rate_per_s);
+            assert_eq!(record.counts.connections_established, 20);
+            assert_eq!(record.latencies.flight_response.count, record.counts.delivered);
+            assert!(
+                record.throughput.delivered.abs_diff(record.counts.delivered) <= 20,
+                "{:?}",
+                record.throughput
+            );
+            let offered: u64 = record.series.iter().map(|second| second.offered).sum();
+            assert!(offered >= record.counts.due, "its seconds are its own");
+            assert!(growth.abs() < 0.005, "{growth}");
+            assert_eq!(record.generator.workers.len(), workers);
+        }
+        assert_eq!((whole.ended, whole.phases.len()), (Ended::Completed, 2 + 3 + 2 + 3 + 1));
+        assert_eq!(world.truth().connections.len(), 20, "nobody has connected again");
+    }
+}
+
+/// Late, lost or doubled: whatever comes after its trial is in no other.
+#[test]
+fn what_is_late_is_in_no_other_trial() {
+    explore(0..20, |seed| {
+        let faults = Faults {
+            dropped: 0.02,
+            twice: 0.02,
+            delivery_late: 0.3,
+            delivery_delay: 0..=2 * SECOND,
+            ..Faults::default()
+        };
+        let plan = Plan { drain_ns: 100 * MILLISECOND, ..plan(10, 1, 300.0) };
+        let loads = [load(300.0, 0, SECOND), load(50.0, 0, SECOND), load(200.0, 100 * MILLISECOND, SECOND)];
+        let scene = Scene { workers: 2, ..Scene::new(Setup { faults, ..Setup::new(seed, 1) }, plan.clone()) };
+        let (world, trials, _) = offer(scene, &loads);
+        let known = truth(&world, &trials, &plan);
+        for ((trial, load), (read, given)) in trials.iter().zip(&loads).zip(known) {
+            let counts = &trial.record.counts;
+            assert_eq!(counts.due as f64, load.rate_per_s, "{counts:?}");
+            assert!(read <= counts.sent && counts.delivered <= given, "{counts:?} {read} {given}");
+            assert_eq!(
+                counts.expected,
+                counts.delivered + counts.lost,
+                "what is not there at the end is lost"
+            );
+            assert_eq!(counts.undelivered_at_end, 0);
+        }
+        let late = trials
+            .iter()
+            .zip(truth(&world, &trials, &plan))
+            .filter(|(trial, (_, given))| trial.record.counts.delivered < *given);
+        assert!(late.count() > 0, "something was late");
+    });
+}
+
+/// A peer that answers later and later, as one with a queue does.
+#[test]
+fn a_queue_shows_as_growth() {
+    let slow = Act::Delay(Spread::Fixed(500 * MILLISECOND));
+    let script = Script::default().rule(crate::script::Rule {
+        skip: 150,
+        ..crate::script::Rule::always(On::Packet(PacketType::Publish), slow)
+    });
+    let scene = Scene::new(Setup { script, ..Setup::exact(1) }, plan(2, 1, 100.0));
+    let (_, trials, _) = offer(scene, &[load(100.0, 0, SECOND), load(100.0, 0, SECOND)]);
+    assert!(
+        trials[0].growth.abs() < 0.05 && trials[1].growth > 0.3,
+        "{} {}",
+        trials[0].growth,
+        trials[1].growth
+    );
+}
+
+#[test]
+fn an_interrupt_ends_the_trials_too() {
+    let scene = Scene::new(Setup::exact(1), plan(10, 1, 100.0));
+    let start = scene.setup.start;
+    let scene = Scene { interrupt: start + 1500 * MILLISECOND, ..scene };
+    let (_, trials, whole) = offer(scene, &vec![load(100.0, 0, SECOND); 10]);
+    assert_eq!((whole.ended, whole.exit_code), (Ended::Interrupted, 130));
+    assert!((1..=2).contains(&trials.len()), "{}", trials.len());
+}
