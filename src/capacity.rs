@@ -148,7 +148,9 @@ impl Explorer {
                 (false, format!("the time was up between {} and {}", rate(lower), above(upper, rate)))
             }
             (Some(lower), _, _) if self.search.ceiling().is_some() => {
-                (false, format!("at least {}: the generator cannot offer more", rate(lower)))
+                let why = self.trials.iter().rfind(|trial| trial.grade == Grade::Void);
+                let why = why.map_or("", |trial| &trial.reason);
+                (false, format!("at least {}: the generator could not offer more: {why}", rate(lower)))
             }
             (Some(lower), None, _) => {
                 (false, format!("at least {}, the highest rate that was to be tried", rate(lower)))

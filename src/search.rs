@@ -102,6 +102,14 @@ impl Known {
     }
 }
 
+impl Known {
+    /// The highest load of which no trial was bad.
+    fn highest_lower(&self) -> Option<Step> {
+        let good = |tried: &Vec<Tried>| tried.iter().all(|tried| tried.bad == 0);
+        self.loads.iter().rfind(|(_, tried)| good(tried)).map(|(step, _)| *step)
+    }
+}
+
 /// What came of a trial.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Outcome {
@@ -131,6 +139,9 @@ pub struct Search {
     start: Start,
     /// What was asked for last, and how often in a row that came to nothing.
     asked: (Step, u32),
+    /// What could be offered at first. What could not later may be so again: so often that is tried.
+    first_ceiling: Step,
+    chances: u32,
     spoilt: bool,
 }
 
@@ -146,6 +157,8 @@ enum Start {
 
 /// Trials in a row of one load that may say nothing.
 const VOID: u32 = 3;
+/// How often what could not be offered is tried again in the end.
+const CHANCES: u32 = 2;
 
 impl Search {
     /// For so many goals.
@@ -165,6 +178,8 @@ impl Search {
             selectors: (0..goals).map(|goal| Selector::new(goal, targets)).collect(),
             start: Start::Highest,
             asked: (steps, 0),
+            first_ceiling: steps,
+            chances: CHANCES,
             spoilt: false,
         }
     }
@@ -207,7 +222,17 @@ impl Search {
     fn nominate(&mut self) -> Option<Step> {
         let known = &self.known;
         let wanted = self.selectors.iter_mut().filter_map(|selector| selector.nominate(known));
-        wanted.min().map(|(_, step)| step)
+        if let Some((_, step)) = wanted.min() {
+            return Some(step);
+        }
+        // Who was in the way when it could not be offered may have gone.
+        if self.known.ceiling == self.first_ceiling || self.chances == 0 {
+            return None;
+        }
+        self.chances -= 1;
+        self.known.ceiling = self.first_ceiling;
+        self.selectors.iter_mut().for_each(|selector| selector.try_again(&self.known));
+        self.nominate()
     }
 
     /// Tells what came of the load that was asked for last.
@@ -221,7 +246,8 @@ impl Search {
                     return self.lower_ceiling(step, self.below(offered * (1.0 - 2.0 * self.terms.width)));
                 }
                 if self.asked.1 == VOID {
-                    self.lower_ceiling(step, step.saturating_sub(1));
+                    let good = self.known.highest_lower().unwrap_or(0).min(step);
+                    self.lower_ceiling(step, good + (step - good) / 2);
                 }
             }
             Outcome::Valid(kept, done) => {
@@ -241,7 +267,7 @@ impl Search {
         match self.start {
             // Not even the lowest load can be offered.
             _ if step == 0 => self.spoilt = true,
-            Start::Highest => {}
+            Start::Highest => self.first_ceiling = self.known.ceiling,
             Start::Second(_) => self.start = Start::Second(self.known.ceiling),
             Start::Third(second, _) => self.set_out(second, second),
             Start::Over => {}

@@ -136,7 +136,7 @@ fn what_the_generator_could_not_offer_is_never_called_a_capacity() {
     });
     let result = &record.results[0];
     assert!(!result.regular && record.exit_code == Exit::Inconclusive.code(), "{result:?}");
-    assert!(result.reason.contains("the generator cannot offer more"), "{}", result.reason);
+    assert!(result.reason.contains("the generator could not offer more"), "{}", result.reason);
     assert!(result.capacity_per_s.unwrap() <= 300_000.0);
     let record = explore(terms(), 1e9, |_, trial| {
         trial.record.throughput.sent = 0;

@@ -8,8 +8,6 @@ use crate::units::{self, Span};
 
 /// What stands where there is nothing to say.
 const NOTHING: &str = "-";
-/// Trials that say nothing whose reasons are told.
-const TOLD: usize = 3;
 
 /// The record as indented JSON, ending in a newline.
 pub fn json(record: &CapacityRecord) -> String {
@@ -86,7 +84,6 @@ fn found(result: &Capacity, goal: &str) -> String {
 fn search(record: &CapacityRecord) -> String {
     let SearchTerms { lowest_per_s, highest_per_s, width, trials, trial_ns, .. } = record.search;
     let span = |nanos: Nanos| Span::from_nanos(nanos / 1_000_000 * 1_000_000);
-    let void = record.trials.iter().filter(|trial| trial.grade == Grade::Void);
     let mut text = format!(
         "{} to {}, to {}, {trials} trials of {} decide; {} trials in {}",
         rate_of(lowest_per_s),
@@ -96,19 +93,22 @@ fn search(record: &CapacityRecord) -> String {
         record.trials.len(),
         Span::from_nanos(record.elapsed_ns / 1_000_000_000 * 1_000_000_000),
     );
-    let reasons: Vec<_> =
-        void.map(|trial| format!("at {}: {}", rate_of(trial.rate_per_s), trial.reason)).collect();
-    if !reasons.is_empty() {
-        text += &format!("; {} said nothing, because the generator was the bottleneck", reasons.len());
-        reasons.iter().take(TOLD).for_each(|reason| text += &format!(" ({reason})"));
+    let void: Vec<_> = record.trials.iter().filter(|trial| trial.grade == Grade::Void).collect();
+    if let Some(last) = void.last() {
+        let (rate, reason) = (rate_of(last.rate_per_s), &last.reason);
+        text += &format!("; {} said nothing, the last at {rate}, because {reason}", void.len());
     }
     text
 }
 
-/// The curve where there is one, or else what was tried, rate by rate the last trial.
+/// The curve where there is one, or else what was tried.
 fn trials(record: &CapacityRecord, page: &mut Page) {
-    let curve: Vec<_> = record.trials.iter().filter(|trial| trial.purpose == Purpose::Curve).collect();
-    let shown = if curve.is_empty() { last_of_each(&record.trials) } else { curve };
+    let of = |curve: bool| {
+        let trials = record.trials.iter().filter(move |trial| !curve || trial.purpose == Purpose::Curve);
+        last_of_each(trials)
+    };
+    let curve = of(true);
+    let shown = if curve.is_empty() { of(false) } else { curve };
     let latency = |of: Option<Nanos>| of.map_or(NOTHING.to_owned(), units::latency);
     let column = |header, rank, cell: &dyn Fn(&TrialRecord) -> String| Column {
         header,
@@ -130,7 +130,8 @@ fn trials(record: &CapacityRecord, page: &mut Page) {
     page.table("offered", &rows, columns);
 }
 
-fn last_of_each(trials: &[TrialRecord]) -> Vec<&TrialRecord> {
+/// Of several trials at one rate the last.
+fn last_of_each<'r>(trials: impl Iterator<Item = &'r TrialRecord>) -> Vec<&'r TrialRecord> {
     let mut last: Vec<&TrialRecord> = Vec::new();
     for trial in trials {
         last.retain(|known| known.rate_per_s != trial.rate_per_s);

@@ -28,6 +28,16 @@ impl Selector {
         self.reached = None;
     }
 
+    /// What could not be offered may be, now: whoever has no upper bound looks for it again.
+    pub fn try_again(&mut self, known: &Known) {
+        let Bounds { lower, upper } = known.bounds(self.goal, &self.targets[TARGETS - 1]);
+        if upper.is_none_or(|upper| lower.is_none_or(|lower| upper - lower > 1)) {
+            self.at = TARGETS - 1;
+            let lower = lower.or(upper).unwrap_or(self.from.0);
+            self.set_out(lower, upper.unwrap_or(lower));
+        }
+    }
+
     /// The load that this goal wants tried, after the target for which it does; `None` when all are met, or cannot be.
     pub fn nominate(&mut self, known: &Known) -> Option<(usize, Step)> {
         while let Some(target) = self.targets.get(self.at).copied() {

@@ -124,6 +124,24 @@ fn a_void_trial_now_and_then_costs_a_trial() {
     assert!(found.regular && (19_700.0..=20_000.0).contains(&found.lower.unwrap()), "{found:?}");
 }
 
+/// Somebody is in the way for a while, in the middle of the search: what could not be offered then is tried again.
+#[test]
+fn what_could_not_be_offered_for_a_while_is_tried_again() {
+    for begin in [3, 12, 25] {
+        let mut broker = Broker::new(1, 20_000.0, 0.0);
+        let mut search = Search::new(TERMS, 1);
+        let mut count = 0;
+        while let Some(load) = search.next() {
+            count += 1;
+            let disturbed = (begin..begin + 8).contains(&count);
+            search.tell(if disturbed { Outcome::Void(load / 2.0) } else { broker.trial(load) });
+            assert!(count < 200);
+        }
+        let found = search.found(0);
+        assert!(found.regular && (19_700.0..=20_000.0).contains(&found.lower.unwrap()), "{begin}: {found:?}");
+    }
+}
+
 /// A good load above a bad one: the answer is below both.
 #[test]
 fn an_inversion_gives_the_lower_one() {
