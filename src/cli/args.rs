@@ -57,7 +57,7 @@ Exit codes:
   4 broker (unreachable, refused, not all clients connected)
   5 delivery (loss, duplicates at QoS 2, reordering, missing acknowledgements)
   6 the generator was the bottleneck   7 a bound of --require did not hold
-  130 interrupted; of 3 to 7 the lowest that applies";
+  9 inconclusive (capacity)   130 interrupted; of 3 to 9 the lowest that applies";
 
 /// A load generator and benchmarker for MQTT brokers.
 ///
