@@ -46,7 +46,7 @@ fn trial(load: &Load, capacity: f64, now: &mut Nanos) -> Trial {
         })
         .collect();
     record.conclude();
-    Trial { record, growth: (due - done) as f64 / due.max(1) as f64 }
+    Trial { record, growth: (due - done) as f64 / due.max(1) as f64, overrun_per_s: None }
 }
 
 /// Searches; `meddle` may change what comes of a trial.
@@ -124,6 +124,11 @@ fn a_trial_is_judged_by_its_goal_and_by_what_every_goal_asks() {
     });
     assert!(stalled.0 == Grade::Void && stalled.1.contains("stood still for 200 ms"), "{stalled:?}");
     assert_eq!(judged("lost == 0", &limited).0, Grade::Void);
+    let overrun = judged("lost == 0", &|trial| {
+        trial.overrun_per_s = Some(700.0);
+        limited(trial);
+    });
+    assert!(overrun.0 == Grade::Bad && overrun.1.contains("at 700/s"), "{overrun:?}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ const DRAIN: Nanos = 2 * SECOND;
 
 /// Holds a trial against the goals.
 pub fn judge(trial: Trial, goals: &[Goal], purpose: Purpose) -> TrialRecord {
-    let Trial { mut record, growth } = trial;
+    let Trial { mut record, growth, overrun_per_s } = trial;
     let span = record.span_of(Phase::Measure).unwrap_or(0);
     let measured = record.phases.iter().find(|times| times.phase == Phase::Measure);
     let start_ns = measured.map_or(0, |times| times.start_ns);
@@ -30,11 +30,15 @@ pub fn judge(trial: Trial, goals: &[Goal], purpose: Purpose) -> TrialRecord {
         if audience > 0.0 { &record.latencies.flight_response } else { &record.latencies.ack_response };
     let (p50_ns, p99_ns, p999_ns) = (times.p50_ns, times.p99_ns, times.p999_ns);
     let drain_ns = record.span_of(Phase::Drain).unwrap_or(0);
-    let void = void(&record);
-    let sound = unsound(&record, growth, (drain_ns, p99_ns), goals);
+    let void = void(&record).filter(|_| overrun_per_s.is_none());
+    let overrun = overrun_per_s.map(|done| {
+        let done = units::grouped(done.round() as u64);
+        format!("it was ended early: more was under way than is done in 2 s at {done}/s")
+    });
+    let unsound = overrun.or_else(|| unsound(&record, growth, (drain_ns, p99_ns), goals));
     let mut reasons: Vec<String> = Vec::new();
     let kept = goals.iter().filter(|_| void.is_none()).map(|goal| {
-        let broken = sound.clone().or_else(|| broken(&mut record, goal));
+        let broken = unsound.clone().or_else(|| broken(&mut record, goal));
         let kept = broken.is_none();
         reasons.extend(broken.filter(|reason| !reasons.contains(reason)));
         kept
@@ -51,7 +55,8 @@ pub fn judge(trial: Trial, goals: &[Goal], purpose: Purpose) -> TrialRecord {
         start_ns,
         span_ns: span,
         rate_per_s: record.schedule_rate(),
-        done_per_s: per_s(if void.is_some() { throughput.sent as f64 } else { done }),
+        done_per_s: overrun_per_s
+            .unwrap_or_else(|| per_s(if void.is_some() { throughput.sent as f64 } else { done })),
         grade,
         kept,
         reason: void.unwrap_or_else(|| reasons.join("; ")),

@@ -1,7 +1,7 @@
 //! The phases of a run, and the record that comes out of it.
 
 use super::shared::Shared;
-use super::trials::{Growth, Load, Pilot, Segment, Trial};
+use super::trials::{Growth, Load, Overrun, Pilot, Segment, Trial};
 use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::crew::{Effort, generator, throughput};
 use crate::record::{self, Counters, Ended, Machine, Phase, PhaseTimes, Probes, Record, Second};
@@ -60,8 +60,11 @@ pub struct Phases<'p> {
     from: (usize, usize),
     /// before which so many deliveries were still to come,
     owing: u64,
-    /// and this is how it does.
+    /// and this is how it does:
     growth: Growth,
+    overrun: Overrun,
+    /// it was ended early, with so much done a second.
+    overrun_per_s: Option<f64>,
     /// What workers were told last.
     told: Option<Command>,
     /// Messages that came due, and since when there were no more: in a closed loop with a count the answers decide
@@ -93,6 +96,8 @@ impl<'p> Phases<'p> {
             from: (0, 0),
             owing: 0,
             growth: Growth::default(),
+            overrun: Overrun::default(),
+            overrun_per_s: None,
             told: None,
             due: (u64::MAX, 0),
             heard: (0, 0),
@@ -186,6 +191,7 @@ impl<'p> Phases<'p> {
         self.from = (self.phases.len(), self.series.len());
         self.owing = view.everybody.expected.saturating_sub(view.everybody.delivered);
         self.growth = Growth::default();
+        (self.overrun, self.overrun_per_s) = (Overrun::new(view.everybody), None);
         if settle > 0 {
             self.begin(Phase::WarmUp, now);
         }
@@ -194,9 +200,23 @@ impl<'p> Phases<'p> {
         Cue::Tell(command)
     }
 
+    /// Nothing comes due any more since `end`.
+    fn drain(&mut self, now: Nanos, end: Nanos) -> Cue<Command> {
+        let plan = &self.shared.spec.plan;
+        let until = now + plan.drain_limit_ns.max(plan.drain_ns);
+        self.heard = (0, now);
+        self.enter(Phase::Drain, end, Command::Drain { until })
+    }
+
     /// Warm-up and measure phase of a load.
     fn measure(&mut self, now: Nanos, view: &View) -> Cue<Command> {
-        let Segment { opens, closes, .. } = self.segment;
+        let Segment { start, opens, closes, .. } = self.segment;
+        if self.pilot.is_some() {
+            self.overrun_per_s = self.overrun.look(now.saturating_sub(start), &view.everybody);
+            if self.overrun_per_s.is_some() {
+                return self.drain(now, now);
+            }
+        }
         if now < opens {
             return Cue::Wait(opens.min(now + WATCH));
         }
@@ -210,9 +230,7 @@ impl<'p> Phases<'p> {
         let counted = closes == Nanos::MAX;
         if view.arrived && (counted || now >= closes) {
             // Workers may have needed a moment to hear of the end, but the window was what it was.
-            let until = now + plan.drain_limit_ns.max(plan.drain_ns);
-            self.heard = (0, now);
-            return self.enter(Phase::Drain, closes.min(now), Command::Drain { until });
+            return self.drain(now, closes.min(now));
         }
         // After one of these, a message that was not acknowledged or a connection that was lost has made
         // room for another one.
@@ -342,7 +360,7 @@ impl Phases<'_> {
             counts.unacked_at_end = counts.sent.saturating_sub(counts.acked + counts.ack_timeouts);
         }
         record.conclude();
-        Trial { record, growth: self.growth.share(rate_per_s) }
+        Trial { record, growth: self.growth.share(rate_per_s), overrun_per_s: self.overrun_per_s }
     }
 
     /// The record of what is on `board`, which followed `plan`, with its phases and seconds from these on.

@@ -22,6 +22,8 @@ pub struct Trial {
     pub record: Record,
     /// By how much what was under way grew in the measure phase, as a share of what was offered: see [`Growth`].
     pub growth: f64,
+    /// Where it was ended early, because far more was under way than the broker gets done in time: what that was a second.
+    pub overrun_per_s: Option<f64>,
 }
 
 /// Who decides on loads.
@@ -54,6 +56,40 @@ pub struct Growth {
     samples: Vec<(Nanos, [f64; 2])>,
     /// Deliveries of each message.
     audience: f64,
+}
+
+/// What the broker has had of a load, and not done, against what it has done.
+#[derive(Clone, Copy, Default)]
+pub struct Overrun {
+    /// Where the workers stood when the load began.
+    before: Levels,
+}
+
+/// Before that nobody can tell.
+const SOON: Nanos = 250 * MILLISECOND;
+/// What is under way is too much when it takes so long to be done, in seconds,
+const TOO_LONG_S: f64 = 2.0;
+/// and it is more than this.
+const FEW: f64 = 1000.0;
+
+impl Overrun {
+    /// Of a load that begins when the workers stand there.
+    pub fn new(before: Levels) -> Overrun {
+        Overrun { before }
+    }
+
+    /// What the broker does a second, if what it was handed within `elapsed` is so far beyond that that to go on would only
+    /// leave it a longer queue for the next load. Where nothing is answered nobody can tell.
+    pub fn look(&self, elapsed: Nanos, levels: &Levels) -> Option<f64> {
+        let since = |of: fn(&Levels) -> u64| (of(levels).saturating_sub(of(&self.before))) as f64;
+        let (sent, acked) = (since(|levels| levels.sent), since(|levels| levels.acked));
+        let (expected, delivered) = (since(|levels| levels.expected), since(|levels| levels.delivered));
+        // A delivery each, or what it takes for all of a message's.
+        let done = if expected > 0.0 { delivered * sent / expected } else { acked };
+        let done_per_s = done * 1e9 / elapsed.max(1) as f64;
+        let answered = expected > 0.0 || acked > 0.0;
+        (answered && elapsed >= SOON && sent - done > FEW.max(TOO_LONG_S * done_per_s)).then_some(done_per_s)
+    }
 }
 
 /// Between two samples.
@@ -134,6 +170,23 @@ mod tests {
             levels(due, due, 30.0 + stuck, 3.0 * done.max(0.0))
         };
         assert!(grown(5, steady).abs() < 0.005, "{}", grown(5, steady));
+    }
+
+    #[test]
+    fn a_load_far_beyond_the_broker_is_told_before_its_queue_is_long() {
+        let before = levels(500.0, 500.0, 0.0, 1500.0);
+        let overrun = Overrun::new(before);
+        let after = |sent: f64, done: f64| {
+            let of = levels(500.0 + sent, 500.0 + sent, sent - done, 3.0 * (500.0 + done));
+            Levels { acked: (500.0 + done) as u64, ..of }
+        };
+        assert_eq!(overrun.look(SECOND, &after(100_000.0, 10_000.0)), Some(10_000.0));
+        assert_eq!(overrun.look(SECOND / 5, &after(100_000.0, 10.0)), None, "it is too soon");
+        assert_eq!(overrun.look(SECOND, &after(29_000.0, 10_000.0)), None, "two seconds' worth may be");
+        assert_eq!(overrun.look(SECOND, &after(900.0, 0.0)), None, "so few say nothing");
+        let unheard = Levels { expected: 0, delivered: 0, ..after(100_000.0, 0.0) };
+        let silent = Overrun::new(Levels { expected: 0, delivered: 0, acked: 500, ..before });
+        assert_eq!(silent.look(SECOND, &unheard), None, "nothing is answered");
     }
 
     #[test]

@@ -26,6 +26,13 @@ fn load(rate_per_s: f64, settle: Nanos, span: Nanos) -> Load {
 
 /// What came of `loads` in the scene's world, and of the run as a whole.
 fn offer(scene: Scene, loads: &[Load]) -> (World, Vec<Trial>, Record) {
+    let mut pilot = Fixed { loads: loads.to_vec().into_iter(), trials: Vec::new() };
+    let (world, record) = conduct(scene, &mut pilot);
+    (world, pilot.trials, record)
+}
+
+/// Runs what `pilot` decides on in the scene's world.
+fn conduct(scene: Scene, pilot: &mut dyn Pilot) -> (World, Record) {
     let Scene { setup, spec, workers, interrupt, .. } = scene;
     let (clients, epoch) = (u64::from(spec.plan.clients), setup.start);
     let spec = Spec { cpus: (0..workers).collect(), ..spec };
@@ -33,11 +40,10 @@ fn offer(scene: Scene, loads: &[Load]) -> (World, Vec<Trial>, Record) {
     let mut world = World::new(Setup { workers: shared.everybody().len(), ..setup });
     let (mut lines, desks) = Lines::new(world.wakers(), epoch, clients);
     let actors = desks.into_iter().map(|desk| Clients::new(shared.clone(), desk, epoch)).collect();
-    let mut pilot = Fixed { loads: loads.to_vec().into_iter(), trials: Vec::new() };
-    let mut phases = Phases::new(shared.clone(), host(), Some(&mut pilot));
+    let mut phases = Phases::new(shared.clone(), host(), Some(pilot));
     perform(&mut world, &mut lines, actors, &mut phases, interrupt, |_| ());
     let record = phases.record(lines.board);
-    (world, pilot.trials, record)
+    (world, record)
 }
 
 /// The messages of each trial that the peer read, and the deliveries that it gave of them.
@@ -83,7 +89,7 @@ fn each_trial_has_what_was_meant_for_it_and_connections_stay_up() {
         let told: Vec<_> = counts.iter().map(|counts| (counts.sent, counts.delivered)).collect();
         assert_eq!(told, truth(&world, &trials, &plan));
         for (trial, load) in trials.iter().zip(&loads) {
-            let Trial { record, growth } = trial;
+            let Trial { record, growth, .. } = trial;
             assert_eq!((record.verdict, record.exit_code), (record::Verdict::Clean, 0), "{record:?}");
             assert_eq!(record.schedule_rate(), load.rate_per_s);
             assert_eq!(record.counts.connections_established, 20);
@@ -164,4 +170,46 @@ fn an_interrupt_ends_the_trials_too() {
     let (_, trials, whole) = offer(scene, &vec![load(100.0, 0, SECOND); 10]);
     assert_eq!((whole.ended, whole.exit_code), (Ended::Interrupted, 130));
     assert!((1..=2).contains(&trials.len()), "{}", trials.len());
+}
+
+/// Offers what a search asks for, and takes a load for good when nothing was lost and no queue grew.
+struct Searching {
+    search: crate::search::Search,
+    trials: u32,
+}
+
+impl Pilot for Searching {
+    fn next(&mut self, last: Option<Trial>) -> Option<Load> {
+        if let Some(Trial { record, growth, overrun_per_s }) = last {
+            let good = record.exit_code == 0 && growth <= 0.005 && overrun_per_s.is_none();
+            let done = overrun_per_s.unwrap_or(record.throughput.delivered as f64);
+            self.search.tell(crate::search::Outcome::Valid(vec![good], done));
+            self.trials += 1;
+        }
+        self.search.next().map(|rate| load(rate, 200 * MILLISECOND, SECOND))
+    }
+
+    fn outlook(&self) -> String {
+        self.trials.to_string()
+    }
+}
+
+/// What a broker does that takes so many messages a second, and keeps others waiting.
+#[test]
+fn the_capacity_of_a_simulated_broker_is_found() {
+    explore(0..20, |seed| {
+        let mut dice = Dice::new(seed, "run capacity", 0);
+        let (capacity, burst) = (dice.within(&(100..=400)) as f64, dice.within(&(1..=5)));
+        let service = Some(crate::script::Service { per_s: capacity, burst });
+        let script = Script { service, ..Script::default() };
+        let most = 20_000.0;
+        let plan = Plan { ack_timeout_ns: 30 * SECOND, drain_limit_ns: 60 * SECOND, ..plan(10, 1, most) };
+        let scene = Scene::new(Setup { script, ..Setup::new(seed, 1) }, plan);
+        let terms = crate::search::Terms { range: (20.0, most), width: 0.05, trials: 3, exceed: 0.5 };
+        let mut pilot = Searching { search: crate::search::Search::new(terms, 1), trials: 0 };
+        conduct(scene, &mut pilot);
+        let found = pilot.search.found(0);
+        let share = found.lower.expect("something is good") / capacity;
+        assert!(found.regular && (0.9..=1.02).contains(&share), "{seed}: {share} of {capacity}, {found:?}");
+    });
 }
