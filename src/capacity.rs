@@ -1,6 +1,6 @@
 //! The highest rate that a broker holds under an objective.
 //!
-//! One run, whose connections stay up while one load after the other is offered: [`crate::search`] says which, [`trial`]
+//! One run, whose connections stay up while one load after the other is offered: [`crate::search`] says which, `trial`
 //! what came of each. What was found is confirmed by longer trials, and the curve of latency over load drawn around it.
 
 use crate::clock::Nanos;
@@ -248,7 +248,7 @@ impl Explorer {
         let load = |rate_per_s, span| Load { rate_per_s, settle, span };
         loop {
             match &self.stage {
-                Stage::Search => match self.search.next() {
+                Stage::Search => match self.search.propose() {
                     Some(rate) => return Some(load(rate, trial_ns)),
                     None => self.stage = self.confirm(0),
                 },

@@ -205,7 +205,7 @@ impl Search {
     }
 
     /// The load to try next; `None` when everything is found that can be.
-    pub fn next(&mut self) -> Option<f64> {
+    pub fn propose(&mut self) -> Option<f64> {
         let step = match self.start {
             _ if self.spoilt => return None,
             Start::Highest => self.known.ceiling,

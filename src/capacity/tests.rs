@@ -83,7 +83,7 @@ fn a_capacity_is_found_confirmed_and_drawn() {
     let curve: Vec<_> =
         of(Purpose::Curve).map(|trial| (trial.rate_per_s / capacity * 100.0).round()).collect();
     assert_eq!(curve, [1.0, 10.0, 50.0, 75.0, 90.0, 100.0, 110.0]);
-    assert_eq!(of(Purpose::Curve).last().unwrap().grade, Grade::Bad, "above the capacity");
+    assert_eq!(of(Purpose::Curve).next_back().unwrap().grade, Grade::Bad, "above the capacity");
     let text = crate::report::capacity_text(&record, 100, false);
     assert!(text.starts_with("CAPACITY, ") && text.contains("keeps the goal"), "{text}");
 }
@@ -185,7 +185,7 @@ fn the_time_limit_and_an_interrupt_end_it_with_what_is_known() {
 fn the_record_is_what_its_schema_says() {
     let record = explore(terms(), 20_000.0, |count, trial| {
         if count == 3 {
-            limited(trial)
+            limited(trial);
         }
     });
     let schema = serde_json::from_str(crate::report::capacity_schema()).expect("JSON");

@@ -20,7 +20,7 @@ pub struct Trial {
     /// As of a run of its own, but for the connections, which are those of the whole. What has not come when its drain
     /// ended is lost.
     pub record: Record,
-    /// By how much what was under way grew in the measure phase, as a share of what was offered: see [`Growth`].
+    /// By how much what was under way grew in the measure phase, as a share of what was offered. A queue grows.
     pub growth: f64,
     /// Where it was ended early, because far more was under way than the broker gets done in time: what that was a second.
     pub overrun_per_s: Option<f64>,

@@ -42,7 +42,7 @@ impl Broker {
 
     fn search(&mut self, terms: Terms) -> Search {
         let mut search = Search::new(terms, 1);
-        while let Some(load) = search.next() {
+        while let Some(load) = search.propose() {
             assert!(load >= terms.range.0 * 0.999 && load <= terms.range.1 * 1.001, "{load}");
             let outcome = self.trial(load);
             search.tell(outcome);
@@ -116,7 +116,7 @@ fn a_void_trial_now_and_then_costs_a_trial() {
     let mut broker = Broker::new(1, 20_000.0, 0.0);
     let mut search = Search::new(TERMS, 1);
     let mut count = 0;
-    while let Some(load) = search.next() {
+    while let Some(load) = search.propose() {
         count += 1;
         search.tell(if count % 4 == 3 { Outcome::Void(load) } else { broker.trial(load) });
     }
@@ -131,7 +131,7 @@ fn what_could_not_be_offered_for_a_while_is_tried_again() {
         let mut broker = Broker::new(1, 20_000.0, 0.0);
         let mut search = Search::new(TERMS, 1);
         let mut count = 0;
-        while let Some(load) = search.next() {
+        while let Some(load) = search.propose() {
             count += 1;
             let disturbed = (begin..begin + 8).contains(&count);
             search.tell(if disturbed { Outcome::Void(load / 2.0) } else { broker.trial(load) });
@@ -146,7 +146,7 @@ fn what_could_not_be_offered_for_a_while_is_tried_again() {
 #[test]
 fn an_inversion_gives_the_lower_one() {
     let mut search = Search::new(TERMS, 1);
-    while let Some(load) = search.next() {
+    while let Some(load) = search.propose() {
         let good = load < 8_000.0 || (12_000.0..20_000.0).contains(&load);
         search.tell(Outcome::Valid(vec![good], load.min(9_000.0)));
     }
@@ -159,7 +159,7 @@ fn an_inversion_gives_the_lower_one() {
 fn several_goals_are_found_at_once() {
     let mut search = Search::new(TERMS, 3);
     let (limits, mut trials) = ([3_000.0, 20_000.0, 20_500.0], 0);
-    while let Some(load) = search.next() {
+    while let Some(load) = search.propose() {
         trials += 1;
         search.tell(Outcome::Valid(limits.map(|limit| load <= limit).to_vec(), load.min(21_000.0)));
     }
@@ -205,7 +205,7 @@ proptest! {
         let mut search = Search::new(Terms { trials, ..TERMS }, 1);
         let mut outcomes = outcomes.into_iter().cycle();
         let mut trials = 0;
-        while let Some(load) = search.next() {
+        while let Some(load) = search.propose() {
             let (kept, done, kind) = outcomes.next().unwrap();
             search.tell(if kind == 0 { Outcome::Void(done) } else { Outcome::Valid(vec![kept], done.min(load)) });
             trials += 1;

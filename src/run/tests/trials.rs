@@ -5,14 +5,14 @@ use crate::run::{Load, Pilot, Trial};
 
 /// Offers these loads, whatever comes of them.
 struct Fixed {
-    loads: std::vec::IntoIter<Load>,
+    loads: std::collections::VecDeque<Load>,
     trials: Vec<Trial>,
 }
 
 impl Pilot for Fixed {
     fn next(&mut self, last: Option<Trial>) -> Option<Load> {
         self.trials.extend(last);
-        self.loads.next()
+        self.loads.pop_front()
     }
 
     fn outlook(&self) -> String {
@@ -26,7 +26,7 @@ fn load(rate_per_s: f64, settle: Nanos, span: Nanos) -> Load {
 
 /// What came of `loads` in the scene's world, and of the run as a whole.
 fn offer(scene: Scene, loads: &[Load]) -> (World, Vec<Trial>, Record) {
-    let mut pilot = Fixed { loads: loads.to_vec().into_iter(), trials: Vec::new() };
+    let mut pilot = Fixed { loads: loads.iter().copied().collect(), trials: Vec::new() };
     let (world, record) = conduct(scene, &mut pilot);
     (world, pilot.trials, record)
 }
@@ -186,7 +186,7 @@ impl Pilot for Searching {
             self.search.tell(crate::search::Outcome::Valid(vec![good], done));
             self.trials += 1;
         }
-        self.search.next().map(|rate| load(rate, 200 * MILLISECOND, SECOND))
+        self.search.propose().map(|rate| load(rate, 200 * MILLISECOND, SECOND))
     }
 
     fn outlook(&self) -> String {
