@@ -1,4 +1,4 @@
-//! Bounds that a run has to keep, and whether a finished record keeps them.
+//! Bounds that a run has to keep, and whether a finished record keeps them; and runs against runs ([`compare`]).
 //!
 //! A bound is a name, a relation and a value: `ack p99 < 5ms`, `acked >= 10k/s`, `lost == 0`,
 //! `success >= 99.9%`. Latencies are right to 3 digits, and so is what is said about them. What was not
@@ -18,13 +18,16 @@ use crate::units::{Rate, Span};
 use figure::{Count, Share, Statistic, Timing};
 use measured::{Gap, Measured};
 
+pub mod compare;
 mod figure;
 mod fleet;
 mod measured;
+mod metric;
 mod parse;
 #[cfg(test)]
 mod tests;
 
+pub use metric::{Metric, MetricError, Tolerated};
 pub use parse::BoundError;
 
 /// A bound on a figure of a record, from text and to text without loss.

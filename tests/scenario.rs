@@ -136,10 +136,10 @@ fn sections_run_at_once_against_brokers_that_are_started_and_stopped() {
     }
     assert!(combinations[2]["problems"][0].as_str().unwrap().contains("exit status: 7"), "{shown}");
     assert_eq!(output.status.code(), Some(3), "{shown}");
-    assert!(read(&dir, "one/broker-start.stdout").contains("40 messages in"), "it was stopped in order");
+    assert!(read(&dir, "one/run/broker-start.stdout").contains("40 messages in"), "it was stopped in order");
     assert_eq!(std::fs::read_to_string(&stopped).unwrap(), "one\n");
     assert!(read(&dir, "two/run/broker.log").contains("reflector listens on"));
-    assert_eq!(read(&dir, "broken/broker-start.stderr"), "no such broker\n");
+    assert_eq!(read(&dir, "broken/run/broker-start.stderr"), "no such broker\n");
 }
 
 /// checklist 78: what fails ends its combination, not the others; the lowest code wins.

@@ -1,7 +1,7 @@
 //! Flags of the main job.
 
 use super::values::{PerSecond, Total, count};
-use super::{ConnectionArgs, OutputArgs};
+use super::{ConnectionArgs, OutputArgs, SeriesArgs};
 use crate::load::Template;
 use crate::units::{Size, Span};
 use clap::{ArgAction, Args, ValueEnum};
@@ -108,6 +108,8 @@ pub struct RunArgs {
     pub connection: ConnectionArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub series: SeriesArgs,
 }
 
 /// Who talks to whom.
