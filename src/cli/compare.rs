@@ -3,10 +3,13 @@
 use super::args::CompareArgs;
 use super::output::{Output, print_text};
 use super::{Usage, records};
-use crate::gate::compare::{Comparison, compare};
+use crate::gate::compare::{Comparison, compare, schema};
 use crate::record::Exit;
 
 pub fn run(args: &CompareArgs) -> anyhow::Result<Exit> {
+    if args.json_schema {
+        return print_text(schema(), false).map(|()| Exit::Clean);
+    }
     let output = args.json.as_deref().map(Output::open).transpose()?;
     let (base, new) = (records::read(&args.base)?, records::read(&args.new)?);
     let comparison = compare(&base, &new, &args.question.question()).map_err(|why| Usage(why.to_string()))?;

@@ -19,6 +19,11 @@ pub use alike::Unlike;
 /// Name and version of the format of a [`Comparison`].
 pub const SCHEMA: &str = "malaria-bench/compare/1";
 
+/// The JSON Schema (draft 2020-12) of a [`Comparison`].
+pub fn schema() -> &'static str {
+    include_str!("compare.schema.json")
+}
+
 /// The confidence intervals of the sides leave out so much on each side: they are of 95 %.
 const BEYOND: f64 = 0.025;
 

@@ -56,14 +56,17 @@ impl QuestionArgs {
 #[command(after_help = EXAMPLES)]
 pub struct CompareArgs {
     /// Records of the base: files that --json wrote, or folders of them.
-    #[arg(required = true, value_name = "BASE")]
+    #[arg(required_unless_present = "json_schema", value_name = "BASE")]
     pub base: Vec<PathBuf>,
     /// Records of what is new, behind --.
-    #[arg(last = true, required = true, value_name = "NEW")]
+    #[arg(last = true, required_unless_present = "json_schema", value_name = "NEW")]
     pub new: Vec<PathBuf>,
     /// Write the comparison (JSON) to FILE, or to standard output with - [default: nowhere].
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Print the JSON Schema of what --json writes, and end [default: off].
+    #[arg(long)]
+    pub json_schema: bool,
     #[command(flatten)]
     pub question: QuestionArgs,
 }

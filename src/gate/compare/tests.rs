@@ -184,3 +184,24 @@ fn the_text_says_it_first_and_has_a_row_for_each_metric() {
     let change = json["metrics"][1]["change"]["percent"].as_f64().unwrap();
     assert!((change - 20.0).abs() < 0.2, "{change}");
 }
+
+#[test]
+fn the_schema_is_that_of_what_is_written() {
+    let schema = serde_json::from_str(schema()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let mut without = slower(1.0);
+    without[1].latencies.flight_response = Latency::from(&Histogram::default());
+    let one = slower(1.0)[..1].to_vec();
+    for new in [slower(1.0), slower(1.2), without, one, slower(1.0).into_iter().map(void).collect()] {
+        let json = serde_json::to_value(found(&slower(1.0), &new)).unwrap();
+        let errors: Vec<String> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}: {json:#}");
+        // and nothing is written that it does not know
+        let known =
+            |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(known(&json).len(), known(&schema["properties"]).len());
+        for metric in json["metrics"].as_array().unwrap() {
+            assert_eq!(known(metric).len(), known(&schema["$defs"]["metric"]["properties"]).len());
+        }
+    }
+}
