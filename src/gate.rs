@@ -15,10 +15,12 @@
 
 use crate::record::{Amount, BoundResult, BoundState, FleetRecord, Record, Verdict};
 use crate::units::{Rate, Span};
+use cost::Cost;
 use figure::{Count, Share, Statistic, Timing};
 use measured::{Gap, Measured};
 
 pub mod compare;
+mod cost;
 mod figure;
 mod fleet;
 mod measured;
@@ -61,6 +63,11 @@ enum Claim {
     Share {
         of: Share,
         limit: Percent,
+    },
+    /// What the broker used.
+    Cost {
+        of: Cost,
+        limit: u64,
     },
 }
 
@@ -151,6 +158,7 @@ impl Bound {
         match self.claim {
             Claim::Latency { limit, .. } => Amount::Ns(limit.nanos()),
             Claim::Count { limit, .. } => Amount::Count(limit),
+            Claim::Cost { of, limit } => of.amount(limit),
             Claim::Rate { limit, .. } => Amount::PerS(limit.per_second()),
             Claim::Part { limit, .. } | Claim::Share { limit, .. } => Amount::Percent(limit.get()),
         }
@@ -165,15 +173,16 @@ impl Bound {
                 Amount::Percent(measured::percent(record.count(of)?, record.whole(of)?)?)
             }
             Claim::Share { of: Share::Success, .. } => Amount::Percent(record.success()?),
+            Claim::Cost { of, .. } => of.find(record.broker_cost())?,
             Claim::Share { of: Share::Cpu, .. } => Amount::Percent(measured::cpu(record.generator())?),
         })
     }
 
     fn keeps(&self, found: Amount, limit: Amount) -> bool {
         match (found, limit) {
-            (Amount::Ns(found), Amount::Ns(limit)) | (Amount::Count(found), Amount::Count(limit)) => {
-                self.relation.holds(found, limit)
-            }
+            (Amount::Ns(found), Amount::Ns(limit))
+            | (Amount::Bytes(found), Amount::Bytes(limit))
+            | (Amount::Count(found), Amount::Count(limit)) => self.relation.holds(found, limit),
             (Amount::PerS(found), Amount::PerS(limit)) | (Amount::Percent(found), Amount::Percent(limit)) => {
                 self.relation.holds(found, limit)
             }

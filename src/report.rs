@@ -6,6 +6,7 @@ use crate::stats::HistogramError;
 use digest::Digest;
 
 mod compare;
+mod cost;
 mod digest;
 mod distribution;
 pub mod fleet;

@@ -16,8 +16,9 @@ use process::{find, skip};
 
 const BENCH: &str = env!("CARGO_BIN_EXE_malaria-bench");
 
-/// A run that takes a second.
-const RUN: &str = "--cores 1 --clients 4 --rate 600 --warmup 100ms --duration 500ms --drain 2s";
+/// A run that takes a second. The tolerance keeps a busy test machine out of the verdict: it is what wake-ups may lag.
+const RUN: &str =
+    "--cores 1 --clients 4 --rate 2k --warmup 100ms --duration 500ms --drain 2s --tolerance 10ms";
 
 struct Ended {
     code: i32,
@@ -72,7 +73,7 @@ fn repeats_are_kept_and_are_a_baseline() {
     ended.says("\nover all runs ");
     let kept = records(runs.as_ref());
     assert_eq!(kept.len(), 3);
-    assert!(kept.iter().all(|record| record.counts.sent == 300 && record.counts.lost == 0));
+    assert!(kept.iter().all(|record| record.counts.sent == 1000 && record.counts.lost == 0));
     let saved = records(base.as_ref());
     assert_eq!(saved.len(), if ended.code == 0 { 3 } else { 0 }, "{}", ended.text);
 

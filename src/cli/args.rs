@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod broker;
 mod compare;
 mod connection;
 mod gate;
@@ -13,6 +14,7 @@ mod subscribe;
 mod values;
 mod watch;
 
+pub use broker::BrokerArgs;
 pub use compare::{AbArgs, CompareArgs, SeriesArgs};
 pub use connection::{CloseArg, ConnectionArgs, WillArgs};
 pub use gate::{JudgeArgs, RequireArgs};

@@ -145,6 +145,7 @@ fn spec(args: &RunArgs, plan: Plan, connection: Connection, cores: Cores, target
         broker_cpus: reflector,
         probe_cpu: probes,
         connection,
+        subjects: args.broker.subjects(),
         retain: args.retain,
         command: super::command_line(),
         warnings,

@@ -36,7 +36,7 @@ impl<'a> Series<'a> {
         for (flag, folder) in
             [("--json", folder.as_deref()), ("--save-baseline", args.save_baseline.as_deref())]
         {
-            folder.map_or(Ok(()), |folder| std::fs::create_dir_all(folder)).map_err(|error| {
+            folder.map_or(Ok(()), std::fs::create_dir_all).map_err(|error| {
                 let folder = folder.unwrap_or(Path::new("")).display();
                 Environment(format!("{flag} {folder}: {error}; choose a folder that can be written"))
             })?;

@@ -94,8 +94,8 @@ pub fn pairs(pairs: &Pairs) -> Result<Exit, Error> {
     Ok(exit)
 }
 
-/// The two of a pair: their records, or how it ended for good.
-type Ran = Result<Record, (Exit, String)>;
+/// What ran, or how all of it ended.
+type Ran<T> = Result<T, (Exit, String)>;
 
 struct Course<'p> {
     pairs: &'p Pairs,
@@ -162,11 +162,7 @@ impl Course<'_> {
     }
 
     /// Runs both sides, whoever's turn it is first.
-    fn pair(
-        &mut self,
-        number: usize,
-        folder: &str,
-    ) -> Result<Result<(Record, Record), (Exit, String)>, Error> {
+    fn pair(&mut self, number: usize, folder: &str) -> Result<Ran<(Record, Record)>, Error> {
         let order = if number.is_multiple_of(2) { [0, 1] } else { [1, 0] };
         let mut records = [None, None];
         for side in order {
@@ -180,7 +176,7 @@ impl Course<'_> {
     }
 
     /// One run. A broker that is started is there for it alone.
-    fn side(&mut self, side: usize, number: usize, folder: &str) -> Result<Ran, Error> {
+    fn side(&mut self, side: usize, number: usize, folder: &str) -> Result<Ran<Record>, Error> {
         let name = ["a", "b"][side];
         let contender = if side == 0 { &self.pairs.a } else { &self.pairs.b };
         let logs = self.out.join("logs").join(format!("{name}-{number:02}"));
@@ -266,7 +262,7 @@ fn said(logs: &Path, name: &str, number: usize) -> String {
     format!("run {number} of {name}: {}", said.trim().lines().last().unwrap_or("it ended without a word"))
 }
 
-fn read(place: &Path) -> Result<Ran, Error> {
+fn read(place: &Path) -> Result<Ran<Record>, Error> {
     let blame = |what: &dyn std::fmt::Display| Error::Environment(format!("{}: {what}", place.display()));
     let text = std::fs::read_to_string(place).map_err(|error| blame(&error))?;
     Record::from_json(&text).map(Ok).map_err(|error| blame(&error))

@@ -32,7 +32,8 @@ const BEYOND: f64 = 0.025;
 pub struct Question {
     /// Tolerances other than the usual ones.
     pub tolerances: Vec<Tolerated>,
-    /// What the result rests on; nothing is the usual: what got through a second, and its 99th percentile.
+    /// What the result rests on; nothing is the usual: what got through a second, its 99th percentile, and the broker's CPU
+    /// for each message.
     pub gates: Vec<Metric>,
     /// Whether runs of other machines are compared.
     pub other_machine: bool,
@@ -52,9 +53,9 @@ impl Question {
         if !self.gates.is_empty() {
             return self.gates.clone();
         }
-        let measured = |metric: &&Metric| base.iter().all(|run| metric.find(run).is_ok());
+        let measured = |metric: &&Metric| base.iter().any(|run| metric.is_measured(run));
         let first = |kind| shown.iter().filter(|metric| metric.kind() == kind).find(measured).copied();
-        [Kind::Rate, Kind::Tail].into_iter().filter_map(first).collect()
+        [Kind::Rate, Kind::Tail, Kind::Cost].into_iter().filter_map(first).collect()
     }
 }
 
@@ -106,7 +107,7 @@ pub struct Compared {
     /// What.
     #[serde(serialize_with = "as_text")]
     pub metric: Metric,
-    /// Of its values: `ns` or `per_s`.
+    /// Of its values: `ns`, `per_s`, `bytes` or `count`.
     pub unit: &'static str,
     /// Whether the result rests on it.
     pub gates: bool,

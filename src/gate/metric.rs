@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::cost::{Cost, Unit};
 use super::figure::{Count, Statistic, Timing};
 use super::measured::{self, Gap, Measured};
-use crate::record::{Generator, Record, Schedule};
+use crate::record::{Amount, Generator, Record, Schedule};
 use crate::units;
 
 /// A figure of a run that is above 0, and better when it is more, or less. As text it has the name that bounds know
@@ -21,10 +22,15 @@ enum Of {
     },
     /// Per second.
     Rate(Count),
+    /// What it cost the broker.
+    Cost(Cost),
     /// CPU time of the generator for each message sent.
     GeneratorCpu,
 }
 
+/// Costs of a broker that are for what it did, and so the same under any load.
+const CPU: &str = "broker-cpu-per-message";
+const MEMORY: &str = "broker-memory-per-connection";
 const GENERATOR_CPU: &str = "generator-cpu-per-message";
 
 /// Text that is no metric, or no tolerance of one.
@@ -32,8 +38,8 @@ const GENERATOR_CPU: &str = "generator-cpu-per-message";
 pub enum MetricError {
     /// No such figure.
     #[error(
-        "`{0}` is nothing that runs are compared by: expected a rate such as `acked`, a latency such as `flight p99`, or \
-         `{GENERATOR_CPU}`"
+        "`{0}` is nothing that runs are compared by: expected a rate such as `acked`, a latency such as `flight p99`, a cost \
+         such as `broker-cpu-per-message`, or `{GENERATOR_CPU}`"
     )]
     Name(String),
     /// Not a name and a share.
@@ -52,17 +58,28 @@ impl Metric {
         };
         let tails = [500_000, 990_000, 999_000].map(Statistic::Percentile);
         let latencies = timings.into_iter().flat_map(|of| tails.map(|at| Of::Latency { of, at }));
-        rates.into_iter().chain(latencies).chain([Of::GeneratorCpu]).map(Metric).collect()
+        let costs = [CPU, MEMORY].map(|name| Of::Cost(Cost::named(name).expect("a cost")));
+        rates.into_iter().chain(latencies).chain(costs).chain([Of::GeneratorCpu]).map(Metric).collect()
     }
 
-    /// Whether it can be what a gate rests on without being asked to: a rate, or a 99th percentile. What the generator
-    /// costs is not the broker's.
+    /// Whether it can be what a gate rests on without being asked to: a rate, a 99th percentile, or CPU of the broker for
+    /// each message. What the generator costs is not the broker's.
     pub(super) fn kind(self) -> Kind {
         match self.0 {
             Of::Rate(_) => Kind::Rate,
             Of::Latency { at: Statistic::Percentile(990_000), .. } => Kind::Tail,
-            Of::Latency { .. } | Of::GeneratorCpu => Kind::Other,
+            Of::Cost(cost) if cost.name == CPU => Kind::Cost,
+            Of::Latency { .. } | Of::Cost(_) | Of::GeneratorCpu => Kind::Other,
         }
+    }
+
+    /// Whether a run has it, or would have, had it been longer: of a percentile, any sample.
+    pub(super) fn is_measured(self, record: &Record) -> bool {
+        let of = match self.0 {
+            Of::Latency { of, .. } => Metric(Of::Latency { of, at: Statistic::Max }),
+            _ => self,
+        };
+        of.find(record).is_ok()
     }
 
     /// Whether more of it is better.
@@ -77,15 +94,19 @@ impl Metric {
             Of::Latency { at: Statistic::Max | Statistic::Percentile(999_000..), .. } => 0.20,
             Of::Latency { at: Statistic::Percentile(990_000..), .. } => 0.10,
             Of::Latency { .. } | Of::Rate(_) => 0.05,
-            Of::GeneratorCpu => 0.03,
+            Of::Cost(_) | Of::GeneratorCpu => 0.03,
         }
     }
 
-    /// Of a run: nanoseconds, or how many a second.
+    /// Of a run, in its unit.
     pub(super) fn find(self, record: &Record) -> Result<f64, Gap> {
         match self.0 {
             Of::Latency { of, at } => measured::statistic(&*record.latency(of)?, at).map(|ns| ns as f64),
             Of::Rate(count) => record.rate(count),
+            Of::Cost(cost) => match cost.find(record.broker_cost())? {
+                Amount::Ns(value) | Amount::Bytes(value) | Amount::Count(value) => Ok(value as f64),
+                Amount::PerS(value) | Amount::Percent(value) => Ok(value),
+            },
             Of::GeneratorCpu => cpu_per_message(record),
         }
     }
@@ -93,7 +114,9 @@ impl Metric {
     /// What its values are in, as the last word of a field's name.
     pub fn unit(self) -> &'static str {
         match self.0 {
-            Of::Latency { .. } | Of::GeneratorCpu => "ns",
+            Of::Latency { .. } | Of::GeneratorCpu | Of::Cost(Cost { unit: Unit::Time, .. }) => "ns",
+            Of::Cost(Cost { unit: Unit::Bytes, .. }) => "bytes",
+            Of::Cost(Cost { unit: Unit::Count, .. }) => "count",
             Of::Rate(_) => "per_s",
         }
     }
@@ -102,6 +125,11 @@ impl Metric {
     pub fn show(self, value: f64) -> String {
         match self.0 {
             Of::Latency { .. } | Of::GeneratorCpu => units::latency(value.round() as u64),
+            Of::Cost(cost) => match cost.unit {
+                Unit::Time => units::latency(value.round() as u64),
+                Unit::Bytes => units::bytes(value.round() as u64),
+                Unit::Count => units::count(value.round() as u64),
+            },
             Of::Rate(_) => units::rate(value),
         }
     }
@@ -112,6 +140,7 @@ impl Metric {
 pub(super) enum Kind {
     Rate,
     Tail,
+    Cost,
     Other,
 }
 
@@ -138,6 +167,9 @@ impl FromStr for Metric {
         if let Some(count) = Count::named(&whole).filter(|count| count.0.has_rate) {
             return Ok(Metric(Of::Rate(count)));
         }
+        if let Some(cost) = Cost::named(&whole) {
+            return Ok(Metric(Of::Cost(cost)));
+        }
         let (last, before) = words.split_last().ok_or_else(unknown)?;
         let of = Timing::named(&before.join("-")).ok_or_else(unknown)?;
         let at = Statistic::named(last).ok_or_else(unknown)?;
@@ -150,6 +182,7 @@ impl fmt::Display for Metric {
         match self.0 {
             Of::Latency { of, at } => write!(f, "{} {at}", of.name()),
             Of::Rate(count) => f.write_str(count.name()),
+            Of::Cost(cost) => f.write_str(cost.name),
             Of::GeneratorCpu => f.write_str(GENERATOR_CPU),
         }
     }

@@ -1,5 +1,6 @@
 //! What stands in the summary, section by section.
 
+use super::cost;
 use super::page::{Column, Page, Tint};
 use crate::clock::Nanos;
 use crate::cpu;
@@ -28,6 +29,7 @@ pub fn write(record: &Record, page: &mut Page) {
     delivery(record, page);
     probes(record, page);
     connections(record, page);
+    broker_cost(record, page);
     generator(record, page);
     machine(record, page);
     warnings(record, page);
@@ -386,6 +388,13 @@ fn connections(record: &Record, page: &mut Page) {
     let reasons = refusals(&record.counts);
     if !reasons.is_empty() {
         page.paragraph("", &format!("refused: {}", items(&reasons).join(", ")));
+    }
+}
+
+fn broker_cost(record: &Record, page: &mut Page) {
+    if let Some(cost) = &record.broker_cost {
+        page.paragraph("broker cost", &cost::watched(cost));
+        page.items("", &cost::items(cost));
     }
 }
 

@@ -14,7 +14,7 @@ Examples:
 
 One run is one value, whatever it measured. PASS: it is not worse by more than is tolerated. FAIL: it is. Either may be
 wrong with a chance of 2 %; INCONCLUSIVE: the runs scatter too much, or are too few. Usual tolerances: 5 % for rates and
-medians, 10 % for a p99, 20 % for a p99.9 and above, 3 % for CPU per message.
+medians, 10 % for a p99, 20 % for a p99.9 and above, 3 % for what it cost.
 
 Exit codes: 0 pass, 8 fail, 9 inconclusive, 6 void (the generator limited too many runs); 4 and 5 when a new run has such a
 fault and none of the base has.";
@@ -22,9 +22,8 @@ fault and none of the base has.";
 /// What is compared, and how strictly.
 #[derive(Args)]
 pub struct QuestionArgs {
-    /// What the result rests on, three at most for it to be sure of anything, such as 'flight p99', acked or
-    /// generator-cpu-per-message; repeat it for several [default: what was delivered (or acknowledged, or sent) a second, and
-    /// flight p99 (or ack p99)].
+    /// What the result rests on, such as 'flight p99', acked or broker-cpu-per-message; repeat it for several, three at most
+    /// [default: what was delivered (or acknowledged, or sent) a second, flight p99 (or ack p99), and broker-cpu-per-message].
     #[arg(long = "gate", value_name = "METRIC", help_heading = "Comparison")]
     pub gates: Vec<Metric>,
     /// How much worse is tolerated, in per cent of the base, such as 'flight p99=10%'; repeat it for several

@@ -77,9 +77,8 @@ fn differences(one: &Value, other: &Value) -> Option<String> {
         format!("{name} {value} against {}", other.get(name).unwrap_or(&Value::Null))
     };
     let words: Vec<String> = unequal.map(told).collect();
-    match words.len() {
-        0 => None,
-        ..=NAMED => Some(words.join(", ")),
-        count => Some(format!("{} and {} more", words[..NAMED].join(", "), count - NAMED)),
-    }
+    let more = words.len().saturating_sub(NAMED);
+    let told = words[..words.len() - more].join(", ");
+    let told = if more > 0 { format!("{told} and {more} more") } else { told };
+    (!words.is_empty()).then_some(told)
 }

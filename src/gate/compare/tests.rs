@@ -84,7 +84,14 @@ fn what_it_rests_on_can_be_chosen() {
 
 #[test]
 fn metrics_are_text_and_back() {
-    for name in ["flight p99", "ack p99.9", "acked", "flight-service max", "generator-cpu-per-message"] {
+    for name in [
+        "flight p99",
+        "ack p99.9",
+        "acked",
+        "flight-service max",
+        "broker-cpu-per-message",
+        "generator-cpu-per-message",
+    ] {
         assert_eq!(name.parse::<Metric>().unwrap().to_string(), name);
     }
     for name in ["", "flight", "lost", "cpu", "flight p0", "flight p99 p99", "p99"] {
