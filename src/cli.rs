@@ -3,7 +3,9 @@
 mod args;
 mod bench;
 mod calibrate;
+mod capacity;
 mod check;
+mod compare;
 mod config;
 mod connection;
 mod doctor;
@@ -17,8 +19,10 @@ mod output;
 mod plan;
 mod progress;
 mod publish;
+mod records;
 mod reflector;
 mod report;
+mod series;
 mod subscribe;
 mod watch;
 
@@ -37,8 +41,11 @@ pub fn main() -> ExitCode {
         Some(Command::Reflector(args)) => reflector::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Calibrate(args)) => calibrate::run(&args),
+        Some(Command::Capacity(args)) => capacity::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Ab(args)) => experiment::ab(&args),
         Some(Command::Scenario(args)) => experiment::scenario(&args),
         Some(Command::Matrix(args)) => experiment::matrix(&args),
         Some(Command::Malaria(command)) => malaria(&command),

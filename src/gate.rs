@@ -1,4 +1,4 @@
-//! Bounds that a run has to keep, and whether a finished record keeps them.
+//! Bounds that a run has to keep, and whether a finished record keeps them; and runs against runs ([`compare`]).
 //!
 //! A bound is a name, a relation and a value: `ack p99 < 5ms`, `acked >= 10k/s`, `lost == 0`,
 //! `success >= 99.9%`. Latencies are right to 3 digits, and so is what is said about them. What was not
@@ -19,14 +19,17 @@ use cost::Cost;
 use figure::{Count, Share, Statistic, Timing};
 use measured::{Gap, Measured};
 
+pub mod compare;
 mod cost;
 mod figure;
 mod fleet;
 mod measured;
+mod metric;
 mod parse;
 #[cfg(test)]
 mod tests;
 
+pub use metric::{Metric, MetricError, Tolerated};
 pub use parse::BoundError;
 
 /// A bound on a figure of a record, from text and to text without loss.
@@ -139,6 +142,15 @@ impl Bound {
     /// before it was answered, so that a slow broker is asked less and looks the better for it.
     pub fn needs_a_schedule(&self) -> bool {
         matches!(self.claim, Claim::Latency { of: Timing::AckResponse | Timing::FlightResponse, .. })
+    }
+
+    /// Whether it says how much may be lost.
+    pub fn is_on_loss(&self) -> bool {
+        let of = match self.claim {
+            Claim::Count { of, .. } | Claim::Rate { of, .. } | Claim::Part { of, .. } => of,
+            Claim::Latency { .. } | Claim::Share { .. } | Claim::Cost { .. } => return false,
+        };
+        of.name() == "lost"
     }
 
     fn judge(&self, record: &impl Measured) -> BoundResult {

@@ -44,7 +44,10 @@ pub(super) fn headline(record: &Record) -> (String, Tint) {
         Exit::Delivery => Some("DELIVERY FAULT"),
         Exit::Bounds => Some("BOUNDS BROKEN"),
         Exit::Interrupted => Some("INTERRUPTED"),
-        Exit::Internal | Exit::Usage | Exit::Environment => Some("FAILED"),
+        // the last two are of several runs, and in no record
+        Exit::Internal | Exit::Usage | Exit::Environment | Exit::Regression | Exit::Inconclusive => {
+            Some("FAILED")
+        }
     };
     // A fault and "clean" in one line would not be understood.
     let verdict =

@@ -1,7 +1,7 @@
 //! Flags of the main job.
 
 use super::values::{PerSecond, Total, count};
-use super::{BrokerArgs, ConnectionArgs, OutputArgs};
+use super::{BrokerArgs, ConnectionArgs, OutputArgs, SeriesArgs};
 use crate::load::Template;
 use crate::units::{Size, Span};
 use clap::{ArgAction, Args, ValueEnum};
@@ -110,6 +110,8 @@ pub struct RunArgs {
     pub connection: ConnectionArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub series: SeriesArgs,
 }
 
 /// Who talks to whom.
