@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod calibrate;
+mod capacity;
 mod check;
 mod compare;
 mod config;
@@ -40,6 +41,7 @@ pub fn main() -> ExitCode {
         Some(Command::Reflector(args)) => reflector::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Calibrate(args)) => calibrate::run(&args),
+        Some(Command::Capacity(args)) => capacity::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),

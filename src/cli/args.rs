@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod broker;
+mod capacity;
 mod compare;
 mod connection;
 mod gate;
@@ -15,6 +16,7 @@ mod values;
 mod watch;
 
 pub use broker::BrokerArgs;
+pub use capacity::CapacityArgs;
 pub use compare::{AbArgs, CompareArgs, SeriesArgs};
 pub use connection::{CloseArg, ConnectionArgs, WillArgs};
 pub use gate::{JudgeArgs, RequireArgs};
@@ -59,7 +61,7 @@ Exit codes:
   4 broker (unreachable, refused, not all clients connected)
   5 delivery (loss, duplicates at QoS 2, reordering, missing acknowledgements)
   6 the generator was the bottleneck   7 a bound of --require did not hold
-  8 worse than the base by more than is tolerated   9 too few runs to tell
+  8 worse than the base by more than is tolerated   9 too few runs, or too little, to tell
   130 interrupted; of 2 to 8 the lowest that applies, but 6 and 9 only where no other does";
 
 /// A load generator and benchmarker for MQTT brokers.
@@ -84,6 +86,8 @@ pub enum Command {
     Doctor(Box<RunArgs>),
     /// Measure what this machine can generate at most, for later runs to say how much of it they used.
     Calibrate(CalibrateArgs),
+    /// Find the highest rate that a broker holds under an objective.
+    Capacity(Box<CapacityArgs>),
     /// Read finished records again, and compare them: as text, HTML or CSV.
     Report(ReportArgs),
     /// Judge results that were written with --json by bounds.

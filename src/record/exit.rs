@@ -27,7 +27,7 @@ pub enum Exit {
     Bounds = 7,
     /// What is new is worse than the base by more than is tolerated.
     Regression = 8,
-    /// Too few runs for how they scatter: nobody can tell whether it is.
+    /// Nobody can tell: too few runs for how they scatter, or only bounds of a capacity.
     Inconclusive = 9,
     /// Interrupted by a signal.
     Interrupted = 130,

@@ -29,8 +29,9 @@ pub struct Setting<'a> {
 /// The machine around the workers.
 pub struct Scene {
     meter: Meter,
+    /// What had run by when this was told last, and when that was.
     before: Threads,
-    epoch: Nanos,
+    since: Nanos,
     cpus: Vec<usize>,
     /// Where brokers on this machine listen.
     ports: Vec<u16>,
@@ -40,8 +41,9 @@ pub struct Scene {
 /// What the broker used so far.
 struct Broker {
     watch: Watch,
-    /// At the beginning, at the last second's end, and where phases began.
+    /// At the beginning, when this was told last, at the last second's end, and where phases began since.
     first: Option<Reading>,
+    told: Option<Reading>,
     last: Option<Reading>,
     edges: Vec<(Phase, Option<Reading>)>,
     /// The most memory and descriptors that it held whenever it was looked at.
@@ -59,7 +61,7 @@ impl Broker {
         };
         Ok(watch.map(|mut watch| {
             let first = watch.look();
-            Broker { watch, first, last: first, edges: Vec::new(), most: (None, None) }
+            Broker { watch, first, told: first, last: first, edges: Vec::new(), most: (None, None) }
         }))
     }
 
@@ -89,17 +91,19 @@ impl Broker {
         let since = |before: &Option<Reading>, after: Option<Reading>| Some(after?.since(before.as_ref()?));
         let ends = self.edges.iter().skip(1).map(|(_, reading)| *reading).chain([end]);
         let phases = self.edges.iter().zip(ends);
-        BrokerCost {
+        let cost = BrokerCost {
             watched: self.watch.watched(),
             at_first_bytes: self.first.and_then(|reading| reading.resident_bytes),
             most_bytes: self.most.0,
             most_descriptors: self.most.1,
-            whole: since(&self.first, end),
+            whole: since(&self.told, end),
             phases: phases
                 .map(|((phase, begin), end)| PhaseCost { phase: *phase, used: since(begin, end) })
                 .collect(),
             ..BrokerCost::default()
-        }
+        };
+        (self.told, self.edges) = (end, Vec::new());
+        cost
     }
 }
 
@@ -119,7 +123,7 @@ impl Scene {
             broker: Broker::find(&ports, setting)?,
             before: Threads::look(Path::new("/")),
             meter: Meter::new(Path::new("/"), cpus),
-            epoch: setting.epoch,
+            since: setting.epoch,
             cpus: cpus.to_vec(),
             ports,
         })
@@ -142,12 +146,13 @@ impl Scene {
         }
     }
 
-    /// Tells what the broker used and who else has run, at the end.
+    /// Tells what the broker used and who else has run since the last time, at the end.
     pub fn tell<E>(&mut self, board: &mut Board<E>) {
         board.broker = self.broker.as_mut().map(Broker::cost);
         let now = Threads::look(Path::new("/"));
         let own = (std::process::id(), &self.cpus[..]);
-        board.neighbours = now.beside(&self.before, own, &self.ports, board.end - self.epoch);
+        board.neighbours = now.beside(&self.before, own, &self.ports, board.end - self.since);
+        (self.before, self.since) = (now, board.end);
         board.quota = Groups::of_self(Path::new("/")).quota();
     }
 }
