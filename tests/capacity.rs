@@ -85,7 +85,8 @@ fn what_is_no_capacity_is_told_apart() {
 #[test]
 #[ignore = "a quarter of an hour on a machine that is left alone"]
 fn the_capacity_is_found_to_a_hundredth_in_twenty_seeds_for_long() {
-    let flags = "--max 20k --duration 1s --warmup 300ms --trials 5 --width 1% --confirm 0 --curve 0 --tolerance 2ms";
+    let flags =
+        "--max 20k --duration 1s --warmup 300ms --trials 5 --width 1% --confirm 0 --curve 0 --tolerance 2ms";
     let shares = (1..=20).filter_map(|seed| {
         let (_reflector, port) = reflector("rate = '5k'");
         let (record, said, _) = search(&port, &format!("{flags} --seed {seed}"));

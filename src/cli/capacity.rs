@@ -151,7 +151,10 @@ mod tests {
         let default = terms(&typed("--max 1M"), 1).unwrap();
         assert_eq!((default.trial_ns, default.settle_ns, default.trials), (5 * SECOND, SECOND, 11));
         assert_eq!((default.width, default.lowest_per_s, default.highest_per_s), (0.01, 200.0, 1e6));
-        assert_eq!((default.confirm_ns, default.curve_ns, default.limit_ns), (30 * SECOND, 10 * SECOND, 1200 * SECOND));
+        assert_eq!(
+            (default.confirm_ns, default.curve_ns, default.limit_ns),
+            (30 * SECOND, 10 * SECOND, 1200 * SECOND)
+        );
         let quick = terms(&typed("--quick --max 50"), 1).unwrap();
         assert_eq!((quick.trial_ns, quick.width, quick.confirm_ns), (3 * SECOND, 0.02, 10 * SECOND));
         assert_eq!((quick.lowest_per_s, quick.highest_per_s), (50.0, 50.0), "never above the highest");
