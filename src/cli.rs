@@ -20,6 +20,7 @@ mod publish;
 mod reflector;
 mod report;
 mod subscribe;
+mod suite;
 mod watch;
 
 use crate::engine::{self, TargetError};
@@ -40,6 +41,8 @@ pub fn main() -> ExitCode {
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Scenario(args)) => experiment::scenario(&args),
+        Some(Command::Run(args)) => suite::run(&args),
+        Some(Command::Scenarios(args)) => suite::list(&args),
         Some(Command::Matrix(args)) => experiment::matrix(&args),
         Some(Command::Malaria(command)) => malaria(&command),
     }))
@@ -121,7 +124,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     }
     if let Some(error) = error.downcast_ref::<RunError>() {
         return match error {
-            RunError::Flows { .. } => Exit::Usage,
+            RunError::Flows { .. } | RunError::Filter { .. } => Exit::Usage,
             _ => Exit::Environment,
         };
     }

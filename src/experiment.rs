@@ -34,12 +34,14 @@ mod matrix;
 mod process;
 mod results;
 mod runner;
+mod suite;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use attack::{Attack, attack};
 pub use matrix::{Host, Matrix, matrix};
+pub use suite::{GRAMMAR, Named};
 
 use crate::record::Exit;
 use expand::{Experiment, PlannedTask, PlannedWork, Surroundings};

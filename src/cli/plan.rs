@@ -3,9 +3,9 @@
 use super::args::{ArrivalArg, RunArgs, TopologyArg, VerifyArg};
 use super::connection::{self, positive};
 use super::{Usage, ids};
-use crate::clock::{MICROSECOND, MILLISECOND, Nanos};
+use crate::clock::{MICROSECOND, MILLISECOND, Nanos, SECOND};
 use crate::gate::Bound;
-use crate::load::{Name, STAMP_LEN, Split, Values};
+use crate::load::{self, Name, Profile, STAMP_LEN, Split, Values};
 use crate::record::{Arrival, Plan, Schedule, Topology, Verify};
 use crate::run;
 use crate::units::{self, Span};
@@ -14,6 +14,9 @@ use crate::wire;
 /// Waking up for each message costs more than sending it; this much lateness is below what most
 /// brokers' answers take.
 const TOLERANCE: Nanos = 100 * MICROSECOND;
+
+/// The warm-up of a run that says nothing about it.
+const WARMUP: Nanos = 2 * SECOND;
 
 /// Longest `--tolerance`. Messages wait for as long, so at its end a run is behind its schedule by as much: this
 /// is within the quarter of a second that the verdict allows a broker for what is under way.
@@ -91,15 +94,17 @@ pub fn cores(asked: Option<u32>, allowed: &[usize], broker: Broker) -> Cores {
 pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan, Usage> {
     let topology = topology(args.topology);
     let usage = |error: &dyn std::fmt::Display| Usage(error.to_string());
-    let split =
-        topology.split(args.clients, args.publishers, args.subscribers).map_err(|error| usage(&error))?;
-    let (warmup, duration) = match args.msg_count {
-        Some(_) => (0, None),
-        None => (args.warmup.nanos(), Some(args.duration.nanos())),
-    };
-    if duration == Some(0) {
-        return Err(Usage("--duration 0: the measure phase needs a length, such as 10s".into()));
-    }
+    let scaled = |clients: Option<u32>| clients.map(|clients| args.scale.clients(clients));
+    let nobody = args.publishers.or(args.subscribers).is_none() && !args.scale.is_one();
+    let clients = args.clients.or(nobody.then_some(load::CLIENTS));
+    let split = topology
+        .split(scaled(clients), scaled(args.publishers), scaled(args.subscribers))
+        .map_err(|error| usage(&error))?;
+    let profile = args.schedule.as_ref().map(|profile| match args.scale.is_one() {
+        true => profile.clone(),
+        false => profile.scaled(args.scale.rate(1.0)),
+    });
+    let (warmup, duration) = phases(args, profile.as_ref())?;
     if topology == Topology::Idle && args.msg_count.is_some() {
         return Err(Usage("--topology idle publishes nothing: -n has no meaning; use --duration".into()));
     }
@@ -116,7 +121,11 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
         subscribers: split.subscribers,
         probes: args.probes.unwrap_or(0),
         topology,
-        schedule: schedule(args, split)?,
+        groups: args.groups.map(|groups| args.scale.clients(groups)).or(args.share.as_ref().map(|_| 1)),
+        share: args.share.clone(),
+        filters: args.filters.clone(),
+        schedule: schedule(args, split, profile.as_ref())?,
+        profile: profile.filter(|_| split.publishers > 0).map(|profile| profile.to_string()),
         qos: args.qos,
         sub_qos: args.sub_qos.unwrap_or(args.qos),
         size_bytes: args.size.bytes(),
@@ -125,7 +134,7 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
         duration_ns: duration,
         drain_ns: args.drain.nanos(),
         drain_limit_ns: args.drain_limit.nanos(),
-        connect_rate_per_s: args.connection.connect_rate.map(|rate| rate.per_second()),
+        connect_rate_per_s: args.connection.connect_rate.map(|rate| args.scale.rate(rate.per_second())),
         connect_timeout_ns: args.connection.connect_timeout.nanos(),
         ack_timeout_ns: args.ack_timeout.nanos(),
         keepalive_ns: args.connection.keepalive.nanos(),
@@ -147,6 +156,24 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
     };
     check(args, &plan)?;
     Ok(plan)
+}
+
+/// The warm-up and the measure phase, unless messages are counted.
+fn phases(args: &RunArgs, profile: Option<&Profile>) -> Result<(Nanos, Option<Nanos>), Usage> {
+    let warmup = args.warmup.map(Span::nanos);
+    match (profile, args.msg_count, args.duration.nanos()) {
+        (Some(profile), ..) => match profile.end().checked_sub(warmup.unwrap_or(0)) {
+            None | Some(0) => Err(Usage(format!(
+                "--warmup {}: the --schedule is over by then, after {}",
+                Span::from_nanos(warmup.unwrap_or(0)),
+                Span::from_nanos(profile.end())
+            ))),
+            measured => Ok((warmup.unwrap_or(0), measured)),
+        },
+        (None, Some(_), _) => Ok((0, None)),
+        (None, None, 0) => Err(Usage("--duration 0: the measure phase needs a length, such as 10s".into())),
+        (None, None, duration) => Ok((warmup.unwrap_or(WARMUP), Some(duration))),
+    }
 }
 
 /// What to say of clients that have no part, where they are not idle by name.
@@ -173,7 +200,7 @@ fn topology(arg: TopologyArg) -> Topology {
     }
 }
 
-fn schedule(args: &RunArgs, split: Split) -> Result<Schedule, Usage> {
+fn schedule(args: &RunArgs, split: Split, profile: Option<&Profile>) -> Result<Schedule, Usage> {
     let arrival = match args.arrival {
         ArrivalArg::Constant => Arrival::Constant,
         ArrivalArg::Poisson => Arrival::Poisson,
@@ -181,8 +208,15 @@ fn schedule(args: &RunArgs, split: Split) -> Result<Schedule, Usage> {
     if split.publishers == 0 {
         return Ok(Schedule::None);
     }
+    let inflight = args.inflight.unwrap_or(u16::MAX).into();
+    if let Some(profile) = profile {
+        let (end, from) = (profile.end(), args.warmup.map_or(0, Span::nanos));
+        let messages = profile.count(end) - profile.count(from);
+        let rate_per_s = messages as f64 / (end - from) as f64 * SECOND as f64;
+        return Ok(Schedule::Open { rate_per_s, arrival, inflight });
+    }
     let publishers = f64::from(split.publishers);
-    let total = args.rate.map(|rate| rate.0.map(|rate| rate.per_second()));
+    let total = args.rate.map(|rate| rate.0.map(|rate| args.scale.rate(rate.per_second())));
     let own = args.msgs_per_second.map(|rate| rate.0.map(|rate| rate.per_second() * publishers));
     let limits = [total, own].into_iter().flatten();
     let rate_per_s = match limits.clone().flatten().reduce(f64::min) {
@@ -202,7 +236,6 @@ fn schedule(args: &RunArgs, split: Split) -> Result<Schedule, Usage> {
         }
         None => return Ok(Schedule::Closed { inflight: args.inflight.map_or(1, Into::into) }),
     };
-    let inflight = args.inflight.unwrap_or(u16::MAX).into();
     Ok(Schedule::Open { rate_per_s, arrival, inflight })
 }
 
@@ -233,8 +266,34 @@ fn check(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
     if let Some(tolerance) = args.tolerance {
         check_tolerance(tolerance, plan.duration_ns.map(Span::from_nanos))?;
     }
+    check_subscriptions(args, plan)?;
     connection::check_client_id(&format!("{}-{}", plan.client_id_prefix, u32::MAX))?;
     check_topic(args, plan)
+}
+
+/// What subscribers ask for. Whether it brings them what they are to have is known to the run.
+fn check_subscriptions(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
+    let flags = [
+        ("--groups", args.groups.is_some()),
+        ("--share", args.share.is_some()),
+        ("--filter", !args.filters.is_empty()),
+    ];
+    if let Some((flag, _)) = flags.iter().find(|(_, is_there)| *is_there && plan.subscribers == 0) {
+        return Err(Usage(format!(
+            "{flag}: nobody subscribes in --topology {}; leave it out",
+            plan.topology
+        )));
+    }
+    if let Some(share) =
+        args.share.as_ref().filter(|share| share.is_empty() || share.contains(['/', '+', '#']))
+    {
+        return Err(Usage(format!("--share `{share}`: expected a name without /, + and #")));
+    }
+    for filter in &args.filters {
+        wire::topic::valid_filter(&filter.replace("%p", "0"))
+            .map_err(|error| Usage(format!("--filter {filter}: {error}")))?;
+    }
+    Ok(())
 }
 
 fn check_topic(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
@@ -258,7 +317,6 @@ fn check_topic(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
 mod tests {
     use super::*;
     use crate::cli::args::Cli;
-    use crate::clock::SECOND;
     use clap::Parser;
 
     fn planned(line: &str) -> Result<Plan, String> {
@@ -303,6 +361,59 @@ mod tests {
         assert_eq!(rate("--rate 100 -T 5"), open(100.0, Arrival::Constant), "the lower one holds");
         assert_eq!(rate("--rate 50k -T 5"), open(2500.0, Arrival::Constant));
         assert_eq!(rate("--rate max -T 5"), open(2500.0, Arrival::Constant));
+    }
+
+    #[test]
+    fn a_schedule_is_as_long_as_its_pieces_are() {
+        let schedule = "--schedule line(0,50k,30s)const(50k,2m)";
+        let plan = planned(schedule).unwrap();
+        assert_eq!((plan.warmup_ns, plan.duration_ns), (0, Some(150 * SECOND)));
+        assert_eq!(plan.profile.as_deref(), Some("line(0,50k,30s)const(50k,2m)"));
+        let rate = |plan: &Plan| match plan.schedule {
+            Schedule::Open { rate_per_s, .. } => rate_per_s,
+            _ => panic!("{:?}", plan.schedule),
+        };
+        assert_eq!(rate(&plan), 45_000.0, "6,750,000 messages in 150 seconds");
+        let plan = planned(&format!("{schedule} --warmup 30s --scale 0.01 --arrival poisson")).unwrap();
+        assert_eq!((plan.warmup_ns, plan.duration_ns, plan.clients), (30 * SECOND, Some(120 * SECOND), 10));
+        assert_eq!((rate(&plan), plan.profile.as_deref()), (500.0, Some("line(0,500,30s) const(500,2m)")));
+        for flags in ["--rate 5", "-T 5", "--duration 5s", "-n 5", "--warmup 150s", "--warmup 3m"] {
+            assert!(planned(&format!("{schedule} {flags}")).is_err(), "{flags}");
+        }
+        assert_eq!(planned(&format!("{schedule} --topology idle")).unwrap().profile, None);
+    }
+
+    #[test]
+    fn subscriptions_are_shared_in_one_group_unless_more_are_asked_for() {
+        let asked = |line: &str| planned(line).map(|plan| (plan.groups, plan.share, plan.filters));
+        assert_eq!(asked(""), Ok((None, None, vec![])));
+        assert_eq!(
+            asked("--share perf --filter t/#"),
+            Ok((Some(1), Some("perf".into()), vec!["t/#".into()]))
+        );
+        let several = asked("--share perf --groups 200 --scale 0.1 --filter a/%p/+ --filter b/%p");
+        assert_eq!(several, Ok((Some(20), Some("perf".into()), vec!["a/%p/+".into(), "b/%p".into()])));
+        for line in
+            ["--share a/b", "--share +", "--filter a/#/b", "--topology publish --share a", "--groups 0"]
+        {
+            assert!(planned(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_scale_is_of_clients_and_of_rates() {
+        let line = "--publishers 1000 --subscribers 500 --rate 20k --connect-rate 5k";
+        let plan = planned(&format!("{line} --scale 0.1")).unwrap();
+        assert_eq!((plan.publishers, plan.subscribers, plan.clients), (100, 50, 150));
+        let Schedule::Open { rate_per_s, .. } = plan.schedule else { panic!("{:?}", plan.schedule) };
+        assert_eq!((rate_per_s, plan.connect_rate_per_s), (2000.0, Some(500.0)));
+        let plan = planned("--clients 1k --topology fan-out -T 50 --scale 0.01").unwrap();
+        assert_eq!((plan.publishers, plan.subscribers), (1, 9));
+        assert!(
+            matches!(plan.schedule, Schedule::Open { rate_per_s: 50.0, .. }),
+            "each is as busy as before"
+        );
+        assert_eq!(planned("--scale 0.5").unwrap().clients, 500, "also of what was not said");
     }
 
     #[test]

@@ -30,8 +30,20 @@ pub struct Plan {
     pub probes: u32,
     /// Who talks to whom.
     pub topology: Topology,
+    /// Groups that publishers and subscribers are dealt to; null: as many as there are of the fewer.
+    #[serde(default)]
+    pub groups: Option<u32>,
+    /// What the subscribers of a group share its messages as: `$share/<share>/<filter>`; null where each has them all.
+    #[serde(default)]
+    pub share: Option<String>,
+    /// What subscribers subscribe to, `%p` being the group; empty: the topics of their group.
+    #[serde(default)]
+    pub filters: Vec<String>,
     /// When messages are sent.
     pub schedule: Schedule,
+    /// How the rate of an open loop changes in time, as --schedule has it; null where it does not.
+    #[serde(default)]
+    pub profile: Option<String>,
     /// QoS of publishing: 0, 1 or 2.
     pub qos: u8,
     /// QoS of subscribing: 0, 1 or 2.
@@ -127,7 +139,7 @@ impl fmt::Display for Topology {
 pub enum Schedule {
     /// Open loop: on schedule, whatever the broker does.
     Open {
-        /// Messages per second over all publishers.
+        /// Messages per second over all publishers; on average over the measure phase, where they change.
         rate_per_s: f64,
         /// How they are spread in time.
         arrival: Arrival,

@@ -251,6 +251,7 @@ impl Phases {
             Some((ended, reason)) => (ended, Some(reason)),
         };
         let spec = &self.shared.spec;
+        board.total.counters.lost += self.shared.lost_by_all();
         let (counts, absent) = settled(board.total.counters);
         let probes = probes(&self.shared, &mut board);
         let seats = self.shared.seats.iter().map(|seat| seat.cpu);

@@ -1,7 +1,7 @@
 //! The publishers of one worker: what is due, and when it leaves.
 
 use super::backlog::{Backlog, Queue};
-use super::shared::{Crew, Shared};
+use super::shared::{Crew, Shared, profile};
 use crate::client::Outgoing;
 use crate::clock::Nanos;
 use crate::crew::{End as Ending, Place, Step, Token, Written};
@@ -12,7 +12,6 @@ use crate::wire::{Publish, QoS};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// A client that publishes; its place among the publishers is its place among the clients.
 struct Publisher {
@@ -71,7 +70,8 @@ impl Publishers {
         let schedule = match plan.schedule {
             Pace::Open { rate_per_s, arrival, .. } => {
                 let end = plan.msg_count.map_or(End::Time(shared.window.1), End::Count);
-                Some(Schedule::new(arrival, numbers, plan.publishers, rate_per_s, end, plan.seed))
+                let rate = profile(plan, rate_per_s);
+                Some(Schedule::new(arrival, numbers, plan.publishers, rate, end, plan.seed))
             }
             Pace::Closed { .. } | Pace::None => None,
         };
@@ -95,8 +95,8 @@ impl Publishers {
         self.open = start..start.saturating_add(self.shared.window.1);
         // How many subscribers hear each publisher is certain once all SUBACKs are in.
         for publisher in &mut self.list {
-            let group = self.shared.routes.group(publisher.number) as usize;
-            publisher.audience = self.shared.granted[group].load(Ordering::Acquire);
+            let group = self.shared.routes.group(publisher.number);
+            publisher.audience = self.shared.audience(group);
         }
         // With a count of messages, those of the publishers that are connected or will be again.
         if let Some(count) = self.shared.spec.plan.msg_count {
