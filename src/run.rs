@@ -5,6 +5,7 @@
 //! rings of its own; nothing is shared between them per message.
 
 mod backlog;
+mod comings;
 mod conductor;
 mod probes;
 mod publishers;

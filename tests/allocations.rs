@@ -215,6 +215,8 @@ fn spec(broker: SocketAddr, qos: u8, schedule: Schedule) -> Spec {
         client_id_prefix: format!("allocations-{qos}"),
         topic_template: "bench/%p".to_owned(),
         profile: None,
+        absences: Vec::new(),
+        stay_ns: None,
         groups: None,
         share: None,
         filters: Vec::new(),

@@ -104,6 +104,9 @@ fn the_scaled_suite_runs_against_mosquitto() {
         ("vmq/fanin --scale 0.1 --duration 2s", [200, 200]),
         ("vmq/fanout --scale 0.1 --duration 2s", [2, 200]),
         ("sparkplug-like --scale 0.001 --connect-rate 1M --duration 5s", [400, 400]),
+        ("persistent-drain --scale 0.2 --away subscribers,0,1s --duration 1s", [2000, 2000]),
+        ("reconnect-storm --scale 0.05 --connect-rate 1M --away all,1s,0s --duration 2s", [100, 100]),
+        ("conn-churn --scale 0.005 --connect-rate 1M --stay 500ms --duration 2s", [0, 0]),
         ("20_20_qos1_p64_5mps --duration 1s", [100, 100]),
     ] {
         run(mosquitto.port, words, counts);

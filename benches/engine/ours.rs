@@ -105,6 +105,8 @@ fn spec(load: &Load, broker: SocketAddr, cpu: usize) -> Spec {
         client_id_prefix: "bench".to_owned(),
         topic_template: "bench/%p".to_owned(),
         profile: None,
+        absences: Vec::new(),
+        stay_ns: None,
         groups: None,
         share: None,
         filters: Vec::new(),

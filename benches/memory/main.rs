@@ -144,6 +144,8 @@ fn spec(clients: u32, broker: SocketAddr, cpu: usize) -> Spec {
         client_id_prefix: "idle".to_owned(),
         topic_template: "bench/%p".to_owned(),
         profile: None,
+        absences: Vec::new(),
+        stay_ns: None,
         groups: None,
         share: None,
         filters: Vec::new(),

@@ -6,7 +6,7 @@ use super::{Usage, ids};
 use crate::clock::{MICROSECOND, MILLISECOND, Nanos, SECOND};
 use crate::gate::Bound;
 use crate::load::{self, Name, Profile, STAMP_LEN, Split, Values};
-use crate::record::{Arrival, Plan, Schedule, Topology, Verify};
+use crate::record::{Arrival, Part, Plan, Schedule, Topology, Verify};
 use crate::run;
 use crate::units::{self, Span};
 use crate::wire;
@@ -123,6 +123,8 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
         topology,
         groups: args.groups.map(|groups| args.scale.clients(groups)).or(args.share.as_ref().map(|_| 1)),
         share: args.share.clone(),
+        absences: args.away.iter().map(|away| away.0).collect(),
+        stay_ns: args.stay.map(Span::nanos),
         filters: args.filters.clone(),
         schedule: schedule(args, split, profile.as_ref())?,
         profile: profile.filter(|_| split.publishers > 0).map(|profile| profile.to_string()),
@@ -267,6 +269,7 @@ fn check(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
         check_tolerance(tolerance, plan.duration_ns.map(Span::from_nanos))?;
     }
     check_subscriptions(args, plan)?;
+    check_comings(args, plan)?;
     connection::check_client_id(&format!("{}-{}", plan.client_id_prefix, u32::MAX))?;
     check_topic(args, plan)
 }
@@ -294,6 +297,34 @@ fn check_subscriptions(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
             .map_err(|error| Usage(format!("--filter {filter}: {error}")))?;
     }
     Ok(())
+}
+
+/// Whether those are there who are to leave and come back, and may come back.
+fn check_comings(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
+    let idle = plan.clients - plan.publishers - plan.subscribers;
+    let flag = if args.stay.is_some() { "--stay" } else { "--away" };
+    if (args.stay.is_some() || !args.away.is_empty()) && !args.reconnect {
+        return Err(Usage(format!("{flag}: who leaves comes back; leave out --reconnect false")));
+    }
+    if args.stay.is_some_and(|stay| stay.nanos() == 0 || idle == 0) {
+        return Err(Usage(
+            "--stay: it is for clients that neither publish nor subscribe, and a time above 0; give more --clients than \
+             --publishers and --subscribers, or --topology idle"
+                .into(),
+        ));
+    }
+    let absent = plan.absences.iter().find(|absence| match absence.part {
+        Part::Publishers => plan.publishers == 0,
+        Part::Subscribers => plan.subscribers == 0,
+        Part::Idle => idle == 0,
+        Part::All => false,
+    });
+    match absent {
+        Some(absence) => {
+            Err(Usage(format!("--away: there are no {:?} in this run", absence.part).to_lowercase()))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_topic(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
@@ -381,6 +412,23 @@ mod tests {
             assert!(planned(&format!("{schedule} {flags}")).is_err(), "{flags}");
         }
         assert_eq!(planned(&format!("{schedule} --topology idle")).unwrap().profile, None);
+    }
+
+    #[test]
+    fn only_who_is_there_can_leave() {
+        let plan =
+            planned("--clients 30 --publishers 10 --subscribers 10 --stay 2s --away idle,1s,1s").unwrap();
+        assert_eq!((plan.stay_ns, plan.absences.len()), (Some(2 * SECOND), 1));
+        assert_eq!(planned("--topology idle --stay 500ms").unwrap().stay_ns, Some(SECOND / 2));
+        for line in [
+            "--stay 2s",
+            "--topology idle --stay 0",
+            "--topology idle --away subscribers,0,1s",
+            "--away idle,0,1s",
+            "--away all,0,1s --reconnect false",
+        ] {
+            assert!(planned(line).is_err(), "{line}");
+        }
     }
 
     #[test]

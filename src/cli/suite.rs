@@ -1,6 +1,6 @@
 //! The standard workloads: by name, and what each of them is.
 
-use super::args::{Cli, Command, NamedArgs, RunArgs, Scale, ScenariosArgs};
+use super::args::{Cli, NamedArgs, RunArgs, Scale, ScenariosArgs};
 use super::output::print_text;
 use super::{Usage, bench, config, plan};
 use crate::experiment::{GRAMMAR, Named};
@@ -81,6 +81,7 @@ fn rates(plan: &Plan) -> [Option<f64>; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::args::Command;
     use clap::Parser;
 
     fn scale(text: &str) -> Scale {
@@ -109,6 +110,9 @@ mod tests {
             ("vmq/fanin", 1001, 1000.0, 1000.0),
             ("vmq/fanout", 1001, 1.0, 1000.0),
             ("sparkplug-like", 400_001, 80_000.0, 80_000.0),
+            ("persistent-drain", 20, 10_000.0, 10_000.0),
+            ("reconnect-storm", 2000, 1000.0, 1000.0),
+            ("conn-churn", 10_000, 0.0, 0.0),
         ];
         for (name, clients, taken, given) in published {
             let rates = [Some(taken), Some(given)];

@@ -104,6 +104,8 @@ fn plan() -> Plan {
         client_id_prefix: "malaria-bench-4711".to_owned(),
         topic_template: "bench/%p".to_owned(),
         profile: None,
+        absences: Vec::new(),
+        stay_ns: None,
         groups: None,
         share: None,
         filters: Vec::new(),

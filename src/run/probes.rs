@@ -23,6 +23,8 @@ pub fn of(load: &Spec) -> Spec {
         topology: Topology::Pairs,
         schedule: Schedule::Open { rate_per_s, arrival: Arrival::Constant, inflight: u16::MAX.into() },
         profile: None,
+        absences: Vec::new(),
+        stay_ns: None,
         groups: None,
         share: None,
         filters: Vec::new(),

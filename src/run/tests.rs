@@ -1,5 +1,6 @@
 //! Whole runs in a simulated world, held against what really happened there.
 
+mod comings;
 mod known;
 mod probes;
 mod rules;
@@ -161,8 +162,9 @@ fn laws(played: &Played, honest: bool) {
     laws_of_probes(record);
     for (worker, known) in record.generator.workers.iter().zip(0..) {
         let busy = world.worker(known).busy();
-        // Who shares may be given nothing, and a schedule may have little for some.
-        let has_work = record.throughput.sent > 0 && plan.share.is_none() && plan.profile.is_none();
+        // Who shares may be given nothing, a schedule may have little for some, and a worker may have nobody left.
+        let all = counts.connections_established == u64::from(plan.clients) && plan.reconnect;
+        let has_work = all && record.throughput.sent > 0 && plan.share.is_none() && plan.profile.is_none();
         assert!(busy == 0.0 || !has_work || worker.busy_share > 0.0, "busy {busy}");
         assert!(world.worker(known).most_unsent_of_one < 3 << 20, "memory is bounded");
         assert!(world.worker(known).most_dials <= 8, "of many a few are dialled in one pass");

@@ -1,6 +1,6 @@
 //! Flags of the main job.
 
-use super::values::{PerSecond, Scale, Total, count};
+use super::values::{Away, PerSecond, Scale, Total, count};
 use super::{ConnectionArgs, OutputArgs};
 use crate::load::{Profile, Template};
 use crate::units::{Size, Span};
@@ -52,6 +52,15 @@ pub struct RunArgs {
     /// Prefix of the client ids: client i is PREFIX-i [default: malaria-<host>-<pid>].
     #[arg(short, long, value_name = "PREFIX", help_heading = "Clients")]
     pub clientid: Option<String>,
+    /// Clients that leave in order and come back: WHO is publishers, subscribers, idle or all, AT is since the first message,
+    /// FOR is how long they are away, 0 to come back at once, all together, beside --connect-rate; repeat it for several
+    /// times [default: nobody].
+    #[arg(long, value_name = "WHO,AT,FOR", help_heading = "Connections")]
+    pub away: Vec<Away>,
+    /// Idle clients leave after so long and connect again, one after the other, evenly: N of them N/TIME a second
+    /// [default: they stay].
+    #[arg(long, value_name = "TIME", help_heading = "Connections")]
+    pub stay: Option<Span>,
     /// Establish lost connections again, as --reconnect-attempts says.
     #[arg(long, default_value_t = true, action = ArgAction::Set, value_name = "BOOL", help_heading = "Connections")]
     pub reconnect: bool,
