@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod calibrate;
+mod capacity;
 mod check;
 mod config;
 mod connection;
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
         Some(Command::Reflector(args)) => reflector::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Calibrate(args)) => calibrate::run(&args),
+        Some(Command::Capacity(args)) => capacity::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Scenario(args)) => experiment::scenario(&args),

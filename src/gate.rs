@@ -134,6 +134,15 @@ impl Bound {
         matches!(self.claim, Claim::Latency { of: Timing::AckResponse | Timing::FlightResponse, .. })
     }
 
+    /// Whether it says how much may be lost.
+    pub fn is_on_loss(&self) -> bool {
+        let of = match self.claim {
+            Claim::Count { of, .. } | Claim::Rate { of, .. } | Claim::Part { of, .. } => of,
+            Claim::Latency { .. } | Claim::Share { .. } => return false,
+        };
+        of.name() == "lost"
+    }
+
     fn judge(&self, record: &impl Measured) -> BoundResult {
         let limit = self.limit();
         let (result, found, reason) = match self.find(record) {

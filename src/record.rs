@@ -13,6 +13,7 @@ pub use crate::stats::{Counters, Strain};
 
 mod bounds;
 mod calibration;
+mod capacity;
 mod exit;
 mod finished;
 mod fleet;
@@ -28,6 +29,7 @@ mod verdict;
 
 pub use bounds::{Amount, BoundResult, BoundState};
 pub use calibration::{Calibrated, Calibration};
+pub use capacity::{CAPACITY_SCHEMA, Capacity, CapacityRecord, Grade, Purpose, SearchTerms, TrialRecord};
 pub use exit::{Exit, Outcome};
 pub use finished::Finished;
 #[cfg(test)]
@@ -384,6 +386,14 @@ impl Record {
         }
         self.exit_code = outcome.exit.code();
         self.exit_reason = outcome.reason;
+    }
+
+    /// What the schedule offers in messages per second of all publishers; 0 in a closed loop.
+    pub fn schedule_rate(&self) -> f64 {
+        match self.plan.schedule {
+            Schedule::Open { rate_per_s, .. } => rate_per_s,
+            Schedule::Closed { .. } | Schedule::None => 0.0,
+        }
     }
 
     /// Length of a phase in nanoseconds; `None` when it was not entered.

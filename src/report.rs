@@ -5,6 +5,7 @@ use crate::record::{Finished, Record};
 use crate::stats::HistogramError;
 use digest::Digest;
 
+mod capacity;
 mod compare;
 mod digest;
 mod distribution;
@@ -14,6 +15,8 @@ mod page;
 mod summary;
 #[cfg(test)]
 mod tests;
+
+pub use capacity::{json as capacity_json, schema as capacity_schema, text as capacity_text};
 
 /// Widest summary, in columns: longer lines are harder to read than shorter ones.
 const WIDEST: usize = 100;

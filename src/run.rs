@@ -14,16 +14,18 @@ mod shared;
 mod subscribers;
 #[cfg(test)]
 mod tests;
+mod trials;
 mod worker;
 
 pub use crate::load::run_id;
+pub use trials::{Load, Pilot, Trial};
 
 use crate::clock;
 use crate::crew::Connection;
 use crate::engine::{self, Endpoint, Waker};
 use crate::record::{Plan, Record};
 use crate::stage::{Lines, Progress, Setting, StageError, rings};
-use conductor::Phases;
+use conductor::{Host, Phases};
 use shared::Shared;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -106,13 +108,40 @@ pub fn run(
     interrupt: &AtomicBool,
     observe: &mut dyn FnMut(&Progress),
 ) -> Result<Record, RunError> {
+    conduct(spec, None, interrupt, observe)
+}
+
+/// Runs the loads that `pilot` decides on one after the other, with the connections of `spec`, whose plan has the
+/// highest rate that may be asked for. What is answered is of the end: what was measured was given to the pilot.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_trials(
+    spec: Spec,
+    pilot: &mut dyn Pilot,
+    interrupt: &AtomicBool,
+    observe: &mut dyn FnMut(&Progress),
+) -> Result<Record, RunError> {
+    conduct(spec, Some(pilot), interrupt, observe)
+}
+
+fn conduct(
+    spec: Spec,
+    pilot: Option<&mut dyn Pilot>,
+    interrupt: &AtomicBool,
+    observe: &mut dyn FnMut(&Progress),
+) -> Result<Record, RunError> {
     engine::probe()?;
-    let (started_at, machine) = (std::time::SystemTime::now(), crate::cpu::machine());
+    let host = Host {
+        started_at: std::time::SystemTime::now(),
+        machine: crate::cpu::machine(),
+        resident: engine::resident_bytes,
+    };
     let shared = Arc::new(Shared::new(spec, clock::now())?);
     let seats = shared.everybody();
     engine::reserve(rings(&seats, engine::largest_table()))?;
     let wakers = seats.iter().map(|_| Waker::new()).collect::<Result<_, _>>()?;
-    let mut phases = Phases::new(shared.clone(), engine::resident_bytes);
+    let mut phases = Phases::new(shared.clone(), host, pilot);
     let Spec { plan, targets, .. } = &shared.spec;
     let (poll, clients) = (plan.poll, u64::from(plan.clients));
     let apart = shared.seats.len();
@@ -121,5 +150,5 @@ pub fn run(
     let lines =
         Lines::open(&seats, wakers, &setting, move |desk| Clients::new(common.clone(), desk, clock::now()))?;
     let board = lines.conduct(&mut phases, interrupt, observe);
-    Ok(phases.record(board, started_at, machine))
+    Ok(phases.record(board))
 }

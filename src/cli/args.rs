@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod capacity;
 mod connection;
 mod gate;
 mod keygen;
@@ -13,6 +14,7 @@ mod suite;
 mod values;
 mod watch;
 
+pub use capacity::CapacityArgs;
 pub use connection::{CloseArg, ConnectionArgs, WillArgs};
 pub use gate::{JudgeArgs, RequireArgs};
 pub use keygen::KeygenArgs;
@@ -57,7 +59,7 @@ Exit codes:
   4 broker (unreachable, refused, not all clients connected)
   5 delivery (loss, duplicates at QoS 2, reordering, missing acknowledgements)
   6 the generator was the bottleneck   7 a bound of --require did not hold
-  130 interrupted; of 3 to 7 the lowest that applies";
+  9 inconclusive (capacity)   130 interrupted; of 3 to 9 the lowest that applies";
 
 /// A load generator and benchmarker for MQTT brokers.
 ///
@@ -81,6 +83,8 @@ pub enum Command {
     Doctor(Box<RunArgs>),
     /// Measure what this machine can generate at most, for later runs to say how much of it they used.
     Calibrate(CalibrateArgs),
+    /// Find the highest rate that a broker holds under an objective.
+    Capacity(Box<CapacityArgs>),
     /// Read finished records again, and compare them: as text, HTML or CSV.
     Report(ReportArgs),
     /// Judge results that were written with --json by bounds.

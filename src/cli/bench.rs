@@ -9,7 +9,8 @@ use super::{Usage, calibrate, doctor, embedded};
 use crate::crew::Connection;
 use crate::engine::Endpoint;
 use crate::record::{Ended, Exit, Plan, Record};
-use crate::run::{self, Spec};
+use crate::run::{self, Pilot, Spec};
+use crate::stage::Progress;
 use crate::{cpu, engine, gate, report, seed, signals};
 use anyhow::Context;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -30,7 +31,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     engine::probe()?;
     let interrupt = interruption()?;
     let mut line = Line::new(args.output.progress, args.output.quiet);
-    let mut record = perform(args, prepared, &interrupt, &mut line)?;
+    let mut record = perform(args, prepared, &interrupt, &mut line, None)?;
     if let Some(known) = calibrate::known() {
         record.calibrate(&known);
     }
@@ -43,14 +44,20 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
 /// # Errors
 /// What kept it from beginning.
 pub fn measure(args: &RunArgs, interrupt: &Arc<AtomicBool>) -> anyhow::Result<Record> {
-    perform(args, prepare(args)?, interrupt, &mut Line::new(args.output.progress, args.output.quiet))
+    let mut line = Line::new(args.output.progress, args.output.quiet);
+    perform(args, prepare(args)?, interrupt, &mut line, None)
 }
 
-fn perform(
+/// The run that was prepared, whose loads `pilot` decides on if the plan does not; nothing is said of it.
+///
+/// # Errors
+/// What kept it from beginning.
+pub fn perform(
     args: &RunArgs,
     prepared: Prepared,
     interrupt: &Arc<AtomicBool>,
     line: &mut Line,
+    pilot: Option<&mut dyn Pilot>,
 ) -> anyhow::Result<Record> {
     let outlook = doctor::check(&prepared)?;
     line.note(outlook.memory.as_deref());
@@ -67,7 +74,11 @@ fn perform(
         false => None,
     };
     let spec = spec(args, plan, connection, cores, targets);
-    let mut record = run::run(spec, interrupt, &mut |progress| line.show(progress))?;
+    let observe = &mut |progress: &Progress| line.show(progress);
+    let mut record = match pilot {
+        None => run::run(spec, interrupt, observe)?,
+        Some(pilot) => run::run_trials(spec, pilot, interrupt, observe)?,
+    };
     line.clear();
     if let Some(reflector) = reflector {
         // However it ends, the run is over; what it had no room for is part of the verdict.

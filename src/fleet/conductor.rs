@@ -29,7 +29,7 @@ impl Finale {
     }
 }
 
-impl Conductor<()> for Finale {
+impl Conductor<(), Ending> for Finale {
     fn cue(&mut self, now: Nanos, view: &View) -> Cue<()> {
         if view.broken {
             // The others would wait for its clients for ever.

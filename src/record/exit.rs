@@ -25,12 +25,14 @@ pub enum Exit {
     GeneratorLimited = 6,
     /// A bound of `--require` did not hold.
     Bounds = 7,
+    /// It could not be told: a capacity that is only known to be at least so much.
+    Inconclusive = 9,
     /// Interrupted by a signal.
     Interrupted = 130,
 }
 
 impl Exit {
-    const ALL: [Exit; 9] = [
+    const ALL: [Exit; 10] = [
         Exit::Clean,
         Exit::Internal,
         Exit::Usage,
@@ -39,6 +41,7 @@ impl Exit {
         Exit::Delivery,
         Exit::GeneratorLimited,
         Exit::Bounds,
+        Exit::Inconclusive,
         Exit::Interrupted,
     ];
 
@@ -74,6 +77,7 @@ impl Exit {
             Exit::Delivery => "delivery",
             Exit::GeneratorLimited => "generator-limited",
             Exit::Bounds => "bounds",
+            Exit::Inconclusive => "inconclusive",
             Exit::Interrupted => "interrupted",
         }
     }

@@ -37,7 +37,7 @@ pub fn write(record: &Record, page: &mut Page) {
 pub(super) fn headline(record: &Record) -> (String, Tint) {
     let tint = tint(record.verdict);
     let fault = match Exit::from_code(record.exit_code) {
-        Exit::Clean | Exit::GeneratorLimited => None,
+        Exit::Clean | Exit::GeneratorLimited | Exit::Inconclusive => None,
         Exit::Broker => Some("BROKER FAULT"),
         Exit::Delivery => Some("DELIVERY FAULT"),
         Exit::Bounds => Some("BOUNDS BROKEN"),

@@ -27,8 +27,6 @@ pub struct Shared {
     pub sub_qos: QoS,
     /// Most unacknowledged messages of a publisher,
     pub inflight: u16,
-    /// and most that it may be behind.
-    pub backlog_limit: u32,
     pub split: Split,
     pub seats: Vec<Seat>,
     /// The worker that has the first of them.
@@ -83,14 +81,13 @@ impl Shared {
         let turn = |index, count| turn(split, &routes, index, count) % count;
         let seats = seats(plan.clients, &spec.cpus, turn);
         plan.workers = seats.len() as u32;
-        let (inflight, behind, handed_over) = match plan.schedule {
+        let (inflight, handed_over) = match plan.schedule {
             Pace::Open { rate_per_s, inflight, .. } => {
-                let rate = profile(plan, rate_per_s).peak() / f64::from(publishers);
-                (inflight, rate * plan.backlog_ns as f64 / 1e9, rate * HAND_OVER_S)
+                (inflight, profile(plan, rate_per_s).peak() / f64::from(publishers) * HAND_OVER_S)
             }
-            Pace::Closed { inflight } if plan.qos == 0 => (inflight, 0.0, HAND_OVERS),
-            Pace::Closed { inflight } => (inflight, 0.0, f64::from(inflight) * HAND_OVER_WINDOWS),
-            Pace::None => (u32::MAX, 0.0, 0.0),
+            Pace::Closed { inflight } if plan.qos == 0 => (inflight, HAND_OVERS),
+            Pace::Closed { inflight } => (inflight, f64::from(inflight) * HAND_OVER_WINDOWS),
+            Pace::None => (u32::MAX, 0.0),
         };
         let probes = probes.map(|probes| {
             let shared = Shared::new(probes, epoch)?;
@@ -105,7 +102,6 @@ impl Shared {
             qos: qos(plan.qos),
             sub_qos: qos(plan.sub_qos),
             inflight: inflight.min(u16::MAX.into()) as u16,
-            backlog_limit: behind.ceil().clamp(1.0, f64::from(u32::MAX - 1)) as u32,
             split,
             seats,
             first: 0,
@@ -165,6 +161,26 @@ impl Shared {
         lost.sum()
     }
 
+    /// Messages a second of the plan, of all publishers together; 0 without a schedule.
+    pub fn rate_per_s(&self) -> f64 {
+        match self.spec.plan.schedule {
+            Pace::Open { rate_per_s, .. } => rate_per_s,
+            Pace::Closed { .. } | Pace::None => 0.0,
+        }
+    }
+
+    /// The same over time.
+    pub fn profile(&self) -> Profile {
+        profile(&self.spec.plan, self.rate_per_s())
+    }
+
+    /// Most messages that a publisher may be behind at `rate_per_s`.
+    pub fn backlog_limit(&self, rate_per_s: f64) -> u32 {
+        let plan = &self.spec.plan;
+        let behind = rate_per_s / f64::from(plan.publishers.max(1)) * plan.backlog_ns as f64 / 1e9;
+        behind.ceil().clamp(1.0, f64::from(u32::MAX - 1)) as u32
+    }
+
     /// The seats of all workers, the probes' last.
     pub fn everybody(&self) -> Vec<Seat> {
         let probes = self.probes.iter().flat_map(|probes| &probes.seats);
@@ -219,8 +235,8 @@ impl Shared {
     }
 }
 
-/// The rate of all publishers over time.
-pub fn profile(plan: &Plan, rate_per_s: f64) -> Profile {
+/// The rate of all publishers over time; where there is no schedule nobody asks.
+fn profile(plan: &Plan, rate_per_s: f64) -> Profile {
     let read = |text: &String| text.parse().expect("a plan's profile was read before");
     plan.profile.as_ref().map_or_else(|| Profile::constant(rate_per_s), read)
 }

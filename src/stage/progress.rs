@@ -13,6 +13,8 @@ pub struct Progress {
     pub clients: u64,
     /// The phase, in a run that has some.
     pub phase: Option<Phase>,
+    /// How far a search is, in words.
+    pub outlook: Option<String>,
     /// What happened in the second that has just ended.
     pub second: Interval,
     /// Clients connected at its end.

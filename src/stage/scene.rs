@@ -25,8 +25,9 @@ pub struct Setting<'a> {
 /// The machine around the workers.
 pub struct Scene {
     meter: Meter,
+    /// What had run by when this was told last, and when that was.
     before: Threads,
-    epoch: Nanos,
+    since: Nanos,
     cpus: Vec<usize>,
     /// Where brokers on this machine listen.
     ports: Vec<u16>,
@@ -43,7 +44,7 @@ impl Scene {
         Scene {
             before: Threads::look(Path::new("/")),
             meter: Meter::new(Path::new("/"), cpus),
-            epoch: setting.epoch,
+            since: setting.epoch,
             cpus: cpus.to_vec(),
             ports: ports.collect(),
         }
@@ -54,11 +55,12 @@ impl Scene {
         Pressure::of(&self.meter.take(), workers)
     }
 
-    /// Tells who else has run, at the end.
-    pub fn tell<E>(&self, board: &mut Board<E>) {
+    /// Tells who else has run since the last time, at the end.
+    pub fn tell<E>(&mut self, board: &mut Board<E>) {
         let now = Threads::look(Path::new("/"));
         let own = (std::process::id(), &self.cpus[..]);
-        board.neighbours = now.beside(&self.before, own, &self.ports, board.end - self.epoch);
+        board.neighbours = now.beside(&self.before, own, &self.ports, board.end - self.since);
+        (self.before, self.since) = (now, board.end);
         board.quota = Groups::of_self(Path::new("/")).quota();
     }
 }
