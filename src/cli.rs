@@ -5,6 +5,7 @@ mod bench;
 mod calibrate;
 mod capacity;
 mod check;
+mod compare;
 mod config;
 mod connection;
 mod doctor;
@@ -18,8 +19,10 @@ mod output;
 mod plan;
 mod progress;
 mod publish;
+mod records;
 mod reflector;
 mod report;
+mod series;
 mod subscribe;
 mod suite;
 mod watch;
@@ -42,6 +45,8 @@ pub fn main() -> ExitCode {
         Some(Command::Capacity(args)) => capacity::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Ab(args)) => experiment::ab(&args),
         Some(Command::Scenario(args)) => experiment::scenario(&args),
         Some(Command::Run(args)) => suite::run(&args),
         Some(Command::Scenarios(args)) => suite::list(&args),

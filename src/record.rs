@@ -8,12 +8,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Nanos;
-pub use crate::cpu::{Machine, Neighbour};
+pub use crate::cpu::{By, Machine, Neighbour, Used, Watched};
 pub use crate::stats::{Counters, Strain};
 
 mod bounds;
 mod calibration;
 mod capacity;
+mod cost;
 mod exit;
 mod finished;
 mod fleet;
@@ -30,6 +31,7 @@ mod verdict;
 pub use bounds::{Amount, BoundResult, BoundState};
 pub use calibration::{Calibrated, Calibration};
 pub use capacity::{CAPACITY_SCHEMA, Capacity, CapacityRecord, Grade, Purpose, SearchTerms, TrialRecord};
+pub use cost::{BrokerCost, PhaseCost};
 pub use exit::{Exit, Outcome};
 pub use finished::Finished;
 #[cfg(test)]
@@ -91,6 +93,9 @@ pub struct Record {
     pub latencies: Latencies,
     /// The generator's own health.
     pub generator: Generator,
+    /// What the run cost the broker; null where nobody watched it.
+    #[serde(default)]
+    pub broker_cost: Option<BrokerCost>,
     /// What the probes had on the same way at the same time; null where there were none.
     #[serde(default)]
     pub probes: Option<Probes>,
@@ -241,6 +246,9 @@ pub struct Second {
     /// What the machine took from them in it.
     #[serde(default)]
     pub pressure: Pressure,
+    /// What the broker used in it, and holds at its end; null where it was not watched, or had ended.
+    #[serde(default)]
+    pub broker: Option<Used>,
     /// Median response time of this second's acknowledgements; null with fewer than 12.
     pub ack_p50_ns: Option<Nanos>,
     /// 99th percentile of the same; null with fewer than 600.

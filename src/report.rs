@@ -7,6 +7,7 @@ use digest::Digest;
 
 mod capacity;
 mod compare;
+mod cost;
 mod digest;
 mod distribution;
 pub mod fleet;

@@ -21,6 +21,7 @@ pub use crate::load::run_id;
 pub use trials::{Load, Pilot, Trial};
 
 use crate::clock;
+use crate::cpu::Subject;
 use crate::crew::Connection;
 use crate::engine::{self, Endpoint, Waker};
 use crate::record::{Plan, Record};
@@ -44,6 +45,8 @@ pub struct Spec {
     pub probe_cpu: usize,
     /// How the clients connect. What the plan says too is the same there.
     pub connection: Connection,
+    /// Who the broker is, as far as somebody said so.
+    pub subjects: Vec<Subject>,
     /// Whether messages are to be retained.
     pub retain: bool,
     /// The command line as typed.
@@ -92,6 +95,7 @@ impl Spec {
             cpus: crate::cpu::allowed().into_iter().take(1).collect(),
             broker_cpus: Vec::new(),
             probe_cpu: crate::cpu::allowed().into_iter().last().unwrap_or(0),
+            subjects: Vec::new(),
             retain: false,
             command: Vec::new(),
             warnings: Vec::new(),
@@ -142,10 +146,10 @@ fn conduct(
     engine::reserve(rings(&seats, engine::largest_table()))?;
     let wakers = seats.iter().map(|_| Waker::new()).collect::<Result<_, _>>()?;
     let mut phases = Phases::new(shared.clone(), host, pilot);
-    let Spec { plan, targets, .. } = &shared.spec;
-    let (poll, clients) = (plan.poll, u64::from(plan.clients));
+    let Spec { plan, targets, subjects, .. } = &shared.spec;
+    let (poll, clients, embedded) = (plan.poll, u64::from(plan.clients), plan.embedded);
     let apart = shared.seats.len();
-    let setting = Setting { poll, epoch: shared.epoch, clients, targets, apart };
+    let setting = Setting { poll, epoch: shared.epoch, clients, targets, apart, subjects, embedded };
     let common = shared.clone();
     let lines =
         Lines::open(&seats, wakers, &setting, move |desk| Clients::new(common.clone(), desk, clock::now()))?;

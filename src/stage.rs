@@ -19,7 +19,7 @@ pub use scene::Setting;
 use crate::clock::{self, MILLISECOND, Nanos, SECOND};
 use crate::cpu;
 use crate::engine::{self, App, Config, Endpoint, Io, Stats, Usage, Waker, Worker};
-use crate::record::Ended;
+use crate::record::{Ended, Phase};
 use crate::stats::{Gauges, Levels, Tally};
 use scene::Scene;
 use std::iter;
@@ -36,6 +36,8 @@ pub enum StageError {
     Engine(#[from] engine::Error),
     #[error(transparent)]
     Source(#[from] engine::SourceError),
+    #[error(transparent)]
+    Watch(#[from] cpu::WatchError),
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
     #[error(
@@ -65,6 +67,11 @@ pub trait Conductor<C, E> {
     /// What was reported since the last [`Cue::Collect`].
     fn collect(&mut self, part: Board<E>) {
         drop(part);
+    }
+
+    /// The phase that is under way, in a run that has some.
+    fn phase(&self) -> Option<Phase> {
+        None
     }
 }
 
@@ -227,7 +234,11 @@ impl<C: Clone, E> Lines<C, E> {
             let Board { running, ref faults, .. } = self.board;
             let (arrived, broken) = (self.arrived == workers, !faults.is_empty());
             let view = View { workers, running, arrived, levels, everybody, interrupted, broken };
-            match conductor.cue(now, &view) {
+            let cue = conductor.cue(now, &view);
+            if let (Some(scene), Some(phase)) = (&mut self.scene, conductor.phase()) {
+                scene.enter(phase);
+            }
+            match cue {
                 Cue::Wait(until) => return Some(until),
                 Cue::Tell(command) => {
                     self.arrived = 0;
@@ -289,6 +300,7 @@ impl<C: Clone, E> Lines<C, E> {
         if let Some(scene) = &mut self.scene {
             let workers = self.cpus.iter().copied().zip(progress.workers.iter().copied());
             progress.pressure = scene.pressure(&workers.collect::<Vec<_>>());
+            progress.broker = scene.broker();
         }
         conductor.note(&mut progress);
         progress
@@ -306,7 +318,8 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
     /// Opens a thread for each of `seats`, with one of `wakers` and what `make` makes on it.
     ///
     /// # Errors
-    /// The limit on open files, or a thread that cannot be started; then nothing is left running.
+    /// The limit on open files, a broker that cannot be watched, or a thread that cannot be started; then nothing is
+    /// left running.
     pub fn open<A: Actor<Ending = E>>(
         seats: &[Seat],
         wakers: Vec<Waker>,
@@ -316,7 +329,7 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
         let (mut lines, desks) = Lines::new(wakers, setting.epoch, setting.clients);
         lines.board.apart = setting.apart;
         lines.cpus = seats.iter().take(setting.apart).map(|seat| seat.cpu).collect();
-        lines.scene = Some(Scene::new(&lines.cpus, setting));
+        lines.scene = Some(Scene::new(&lines.cpus, setting)?);
         let make = Arc::new(make);
         for (seat, desk) in seats.iter().zip(desks) {
             let (cpu, waker) = (seat.cpu, lines.wakers[desk.worker].clone());

@@ -67,6 +67,8 @@ pub fn judge(trial: Trial, goals: &[Goal], purpose: Purpose) -> TrialRecord {
         p50_ns,
         p99_ns,
         p999_ns,
+        broker_cpu_per_message_ns: record.broker_cost.as_ref().and_then(|cost| cost.cpu_per_message_ns),
+        broker_most_bytes: record.broker_cost.as_ref().and_then(|cost| cost.most_bytes),
         generator_busy: record.generator.busiest_cpu().map_or(0.0, |(_, share)| share),
     }
 }

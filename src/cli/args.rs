@@ -1,6 +1,8 @@
 //! What can be typed.
 
+mod broker;
 mod capacity;
+mod compare;
 mod connection;
 mod gate;
 mod keygen;
@@ -14,7 +16,9 @@ mod suite;
 mod values;
 mod watch;
 
+pub use broker::BrokerArgs;
 pub use capacity::CapacityArgs;
+pub use compare::{AbArgs, CompareArgs, SeriesArgs};
 pub use connection::{CloseArg, ConnectionArgs, WillArgs};
 pub use gate::{JudgeArgs, RequireArgs};
 pub use keygen::KeygenArgs;
@@ -59,7 +63,8 @@ Exit codes:
   4 broker (unreachable, refused, not all clients connected)
   5 delivery (loss, duplicates at QoS 2, reordering, missing acknowledgements)
   6 the generator was the bottleneck   7 a bound of --require did not hold
-  9 inconclusive (capacity)   130 interrupted; of 3 to 9 the lowest that applies";
+  8 worse than the base by more than is tolerated   9 too few runs, or too little, to tell
+  130 interrupted; of 2 to 8 the lowest that applies, but 6 and 9 only where no other does";
 
 /// A load generator and benchmarker for MQTT brokers.
 ///
@@ -89,6 +94,10 @@ pub enum Command {
     Report(ReportArgs),
     /// Judge results that were written with --json by bounds.
     Check(JudgeArgs),
+    /// Say whether runs are worse than others by more than is tolerated, and how sure that is.
+    Compare(CompareArgs),
+    /// Measure two brokers in turns, until it is known whether the second is worse.
+    Ab(AbArgs),
     /// Run several commands as one experiment: every combination of variables, against every broker.
     Scenario(ScenarioArgs),
     /// Run a standard workload by its name, such as mqttbs/p2p-1k: as the main job, with any of its flags.

@@ -5,6 +5,7 @@ use super::connection::{self, Reconnects};
 use super::output::{Output, complain, print, print_text};
 use super::plan::{self, Broker, Cores};
 use super::progress::Line;
+use super::series::{self, Series};
 use super::{Usage, calibrate, doctor, embedded};
 use crate::crew::Connection;
 use crate::engine::Endpoint;
@@ -25,18 +26,35 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     if args.output.json_schema {
         return print_text(report::schema(), false).map(|()| Exit::Clean);
     }
-    let prepared = prepare(args)?;
+    let series = Series::open(&args.series, &args.output)?;
+    let mut prepared = Some(prepare(args)?);
     // Before the first packet: a run whose record cannot be kept is not begun, nor one that cannot work.
-    let output = args.output.json.as_deref().map(Output::open).transpose()?;
+    let output =
+        if series.runs == 1 { args.output.json.as_deref().map(Output::open).transpose()? } else { None };
     engine::probe()?;
     let interrupt = interruption()?;
     let mut line = Line::new(args.output.progress, args.output.quiet);
-    let mut record = perform(args, prepared, &interrupt, &mut line, None)?;
-    if let Some(known) = calibrate::known() {
-        record.calibrate(&known);
+    let mut one = |prepared| {
+        let mut record = perform(args, prepared, &interrupt, &mut line, None)?;
+        if let Some(known) = calibrate::known() {
+            record.calibrate(&known);
+        }
+        gate::judge(&args.output.require.bounds, &mut record);
+        anyhow::Ok(record)
+    };
+    let mut records = Vec::new();
+    let mut exit = Exit::Clean;
+    if series.runs == 1 {
+        let record = one(prepared.take().expect("nobody has it"))?;
+        exit = conclude(&args.output, &record, output)?;
+        records.push(record);
     }
-    gate::judge(&args.output.require.bounds, &mut record);
-    conclude(&args.output, record, output)
+    while records.len() < series.runs as usize && !series::is_last(exit) {
+        let record = one(prepared.take().map_or_else(|| prepare(args), Ok)?)?;
+        exit = exit.graver(series.keep(&record, records.len() + 1)?);
+        records.push(record);
+    }
+    series.conclude(&records, exit)
 }
 
 /// The run of `args`, and nothing said of it.
@@ -139,6 +157,7 @@ fn spec(args: &RunArgs, plan: Plan, connection: Connection, cores: Cores, target
         broker_cpus: reflector,
         probe_cpu: probes,
         connection,
+        subjects: args.broker.subjects(),
         retain: args.retain,
         command: super::command_line(),
         warnings,
@@ -147,18 +166,18 @@ fn spec(args: &RunArgs, plan: Plan, connection: Connection, cores: Cores, target
 }
 
 /// Writes what there is to say about a run that has begun.
-fn conclude(args: &OutputArgs, record: Record, output: Option<Output>) -> anyhow::Result<Exit> {
+fn conclude(args: &OutputArgs, record: &Record, output: Option<Output>) -> anyhow::Result<Exit> {
     let to_stdout = output.as_ref().is_some_and(Output::is_stdout);
-    let written = output.map_or(Ok(()), |output| output.write(&report::json(&record)));
+    let written = output.map_or(Ok(()), |output| output.write(&report::json(record)));
     let connected = record.counts.connections_established > 0;
     if !args.quiet && connected {
-        print(&record, to_stdout)?;
+        print(record, to_stdout)?;
         print_text(&gate::text(&record.bounds), to_stdout)?;
     }
     if (!connected || args.quiet) && record.exit_code != 0 {
         complain(format_args!("error: {}", record.exit_reason));
     }
-    if let Some(advice) = advice(&record) {
+    if let Some(advice) = advice(record) {
         complain(format_args!("{advice}"));
     }
     written?;

@@ -94,7 +94,7 @@ impl Named {
     pub fn words(&self) -> Result<Vec<String>, Error> {
         let wrong = |what: String| Error::Usage(format!("{}: {what}", self.name));
         let scenario = file::parse(&self.text).map_err(|fault| wrong(fault.to_string()))?;
-        let around = Surroundings { program: None, out: None };
+        let around = Surroundings { program: None, out: None, repeats: 1 };
         let experiment = expand::expand(&scenario, &around).map_err(|fault| wrong(fault.to_string()))?;
         let works: Vec<_> =
             experiment.combinations.iter().flat_map(|one| &one.steps).map(|step| &step.work).collect();

@@ -154,6 +154,10 @@ pub struct TrialRecord {
     pub p999_ns: Option<Nanos>,
     /// The generator's busiest CPU (0 to 1).
     pub generator_busy: f64,
+    /// CPU time of the broker for each message that went in or came out, in nanoseconds; null where it was not watched.
+    pub broker_cpu_per_message_ns: Option<u64>,
+    /// The most resident memory that the broker had so far, in bytes; null where it was not watched.
+    pub broker_most_bytes: Option<u64>,
 }
 
 impl CapacityRecord {

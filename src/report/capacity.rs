@@ -123,6 +123,8 @@ fn trials(record: &CapacityRecord, page: &mut Page) {
         column("lost", 5, &|trial| units::grouped(trial.lost)),
         column("queue grew", 6, &|trial| units::percent(trial.growth.max(0.0))),
         column("cpu", 7, &|trial| units::percent(trial.generator_busy)),
+        column("broker cpu/msg", 8, &|trial| latency(trial.broker_cpu_per_message_ns)),
+        column("broker mem", 9, &|trial| trial.broker_most_bytes.map_or(NOTHING.to_owned(), units::bytes)),
         column("trial", 2, &|trial| grade(trial.grade).to_owned()),
     ];
     let rates: Vec<_> = shown.iter().map(|trial| rate_of(trial.rate_per_s)).collect();

@@ -3,7 +3,7 @@
 use super::shared::Shared;
 use super::trials::{Growth, Load, Overrun, Pilot, Segment, Trial};
 use crate::clock::{MILLISECOND, Nanos, SECOND};
-use crate::crew::{Effort, generator, throughput};
+use crate::crew::{self, Effort, generator};
 use crate::record::{self, Counters, Ended, Machine, Phase, PhaseTimes, Probes, Record, Second};
 use crate::stage::{Board, Conductor, Cue, Progress, View};
 use crate::stats::Strain;
@@ -315,6 +315,7 @@ impl Conductor<Command, Effort> for Phases<'_> {
             stall_ns: progress.workers.iter().map(Strain::stall_ns).max().unwrap_or(0),
             workers: progress.workers.clone(),
             pressure: progress.pressure,
+            broker: progress.broker,
             ack_p50_ns: histograms.ack_response.supported_quantile(0.5),
             ack_p99_ns: histograms.ack_response.supported_quantile(0.99),
             flight_p50_ns: histograms.flight_response.supported_quantile(0.5),
@@ -324,6 +325,10 @@ impl Conductor<Command, Effort> for Phases<'_> {
 
     fn collect(&mut self, part: Board<Effort>) {
         self.closed = Some(self.trial(part));
+    }
+
+    fn phase(&self) -> Option<Phase> {
+        self.phases.last().map(|times| times.phase)
     }
 }
 
@@ -384,6 +389,7 @@ impl Phases<'_> {
             .collect();
         let lost = probes.as_ref().and_then(Probes::trouble);
         let health = board.health(generator(&efforts));
+        let throughput = crew::throughput(&efforts);
         let resident = self.memory.1.saturating_sub(self.memory.0);
         let mut record = Record {
             schema: record::SCHEMA.into(),
@@ -407,7 +413,10 @@ impl Phases<'_> {
             warnings: spec.warnings.iter().chain(&lost).chain(&troubles).cloned().collect(),
             phases: self.phases[from.0..].to_vec(),
             counts,
-            throughput: throughput(&efforts),
+            broker_cost: board.broker.take().map(|cost| {
+                cost.per(&throughput, counts.connections_established.min(spec.plan.clients.into()))
+            }),
+            throughput,
             latencies: record::Latencies::of(&board.total.histograms, absent),
             generator: record::Generator {
                 bytes_per_client: (resident > 0).then(|| resident / u64::from(plan.clients)),

@@ -2,7 +2,7 @@
 
 use super::Progress;
 use crate::clock::{Nanos, SECOND};
-use crate::record::{Ended, Generator, Neighbour};
+use crate::record::{BrokerCost, Ended, Generator, Neighbour};
 use crate::stats::{Interval, Strain, Tally};
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -53,6 +53,8 @@ pub struct Board<E> {
     pub neighbours: Vec<Neighbour>,
     /// and how many CPUs a quota leaves them.
     pub quota: Option<f64>,
+    /// What the broker used, where it was watched.
+    pub broker: Option<BrokerCost>,
     /// What was reported of the seconds that are not over for every worker, the first of them being `closed`.
     open: VecDeque<Open>,
     closed: u64,
@@ -75,6 +77,7 @@ impl<E> Board<E> {
             strain: Strain::default(),
             neighbours: Vec::new(),
             quota: None,
+            broker: None,
             open: VecDeque::new(),
             closed: 0,
             troubles: BTreeMap::new(),

@@ -1,7 +1,7 @@
 //! The state of a run, for whoever watches it.
 
 use crate::clock::Nanos;
-use crate::record::{Phase, Pressure};
+use crate::record::{Phase, Pressure, Used};
 use crate::stats::{Counters, Interval, Levels, Strain};
 
 /// The state of a run, about once a second.
@@ -23,6 +23,8 @@ pub struct Progress {
     pub workers: Vec<Strain>,
     /// What the machine took in it.
     pub pressure: Pressure,
+    /// What the broker used in it, where it was watched.
+    pub broker: Option<Used>,
     /// What was counted so far, of what is measured.
     pub total: Counters,
     /// Where the workers stand.

@@ -1,7 +1,7 @@
 //! Flags of the main job.
 
 use super::values::{Away, PerSecond, Scale, Total, count};
-use super::{ConnectionArgs, OutputArgs};
+use super::{BrokerArgs, ConnectionArgs, OutputArgs, SeriesArgs};
 use crate::load::{Profile, Template};
 use crate::units::{Size, Span};
 use clap::{ArgAction, Args, ValueEnum};
@@ -13,7 +13,7 @@ use clap::{ArgAction, Args, ValueEnum};
 #[command(mut_arg("progress", |progress| progress.default_value("auto")))]
 pub struct RunArgs {
     /// Start the built-in reflector on loopback, on CPUs of its own, and measure that [default: off].
-    #[arg(long, conflicts_with_all = ["host", "port"], help_heading = "Broker")]
+    #[arg(long, conflicts_with_all = ["host", "port", "broker_pid", "broker_cgroup", "broker_container"], help_heading = "Broker")]
     pub embedded: bool,
     /// Clients in all; those that neither publish nor subscribe are idle [default: --publishers and
     /// --subscribers together, or 1000].
@@ -136,9 +136,13 @@ pub struct RunArgs {
     pub drain_limit: Span,
 
     #[command(flatten)]
+    pub broker: BrokerArgs,
+    #[command(flatten)]
     pub connection: ConnectionArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub series: SeriesArgs,
 }
 
 /// Who talks to whom.
