@@ -141,7 +141,10 @@ fn cost_claim(of: Cost, relation: Relation, value: &str) -> Result<Claim, BoundE
             return Ok(Claim::Cost { of, limit: limit.get() });
         }
     };
-    inexact(relation, of.name)?;
+    // Nothing at all is exact.
+    if limit > 0 {
+        inexact(relation, of.name)?;
+    }
     Ok(Claim::Cost { of, limit })
 }
 
