@@ -8,7 +8,7 @@ use super::{Usage, calibrate};
 use crate::capacity::{Explorer, Goal};
 use crate::clock::{self, MILLISECOND, SECOND};
 use crate::record::{CapacityRecord, Exit, Plan, Schedule, SearchTerms};
-use crate::units::Rate;
+use crate::units::{Rate, Span};
 use crate::{engine, report};
 
 /// The highest rate that is tried, where nothing is known of the machine.
@@ -45,7 +45,7 @@ pub fn run(args: &CapacityArgs) -> anyhow::Result<Exit> {
 
 /// What is wanted; nothing lost is, if nothing else.
 fn goals(args: &CapacityArgs) -> Result<Vec<Goal>, Usage> {
-    let RunArgs { rate, msgs_per_second, msg_count, probes, output, .. } = &args.run;
+    let RunArgs { rate, msgs_per_second, msg_count, probes, output, schedule, away, stay, .. } = &args.run;
     let senseless = [
         (rate.is_some(), "--rate: the search decides on rates; give it --min and --max"),
         (
@@ -53,6 +53,8 @@ fn goals(args: &CapacityArgs) -> Result<Vec<Goal>, Usage> {
             "--msgs-per-second: the search decides on rates; give it --min and --max",
         ),
         (msg_count.is_some(), "--msg-count: trials are as long as --duration says"),
+        (schedule.is_some(), "--schedule: the search decides on rates; give it --min and --max"),
+        (!away.is_empty() || stay.is_some(), "--away, --stay: nobody comes and goes in trials"),
         (probes.is_some(), "--probes: there are none beside trials"),
         (!output.require.bounds.is_empty(), "--require: what a trial has to keep is a --goal"),
     ];
@@ -89,7 +91,7 @@ fn terms(args: &CapacityArgs, qos: u8) -> Result<SearchTerms, Usage> {
         width,
         trials: args.trials,
         exceed_ratio: 0.5,
-        settle_ns: args.run.warmup.nanos(),
+        settle_ns: args.run.warmup.map_or(SECOND, Span::nanos),
         trial_ns,
         confirm_ns,
         curve_ns,
