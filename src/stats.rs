@@ -7,6 +7,7 @@ use crate::clock::Nanos;
 
 mod counters;
 mod histogram;
+pub mod interval_log;
 mod levels;
 mod moments;
 mod strain;

@@ -1,20 +1,23 @@
 //! The main job: one run, its summary and its record.
 
 use super::args::{ConnectionArgs, OutputArgs, RunArgs};
+use super::ci::Ci;
 use super::connection::{self, Reconnects};
+use super::hlog::Hlog;
 use super::output::{Output, complain, print, print_text};
 use super::plan::{self, Broker, Cores};
 use super::progress::Line;
-use super::{Usage, calibrate, doctor, embedded};
+use super::{Environment, Usage, calibrate, doctor, embedded};
 use crate::crew::Connection;
 use crate::engine::Endpoint;
-use crate::record::{Ended, Exit, Plan, Record};
+use crate::record::{Ended, Exit, Finished, Plan, Record};
 use crate::run::{self, Spec};
+use crate::stage::Progress;
 use crate::{cpu, engine, gate, report, seed, signals};
 use anyhow::Context;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 /// Runs the main job.
 ///
@@ -27,6 +30,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let prepared = prepare(args)?;
     // Before the first packet: a run whose record cannot be kept is not begun, nor one that cannot work.
     let output = args.output.json.as_deref().map(Output::open).transpose()?;
+    let ci = Ci::open(&args.output)?;
     engine::probe()?;
     let interrupt = interruption()?;
     let mut line = Line::new(args.output.progress, args.output.quiet);
@@ -35,7 +39,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         record.calibrate(&known);
     }
     gate::judge(&args.output.require.bounds, &mut record);
-    conclude(&args.output, record, output)
+    conclude(&args.output, record, output, ci)
 }
 
 /// The run of `args`, and nothing said of it.
@@ -67,7 +71,12 @@ fn perform(
         false => None,
     };
     let spec = spec(args, plan, connection, cores, targets);
-    let mut record = run::run(spec, interrupt, &mut |progress| line.show(progress))?;
+    let mut observer = Observer::new(args, &spec)?;
+    let mut record = run::run(spec, interrupt, &mut |progress| {
+        line.show(progress);
+        observer.second(progress);
+    })?;
+    observer.finish(&mut record);
     line.clear();
     if let Some(reflector) = reflector {
         // However it ends, the run is over; what it had no room for is part of the verdict.
@@ -77,6 +86,43 @@ fn perform(
         record.conclude();
     }
     Ok(record)
+}
+
+/// What is made of the seconds of a run while it goes on, beside the line of progress.
+struct Observer {
+    windows: gate::Windows,
+    watch: gate::Watch,
+    abort: Arc<OnceLock<String>>,
+    hlog: Option<Hlog>,
+}
+
+impl Observer {
+    fn new(args: &RunArgs, spec: &Spec) -> Result<Observer, Environment> {
+        Ok(Observer {
+            windows: gate::Windows::new(&args.output.require.bounds),
+            watch: gate::Watch::new(&args.abort.abort_on, args.abort.abort_after.nanos()),
+            abort: Arc::clone(&spec.abort),
+            hlog: args.hlog.as_deref().map(Hlog::create).transpose()?,
+        })
+    }
+
+    fn second(&mut self, progress: &Progress) {
+        self.windows.second(progress);
+        if let Some(reason) = self.watch.second(progress) {
+            // The first reason is the one.
+            let _ = self.abort.set(reason);
+        }
+        if let Some(hlog) = &mut self.hlog {
+            hlog.second(progress);
+        }
+    }
+
+    /// A log that could not be written costs nobody the record, and is told of there.
+    fn finish(self, record: &mut Record) {
+        record.windows = self.windows.finish();
+        let hlog = self.hlog.map_or(Ok(()), Hlog::finish);
+        record.warnings.extend(hlog.err().map(|error| error.to_string()));
+    }
 }
 
 /// What the flags of a run mean on this machine.
@@ -135,9 +181,10 @@ fn spec(args: &RunArgs, plan: Plan, connection: Connection, cores: Cores, target
 }
 
 /// Writes what there is to say about a run that has begun.
-fn conclude(args: &OutputArgs, record: Record, output: Option<Output>) -> anyhow::Result<Exit> {
-    let to_stdout = output.as_ref().is_some_and(Output::is_stdout);
+fn conclude(args: &OutputArgs, record: Record, output: Option<Output>, ci: Ci) -> anyhow::Result<Exit> {
+    let to_stdout = output.as_ref().is_some_and(Output::is_stdout) || ci.has_stdout();
     let written = output.map_or(Ok(()), |output| output.write(&report::json(&record)));
+    let told = ci.write(Finished::Run(Box::new(record.clone())));
     let connected = record.counts.connections_established > 0;
     if !args.quiet && connected {
         print(&record, to_stdout)?;
@@ -150,6 +197,7 @@ fn conclude(args: &OutputArgs, record: Record, output: Option<Output>) -> anyhow
         complain(format_args!("{advice}"));
     }
     written?;
+    told?;
     Ok(Exit::from_code(record.exit_code))
 }
 

@@ -4,7 +4,7 @@ use super::args::{ArrivalArg, RunArgs, TopologyArg, VerifyArg};
 use super::connection::{self, positive};
 use super::{Usage, ids};
 use crate::clock::{MICROSECOND, MILLISECOND, Nanos};
-use crate::gate::Bound;
+use crate::gate::{Bound, Condition};
 use crate::load::{Name, STAMP_LEN, Split, Values};
 use crate::record::{Arrival, Plan, Schedule, Topology, Verify};
 use crate::run;
@@ -193,7 +193,9 @@ fn schedule(args: &RunArgs, split: Split) -> Result<Schedule, Usage> {
                 "--arrival poisson needs a rate: in a closed loop (--rate max) there is none".into(),
             ));
         }
-        None if args.output.require.bounds.iter().any(Bound::needs_a_schedule) => {
+        None if args.output.require.bounds.iter().any(Bound::needs_a_schedule)
+            || args.abort.abort_on.iter().any(Condition::needs_a_schedule) =>
+        {
             return Err(Usage(
                 "a bound on ack or flight needs a --rate: a closed loop (--rate max) has no response times; bound \
                  ack-service or flight-service"

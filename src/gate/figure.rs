@@ -135,6 +135,15 @@ pub struct Counted {
     pub needs: Needs,
     /// Whether messages per second of it are measured.
     pub has_rate: bool,
+    pub unit: Unit,
+}
+
+/// What a whole number is one of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unit {
+    Things,
+    Bytes,
+    Time,
 }
 
 /// One of the counts below.
@@ -162,11 +171,15 @@ impl Count {
 }
 
 const fn count(names: &'static [&'static str], needs: Needs, of: Of, whole: Option<Of>) -> Counted {
-    Counted { names, of, whole, needs, has_rate: false }
+    Counted { names, of, whole, needs, has_rate: false, unit: Unit::Things }
 }
 
 const fn flow(names: &'static [&'static str], needs: Needs, of: Of, whole: Option<Of>) -> Counted {
-    Counted { names, of, whole, needs, has_rate: true }
+    Counted { names, of, whole, needs, has_rate: true, unit: Unit::Things }
+}
+
+const fn bytes(names: &'static [&'static str], of: Of) -> Counted {
+    Counted { names, of, whole: None, needs: Needs::Nothing, has_rate: false, unit: Unit::Bytes }
 }
 
 /// In the order of the summary.
@@ -214,8 +227,8 @@ static COUNTS: [Counted; 37] = {
         count(&["subscribe-failures", "not-subscribed"], Subscriptions, |c| c.subscribe_failures, None),
         count(&["pings"], Nothing, |c| c.pings, None),
         count(&["pongs"], Nothing, |c| c.pongs, None),
-        count(&["bytes-in"], Nothing, |c| c.bytes_in, None),
-        count(&["bytes-out"], Nothing, |c| c.bytes_out, None),
+        bytes(&["bytes-in"], |c| c.bytes_in),
+        bytes(&["bytes-out"], |c| c.bytes_out),
         count(&["packets-in"], Nothing, |c| c.packets_in, None),
         count(&["packets-out"], Nothing, |c| c.packets_out, None),
     ]
@@ -243,5 +256,38 @@ impl Share {
 
     pub fn named(name: &str) -> Option<Share> {
         Share::ALL.into_iter().find(|share| share.name() == name)
+    }
+}
+
+/// What something costs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cost {
+    /// CPU time of the generator for each message sent, or delivered where none was.
+    CpuPerMessage,
+    /// The generator's memory for each client.
+    MemoryPerClient,
+}
+
+impl Cost {
+    pub const ALL: [Cost; 2] = [Cost::CpuPerMessage, Cost::MemoryPerClient];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Cost::CpuPerMessage => "generator-cpu-per-message",
+            Cost::MemoryPerClient => "memory-per-client",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Cost> {
+        // As the summary calls it.
+        let name = if name == "cpu-per-message" { Cost::CpuPerMessage.name() } else { name };
+        Cost::ALL.into_iter().find(|cost| cost.name() == name)
+    }
+
+    pub fn unit(self) -> Unit {
+        match self {
+            Cost::CpuPerMessage => Unit::Time,
+            Cost::MemoryPerClient => Unit::Bytes,
+        }
     }
 }

@@ -68,6 +68,7 @@ fn make_clean() -> Record {
         series: (1..=3).map(second).collect(),
         probes: None,
         calibration: None,
+        windows: vec![],
         bounds: vec![],
     };
     record.conclude();

@@ -31,7 +31,7 @@ const LOOK: Nanos = 20 * MILLISECOND;
 const WATCH: Nanos = 100 * MILLISECOND;
 /// Between the command to publish and the first message, so that all workers have it.
 const LEAD: Nanos = 20 * MILLISECOND;
-/// Longest drain of a run that was interrupted.
+/// Longest drain of a run that was interrupted or aborted.
 const HURRY: Nanos = SECOND;
 
 /// Takes workers through the phases.
@@ -107,27 +107,30 @@ impl Phases {
     }
 
     /// Why the phases are to be left early, if they are.
-    fn look_out(&self, view: &View) -> Option<(Ended, &'static str)> {
+    fn look_out(&self, view: &View) -> Option<(Ended, String)> {
         if matches!(self.told, None | Some(Command::Disconnect)) {
             return None;
         }
         if view.interrupted && self.stopped.is_none() {
-            return Some((Ended::Interrupted, "interrupted"));
+            return Some((Ended::Interrupted, "interrupted".into()));
+        }
+        if let Some(reason) = self.shared.spec.abort.get().filter(|_| self.is_measuring()) {
+            return Some((Ended::Aborted, reason.clone()));
         }
         if view.running < view.workers {
-            return Some((Ended::Internal, "a worker ended early"));
+            return Some((Ended::Internal, "a worker ended early".into()));
         }
         let all_lost = self.told != Some(Command::Connect)
             && !self.shared.spec.connection.reconnect
             && view.levels.connected == 0
             && !view.arrived;
-        all_lost.then_some((Ended::Broker, "every connection was lost, and --reconnect is off"))
+        all_lost.then_some((Ended::Broker, "every connection was lost, and --reconnect is off".into()))
     }
 
     fn stop(&mut self, now: Nanos, ended: Ended, reason: String) -> Cue<Command> {
         // What has ended it first has ended it.
         self.stopped.get_or_insert((ended, reason));
-        if ended == Ended::Interrupted && self.is_measuring() {
+        if matches!(ended, Ended::Interrupted | Ended::Aborted) && self.is_measuring() {
             let until = now + self.shared.spec.plan.drain_ns.min(HURRY);
             self.heard = (0, now);
             return self.enter(Phase::Drain, now, Command::Drain { until });
@@ -172,7 +175,7 @@ impl Phases {
 impl Conductor<Command> for Phases {
     fn cue(&mut self, now: Nanos, view: &View) -> Cue<Command> {
         if let Some((ended, reason)) = self.look_out(view) {
-            return self.stop(now, ended, reason.into());
+            return self.stop(now, ended, reason);
         }
         match self.told {
             None => self.enter(Phase::Connect, now, Command::Connect),
@@ -214,12 +217,12 @@ impl Conductor<Command> for Phases {
     fn note(&mut self, progress: &mut Progress) {
         let time_ns = progress.elapsed;
         let phase = self.phase_at(time_ns);
-        progress.phase = Some(phase);
+        (progress.phase, progress.part) = (Some(phase), self.is_part(time_ns));
         let (counters, histograms) = (&progress.second.counters, &progress.second.histograms);
         self.series.push(Second {
             phase,
             time_ns,
-            part: self.is_part(time_ns),
+            part: progress.part,
             connected: progress.connected,
             offered: counters.due,
             sent: counters.sent,
@@ -293,6 +296,7 @@ impl Phases {
             probes,
             series: self.series,
             calibration: None,
+            windows: Vec::new(),
             bounds: Vec::new(),
         };
         record.conclude();

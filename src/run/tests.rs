@@ -1,5 +1,6 @@
 //! Whole runs in a simulated world, held against what really happened there.
 
+mod aborted;
 mod known;
 mod probes;
 mod rules;

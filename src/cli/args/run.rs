@@ -1,10 +1,12 @@
 //! Flags of the main job.
 
+use super::gate::AbortArgs;
 use super::values::{PerSecond, Total, count};
 use super::{ConnectionArgs, OutputArgs};
 use crate::load::Template;
 use crate::units::{Size, Span};
 use clap::{ArgAction, Args, ValueEnum};
+use std::path::PathBuf;
 
 /// What is typed without a subcommand.
 ///
@@ -105,7 +107,13 @@ pub struct RunArgs {
     pub drain_limit: Span,
 
     #[command(flatten)]
+    pub abort: AbortArgs,
+    #[command(flatten)]
     pub connection: ConnectionArgs,
+    /// Write the histograms of every second to FILE while the run goes on, as an interval log of HdrHistogram
+    /// (.hlog) with the latency as its tag [default: nowhere].
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub hlog: Option<PathBuf>,
     #[command(flatten)]
     pub output: OutputArgs,
 }

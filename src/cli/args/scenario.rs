@@ -24,7 +24,7 @@ The exit code is that of the steps: 1 and 130 before all others, then the lowest
 #[command(after_help = SCENARIO_EXAMPLES)]
 pub struct ScenarioArgs {
     /// Scenario (TOML).
-    #[arg(value_name = "FILE", required_unless_present = "example")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["example", "json_schema"])]
     pub file: Option<PathBuf>,
     /// Print a file with everything there is, explained, and end [default: off].
     #[arg(long, exclusive = true)]
@@ -46,6 +46,9 @@ pub struct ExperimentArgs {
     /// Print what would run, and run nothing [default: off].
     #[arg(long)]
     pub dry_run: bool,
+    /// Print the JSON Schema of summary.json, and end [default: off].
+    #[arg(long)]
+    pub json_schema: bool,
     /// Print no progress [default: off].
     #[arg(long)]
     pub quiet: bool,
