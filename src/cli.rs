@@ -3,8 +3,10 @@
 mod args;
 mod bench;
 mod calibrate;
+mod capacity;
 mod check;
 mod ci;
+mod compare;
 mod config;
 mod connection;
 mod doctor;
@@ -19,8 +21,10 @@ mod output;
 mod plan;
 mod progress;
 mod publish;
+mod records;
 mod reflector;
 mod report;
+mod series;
 mod subscribe;
 mod watch;
 
@@ -39,8 +43,11 @@ pub fn main() -> ExitCode {
         Some(Command::Reflector(args)) => reflector::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Calibrate(args)) => calibrate::run(&args),
+        Some(Command::Capacity(args)) => capacity::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Ab(args)) => experiment::ab(&args),
         Some(Command::Scenario(args)) => experiment::scenario(&args),
         Some(Command::Matrix(args)) => experiment::matrix(&args),
         Some(Command::Malaria(command)) => malaria(&command),

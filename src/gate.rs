@@ -1,4 +1,4 @@
-//! Bounds that a run has to keep, and whether a finished record keeps them.
+//! Bounds that a run has to keep, and whether a finished record keeps them; and runs against runs ([`compare`]).
 //!
 //! A bound is a name, a relation and a value: `ack p99 < 5ms`, `acked >= 10k/s`, `lost == 0`,
 //! `success >= 99.9%`. Latencies are right to 3 digits, and so is what is said about them. What was not
@@ -16,18 +16,23 @@
 
 use crate::record::{Amount, BoundResult, BoundState, FleetRecord, Record, Verdict};
 use crate::units::{Rate, Span};
-use figure::{Cost, Count, Share, Statistic, Timing, Unit};
+use cost::Cost;
+use figure::{Count, Own, Share, Statistic, Timing};
 use measured::{Gap, Measured};
 
+pub mod compare;
+mod cost;
 mod figure;
 mod fleet;
 mod measured;
+mod metric;
 mod parse;
 #[cfg(test)]
 mod tests;
 mod watch;
 mod windows;
 
+pub use metric::{Metric, MetricError, Tolerated};
 pub use parse::BoundError;
 pub use watch::{Condition, Watch};
 pub use windows::Windows;
@@ -66,9 +71,14 @@ enum Claim {
         of: Share,
         limit: Percent,
     },
-    /// What a message or a client costs, in its unit.
+    /// What the broker used.
     Cost {
         of: Cost,
+        limit: u64,
+    },
+    /// What a message or a client costs the generator, in its unit.
+    Own {
+        of: Own,
         limit: u64,
     },
     Verdict {
@@ -157,6 +167,19 @@ impl Bound {
         self.over.is_some()
     }
 
+    /// Whether it says how much may be lost.
+    pub fn is_on_loss(&self) -> bool {
+        let of = match self.claim {
+            Claim::Count { of, .. } | Claim::Rate { of, .. } | Claim::Part { of, .. } => of,
+            Claim::Latency { .. }
+            | Claim::Share { .. }
+            | Claim::Cost { .. }
+            | Claim::Own { .. }
+            | Claim::Verdict { .. } => return false,
+        };
+        of.name() == "lost"
+    }
+
     fn judge(&self, record: &impl Measured) -> BoundResult {
         let limit = self.limit();
         let (result, found, reason) = match self.find(record) {
@@ -170,8 +193,9 @@ impl Bound {
     fn limit(&self) -> Amount {
         match self.claim {
             Claim::Latency { limit, .. } => Amount::Ns(limit.nanos()),
-            Claim::Count { of, limit } => amount(of.0.unit, limit),
-            Claim::Cost { of, limit } => amount(of.unit(), limit),
+            Claim::Count { of, limit } => of.0.unit.amount(limit),
+            Claim::Cost { of, limit } => of.unit.amount(limit),
+            Claim::Own { of, limit } => of.unit().amount(limit),
             Claim::Verdict { limit } => Amount::Verdict(limit),
             Claim::Rate { limit, .. } => Amount::PerS(limit.per_second()),
             Claim::Part { limit, .. } | Claim::Share { limit, .. } => Amount::Percent(limit.get()),
@@ -184,14 +208,15 @@ impl Bound {
         }
         Ok(match self.claim {
             Claim::Latency { of, at, .. } => Amount::Ns(measured::statistic(&*record.latency(of)?, at)?),
-            Claim::Count { of, .. } => amount(of.0.unit, record.count(of)?),
+            Claim::Count { of, .. } => of.0.unit.amount(record.count(of)?),
             Claim::Rate { of, .. } => Amount::PerS(record.rate(of)?),
             Claim::Part { of, .. } => {
                 Amount::Percent(measured::percent(record.count(of)?, record.whole(of)?)?)
             }
             Claim::Share { of: Share::Success, .. } => Amount::Percent(record.success()?),
+            Claim::Cost { of, .. } => of.find(record.broker_cost())?,
             Claim::Share { of: Share::Cpu, .. } => Amount::Percent(measured::cpu(record.generator())?),
-            Claim::Cost { of, .. } => amount(of.unit(), record.cost(of)?),
+            Claim::Own { of, .. } => of.unit().amount(record.own(of)?),
             Claim::Verdict { .. } => Amount::Verdict(record.verdict()),
         })
     }
@@ -217,14 +242,5 @@ impl Bound {
             }
             _ => unreachable!("a bound finds what its limit is in"),
         }
-    }
-}
-
-/// A whole number of `unit`.
-fn amount(unit: Unit, value: u64) -> Amount {
-    match unit {
-        Unit::Things => Amount::Count(value),
-        Unit::Bytes => Amount::Bytes(value),
-        Unit::Time => Amount::Ns(value),
     }
 }

@@ -119,9 +119,10 @@ fn the_action_is_as_github_has_it() {
     let known = help(&[]) + &help(&["report"]);
     let all = ["action.yml", "example.yml", "gitlab.yml"].map(|file| read(&here.join(file))).concat();
     let flags = all.split([' ', '\n', '"']).filter(|word| word.starts_with("--") && word.len() > 2);
-    let ours = flags.filter(|flag| !["--quiet", "--locked", "--path", "--root"].contains(flag));
-    let unknown: Vec<&str> = ours.filter(|flag| !known.contains(&format!("{flag} "))).collect();
-    assert!(unknown.iter().all(|flag| known.contains(&format!("{flag}\n"))), "{unknown:?}");
+    let ours = flags.filter(|flag| !["--quiet", "--locked", "--path", "--root", "--git"].contains(flag));
+    let unknown: Vec<&str> =
+        ours.filter(|flag| !known.split_whitespace().any(|word| word == *flag)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
 }
 
 /// A folder of results, such as that of a scenario, is read as its records; what a generator at its limit had is in no

@@ -7,15 +7,17 @@ use super::hlog::Hlog;
 use super::output::{Output, complain, print, print_text};
 use super::plan::{self, Broker, Cores};
 use super::progress::Line;
+use super::series::{self, Series};
 use super::{Environment, Usage, calibrate, doctor, embedded};
 use crate::crew::Connection;
 use crate::engine::Endpoint;
 use crate::record::{Ended, Exit, Finished, Plan, Record};
-use crate::run::{self, Spec};
+use crate::run::{self, Pilot, Spec};
 use crate::stage::Progress;
 use crate::{cpu, engine, gate, report, seed, signals};
 use anyhow::Context;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
@@ -27,19 +29,38 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     if args.output.json_schema {
         return print_text(report::schema(), false).map(|()| Exit::Clean);
     }
-    let prepared = prepare(args)?;
+    let series = Series::open(&args.series, &args.output)?;
+    let mut prepared = Some(prepare(args)?);
     // Before the first packet: a run whose record cannot be kept is not begun, nor one that cannot work.
-    let output = args.output.json.as_deref().map(Output::open).transpose()?;
+    let output =
+        if series.runs == 1 { args.output.json.as_deref().map(Output::open).transpose()? } else { None };
     let ci = Ci::open(&args.output)?;
     engine::probe()?;
     let interrupt = interruption()?;
     let mut line = Line::new(args.output.progress, args.output.quiet);
-    let mut record = perform(args, prepared, &interrupt, &mut line)?;
-    if let Some(known) = calibrate::known() {
-        record.calibrate(&known);
+    let mut one = |prepared| {
+        let mut record = perform(args, prepared, &interrupt, &mut line, None)?;
+        if let Some(known) = calibrate::known() {
+            record.calibrate(&known);
+        }
+        gate::judge(&args.output.require.bounds, &mut record);
+        anyhow::Ok(record)
+    };
+    let mut records = Vec::new();
+    let mut exit = Exit::Clean;
+    if series.runs == 1 {
+        let record = one(prepared.take().expect("nobody has it"))?;
+        exit = conclude(&args.output, &record, output)?;
+        records.push(record);
     }
-    gate::judge(&args.output.require.bounds, &mut record);
-    conclude(&args.output, record, output, ci)
+    while records.len() < series.runs as usize && !series::is_last(exit) {
+        let record = one(prepared.take().map_or_else(|| prepare(args), Ok)?)?;
+        exit = exit.graver(series.keep(&record, records.len() + 1)?);
+        records.push(record);
+    }
+    let told = ci.write(records.iter().cloned().map(|record| Finished::Run(Box::new(record))));
+    let exit = series.conclude(&records, exit)?;
+    told.map(|()| exit)
 }
 
 /// The run of `args`, and nothing said of it.
@@ -47,14 +68,20 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
 /// # Errors
 /// What kept it from beginning.
 pub fn measure(args: &RunArgs, interrupt: &Arc<AtomicBool>) -> anyhow::Result<Record> {
-    perform(args, prepare(args)?, interrupt, &mut Line::new(args.output.progress, args.output.quiet))
+    let mut line = Line::new(args.output.progress, args.output.quiet);
+    perform(args, prepare(args)?, interrupt, &mut line, None)
 }
 
-fn perform(
+/// The run that was prepared, whose loads `pilot` decides on if the plan does not; nothing is said of it.
+///
+/// # Errors
+/// What kept it from beginning.
+pub fn perform(
     args: &RunArgs,
     prepared: Prepared,
     interrupt: &Arc<AtomicBool>,
     line: &mut Line,
+    pilot: Option<&mut dyn Pilot>,
 ) -> anyhow::Result<Record> {
     let outlook = doctor::check(&prepared)?;
     line.note(outlook.memory.as_deref());
@@ -72,10 +99,14 @@ fn perform(
     };
     let spec = spec(args, plan, connection, cores, targets);
     let mut observer = Observer::new(args, &spec)?;
-    let mut record = run::run(spec, interrupt, &mut |progress| {
+    let observe = &mut |progress: &Progress| {
         line.show(progress);
         observer.second(progress);
-    })?;
+    };
+    let mut record = match pilot {
+        None => run::run(spec, interrupt, observe)?,
+        Some(pilot) => run::run_trials(spec, pilot, interrupt, observe)?,
+    };
     observer.finish(&mut record);
     line.clear();
     if let Some(reflector) = reflector {
@@ -173,6 +204,7 @@ fn spec(args: &RunArgs, plan: Plan, connection: Connection, cores: Cores, target
         broker_cpus: reflector,
         probe_cpu: probes,
         connection,
+        subjects: args.broker.subjects(),
         retain: args.retain,
         command: super::command_line(),
         warnings,
@@ -181,23 +213,22 @@ fn spec(args: &RunArgs, plan: Plan, connection: Connection, cores: Cores, target
 }
 
 /// Writes what there is to say about a run that has begun.
-fn conclude(args: &OutputArgs, record: Record, output: Option<Output>, ci: Ci) -> anyhow::Result<Exit> {
-    let to_stdout = output.as_ref().is_some_and(Output::is_stdout) || ci.has_stdout();
-    let written = output.map_or(Ok(()), |output| output.write(&report::json(&record)));
-    let told = ci.write(Finished::Run(Box::new(record.clone())));
+fn conclude(args: &OutputArgs, record: &Record, output: Option<Output>) -> anyhow::Result<Exit> {
+    // The record, or the cases, have standard output to themselves.
+    let to_stdout = [&args.json, &args.junit].into_iter().any(|path| path.as_deref() == Some(Path::new("-")));
+    let written = output.map_or(Ok(()), |output| output.write(&report::json(record)));
     let connected = record.counts.connections_established > 0;
     if !args.quiet && connected {
-        print(&record, to_stdout)?;
+        print(record, to_stdout)?;
         print_text(&gate::text(&record.bounds), to_stdout)?;
     }
     if (!connected || args.quiet) && record.exit_code != 0 {
         complain(format_args!("error: {}", record.exit_reason));
     }
-    if let Some(advice) = advice(&record) {
+    if let Some(advice) = advice(record) {
         complain(format_args!("{advice}"));
     }
     written?;
-    told?;
     Ok(Exit::from_code(record.exit_code))
 }
 

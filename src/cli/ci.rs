@@ -48,13 +48,16 @@ impl Ci {
         self.junit.as_ref().is_some_and(Output::is_stdout)
     }
 
-    /// Writes what is to be said of a run that is over.
+    /// Writes what is to be said of runs that are over.
     ///
     /// # Errors
     /// What could not be written.
-    pub fn write(self, record: Finished) -> anyhow::Result<()> {
+    pub fn write(self, records: impl ExactSizeIterator<Item = Finished>) -> anyhow::Result<()> {
         let Ci { label, junit, summary } = self;
-        let runs = [Run { label, record }];
+        let several = records.len() > 1;
+        let name = |at: usize| if several { format!("{label} {:02}", at + 1) } else { label.clone() };
+        let runs: Vec<Run> =
+            records.enumerate().map(|(at, record)| Run { label: name(at), record }).collect();
         if let Some(place) = junit {
             place.write(report::junit(&runs).trim_end())?;
         }

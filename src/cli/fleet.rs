@@ -148,7 +148,7 @@ pub fn conclude(
     let to_stderr = output.as_ref().is_some_and(Output::is_stdout) || ci.has_stdout();
     // Before the summary: whatever comes of the terminal, the result is kept.
     let written = output.map_or(Ok(()), |output| output.write(&(texts.json)(record)));
-    let told = ci.write(Finished::Fleet(Box::new(record.clone())));
+    let told = ci.write(std::iter::once(Finished::Fleet(Box::new(record.clone()))));
     if !args.quiet {
         output::print_text(&(texts.summary)(record), to_stderr)?;
         output::print_text(&gate::text(&record.bounds), to_stderr)?;

@@ -85,6 +85,7 @@ fn line(progress: &Progress) -> String {
         units::grouped(progress.levels.connected),
         units::grouped(progress.clients),
     );
+    line += &progress.outlook.as_ref().map_or(String::new(), |outlook| format!("  {outlook}"));
     line += &latency("flight", &times.flight_response);
     line += &latency("ack", &times.ack_response);
     line += &format!(

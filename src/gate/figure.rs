@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::cost::Unit;
 use crate::stats::Counters;
 
 /// A time that is measured as a distribution.
@@ -138,14 +139,6 @@ pub struct Counted {
     pub unit: Unit,
 }
 
-/// What a whole number is one of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unit {
-    Things,
-    Bytes,
-    Time,
-}
-
 /// One of the counts below.
 #[derive(Clone, Copy, Debug)]
 pub struct Count(pub &'static Counted);
@@ -171,11 +164,11 @@ impl Count {
 }
 
 const fn count(names: &'static [&'static str], needs: Needs, of: Of, whole: Option<Of>) -> Counted {
-    Counted { names, of, whole, needs, has_rate: false, unit: Unit::Things }
+    Counted { names, of, whole, needs, has_rate: false, unit: Unit::Count }
 }
 
 const fn flow(names: &'static [&'static str], needs: Needs, of: Of, whole: Option<Of>) -> Counted {
-    Counted { names, of, whole, needs, has_rate: true, unit: Unit::Things }
+    Counted { names, of, whole, needs, has_rate: true, unit: Unit::Count }
 }
 
 const fn bytes(names: &'static [&'static str], of: Of) -> Counted {
@@ -259,35 +252,35 @@ impl Share {
     }
 }
 
-/// What something costs.
+/// What something costs the generator.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Cost {
-    /// CPU time of the generator for each message sent, or delivered where none was.
+pub enum Own {
+    /// CPU time for each message sent, or delivered where none was.
     CpuPerMessage,
-    /// The generator's memory for each client.
+    /// Memory for each client.
     MemoryPerClient,
 }
 
-impl Cost {
-    pub const ALL: [Cost; 2] = [Cost::CpuPerMessage, Cost::MemoryPerClient];
+impl Own {
+    pub const ALL: [Own; 2] = [Own::CpuPerMessage, Own::MemoryPerClient];
 
     pub fn name(self) -> &'static str {
         match self {
-            Cost::CpuPerMessage => "generator-cpu-per-message",
-            Cost::MemoryPerClient => "memory-per-client",
+            Own::CpuPerMessage => "generator-cpu-per-message",
+            Own::MemoryPerClient => "memory-per-client",
         }
     }
 
-    pub fn named(name: &str) -> Option<Cost> {
+    pub fn named(name: &str) -> Option<Own> {
         // As the summary calls it.
-        let name = if name == "cpu-per-message" { Cost::CpuPerMessage.name() } else { name };
-        Cost::ALL.into_iter().find(|cost| cost.name() == name)
+        let name = if name == "cpu-per-message" { Own::CpuPerMessage.name() } else { name };
+        Own::ALL.into_iter().find(|cost| cost.name() == name)
     }
 
     pub fn unit(self) -> Unit {
         match self {
-            Cost::CpuPerMessage => Unit::Time,
-            Cost::MemoryPerClient => Unit::Bytes,
+            Own::CpuPerMessage => Unit::Time,
+            Own::MemoryPerClient => Unit::Bytes,
         }
     }
 }

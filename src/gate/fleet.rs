@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::figure::{Cost, Count, Needs, Statistic, Timing};
+use super::figure::{Count, Needs, Own, Statistic, Timing};
 use super::measured::{self, Gap, Measured, percent};
 use crate::clock::Nanos;
-use crate::record::{FleetRecord, Generator, Latency, ListenEnd, Listener, Publisher, Verdict};
+use crate::record::{BrokerCost, FleetRecord, Generator, Latency, ListenEnd, Listener, Publisher, Verdict};
 use crate::units::{self, Span};
 
 impl Measured for FleetRecord {
@@ -89,10 +89,14 @@ impl Measured for FleetRecord {
         &self.generator
     }
 
-    fn cost(&self, of: Cost) -> Result<u64, Gap> {
+    fn broker_cost(&self) -> Option<&BrokerCost> {
+        self.broker_cost.as_ref()
+    }
+
+    fn own(&self, of: Own) -> Result<u64, Gap> {
         let sent: u64 = self.publishers.iter().map(|publisher| publisher.sent).sum();
         let heard = self.listeners.iter().map(|listener| listener.received).sum();
-        measured::cost(of, &self.generator, if sent > 0 { sent } else { heard })
+        measured::own(of, &self.generator, if sent > 0 { sent } else { heard })
     }
 
     fn verdict(&self) -> Verdict {

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::figure::{Cost, Count, Needs, Statistic, Timing};
+use super::figure::{Count, Needs, Own, Statistic, Timing};
 use crate::clock::{Nanos, SECOND};
-use crate::record::{Counters, Generator, Latency, Phase, Record, Schedule, Verdict, Window};
+use crate::record::{BrokerCost, Counters, Generator, Latency, Phase, Record, Schedule, Verdict, Window};
 use crate::stats::supported;
 use crate::units::{self, Span};
 
@@ -29,8 +29,10 @@ pub trait Measured {
     /// In per cent.
     fn success(&self) -> Result<f64, Gap>;
     fn generator(&self) -> &Generator;
+    /// What it cost the broker, where somebody watched it.
+    fn broker_cost(&self) -> Option<&BrokerCost>;
     /// In its unit.
-    fn cost(&self, of: Cost) -> Result<u64, Gap>;
+    fn own(&self, of: Own) -> Result<u64, Gap>;
     fn verdict(&self) -> Verdict;
     /// The highest figure of a latency in a window of this length, or the lowest.
     fn window(&self, of: Timing, at: Statistic, over: Span, least: bool) -> Result<Nanos, Gap>;
@@ -38,17 +40,15 @@ pub trait Measured {
     fn window_rate(&self, of: Count, over: Span, least: bool) -> Result<f64, Gap>;
 }
 
-/// What something costs.
-pub fn cost(of: Cost, generator: &Generator, messages: u64) -> Result<u64, Gap> {
+/// What something costs the generator.
+pub fn own(of: Own, generator: &Generator, messages: u64) -> Result<u64, Gap> {
     match of {
-        Cost::CpuPerMessage => {
+        Own::CpuPerMessage => {
             let cpu_ns = generator.user_cpu_ns + generator.system_cpu_ns;
             let each = cpu_ns.checked_div(messages).filter(|each| *each > 0);
             each.ok_or_else(|| Gap::new("no message, or no CPU time, was measured"))
         }
-        Cost::MemoryPerClient => {
-            generator.bytes_per_client.ok_or_else(|| Gap::new("memory was not measured"))
-        }
+        Own::MemoryPerClient => generator.bytes_per_client.ok_or_else(|| Gap::new("memory was not measured")),
     }
 }
 
@@ -178,9 +178,13 @@ impl Measured for Record {
         &self.generator
     }
 
-    fn cost(&self, of: Cost) -> Result<u64, Gap> {
+    fn broker_cost(&self) -> Option<&BrokerCost> {
+        self.broker_cost.as_ref()
+    }
+
+    fn own(&self, of: Own) -> Result<u64, Gap> {
         let Counters { sent, delivered, .. } = self.counts;
-        cost(of, &self.generator, if sent > 0 { sent } else { delivered })
+        own(of, &self.generator, if sent > 0 { sent } else { delivered })
     }
 
     fn verdict(&self) -> Verdict {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::figure::{Cost, Count, Share, Statistic, Timing, Unit};
+use super::cost::{Cost, Unit};
+use super::figure::{Count, Own, Share, Statistic, Timing};
 use super::{Bound, Claim, Percent, Relation, windows};
 use crate::clock::SECOND;
 use crate::record::Verdict;
@@ -54,13 +55,15 @@ pub enum BoundError {
 fn known() -> String {
     let latencies: Vec<_> = Timing::all().map(Timing::name).collect();
     let counts: Vec<_> = Count::all().map(Count::name).collect();
-    let (shares, costs) = (Share::ALL.map(Share::name), Cost::ALL.map(Cost::name));
+    let (shares, own) = (Share::ALL.map(Share::name), Own::ALL.map(Own::name));
+    let costs: Vec<_> = Cost::all().map(|cost| cost.name).collect();
     format!(
-        "the latencies {}; the counts {}; the shares {}; the costs {}; the verdict",
+        "the latencies {}; the counts {}; the shares {}; of the broker {}; of the generator {}; the verdict",
         latencies.join(", "),
         counts.join(", "),
         shares.join(", "),
-        costs.join(", ")
+        costs.join(", "),
+        own.join(", ")
     )
 }
 
@@ -117,20 +120,13 @@ fn claim(name: &str, relation: Relation, value: &str) -> Result<Claim, BoundErro
         return Ok(Claim::Share { of: share, limit: percent });
     }
     if let Some(of) = Cost::named(&whole) {
-        inexact(relation, of.name())?;
-        let limit = match of.unit() {
-            Unit::Time => span(value)?.nanos(),
-            Unit::Bytes | Unit::Things => size(of.name(), value)?.bytes(),
-        };
-        return Ok(Claim::Cost { of, limit });
+        return Ok(Claim::Cost { of, limit: amount(of.name, of.unit, relation, value)? });
+    }
+    if let Some(of) = Own::named(&whole) {
+        return Ok(Claim::Own { of, limit: amount(of.name(), of.unit(), relation, value)? });
     }
     if whole == "verdict" {
-        let allowed = [Verdict::Clean, Verdict::BrokerLimited].into_iter();
-        let limit =
-            allowed.into_iter().find(|verdict| verdict.name() == value && relation == Relation::Exactly);
-        return limit
-            .map(|limit| Claim::Verdict { limit })
-            .ok_or_else(|| BoundError::Verdict(value.to_owned()));
+        return verdict(relation, value);
     }
     if let Some(timing) = Timing::named(&whole) {
         return Err(BoundError::NoStatistic { name: timing.name() });
@@ -212,6 +208,27 @@ fn count_claim(of: Count, relation: Relation, value: &str) -> Result<Claim, Boun
     Ok(Claim::Count { of, limit })
 }
 
+/// A limit in this unit.
+fn amount(name: &'static str, unit: Unit, relation: Relation, value: &str) -> Result<u64, BoundError> {
+    let limit = match unit {
+        Unit::Time => span(value)?.nanos(),
+        Unit::Bytes => size(name, value)?.bytes(),
+        Unit::Count => {
+            let limit = value.parse::<units::Count>();
+            return Ok(limit.map_err(|_| expected(name, value, "a count such as 0 or 10k"))?.get());
+        }
+    };
+    inexact(relation, name)?;
+    Ok(limit)
+}
+
+/// What a run can be bounded by: of the others nothing passes, and nothing else is exactly something.
+fn verdict(relation: Relation, value: &str) -> Result<Claim, BoundError> {
+    let allowed = [Verdict::Clean, Verdict::BrokerLimited].into_iter();
+    let limit = allowed.into_iter().find(|limit| limit.name() == value && relation == Relation::Exactly);
+    limit.map(|limit| Claim::Verdict { limit }).ok_or_else(|| BoundError::Verdict(value.to_owned()))
+}
+
 fn inexact(relation: Relation, what: &'static str) -> Result<(), BoundError> {
     if relation == Relation::Exactly { Err(BoundError::Exactly(what)) } else { Ok(()) }
 }
@@ -247,6 +264,7 @@ impl fmt::Display for Bound {
         let relation = self.relation;
         match &self.claim {
             Claim::Latency { of, at, limit } => write!(f, "{} {at} {relation} {limit}", of.name()),
+            Claim::Cost { of, limit } => write!(f, "{} {relation} {}", of.name, of.unit.text(*limit)),
             Claim::Count { of, limit } => {
                 write!(f, "{} {relation} ", of.name())?;
                 match of.0.unit {
@@ -260,10 +278,7 @@ impl fmt::Display for Bound {
             Claim::Rate { of, limit } => write!(f, "{} {relation} {limit}/s", of.name()),
             Claim::Part { of, limit } => write!(f, "{} {relation} {}%", of.name(), limit.get()),
             Claim::Share { of, limit } => write!(f, "{} {relation} {}%", of.name(), limit.get()),
-            Claim::Cost { of, limit } if of.unit() == Unit::Time => {
-                write!(f, "{} {relation} {}", of.name(), Span::from_nanos(*limit))
-            }
-            Claim::Cost { of, limit } => write!(f, "{} {relation} {}", of.name(), Size::new(*limit)),
+            Claim::Own { of, limit } => write!(f, "{} {relation} {}", of.name(), of.unit().text(*limit)),
             Claim::Verdict { limit } => write!(f, "verdict {relation} {}", limit.name()),
         }?;
         self.over.map_or(Ok(()), |over| write!(f, " over {over}"))

@@ -530,7 +530,7 @@ fn nothing_in_a_record_is_without_a_name() {
     }
     let mut seen = BTreeSet::new();
     let all = Timing::all().map(Timing::name).chain(Count::all().map(Count::name));
-    let all = all.chain(Share::ALL.map(Share::name)).chain(Cost::ALL.map(Cost::name));
+    let all = all.chain(Share::ALL.map(Share::name)).chain(Own::ALL.map(Own::name));
     assert!(all.chain(["verdict"]).all(|name| seen.insert(name)), "no name means two things");
 }
 

@@ -29,7 +29,7 @@ impl FromStr for Condition {
             Claim::Latency { of, .. } => windows::timed(*of, &Default::default()).is_some(),
             Claim::Count { of, .. } | Claim::Part { of, .. } => live(of),
             Claim::Rate { .. } => true,
-            Claim::Share { .. } | Claim::Cost { .. } | Claim::Verdict { .. } => false,
+            Claim::Share { .. } | Claim::Cost { .. } | Claim::Own { .. } | Claim::Verdict { .. } => false,
         };
         if known { Ok(Condition(bound)) } else { Err(BoundError::Later(text.trim().to_owned())) }
     }
@@ -134,7 +134,7 @@ impl Watched {
                 let count: u64 = self.seconds.iter().map(|(_, count)| count).sum();
                 Some(Amount::PerS(count as f64 / self.length as f64))
             }
-            Claim::Count { of, .. } => Some(super::amount(of.0.unit, (of.0.of)(total))),
+            Claim::Count { of, .. } => Some(of.0.unit.amount((of.0.of)(total))),
             Claim::Part { of, .. } => {
                 let whole = (of.0.whole?)(total);
                 measured::percent((of.0.of)(total), whole).ok().map(Amount::Percent)

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Verdict;
 use crate::clock::Nanos;
-use crate::units::{self, Span};
+use crate::units::{self, Size, Span};
 
 /// A bound that was required of a run, and whether it held.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -71,15 +71,15 @@ impl BoundResult {
             },
             (Some(Amount::Bytes(found)), Amount::Bytes(limit)) => match units::bytes(found) {
                 text if found == limit || text != units::bytes(limit) => text,
-                _ => format!("{} B", units::grouped(found)),
+                _ => Size::new(found).to_string(),
             },
             (Some(Amount::Count(found)), _) => units::grouped(found),
             (Some(Amount::PerS(found)), Amount::PerS(limit)) => format!("{}/s", apart(found, limit)),
             (Some(Amount::Percent(found)), Amount::Percent(limit)) => format!("{}%", apart(found, limit)),
             (Some(Amount::Ns(ns)), _) => units::latency(ns),
             (Some(Amount::PerS(value)), _) => format!("{value}/s"),
-            (Some(Amount::Percent(value)), _) => format!("{value}%"),
             (Some(Amount::Bytes(bytes)), _) => units::bytes(bytes),
+            (Some(Amount::Percent(value)), _) => format!("{value}%"),
             (Some(Amount::Verdict(verdict)), _) => verdict.name().to_owned(),
         }
     }

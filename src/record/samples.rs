@@ -66,6 +66,7 @@ fn make_clean() -> Record {
             ..Generator::default()
         },
         series: (1..=3).map(second).collect(),
+        broker_cost: None,
         probes: None,
         calibration: None,
         windows: vec![],
@@ -235,6 +236,7 @@ fn second(at: u64) -> Second {
         stall_ns: 700_000,
         workers: vec![strain()],
         pressure: Pressure { others_ns: 20 * MILLISECOND, ..Pressure::default() },
+        broker: None,
         ack_p50_ns: Some(218_000),
         ack_p99_ns: Some(416_000),
         flight_p50_ns: Some(1_010_000),

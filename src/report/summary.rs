@@ -1,5 +1,6 @@
 //! What stands in the summary, section by section.
 
+use super::cost;
 use super::page::{Column, Page, Tint};
 use crate::clock::Nanos;
 use crate::cpu;
@@ -28,6 +29,7 @@ pub fn write(record: &Record, page: &mut Page) {
     delivery(record, page);
     probes(record, page);
     connections(record, page);
+    broker_cost(record, page);
     generator(record, page);
     machine(record, page);
     warnings(record, page);
@@ -43,7 +45,10 @@ pub(super) fn headline(record: &Record) -> (String, Tint) {
         Exit::Bounds if record.ended == Ended::Aborted => Some("ABORTED"),
         Exit::Bounds => Some("BOUNDS BROKEN"),
         Exit::Interrupted => Some("INTERRUPTED"),
-        Exit::Internal | Exit::Usage | Exit::Environment => Some("FAILED"),
+        // the last two are of several runs, and in no record
+        Exit::Internal | Exit::Usage | Exit::Environment | Exit::Regression | Exit::Inconclusive => {
+            Some("FAILED")
+        }
     };
     // A fault and "clean" in one line would not be understood.
     let verdict =
@@ -384,6 +389,13 @@ fn connections(record: &Record, page: &mut Page) {
     let reasons = refusals(&record.counts);
     if !reasons.is_empty() {
         page.paragraph("", &format!("refused: {}", items(&reasons).join(", ")));
+    }
+}
+
+fn broker_cost(record: &Record, page: &mut Page) {
+    if let Some(cost) = &record.broker_cost {
+        page.paragraph("broker cost", &cost::watched(cost));
+        page.items("", &cost::items(cost));
     }
 }
 

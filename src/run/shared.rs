@@ -25,8 +25,6 @@ pub struct Shared {
     pub sub_qos: QoS,
     /// Most unacknowledged messages of a publisher,
     pub inflight: u16,
-    /// and most that it may be behind.
-    pub backlog_limit: u32,
     pub split: Split,
     pub seats: Vec<Seat>,
     /// The worker that has the first of them.
@@ -76,14 +74,13 @@ impl Shared {
         let turn = |index, count| turn(split, &routes, index, count) % count;
         let seats = seats(plan.clients, &spec.cpus, turn);
         plan.workers = seats.len() as u32;
-        let (inflight, behind, handed_over) = match plan.schedule {
+        let (inflight, handed_over) = match plan.schedule {
             Pace::Open { rate_per_s, inflight, .. } => {
-                let rate = rate_per_s / f64::from(publishers);
-                (inflight, rate * plan.backlog_ns as f64 / 1e9, rate * HAND_OVER_S)
+                (inflight, rate_per_s / f64::from(publishers) * HAND_OVER_S)
             }
-            Pace::Closed { inflight } if plan.qos == 0 => (inflight, 0.0, HAND_OVERS),
-            Pace::Closed { inflight } => (inflight, 0.0, f64::from(inflight) * HAND_OVER_WINDOWS),
-            Pace::None => (u32::MAX, 0.0, 0.0),
+            Pace::Closed { inflight } if plan.qos == 0 => (inflight, HAND_OVERS),
+            Pace::Closed { inflight } => (inflight, f64::from(inflight) * HAND_OVER_WINDOWS),
+            Pace::None => (u32::MAX, 0.0),
         };
         let probes = probes.map(|probes| {
             let shared = Shared::new(probes, epoch)?;
@@ -97,7 +94,6 @@ impl Shared {
             qos: qos(plan.qos),
             sub_qos: qos(plan.sub_qos),
             inflight: inflight.min(u16::MAX.into()) as u16,
-            backlog_limit: behind.ceil().clamp(1.0, f64::from(u32::MAX - 1)) as u32,
             split,
             seats,
             first: 0,
@@ -115,6 +111,21 @@ impl Shared {
             topic,
             spec,
         })
+    }
+
+    /// Messages a second of the plan, of all publishers together; 0 without a schedule.
+    pub fn rate_per_s(&self) -> f64 {
+        match self.spec.plan.schedule {
+            Pace::Open { rate_per_s, .. } => rate_per_s,
+            Pace::Closed { .. } | Pace::None => 0.0,
+        }
+    }
+
+    /// Most messages that a publisher may be behind at `rate_per_s`.
+    pub fn backlog_limit(&self, rate_per_s: f64) -> u32 {
+        let plan = &self.spec.plan;
+        let behind = rate_per_s / f64::from(plan.publishers.max(1)) * plan.backlog_ns as f64 / 1e9;
+        behind.ceil().clamp(1.0, f64::from(u32::MAX - 1)) as u32
     }
 
     /// The seats of all workers, the probes' last.

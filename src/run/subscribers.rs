@@ -1,6 +1,7 @@
 //! The subscribers of one worker: what they subscribed to, and what has arrived.
 
 use super::shared::{Crew, Shared};
+use super::trials::Segment;
 use crate::clock::Nanos;
 use crate::crew::{Place, Step};
 use crate::engine::Link;
@@ -27,8 +28,10 @@ pub struct Subscribers {
     next: usize,
     /// Those without SUBACK.
     waiting: usize,
-    /// When the schedule began; 0 before.
+    /// When the first schedule began; 0 before.
     origin: Nanos,
+    /// When the measure phase ends, since then.
+    closes: Nanos,
 }
 
 impl Subscribers {
@@ -39,7 +42,15 @@ impl Subscribers {
             let flows = (0..shared.routes.publishers_in(group)).map(|_| Flow::default()).collect();
             Subscriber { group, granted: false, told: false, flows }
         });
-        Subscribers { first, list: list.collect(), next: 0, waiting: 0, origin: 0, shared }
+        Subscribers {
+            first,
+            list: list.collect(),
+            next: 0,
+            waiting: 0,
+            origin: 0,
+            closes: Nanos::MAX,
+            shared,
+        }
     }
 
     /// Its place among the subscribers, if it is one.
@@ -47,9 +58,17 @@ impl Subscribers {
         place.at().checked_sub(self.first).filter(|number| *number < self.list.len())
     }
 
-    /// The schedule begins. Audiences are fixed: whoever subscribes for the first time from now on is in none.
-    pub fn begin(&mut self, crew: &mut Crew, start: Nanos) {
-        self.origin = start;
+    /// A schedule begins. Audiences are fixed with the first: whoever subscribes for the first time from then on is in
+    /// none.
+    pub fn begin(&mut self, crew: &mut Crew, segment: &Segment) {
+        let is_first = self.origin == 0;
+        if is_first {
+            self.origin = segment.start;
+        }
+        self.closes = segment.closes - self.origin;
+        if !is_first {
+            return;
+        }
         for number in 0..self.list.len() {
             let (place, subscriber) = (Place((self.first + number) as u32), &self.list[number]);
             if !subscriber.granted && !subscriber.told && crew.was_established(place) {
@@ -181,10 +200,10 @@ impl Subscribers {
             Receipt::Duplicate => return counters.duplicated += 1,
             Receipt::Unknown => return counters.untold += 1,
         }
-        // Since the start of the schedule, as stamps are.
+        // Since the start of the first schedule, as stamps are.
         let now = now.saturating_sub(self.origin);
         counters.delivered += 1;
-        counters.late += u64::from(now >= shared.window.1);
+        counters.late += u64::from(now >= self.closes);
         crew.books.levels.delivered += 1;
         let response = now.saturating_sub(stamp.intended);
         let sent = shared.hand_over.time(stamp.publisher, stamp.sequence, stamp.intended);

@@ -5,8 +5,9 @@ mod known;
 mod probes;
 mod rules;
 mod scripted;
+mod trials;
 
-use super::conductor::Phases;
+use super::conductor::{Host, Phases};
 use super::shared::Shared;
 use super::worker::Clients;
 use super::*;
@@ -39,6 +40,12 @@ fn plan(clients: u32, qos: u8, rate_per_s: f64) -> Plan {
         seed: 7,
         ..clean().plan
     }
+}
+
+/// Nowhere and never.
+fn host() -> Host {
+    let started_at = std::time::SystemTime::UNIX_EPOCH;
+    Host { started_at, machine: clean().machine, resident: || 0 }
 }
 
 /// A run that is over, in a world that knows better.
@@ -99,14 +106,14 @@ impl Scene {
         let (mut lines, desks) = Lines::new(world.wakers(), epoch, clients);
         lines.board.apart = shared.seats.len();
         let actors = desks.into_iter().map(|desk| Clients::new(shared.clone(), desk, epoch)).collect();
-        let mut phases = Phases::new(shared.clone(), || 0);
+        let mut phases = Phases::new(shared.clone(), host(), None);
         let mut moments = Vec::new();
         perform(&mut world, &mut lines, actors, &mut phases, interrupt, |world| {
             let used = (0..shared.seats.len()).map(|worker| world.worker(worker).usage);
             moments.push((world.now(), used.collect()));
         });
         let stopped = (0..shared.seats.len()).filter_map(|worker| world.worker(worker).stopped).max();
-        let record = phases.record(lines.board, std::time::SystemTime::UNIX_EPOCH, clean().machine);
+        let record = phases.record(lines.board);
         let played = Played { world, record, epoch, moments };
         laws(&played, honest);
         if interrupt < played.world.now() {

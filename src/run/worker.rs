@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// One worker's clients: publishers first, then subscribers, then the idle.
 pub struct Clients {
     shared: Arc<Shared>,
-    desk: Desk<Command>,
+    desk: Desk<Command, Effort>,
     /// What is to be done; nothing before the first command, and when it is done.
     task: Option<Command>,
     pub crew: Crew,
@@ -35,7 +35,7 @@ const LEAVING: usize = if cfg!(test) { 8 } else { 20_000 };
 
 impl Clients {
     /// The clients of the worker at `desk`.
-    pub fn new(shared: Arc<Shared>, desk: Desk<Command>, now: Nanos) -> Clients {
+    pub fn new(shared: Arc<Shared>, desk: Desk<Command, Effort>, now: Nanos) -> Clients {
         let shared = shared.probes.clone().filter(|probes| desk.worker >= probes.first).unwrap_or(shared);
         let worker = desk.worker - shared.first;
         let indices = shared.seats[worker].clients.clone();
@@ -72,7 +72,7 @@ impl Clients {
             staying,
             crew,
             subscribers: Subscribers::new(shared.clone(), publishing.len(), &subscribing),
-            publishers: Publishers::new(shared.clone(), publishing),
+            publishers: Publishers::new(shared.clone(), &publishing),
             watch: Watch::default(),
             window: Nanos::MAX..Nanos::MAX,
             shared,
@@ -84,13 +84,14 @@ impl Clients {
         match command {
             Command::Connect => self.crew.connect_all(link.now()),
             Command::Subscribe => {}
-            Command::Publish { start } => {
-                let (from, to) = self.shared.window;
-                self.window = start + from..start.saturating_add(to);
+            Command::Publish(segment) => {
+                self.window = segment.opens..segment.closes;
                 self.crew.books.measure(self.window.start, self.window.end);
-                self.subscribers.begin(&mut self.crew, start);
-                self.publishers.begin(&self.crew, start);
+                self.crew.books.levels.draining = 0;
+                self.subscribers.begin(&mut self.crew, &segment);
+                self.publishers.begin(&self.crew, &segment);
             }
+            Command::Close => self.close_part(link),
             Command::Drain { .. } | Command::Disconnect => {
                 self.publishers.end();
                 self.watch.close(link, &self.crew.books.levels);
@@ -101,6 +102,16 @@ impl Clients {
                 }
             }
         }
+    }
+
+    /// A load is over, and another may follow: what was measured of it is reported.
+    fn close_part<L: Link>(&mut self, link: &mut L) {
+        self.publishers.shed_backlogs(&mut self.crew);
+        let longest = link.longest();
+        let tally = self.crew.books.close(link.now(), (link.stats(), link.usage()), longest);
+        // What comes now is of no load: too late for this one.
+        self.crew.books.measure(Nanos::MAX, Nanos::MAX);
+        self.desk.close(tally, std::mem::take(&mut self.watch).effort);
     }
 
     /// Goes on from what has happened to clients.
@@ -134,7 +145,7 @@ impl Clients {
         let (done, next) = match self.task {
             Some(Command::Connect) => (crew.is_settled(), None),
             Some(Command::Subscribe) => (self.subscribers.poll(crew, link), None),
-            Some(Command::Publish { .. }) => {
+            Some(Command::Publish(_)) => {
                 let next = self.publishers.poll(crew, link);
                 (next.is_none(), next)
             }
@@ -142,6 +153,7 @@ impl Clients {
                 self.leave_some(link);
                 (false, None)
             }
+            Some(Command::Close) => (true, None),
             Some(Command::Drain { .. }) | None => (false, None),
         };
         let levels = &self.crew.books.levels;

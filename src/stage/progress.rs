@@ -1,7 +1,7 @@
 //! The state of a run, for whoever watches it.
 
 use crate::clock::Nanos;
-use crate::record::{Phase, Pressure};
+use crate::record::{Phase, Pressure, Used};
 use crate::stats::{Counters, Interval, Latencies, Levels, Strain};
 
 /// The state of a run, about once a second.
@@ -15,6 +15,8 @@ pub struct Progress {
     pub phase: Option<Phase>,
     /// Whether the second is no whole one of its phase.
     pub part: bool,
+    /// How far a search is, in words.
+    pub outlook: Option<String>,
     /// What happened in the second that has just ended.
     pub second: Interval,
     /// What was timed in it of messages that are measured.
@@ -25,6 +27,8 @@ pub struct Progress {
     pub workers: Vec<Strain>,
     /// What the machine took in it.
     pub pressure: Pressure,
+    /// What the broker used in it, where it was watched.
+    pub broker: Option<Used>,
     /// What was counted so far, of what is measured.
     pub total: Counters,
     /// Where the workers stand.

@@ -2,7 +2,7 @@
 
 use super::gate::AbortArgs;
 use super::values::{PerSecond, Total, count};
-use super::{ConnectionArgs, OutputArgs};
+use super::{BrokerArgs, ConnectionArgs, OutputArgs, SeriesArgs};
 use crate::load::Template;
 use crate::units::{Size, Span};
 use clap::{ArgAction, Args, ValueEnum};
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 #[command(mut_arg("progress", |progress| progress.default_value("auto")))]
 pub struct RunArgs {
     /// Start the built-in reflector on loopback, on CPUs of its own, and measure that [default: off].
-    #[arg(long, conflicts_with_all = ["host", "port"], help_heading = "Broker")]
+    #[arg(long, conflicts_with_all = ["host", "port", "broker_pid", "broker_cgroup", "broker_container"], help_heading = "Broker")]
     pub embedded: bool,
     /// Clients in all; those that neither publish nor subscribe are idle [default: --publishers and
     /// --subscribers together, or 1000].
@@ -109,13 +109,17 @@ pub struct RunArgs {
     #[command(flatten)]
     pub abort: AbortArgs,
     #[command(flatten)]
+    pub broker: BrokerArgs,
+    #[command(flatten)]
     pub connection: ConnectionArgs,
     /// Write the histograms of every second to FILE while the run goes on, as an interval log of HdrHistogram
     /// (.hlog) with the latency as its tag [default: nowhere].
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[arg(long, value_name = "FILE", conflicts_with = "repeat", help_heading = "Output")]
     pub hlog: Option<PathBuf>,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub series: SeriesArgs,
 }
 
 /// Who talks to whom.

@@ -15,6 +15,8 @@ pub enum ValueError {
         "`{0}` is not a rate: expected messages per second above 0, such as 500, 20k or 1.5M, or `max` for no limit"
     )]
     Total(String),
+    #[error("`{0}` is not a share: expected more than 0 and less than 1, such as 1% or 0.01")]
+    Share(String),
     #[error("`{0}` is too few: it must be at least {1}")]
     TooFew(String, u64),
     #[error("`{0}` is too large: it must be at most {1}")]
@@ -83,6 +85,13 @@ impl FromStr for Total {
         }
         text.parse().map(|rate| Total(Some(rate))).map_err(|_| ValueError::Total(text.into()))
     }
+}
+
+/// A share between 0 and 1, in per cent (`0.5%`) or not (`0.005`).
+pub fn share(text: &str) -> Result<f64, ValueError> {
+    let (number, whole) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
+    let share = number.trim().parse::<f64>().ok().map(|number| number / whole);
+    share.filter(|share| *share > 0.0 && *share < 1.0).ok_or_else(|| ValueError::Share(text.into()))
 }
 
 /// A part of a whole, 0 to 1. What is below 0 counts as 0, as it always has.
