@@ -26,6 +26,7 @@ mod reflector;
 mod report;
 mod series;
 mod subscribe;
+mod suite;
 mod watch;
 
 use crate::engine::{self, TargetError};
@@ -49,6 +50,8 @@ pub fn main() -> ExitCode {
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Ab(args)) => experiment::ab(&args),
         Some(Command::Scenario(args)) => experiment::scenario(&args),
+        Some(Command::Run(args)) => suite::run(&args),
+        Some(Command::Scenarios(args)) => suite::list(&args),
         Some(Command::Matrix(args)) => experiment::matrix(&args),
         Some(Command::Malaria(command)) => malaria(&command),
     }))
@@ -130,7 +133,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     }
     if let Some(error) = error.downcast_ref::<RunError>() {
         return match error {
-            RunError::Flows { .. } => Exit::Usage,
+            RunError::Flows { .. } | RunError::Filter { .. } => Exit::Usage,
             _ => Exit::Environment,
         };
     }

@@ -37,6 +37,7 @@ mod process;
 mod results;
 mod runner;
 mod spread;
+mod suite;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -44,6 +45,7 @@ mod text;
 pub use ab::{Contender, Pairs, pairs};
 pub use attack::{Attack, attack};
 pub use matrix::{Host, Matrix, matrix};
+pub use suite::{GRAMMAR, Named};
 
 use crate::record::Exit;
 use expand::{Experiment, PlannedTask, PlannedWork, Surroundings};

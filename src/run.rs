@@ -5,6 +5,7 @@
 //! rings of its own; nothing is shared between them per message.
 
 mod backlog;
+mod comings;
 mod conductor;
 mod probes;
 mod publishers;
@@ -68,6 +69,13 @@ pub enum RunError {
          can be checked: give the topics a field (--topic 'bench/%p') so that not everybody hears everybody"
     )]
     Flows { flows: u64, limit: u64 },
+    /// Filters that bring a message never, twice, or to those who are not to have it.
+    #[error(
+        "--filter: exactly one filter of a subscriber is to match a topic of its group, and none that of another; `{name}` of \
+         group {group} is matched by {}",
+        if filters.is_empty() { "none".to_owned() } else { filters.join(" and ") }
+    )]
+    Filter { name: String, group: u32, filters: Vec<String> },
 }
 
 impl Spec {

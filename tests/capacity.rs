@@ -80,3 +80,22 @@ fn what_is_no_capacity_is_told_apart() {
     assert!(record.exit_reason.contains("at least 1,000/s, the highest rate"), "{}", record.exit_reason);
     assert!(said.starts_with("INCONCLUSIVE, at least 1,000/s, exit code 9"), "{said}");
 }
+
+/// A broker that keeps waiting what it cannot do yet, so that short trials would overrate it.
+#[test]
+#[ignore = "a quarter of an hour on a machine that is left alone"]
+fn the_capacity_is_found_to_a_hundredth_in_twenty_seeds_for_long() {
+    let flags =
+        "--max 20k --duration 1s --warmup 300ms --trials 5 --width 1% --confirm 0 --curve 0 --tolerance 2ms";
+    let shares = (1..=20).filter_map(|seed| {
+        let (_reflector, port) = reflector("rate = '5k'");
+        let (record, said, _) = search(&port, &format!("{flags} --seed {seed}"));
+        let result = &record.results[0];
+        eprintln!("{:?} {}", result.capacity_per_s, result.reason);
+        let share = result.capacity_per_s.map(|capacity| capacity / 5000.0).filter(|_| result.regular)?;
+        assert!((0.98..=1.01).contains(&share), "{share} of the truth: {said}");
+        Some(share)
+    });
+    let found = shares.count();
+    assert!(found >= 10, "the machine was left alone in {found} of 20 searches: too few to tell");
+}

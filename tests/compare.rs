@@ -11,8 +11,11 @@ use tempfile::TempDir;
 #[path = "brokers/process.rs"]
 #[allow(dead_code, reason = "other tests need the rest")]
 mod process;
+#[path = "brokers/quota.rs"]
+mod quota;
 
 use process::{find, skip};
+use quota::Quota;
 
 const BENCH: &str = env!("CARGO_BIN_EXE_malaria-bench");
 
@@ -185,6 +188,18 @@ fn is_no_worse_than_itself() {
 #[test]
 fn mosquitto_is_no_worse_than_itself() {
     is_no_worse_than_itself();
+}
+
+/// The same broker with three hundredths of a CPU, where it takes four.
+#[test]
+fn mosquitto_is_worse_without_a_cpu() {
+    let (Some(mosquitto), Some(quota)) = (mosquitto(), Quota::of(3)) else { return };
+    let dir = TempDir::new().unwrap();
+    let slowed = format!("{} && {mosquitto}", quota.joins());
+    let ended = ab(&dir, &mosquitto, &slowed, &["--gate", "flight p99"]).is_one_of(&[6, 8]);
+    if ended.code == 8 {
+        ended.says("Result: FAIL, exit code 8: flight p99 +");
+    }
 }
 
 /// The false alarms of a gate: none of twenty.

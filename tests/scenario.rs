@@ -135,6 +135,19 @@ fn sections_run_at_once_against_brokers_that_are_started_and_stopped() {
         );
         assert_eq!(figures["delivered"], 80, "two subscribers: {shown}");
     }
+    // Who was started is watched without being asked.
+    for at in ["one/run/both-3.json", "two/run/both-3.json"] {
+        let record: Value = serde_json::from_str(&read(&dir, at)).unwrap();
+        let cost = &record["malaria_bench"]["broker_cost"];
+        assert_eq!(
+            (&cost["watched"][0]["by"], &cost["watched"][0]["name"]),
+            (&"port".into(), &"malaria-bench".into())
+        );
+        assert!(
+            cost["cpu_per_message_ns"].as_u64() > Some(0) && cost["whole"]["user_cpu_ns"].is_u64(),
+            "{cost}"
+        );
+    }
     assert!(combinations[2]["problems"][0].as_str().unwrap().contains("exit status: 7"), "{shown}");
     assert_eq!(output.status.code(), Some(3), "{shown}");
     assert!(read(&dir, "one/run/broker-start.stdout").contains("40 messages in"), "it was stopped in order");

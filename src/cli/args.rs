@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod scenario;
 mod subscribe;
+mod suite;
 mod values;
 mod watch;
 
@@ -27,7 +28,8 @@ pub use report::ReportArgs;
 pub use run::{ArrivalArg, RunArgs, TopologyArg, VerifyArg};
 pub use scenario::{AttackArgs, ExperimentArgs, MatrixArgs, ScenarioArgs};
 pub use subscribe::SubscribeArgs;
-pub use values::Step;
+pub use suite::{NamedArgs, ScenariosArgs};
+pub use values::{Scale, Step};
 pub use watch::WatchArgs;
 
 use crate::units::Span;
@@ -98,6 +100,10 @@ pub enum Command {
     Ab(AbArgs),
     /// Run several commands as one experiment: every combination of variables, against every broker.
     Scenario(ScenarioArgs),
+    /// Run a standard workload by its name, such as mqttbs/p2p-1k: as the main job, with any of its flags.
+    Run(Box<NamedArgs>),
+    /// List the standard workloads: clients, rates, what goes in and comes out.
+    Scenarios(ScenariosArgs),
     /// Run the built-in matrix: fan-in, fan-out, partitioned x 1, 5, 10 clients x QoS x size x session.
     Matrix(MatrixArgs),
     #[command(flatten)]

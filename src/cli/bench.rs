@@ -193,6 +193,7 @@ pub fn prepare(args: &RunArgs) -> anyhow::Result<Prepared> {
 fn connection(args: &RunArgs, clients: u32) -> Result<Connection, Usage> {
     let mut connection = connection::connection(&args.connection, Reconnects::RUN, clients as usize)?;
     connection.reconnect = args.reconnect;
+    connection.rate_per_s = connection.rate_per_s.map(|rate| args.scale.rate(rate));
     Ok(connection)
 }
 

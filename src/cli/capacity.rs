@@ -8,7 +8,7 @@ use super::{Usage, calibrate};
 use crate::capacity::{Explorer, Goal};
 use crate::clock::{self, MILLISECOND, SECOND};
 use crate::record::{CapacityRecord, Exit, Plan, Schedule, SearchTerms};
-use crate::units::Rate;
+use crate::units::{Rate, Span};
 use crate::{engine, report};
 
 /// The highest rate that is tried, where nothing is known of the machine.
@@ -45,7 +45,9 @@ pub fn run(args: &CapacityArgs) -> anyhow::Result<Exit> {
 
 /// What is wanted; nothing lost is, if nothing else.
 fn goals(args: &CapacityArgs) -> Result<Vec<Goal>, Usage> {
-    let RunArgs { rate, msgs_per_second, msg_count, probes, abort, hlog, output, .. } = &args.run;
+    let RunArgs {
+        rate, msgs_per_second, msg_count, probes, abort, hlog, output, schedule, away, stay, ..
+    } = &args.run;
     let senseless = [
         (rate.is_some(), "--rate: the search decides on rates; give it --min and --max"),
         (
@@ -53,6 +55,8 @@ fn goals(args: &CapacityArgs) -> Result<Vec<Goal>, Usage> {
             "--msgs-per-second: the search decides on rates; give it --min and --max",
         ),
         (msg_count.is_some(), "--msg-count: trials are as long as --duration says"),
+        (schedule.is_some(), "--schedule: the search decides on rates; give it --min and --max"),
+        (!away.is_empty() || stay.is_some(), "--away, --stay: nobody comes and goes in trials"),
         (probes.is_some(), "--probes: there are none beside trials"),
         (!output.require.bounds.is_empty(), "--require: what a trial has to keep is a --goal"),
         (!abort.abort_on.is_empty(), "--abort-on: a trial far beyond the broker ends by itself"),
@@ -92,7 +96,7 @@ fn terms(args: &CapacityArgs, qos: u8) -> Result<SearchTerms, Usage> {
         width,
         trials: args.trials,
         exceed_ratio: 0.5,
-        settle_ns: args.run.warmup.nanos(),
+        settle_ns: args.run.warmup.map_or(SECOND, Span::nanos),
         trial_ns,
         confirm_ns,
         curve_ns,
@@ -122,4 +126,48 @@ fn conclude(args: &RunArgs, record: &CapacityRecord, output: Option<Output>) -> 
     }
     written?;
     Ok(Exit::from_code(record.exit_code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+    use clap::Parser;
+
+    fn typed(line: &str) -> CapacityArgs {
+        let words = ["malaria-bench", "capacity"].into_iter().chain(line.split_whitespace());
+        match Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}")).command {
+            Some(Command::Capacity(args)) => *args,
+            _ => panic!("capacity was asked for"),
+        }
+    }
+
+    #[test]
+    fn what_the_search_decides_on_is_no_flag_of_it() {
+        for flag in ["--rate 5k", "-T 1", "-n 100", "--probes 3", "--require lost==0"] {
+            let name = goals(&typed(flag)).expect_err(flag).to_string();
+            assert!(name.starts_with("--"), "{name}");
+        }
+        assert_eq!(goals(&typed("")).unwrap(), ["lost == 0".parse().unwrap()]);
+        let args = CapacityArgs { goals: vec!["ack p99 < 5ms, lost == 0".parse().unwrap()], ..typed("") };
+        assert_eq!(goals(&args).unwrap()[0].0.len(), 2);
+    }
+
+    #[test]
+    fn terms_are_those_of_the_help() {
+        let default = terms(&typed("--max 1M"), 1).unwrap();
+        assert_eq!((default.trial_ns, default.settle_ns, default.trials), (5 * SECOND, SECOND, 11));
+        assert_eq!((default.width, default.lowest_per_s, default.highest_per_s), (0.01, 200.0, 1e6));
+        assert_eq!(
+            (default.confirm_ns, default.curve_ns, default.limit_ns),
+            (30 * SECOND, 10 * SECOND, 1200 * SECOND)
+        );
+        let quick = terms(&typed("--quick --max 50"), 1).unwrap();
+        assert_eq!((quick.trial_ns, quick.width, quick.confirm_ns), (3 * SECOND, 0.02, 10 * SECOND));
+        assert_eq!((quick.lowest_per_s, quick.highest_per_s), (50.0, 50.0), "never above the highest");
+        let strict = terms(&typed("--strict --confirm 0"), 1).unwrap();
+        assert_eq!((strict.trial_ns, strict.width, strict.confirm_ns), (10 * SECOND, 0.005, 0));
+        assert!(terms(&typed("--min 10k --max 1k"), 1).is_err());
+        assert!(terms(&typed("--duration 50ms"), 1).is_err());
+    }
 }

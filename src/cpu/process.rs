@@ -148,7 +148,7 @@ fn threads(folder: &Path) -> impl Iterator<Item = (u32, Thread)> + use<> {
     })
 }
 
-/// `VmRSS:	    1234 kB`
+/// `VmRSS: 1234 kB`
 fn kibibytes(status: &str, key: &str) -> Option<u64> {
     let value = super::field_values(status, key).next()?;
     Some(value.split_whitespace().next()?.parse::<u64>().ok()?.saturating_mul(1024))

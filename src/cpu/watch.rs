@@ -4,7 +4,8 @@ use super::cgroup::{self, Groups, Throttled};
 use super::neighbours::listeners;
 use super::process::{Account, Process, Stat, children};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::{Path, PathBuf};
 
 /// Who is to be watched.
@@ -342,9 +343,9 @@ impl Watching {
         while let Some(pid) = open.pop() {
             let started = children(root, pid).into_iter().filter(|child| *child != own);
             for stat in started.filter_map(|child| Stat::read(root, child)) {
-                if !tree.contains_key(&stat.process) {
+                if let Entry::Vacant(vacant) = tree.entry(stat.process) {
                     open.push(stat.process.pid);
-                    tree.insert(stat.process, stat);
+                    vacant.insert(stat);
                 }
             }
         }

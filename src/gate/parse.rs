@@ -218,7 +218,10 @@ fn amount(name: &'static str, unit: Unit, relation: Relation, value: &str) -> Re
             return Ok(limit.map_err(|_| expected(name, value, "a count such as 0 or 10k"))?.get());
         }
     };
-    inexact(relation, name)?;
+    // Nothing at all is exact.
+    if limit > 0 {
+        inexact(relation, name)?;
+    }
     Ok(limit)
 }
 

@@ -12,6 +12,8 @@ use crate::record::samples::{broken, clean, idle, ramp};
 use crate::record::{Ended, Exit, Latencies, Latency, ListenEnd, Schedule, Verdict};
 use crate::stats::{Counters, Histogram};
 
+mod cost;
+
 #[track_caller]
 fn bound(text: &str) -> Bound {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))

@@ -113,7 +113,12 @@ pub(super) fn plan(record: &Record) -> Vec<String> {
             units::grouped(plan.subscribers.into())
         ),
     };
-    let mut lines = vec![format!("{clients} clients, {roles}")];
+    let filters = match &plan.filters[..] {
+        [] => String::new(),
+        filters => format!(" to {}", some_of(filters)),
+    };
+    let share = plan.share.as_ref().map_or(String::new(), |share| format!(", sharing as {share}"));
+    let mut lines = vec![format!("{clients} clients, {roles}{filters}{share}")];
     if plan.schedule != Schedule::None {
         lines.push(messages(plan));
     }
@@ -153,7 +158,12 @@ fn messages(plan: &Plan) -> String {
                 true => format!(", at most {inflight} in flight per publisher"),
                 false => String::new(),
             };
-            format!("open loop at {rate}/s, {arrival} arrival{window}")
+            match &plan.profile {
+                Some(profile) => {
+                    format!("open loop at {profile}, {rate}/s on average, {arrival} arrival{window}")
+                }
+                None => format!("open loop at {rate}/s, {arrival} arrival{window}"),
+            }
         }
         Schedule::Closed { .. } if plan.qos == 0 => {
             "closed loop, as fast as connections have room; latencies are not a user's".to_owned()

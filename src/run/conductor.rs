@@ -337,8 +337,9 @@ impl Conductor<Command, Effort> for Phases<'_> {
 
 impl Phases<'_> {
     /// The record of a run that is over.
-    pub fn record(mut self, board: Board<Effort>) -> Record {
+    pub fn record(mut self, mut board: Board<Effort>) -> Record {
         self.close(board.end);
+        board.total.counters.lost += self.shared.lost_by_all();
         let plan = self.shared.spec.plan.clone();
         self.made(board, plan, (0, 0))
     }

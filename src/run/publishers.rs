@@ -7,13 +7,12 @@ use crate::client::Outgoing;
 use crate::clock::Nanos;
 use crate::crew::{End as Ending, Place, Step, Token, Written};
 use crate::engine::Link;
-use crate::load::{Bursts, End, STAMP_LEN, Schedule, Stamp};
+use crate::load::{Bursts, End, Profile, STAMP_LEN, Schedule, Stamp};
 use crate::record::Schedule as Pace;
 use crate::wire::{Publish, QoS};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// A client that publishes; its place among the publishers is its place among the clients.
 struct Publisher {
@@ -94,8 +93,8 @@ impl Publishers {
             self.origin = start;
         }
         self.open = start..segment.closes;
-        let rate = segment.rate_per_s.unwrap_or(shared.rate_per_s());
-        self.backlog.limit(shared.backlog_limit(rate));
+        let rate = segment.rate_per_s.map_or_else(|| shared.profile(), Profile::constant);
+        self.backlog.limit(shared.backlog_limit(rate.peak()));
         if let Pace::Open { arrival, .. } = plan.schedule {
             let numbers = self.list.iter().map(|publisher| publisher.number).collect();
             let end = plan.msg_count.map_or(End::Time(segment.closes - start), End::Count);
@@ -104,8 +103,8 @@ impl Publishers {
         }
         // How many subscribers hear each publisher is certain once all SUBACKs are in.
         for publisher in &mut self.list {
-            let group = self.shared.routes.group(publisher.number) as usize;
-            publisher.audience = self.shared.granted[group].load(Ordering::Acquire);
+            let group = self.shared.routes.group(publisher.number);
+            publisher.audience = self.shared.audience(group);
         }
         // With a count of messages, those of the publishers that are connected or will be again.
         if let Some(count) = self.shared.spec.plan.msg_count {

@@ -1,6 +1,6 @@
 //! The subscribers of one worker: what they subscribed to, and what has arrived.
 
-use super::shared::{Crew, Shared};
+use super::shared::{Crew, POISONED, Shared};
 use super::trials::Segment;
 use crate::clock::Nanos;
 use crate::crew::{Place, Step};
@@ -15,8 +15,46 @@ struct Subscriber {
     granted: bool,
     /// That it has no subscription is counted.
     told: bool,
-    /// One per publisher of the group.
-    flows: Box<[Flow]>,
+    heard: Heard,
+}
+
+/// What a subscriber has heard, by publisher of its group.
+enum Heard {
+    /// Everything is to come.
+    Alone(Box<[Flow]>),
+    /// What the others do not have: the sequence after the highest that came here. All of it is in `Shared::pool`.
+    Together(Box<[u64]>),
+}
+
+impl Heard {
+    fn new(shared: &Shared, group: u32) -> Heard {
+        let publishers = shared.routes.publishers_in(group) as usize;
+        match shared.pool.is_empty() {
+            true => Heard::Alone((0..publishers).map(|_| Flow::default()).collect()),
+            false => Heard::Together(vec![0; publishers].into()),
+        }
+    }
+
+    /// A message of the publisher at `place` in the group. Those who share have each message once; its order is to be
+    /// right for each of them, and says nothing of what others were given.
+    fn receive(&mut self, shared: &Shared, place: u32, Stamp { publisher, sequence, .. }: &Stamp) -> Receipt {
+        match self {
+            Heard::Alone(flows) => flows[place as usize].receive(*sequence),
+            Heard::Together(next) => {
+                let mut flow = shared.pool[*publisher as usize].lock().expect(POISONED);
+                let receipt = flow.receive(*sequence);
+                let next = &mut next[place as usize];
+                match receipt {
+                    Receipt::InOrder | Receipt::Reordered if sequence < next => Receipt::Reordered,
+                    Receipt::InOrder | Receipt::Reordered => {
+                        *next = sequence + 1;
+                        Receipt::InOrder
+                    }
+                    Receipt::Duplicate | Receipt::Unknown => receipt,
+                }
+            }
+        }
+    }
 }
 
 /// All subscribers of a worker; their places among the clients follow those of the publishers.
@@ -39,8 +77,7 @@ impl Subscribers {
     pub fn new(shared: Arc<Shared>, first: usize, numbers: &[u32]) -> Subscribers {
         let list = numbers.iter().map(|&number| {
             let group = shared.routes.group(number);
-            let flows = (0..shared.routes.publishers_in(group)).map(|_| Flow::default()).collect();
-            Subscriber { group, granted: false, told: false, flows }
+            Subscriber { group, granted: false, told: false, heard: Heard::new(&shared, group) }
         });
         Subscribers {
             first,
@@ -153,7 +190,9 @@ impl Subscribers {
 
     /// Nothing more will arrive: what a later message of its flow has overtaken is lost.
     pub fn end(&self, crew: &mut Crew) {
-        for Subscriber { group, flows, .. } in &self.list {
+        for Subscriber { group, heard, .. } in &self.list {
+            // What those who share have lost is known when all workers have ended.
+            let Heard::Alone(flows) = heard else { continue };
             let publishers = self.shared.routes.publishers_of(*group).zip(flows);
             let lost = publishers.map(|(publisher, flow)| self.shared.sequences.lost(publisher, flow));
             crew.books.counters().lost += lost.sum::<u64>();
@@ -176,11 +215,10 @@ impl Subscribers {
             return;
         };
         let flow = number.and_then(|number| {
-            let Subscriber { group, granted, flows, .. } = &mut self.list[number];
-            let flow = shared.routes.place(stamp.publisher, *group)?;
-            Some((&mut flows[flow as usize], *granted))
+            let Subscriber { group, granted, heard, .. } = &mut self.list[number];
+            Some((shared.routes.place(stamp.publisher, *group)?, heard, *granted))
         });
-        let Some((flow, granted)) = flow else {
+        let Some((flow, heard, granted)) = flow else {
             crew.books.counters().misrouted += 1;
             return;
         };
@@ -194,7 +232,7 @@ impl Subscribers {
         }
         let intended = self.origin.saturating_add(stamp.intended);
         let counters = crew.books.of(intended);
-        match if first { flow.receive(stamp.sequence) } else { Receipt::Duplicate } {
+        match if first { heard.receive(shared, flow, &stamp) } else { Receipt::Duplicate } {
             Receipt::InOrder => {}
             Receipt::Reordered => counters.reordered += 1,
             Receipt::Duplicate => return counters.duplicated += 1,

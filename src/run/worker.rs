@@ -1,5 +1,6 @@
 //! The clients of one worker, taken through the phases of a run.
 
+use super::comings::Comings;
 use super::conductor::Command;
 use super::publishers::Publishers;
 use super::shared::{Crew, Shared};
@@ -22,6 +23,7 @@ pub struct Clients {
     pub crew: Crew,
     publishers: Publishers,
     subscribers: Subscribers,
+    comings: Comings,
     watch: Watch,
     /// The measure phase, once it is known when that is.
     window: Range<Nanos>,
@@ -70,9 +72,10 @@ impl Clients {
             desk,
             task: None,
             staying,
-            crew,
             subscribers: Subscribers::new(shared.clone(), publishing.len(), &subscribing),
             publishers: Publishers::new(shared.clone(), &publishing),
+            comings: Comings::new(shared.clone(), &crew),
+            crew,
             watch: Watch::default(),
             window: Nanos::MAX..Nanos::MAX,
             shared,
@@ -90,10 +93,12 @@ impl Clients {
                 self.crew.books.levels.draining = 0;
                 self.subscribers.begin(&mut self.crew, &segment);
                 self.publishers.begin(&self.crew, &segment);
+                self.comings.begin(segment.start);
             }
             Command::Close => self.close_part(link),
             Command::Drain { .. } | Command::Disconnect => {
                 self.publishers.end();
+                self.comings.end(&mut self.crew, link);
                 self.watch.close(link, &self.crew.books.levels);
                 self.window = Nanos::MAX..Nanos::MAX;
                 self.crew.books.levels.draining = 1;
@@ -128,11 +133,14 @@ impl Clients {
                         self.subscribers.unanswered(&mut self.crew, place, None);
                     }
                     self.publishers.ended(&mut self.crew, place, &end, unacked);
-                    if end == End::Failed && !leaving {
-                        self.crew.retry(link.now(), place);
-                    } else {
-                        self.crew.finish(link.now(), place);
-                        self.publishers.forgo(place);
+                    match end {
+                        End::Failed if !leaving => self.crew.retry(link.now(), place),
+                        End::Left { after: After::Again, .. } if !leaving => self.crew.recall(place),
+                        End::Left { after: After::Away, .. } if !leaving => {}
+                        _ => {
+                            self.crew.finish(link.now(), place);
+                            self.publishers.forgo(place);
+                        }
                     }
                 }
             }
@@ -273,11 +281,15 @@ impl<L: Link> App<L> for Clients {
         let window = self.watch_window(link);
         let deadlines = self.crew.poll_deadlines(link);
         self.hear_news(link);
+        let comings = self.comings.poll(&mut self.crew, link);
         let leaving = self.task == Some(Command::Disconnect);
         let dial = if leaving { None } else { self.crew.poll_dial(link) };
         let task = self.poll_task(link);
         self.crew.end_pass(link, |written, time| self.publishers.handed(written, time));
-        [Some(self.crew.books.tally_due()), window, deadlines, dial, task].into_iter().flatten().min()
+        [Some(self.crew.books.tally_due()), window, deadlines, comings, dial, task]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

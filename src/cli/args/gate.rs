@@ -11,6 +11,7 @@ Bounds: a name, one of < <= > >= ==, and a value with its unit.
   round-trip p99 < 10ms
   acked >= 10k/s, sent >= 50k/s, delivered >= 10k messages
   lost == 0, duplicated == 0, shed <= 0.1%, connected == 1000, success >= 99.9%
+  broker-cpu-per-message < 5us, broker-memory-per-connection < 4KiB, broker-memory < 1GiB
   verdict == clean, cpu <= 50%, cpu-per-message < 40us, memory-per-client < 1KiB
   flight p99 < 50ms over 10s, delivered >= 9k/s over 10s     in every 10 seconds of the measure phase
 

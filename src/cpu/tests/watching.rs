@@ -148,7 +148,8 @@ fn the_whole_tree_is_watched_and_nobody_else() {
 
 #[test]
 fn a_process_that_ends_is_told_of_no_more_whoever_has_its_number() {
-    let gone: [(&str, fn(&Root)); 3] = [
+    type End = fn(&Root);
+    let gone: [(&str, End); 3] = [
         ("nobody has its number", |root| fs::remove_dir_all(root.path().join("proc/60")).unwrap()),
         ("somebody else has", |root| Fake { started: 501, ..broker() }.write(root)),
         ("its parent has not asked yet", |root| Fake { state: 'Z', ..broker() }.write(root)),
