@@ -2,7 +2,7 @@
 
 use crate::clock::Nanos;
 use crate::record::{Phase, Pressure, Used};
-use crate::stats::{Counters, Interval, Levels, Strain};
+use crate::stats::{Counters, Interval, Latencies, Levels, Strain};
 
 /// The state of a run, about once a second.
 #[derive(Clone, Debug, Default)]
@@ -13,10 +13,14 @@ pub struct Progress {
     pub clients: u64,
     /// The phase, in a run that has some.
     pub phase: Option<Phase>,
+    /// Whether the second is no whole one of its phase.
+    pub part: bool,
     /// How far a search is, in words.
     pub outlook: Option<String>,
     /// What happened in the second that has just ended.
     pub second: Interval,
+    /// What was timed in it of messages that are measured.
+    pub measured: Latencies,
     /// Clients connected at its end.
     pub connected: u64,
     /// How each worker fared in it.
