@@ -66,6 +66,9 @@ fn goals(args: &CapacityArgs) -> Result<Vec<Goal>, Usage> {
     if let Some((_, why)) = senseless.into_iter().find(|(given, _)| *given) {
         return Err(Usage(why.into()));
     }
+    if let Some(bound) = args.goals.iter().flat_map(|goal| &goal.0).find(|bound| bound.has_windows()) {
+        return Err(Usage(format!("--goal '{bound}': a trial is one window; leave out `over`")));
+    }
     match args.goals.is_empty() {
         true => Ok(vec!["lost == 0".parse().expect("a bound")]),
         false => Ok(args.goals.clone()),
@@ -149,6 +152,8 @@ mod tests {
             assert!(name.starts_with("--"), "{name}");
         }
         assert_eq!(goals(&typed("")).unwrap(), ["lost == 0".parse().unwrap()]);
+        let windows = CapacityArgs { goals: vec!["ack p99 < 5ms over 10s".parse().unwrap()], ..typed("") };
+        assert!(goals(&windows).expect_err("a trial has none").to_string().contains("one window"));
         let args = CapacityArgs { goals: vec!["ack p99 < 5ms, lost == 0".parse().unwrap()], ..typed("") };
         assert_eq!(goals(&args).unwrap()[0].0.len(), 2);
     }

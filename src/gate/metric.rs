@@ -4,9 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::cost::{Cost, Unit};
-use super::figure::{Count, Statistic, Timing};
+use super::figure::{Count, Own, Statistic, Timing};
 use super::measured::{self, Gap, Measured};
-use crate::record::{Amount, Generator, Record, Schedule};
+use crate::record::{Amount, Record, Schedule};
 use crate::units;
 
 /// A figure of a run that is above 0, and better when it is more, or less. As text it has the name that bounds know
@@ -108,7 +108,7 @@ impl Metric {
                 Amount::PerS(value) | Amount::Percent(value) => Ok(value),
                 Amount::Verdict(_) => unreachable!("a cost is a number"),
             },
-            Of::GeneratorCpu => cpu_per_message(record),
+            Of::GeneratorCpu => record.own(Own::CpuPerMessage).map(|ns| ns as f64),
         }
     }
 
@@ -143,14 +143,6 @@ pub(super) enum Kind {
     Tail,
     Cost,
     Other,
-}
-
-fn cpu_per_message(record: &Record) -> Result<f64, Gap> {
-    let Generator { user_cpu_ns, system_cpu_ns, .. } = record.generator;
-    match record.counts.sent {
-        0 => Err(Gap::new("no message was sent")),
-        sent => Ok((user_cpu_ns + system_cpu_ns) as f64 / sent as f64),
-    }
 }
 
 impl FromStr for Metric {

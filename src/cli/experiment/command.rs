@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Commands that run others: one within another would have no end, or no place for its results.
-const OUTER: [&str; 4] = ["scenario", "matrix", "ab", "attack"];
+const OUTER: [&str; 5] = ["scenario", "matrix", "ab", "capacity", "attack"];
 
 /// Flags of a run that are not for the words of one of many: who runs them says these.
 const NOT_OF_ONE: [&str; 7] = ["host", "port", "embedded", "json", "repeat", "baseline", "save_baseline"];
