@@ -13,6 +13,8 @@ mod fleet;
 mod ids;
 mod keygen;
 mod keys;
+mod live;
+mod manuals;
 mod output;
 mod plan;
 mod progress;
@@ -41,6 +43,8 @@ pub fn main() -> ExitCode {
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Scenario(args)) => experiment::scenario(&args),
         Some(Command::Matrix(args)) => experiment::matrix(&args),
+        Some(Command::Completions(args)) => manuals::completions(&args),
+        Some(Command::Man(args)) => manuals::man(&args),
         Some(Command::Malaria(command)) => malaria(&command),
     }))
 }

@@ -2,9 +2,9 @@
 
 use super::args::{ConnectionArgs, OutputArgs, RunArgs};
 use super::connection::{self, Reconnects};
+use super::live::Onlookers;
 use super::output::{Output, complain, print, print_text};
 use super::plan::{self, Broker, Cores};
-use super::progress::Line;
 use super::{Usage, calibrate, doctor, embedded};
 use crate::crew::Connection;
 use crate::engine::Endpoint;
@@ -29,13 +29,16 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let output = args.output.json.as_deref().map(Output::open).transpose()?;
     engine::probe()?;
     let interrupt = interruption()?;
-    let mut line = Line::new(args.output.progress, args.output.quiet);
-    let mut record = perform(args, prepared, &interrupt, &mut line)?;
+    let mut onlookers = Onlookers::open(&args.output, &interrupt)?;
+    let mut record = perform(args, prepared, &interrupt, &mut onlookers)?;
     if let Some(known) = calibrate::known() {
         record.calibrate(&known);
     }
     gate::judge(&args.output.require.bounds, &mut record);
-    conclude(&args.output, record, output)
+    onlookers.conclude(&record.counts, record.exit_code);
+    let exit = conclude(&args.output, record, output);
+    onlookers.linger(&interrupt);
+    exit
 }
 
 /// The run of `args`, and nothing said of it.
@@ -43,17 +46,18 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
 /// # Errors
 /// What kept it from beginning.
 pub fn measure(args: &RunArgs, interrupt: &Arc<AtomicBool>) -> anyhow::Result<Record> {
-    perform(args, prepare(args)?, interrupt, &mut Line::new(args.output.progress, args.output.quiet))
+    let mut onlookers = Onlookers::open(&args.output, interrupt)?;
+    perform(args, prepare(args)?, interrupt, &mut onlookers)
 }
 
 fn perform(
     args: &RunArgs,
     prepared: Prepared,
     interrupt: &Arc<AtomicBool>,
-    line: &mut Line,
+    onlookers: &mut Onlookers,
 ) -> anyhow::Result<Record> {
     let outlook = doctor::check(&prepared)?;
-    line.note(outlook.memory.as_deref());
+    onlookers.line.note(outlook.memory.as_deref());
     let Prepared { plan, connection, mut cores, mut targets } = prepared;
     cores.warnings.extend(outlook.hurts);
     let reflector = match args.embedded {
@@ -67,8 +71,8 @@ fn perform(
         false => None,
     };
     let spec = spec(args, plan, connection, cores, targets);
-    let mut record = run::run(spec, interrupt, &mut |progress| line.show(progress))?;
-    line.clear();
+    let mut record = run::run(spec, interrupt, &mut |progress| onlookers.show(progress))?;
+    onlookers.clear();
     if let Some(reflector) = reflector {
         // However it ends, the run is over; what it had no room for is part of the verdict.
         let counters = reflector.counters();

@@ -1,6 +1,7 @@
 //! What the commands that run a fleet have in common: its progress, and what is said at its end.
 
-use super::args::{OutputArgs, ProgressArg};
+use super::args::OutputArgs;
+use super::live::Onlookers;
 use super::output::{self, Output};
 use crate::clock::{Nanos, SECOND};
 use crate::fleet::{self, Spec};
@@ -8,7 +9,6 @@ use crate::gate;
 use crate::record::{Exit, FleetRecord};
 use crate::stage::Progress;
 use std::collections::VecDeque;
-use std::io::{IsTerminal, Write};
 use std::sync::atomic::AtomicBool;
 
 /// The texts of a command's results.
@@ -84,35 +84,23 @@ fn online(progress: &Progress) -> String {
     }
 }
 
-/// Whether there is a line each second.
-pub fn shows_progress(args: &OutputArgs) -> bool {
-    match args.progress {
-        _ if args.quiet => false,
-        ProgressArg::Always => true,
-        ProgressArg::Auto => std::io::stderr().is_terminal(),
-        ProgressArg::Never => false,
-    }
-}
-
 /// Runs `spec`, with a line each second on standard error, and judges it by the bounds of `args`.
 pub fn run(
     spec: Spec,
     interrupt: &AtomicBool,
     args: &OutputArgs,
     texts: &Texts,
+    onlookers: &mut Onlookers,
 ) -> anyhow::Result<FleetRecord> {
-    let shown = shows_progress(args);
     let mut windows = Windows::default();
     let mut observe = |progress: &Progress| {
         windows.note(progress);
-        if shown {
-            let online = online(progress);
-            // Nobody may be reading any more.
-            let _ = writeln!(std::io::stderr(), "{}{online}", (texts.progress)(progress, &windows));
-        }
+        onlookers
+            .show_as(progress, || format!("{}{}", (texts.progress)(progress, &windows), online(progress)));
     };
     let mut record = fleet::run(spec, interrupt, &mut observe)?;
     gate::judge_fleet(&args.require.bounds, &mut record);
+    onlookers.conclude(&record.counts, record.exit_code);
     Ok(record)
 }
 

@@ -95,6 +95,20 @@ impl Phases {
         !time_ns.is_multiple_of(SECOND) || self.phases.iter().any(begins)
     }
 
+    /// How long `phase` still lasts at most at `now`, where that is known.
+    fn left(&self, phase: Phase, now: Nanos) -> Option<Nanos> {
+        let (opens, closes) = self.shared.window;
+        let end = match (phase, self.told?) {
+            (Phase::WarmUp, Command::Publish { start }) => start + opens,
+            (Phase::Measure, Command::Publish { start }) if closes < Nanos::MAX => start + closes,
+            (Phase::Drain, Command::Drain { until }) => {
+                until.min(self.heard.1 + self.shared.spec.plan.drain_ns)
+            }
+            _ => return None,
+        };
+        Some(end.saturating_sub(now))
+    }
+
     fn is_measuring(&self) -> bool {
         self.phases.last().is_some_and(|times| times.phase == Phase::Measure)
     }
@@ -215,6 +229,7 @@ impl Conductor<Command> for Phases {
         let time_ns = progress.elapsed;
         let phase = self.phase_at(time_ns);
         progress.phase = Some(phase);
+        progress.left = self.left(phase, self.shared.epoch + time_ns);
         let (counters, histograms) = (&progress.second.counters, &progress.second.histograms);
         self.series.push(Second {
             phase,

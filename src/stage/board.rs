@@ -5,6 +5,7 @@ use crate::clock::{Nanos, SECOND};
 use crate::record::{Ended, Generator, Neighbour};
 use crate::stats::{Interval, Strain, Tally};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// What went wrong with a worker: whose fault it was, and what in words.
 pub type Fault = (Ended, String);
@@ -35,7 +36,7 @@ pub struct Board<E> {
     /// When the run ended; `Nanos::MAX` before.
     pub end: Nanos,
     /// Everything measured so far.
-    pub total: Interval,
+    pub total: Arc<Interval>,
     /// Workers from this one on have their figures apart,
     pub apart: usize,
     /// which are these, and nowhere else.
@@ -65,7 +66,7 @@ impl<E> Board<E> {
             epoch,
             clients,
             end: Nanos::MAX,
-            total: Interval::default(),
+            total: Arc::default(),
             apart: usize::MAX,
             aside: Interval::default(),
             running: workers,
@@ -88,7 +89,7 @@ impl<E> Board<E> {
         // What is late is in the line that is next, and no worker has reported that by it.
         second.workers += usize::from(tally.second >= self.closed);
         if worker < self.apart {
-            self.total.merge(&tally.measured);
+            Arc::make_mut(&mut self.total).merge(&tally.measured);
             second.connected += if tally.second >= self.closed { tally.connected } else { 0 };
             second.interval.merge(&tally.measured);
             second.interval.merge(&tally.unmeasured);
@@ -126,6 +127,7 @@ impl<E> Board<E> {
             connected,
             workers: strains,
             total: self.total.counters,
+            measured: self.total.clone(),
             ..Progress::default()
         })
     }
