@@ -87,9 +87,6 @@ fn line(progress: &Progress) -> String {
         units::grouped(progress.clients)
     );
     let all = progress.levels.connected == progress.clients;
-    if !all {
-        parts.push(connected.clone());
-    }
     if second.due + second.sent + second.delivered > 0 {
         parts.push(format!("out {}", units::rate(second.sent as f64)));
         parts.push(format!("in {}", units::rate(second.delivered as f64)));
@@ -112,6 +109,9 @@ fn line(progress: &Progress) -> String {
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{} {what}", units::grouped(*count))),
     );
+    if !all {
+        parts.push(connected.clone());
+    }
     // From here on for wide terminals.
     if second.due > 0 {
         parts.push(format!(
@@ -161,12 +161,10 @@ mod tests {
         bad.total = Counters { ack_timeouts: 1, lost: 2, connections_lost: 2, ..Counters::default() };
         let text = line(&bad);
         let seen: String = text.chars().take(80).collect();
-        for what in
-            ["measure  12s left", "1,998/2,000 connected", "out 20.0 k/s", "in 18.0 k/s", "p99 1.24 ms"]
-        {
+        for what in ["measure  12s left", "3 lost", "out 20.0 k/s", "in 18.0 k/s", "p99 1.24 ms"] {
             assert!(seen.contains(what), "{what}: {seen}");
         }
-        assert!(text.contains("  3 lost  2 errors  "), "{text}");
+        assert!(text.contains("  3 lost  2 errors  1,998/2,000 connected  "), "{text}");
     }
 
     #[test]

@@ -149,7 +149,8 @@ impl Snapshot {
     }
 
     fn workers(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let sums: [(_, _, fn(&Strain) -> Nanos); 2] = [
+        type Sum = (&'static str, &'static str, fn(&Strain) -> Nanos);
+        let sums: [Sum; 2] = [
             ("worker_cpu", "CPU time of a worker.", |sum| sum.busy_ns),
             ("worker_waited", "Time that a worker was ready to run and something else ran.", |sum| {
                 sum.waited_ns

@@ -8,5 +8,7 @@ mod port;
 #[allow(dead_code, reason = "not every way to read an output is of use here")]
 mod process;
 
+mod manuals;
 mod metrics;
 mod scrape;
+mod screen;

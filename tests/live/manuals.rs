@@ -44,7 +44,8 @@ fn there_is_a_page_for_each_command() {
         ("malaria-publish.1", "\\-\\-stagger"),
         ("malaria.1", "Exit codes"),
     ] {
-        let text = std::fs::read_to_string(pages.join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+        let text =
+            std::fs::read_to_string(pages.join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
         assert!(text.contains(has) && text.contains(".TH "), "{has} is not in {page}");
     }
     // A file is where the folder is to be.

@@ -45,7 +45,9 @@ impl Terminal {
 
     fn start(&self, flags: &str) {
         let malaria = env!("CARGO_BIN_EXE_malaria-bench");
-        self.type_line(&format!("clear; {malaria} {LOAD} {flags}; stty -a | grep -o ' echo '; echo \"ended:\" $?"));
+        self.type_line(&format!(
+            "clear; {malaria} {LOAD} {flags}; stty -a | grep -o ' echo '; echo \"ended:\" $?"
+        ));
     }
 
     fn state(&self) -> String {
@@ -103,7 +105,9 @@ fn a_terminal_may_become_tiny_and_large_again() {
     for (width, height) in [("12", "3"), ("1", "1"), ("100", "40")] {
         terminal.tmux(&["resize-window", "-x", width, "-y", height]);
         let size = format!("{width} {height}");
-        until("the size", || (terminal.tmux(&["display", "-p", "#{pane_width} #{pane_height}"]).trim() == size).then_some(()));
+        until("the size", || {
+            (terminal.tmux(&["display", "-p", "#{pane_width} #{pane_height}"]).trim() == size).then_some(())
+        });
     }
     until("the whole again", || terminal.screen().contains("worker 0").then_some(()));
     terminal.tmux(&["send-keys", "C-c"]);
