@@ -3,7 +3,9 @@
 mod args;
 mod bench;
 mod calibrate;
+mod capacity;
 mod check;
+mod compare;
 mod config;
 mod connection;
 mod doctor;
@@ -19,9 +21,12 @@ mod output;
 mod plan;
 mod progress;
 mod publish;
+mod records;
 mod reflector;
 mod report;
+mod series;
 mod subscribe;
+mod suite;
 mod watch;
 
 use crate::engine::{self, TargetError};
@@ -39,9 +44,14 @@ pub fn main() -> ExitCode {
         Some(Command::Reflector(args)) => reflector::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Calibrate(args)) => calibrate::run(&args),
+        Some(Command::Capacity(args)) => capacity::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Ab(args)) => experiment::ab(&args),
         Some(Command::Scenario(args)) => experiment::scenario(&args),
+        Some(Command::Run(args)) => suite::run(&args),
+        Some(Command::Scenarios(args)) => suite::list(&args),
         Some(Command::Matrix(args)) => experiment::matrix(&args),
         Some(Command::Completions(args)) => manuals::completions(&args),
         Some(Command::Man(args)) => manuals::man(&args),
@@ -125,7 +135,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     }
     if let Some(error) = error.downcast_ref::<RunError>() {
         return match error {
-            RunError::Flows { .. } => Exit::Usage,
+            RunError::Flows { .. } | RunError::Filter { .. } => Exit::Usage,
             _ => Exit::Environment,
         };
     }

@@ -7,12 +7,15 @@ use std::path::Path;
 mod cgroup;
 mod meter;
 mod neighbours;
+mod process;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use cgroup::{Groups, Throttled};
 pub use meter::{Meter, Spent, Taken};
 pub use neighbours::{Neighbour, Threads};
+pub use watch::{By, Reading, Subject, Used, Watch, WatchError, Watched};
 
 /// Why a thread could not be pinned.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

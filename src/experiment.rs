@@ -1,4 +1,4 @@
-//! Several commands as one experiment: scenario files, and the built-in matrix.
+//! Several commands as one experiment: scenario files, the built-in matrix, and two brokers against each other (`ab`).
 //!
 //! Everything runs in processes of this very program, so nothing here knows of rings or packets. `file` reads
 //! the TOML, `inherit` and `expand` make the combinations of it (pure), `runner` runs them, `figures` and
@@ -17,13 +17,15 @@
 //! # The results
 //!
 //! `DIR/<broker>/<group>/<name=value,...>/` has for each step `<step>.json` (its record), `<step>.stdout` and
-//! `<step>.stderr`, `<step>-<n>` or `<step>-<name>` where sections run at once. `DIR/<broker>/` has the output of
-//! the broker (`broker-start.*`, `broker-stop.*`) and its log (`broker.log`). The whole is in `DIR/summary.json`
+//! `<step>.stderr`, `<step>-<n>` or `<step>-<name>` where sections run at once; a combination that runs several times
+//! has a directory `01`, `02`, ... for each. The output of a broker (`broker-start.*`, `broker-stop.*`) and its log
+//! (`broker.log`) are in `DIR/<broker>/`, or, where it is started for each combination, with that. The whole is in `DIR/summary.json`
 //! (`results::Summary`) and `DIR/summary.csv`.
 //!
 //! A step that fails with usage, environment or an internal fault ends its combination; the next one runs. The
-//! exit code is that of the steps: `process::first_code`.
+//! exit code is the gravest of the steps' (`Exit::graver`).
 
+mod ab;
 mod attack;
 mod broker;
 mod expand;
@@ -34,18 +36,22 @@ mod matrix;
 mod process;
 mod results;
 mod runner;
+mod spread;
+mod suite;
 #[cfg(test)]
 mod tests;
 mod text;
 
+pub use ab::{Contender, Pairs, pairs};
 pub use attack::{Attack, attack};
 pub use matrix::{Host, Matrix, matrix};
+pub use suite::{GRAMMAR, Named};
 
 use crate::record::Exit;
 use expand::{Experiment, PlannedTask, PlannedWork, Surroundings};
 use file::{Fault, Scenario};
-use process::{Interrupts, first_code};
-use results::{SCHEMA, Summary};
+use process::Interrupts;
+use results::{Head, Summary};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -57,6 +63,8 @@ pub struct Request {
     pub set: Vec<String>,
     /// Directory of the results, new or empty; `None` makes up a name.
     pub out: Option<PathBuf>,
+    /// How often each combination runs.
+    pub repeats: u32,
     /// Only say what would run.
     pub dry_run: bool,
     /// Say nothing of how it goes.
@@ -136,6 +144,7 @@ fn perform(scenario: &Scenario, file: &Path, name: &str, request: &Request) -> R
     let around = Surroundings {
         program: program.to_str().map(str::to_owned),
         out: out.to_str().map(|out| out.trim_end_matches('/').to_owned()),
+        repeats: request.repeats,
     };
     let experiment = expand::expand(scenario, &around).map_err(|fault| in_file(file, &fault))?;
     check(&experiment, request.understand).map_err(|fault| in_file(file, &fault))?;
@@ -154,19 +163,13 @@ fn perform(scenario: &Scenario, file: &Path, name: &str, request: &Request) -> R
     let combinations = runner.run(&experiment).map_err(|error| {
         Error::Environment(format!("{}: the experiment cannot go on: {error}", out.display()))
     })?;
-    let mut exit_code = first_code(combinations.iter().map(|done| done.exit_code));
-    if runner.interrupts.count() > 0 {
-        exit_code = first_code([exit_code, Exit::Interrupted.code()]);
-    }
-    let summary = Summary {
-        schema: SCHEMA.to_owned(),
+    let head = Head {
         scenario: file.display().to_string(),
         started_at,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        exit_code,
+        interrupted: runner.interrupts.count() > 0,
         planned: experiment.combinations.len(),
-        combinations,
     };
+    let summary = Summary::new(head, combinations);
     let json = serde_json::to_string_pretty(&summary).expect("a summary is JSON");
     for (name, text) in [("summary.json", json + "\n"), ("summary.csv", summary.csv())] {
         let path = out.join(name);

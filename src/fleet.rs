@@ -52,6 +52,7 @@ pub use feed::{Feed, FeedError, Framing};
 pub use print::Print;
 
 use crate::clock::{self, MILLISECOND, Nanos, SECOND};
+use crate::cpu::Subject;
 use crate::engine::{self, Endpoint, Waker};
 use crate::load::{Expectation, Pace, Pacing, PayloadPlan, PayloadStamp, Payloads, Template, TopicLayout};
 use crate::record::FleetRecord;
@@ -71,6 +72,8 @@ pub struct Spec {
     pub cpus: Vec<usize>,
     /// How they wait.
     pub poll: engine::Poll,
+    /// Who the broker is, as far as somebody said so.
+    pub subjects: Vec<Subject>,
     pub seed: u64,
     /// The command line as typed.
     pub command: Vec<String>,
@@ -88,6 +91,7 @@ impl Spec {
             targets,
             cpus: crate::cpu::allowed().into_iter().take(1).collect(),
             poll: engine::Poll::Sleep,
+            subjects: Vec::new(),
             seed: crate::seed::fresh(),
             command: Vec::new(),
             warnings: Vec::new(),
@@ -253,7 +257,15 @@ pub fn run(
     shared.wakers = shared.seats.iter().map(|_| Waker::new()).collect::<Result<_, _>>()?;
     let shared = Arc::new(shared);
     let (epoch, clients, targets) = (shared.epoch, u64::from(shared.clients()), &shared.spec.targets[..]);
-    let setting = Setting { poll: shared.spec.poll, epoch, clients, targets, apart: usize::MAX };
+    let setting = Setting {
+        poll: shared.spec.poll,
+        epoch,
+        clients,
+        targets,
+        apart: usize::MAX,
+        subjects: &shared.spec.subjects,
+        embedded: false,
+    };
     let common = shared.clone();
     let lines = Lines::open(&shared.seats, shared.wakers.clone(), &setting, move |desk| {
         Script::new(common.clone(), desk, clock::now())

@@ -1,4 +1,4 @@
-//! Bounds that a run has to keep, and whether a finished record keeps them.
+//! Bounds that a run has to keep, and whether a finished record keeps them; and runs against runs ([`compare`]).
 //!
 //! A bound is a name, a relation and a value: `ack p99 < 5ms`, `acked >= 10k/s`, `lost == 0`,
 //! `success >= 99.9%`. Latencies are right to 3 digits, and so is what is said about them. What was not
@@ -15,16 +15,21 @@
 
 use crate::record::{Amount, BoundResult, BoundState, FleetRecord, Record, Verdict};
 use crate::units::{Rate, Span};
+use cost::Cost;
 use figure::{Count, Share, Statistic, Timing};
 use measured::{Gap, Measured};
 
+pub mod compare;
+mod cost;
 mod figure;
 mod fleet;
 mod measured;
+mod metric;
 mod parse;
 #[cfg(test)]
 mod tests;
 
+pub use metric::{Metric, MetricError, Tolerated};
 pub use parse::BoundError;
 
 /// A bound on a figure of a record, from text and to text without loss.
@@ -58,6 +63,11 @@ enum Claim {
     Share {
         of: Share,
         limit: Percent,
+    },
+    /// What the broker used.
+    Cost {
+        of: Cost,
+        limit: u64,
     },
 }
 
@@ -134,6 +144,15 @@ impl Bound {
         matches!(self.claim, Claim::Latency { of: Timing::AckResponse | Timing::FlightResponse, .. })
     }
 
+    /// Whether it says how much may be lost.
+    pub fn is_on_loss(&self) -> bool {
+        let of = match self.claim {
+            Claim::Count { of, .. } | Claim::Rate { of, .. } | Claim::Part { of, .. } => of,
+            Claim::Latency { .. } | Claim::Share { .. } | Claim::Cost { .. } => return false,
+        };
+        of.name() == "lost"
+    }
+
     fn judge(&self, record: &impl Measured) -> BoundResult {
         let limit = self.limit();
         let (result, found, reason) = match self.find(record) {
@@ -148,6 +167,7 @@ impl Bound {
         match self.claim {
             Claim::Latency { limit, .. } => Amount::Ns(limit.nanos()),
             Claim::Count { limit, .. } => Amount::Count(limit),
+            Claim::Cost { of, limit } => of.amount(limit),
             Claim::Rate { limit, .. } => Amount::PerS(limit.per_second()),
             Claim::Part { limit, .. } | Claim::Share { limit, .. } => Amount::Percent(limit.get()),
         }
@@ -162,15 +182,16 @@ impl Bound {
                 Amount::Percent(measured::percent(record.count(of)?, record.whole(of)?)?)
             }
             Claim::Share { of: Share::Success, .. } => Amount::Percent(record.success()?),
+            Claim::Cost { of, .. } => of.find(record.broker_cost())?,
             Claim::Share { of: Share::Cpu, .. } => Amount::Percent(measured::cpu(record.generator())?),
         })
     }
 
     fn keeps(&self, found: Amount, limit: Amount) -> bool {
         match (found, limit) {
-            (Amount::Ns(found), Amount::Ns(limit)) | (Amount::Count(found), Amount::Count(limit)) => {
-                self.relation.holds(found, limit)
-            }
+            (Amount::Ns(found), Amount::Ns(limit))
+            | (Amount::Bytes(found), Amount::Bytes(limit))
+            | (Amount::Count(found), Amount::Count(limit)) => self.relation.holds(found, limit),
             (Amount::PerS(found), Amount::PerS(limit)) | (Amount::Percent(found), Amount::Percent(limit)) => {
                 self.relation.holds(found, limit)
             }

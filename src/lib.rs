@@ -10,6 +10,7 @@ pub mod seed;
 pub mod signals;
 pub mod units;
 // Floor 1
+pub mod search;
 pub mod stats;
 pub mod wire;
 // Floor 2
@@ -33,6 +34,7 @@ pub mod gate;
 pub mod live;
 pub mod report;
 // Floor 8
+pub mod capacity;
 pub mod experiment;
 // Floor 9
 pub mod cli;

@@ -11,6 +11,7 @@ mod handover;
 mod ledger;
 mod pacing;
 mod payload;
+mod profile;
 mod stamp;
 mod template;
 mod topology;
@@ -27,6 +28,7 @@ pub use payload::{
     BodyPlan, Encoding, FieldTemplate, FileKind, LARGEST_PAYLOAD, NumberKind, NumberRange, PayloadError,
     PayloadOf, PayloadPlan, PayloadStamp, Payloads, SizePlan,
 };
+pub use profile::{Profile, ProfileError};
 pub use stamp::{STAMP_LEN, Stamp, run_id};
 pub use template::{Name, Template, TemplateError, Values};
 pub use topology::{CLIENTS, Role, Routes, Split, SplitError};

@@ -8,11 +8,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Nanos;
-pub use crate::cpu::{Machine, Neighbour};
+pub use crate::cpu::{By, Machine, Neighbour, Used, Watched};
 pub use crate::stats::{Counters, Strain};
 
 mod bounds;
 mod calibration;
+mod capacity;
+mod cost;
 mod exit;
 mod finished;
 mod fleet;
@@ -28,6 +30,8 @@ mod verdict;
 
 pub use bounds::{Amount, BoundResult, BoundState};
 pub use calibration::{Calibrated, Calibration};
+pub use capacity::{CAPACITY_SCHEMA, Capacity, CapacityRecord, Grade, Purpose, SearchTerms, TrialRecord};
+pub use cost::{BrokerCost, PhaseCost};
 pub use exit::{Exit, Outcome};
 pub use finished::Finished;
 #[cfg(test)]
@@ -36,7 +40,7 @@ pub use fleet::{
     FLEET_SCHEMA, FleetRecord, FleetSecond, FlightSample, Heard, ListenEnd, Listener, Publisher, Spread,
 };
 pub use latency::{Figure, Latencies, Latency, Reading};
-pub use plan::{Arrival, Close, Plan, Poll, Schedule, Topology, Verify};
+pub use plan::{Absence, Arrival, Close, Part, Plan, Poll, Schedule, Topology, Verify};
 pub use pressure::Pressure;
 pub use probes::Probes;
 pub use verdict::{Behind, Divergence, Evidence, Judgement, Pace, Sharing, Tail, Verdict};
@@ -89,6 +93,9 @@ pub struct Record {
     pub latencies: Latencies,
     /// The generator's own health.
     pub generator: Generator,
+    /// What the run cost the broker; null where nobody watched it.
+    #[serde(default)]
+    pub broker_cost: Option<BrokerCost>,
     /// What the probes had on the same way at the same time; null where there were none.
     #[serde(default)]
     pub probes: Option<Probes>,
@@ -243,6 +250,9 @@ pub struct Second {
     /// What the machine took from them in it.
     #[serde(default)]
     pub pressure: Pressure,
+    /// What the broker used in it, and holds at its end; null where it was not watched, or had ended.
+    #[serde(default)]
+    pub broker: Option<Used>,
     /// Median response time of this second's acknowledgements; null with fewer than 12.
     pub ack_p50_ns: Option<Nanos>,
     /// 99th percentile of the same; null with fewer than 600.
@@ -388,6 +398,14 @@ impl Record {
         }
         self.exit_code = outcome.exit.code();
         self.exit_reason = outcome.reason;
+    }
+
+    /// What the schedule offers in messages per second of all publishers; 0 in a closed loop.
+    pub fn schedule_rate(&self) -> f64 {
+        match self.plan.schedule {
+            Schedule::Open { rate_per_s, .. } => rate_per_s,
+            Schedule::Closed { .. } | Schedule::None => 0.0,
+        }
     }
 
     /// Length of a phase in nanoseconds; `None` when it was not entered.

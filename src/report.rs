@@ -5,7 +5,9 @@ use crate::record::{Finished, Record};
 use crate::stats::HistogramError;
 use digest::Digest;
 
+mod capacity;
 mod compare;
+mod cost;
 mod digest;
 mod distribution;
 pub mod fleet;
@@ -14,6 +16,8 @@ mod page;
 mod summary;
 #[cfg(test)]
 mod tests;
+
+pub use capacity::{json as capacity_json, schema as capacity_schema, text as capacity_text};
 
 /// Widest summary, in columns: longer lines are harder to read than shorter ones.
 const WIDEST: usize = 100;

@@ -5,6 +5,7 @@
 //! rings of its own; nothing is shared between them per message.
 
 mod backlog;
+mod comings;
 mod conductor;
 mod probes;
 mod publishers;
@@ -13,16 +14,19 @@ mod shared;
 mod subscribers;
 #[cfg(test)]
 mod tests;
+mod trials;
 mod worker;
 
 pub use crate::load::run_id;
+pub use trials::{Load, Pilot, Trial};
 
 use crate::clock;
+use crate::cpu::Subject;
 use crate::crew::Connection;
 use crate::engine::{self, Endpoint, Waker};
 use crate::record::{Plan, Record};
 use crate::stage::{Lines, Progress, Setting, StageError, rings};
-use conductor::Phases;
+use conductor::{Host, Phases};
 use shared::Shared;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -41,6 +45,8 @@ pub struct Spec {
     pub probe_cpu: usize,
     /// How the clients connect. What the plan says too is the same there.
     pub connection: Connection,
+    /// Who the broker is, as far as somebody said so.
+    pub subjects: Vec<Subject>,
     /// Whether messages are to be retained.
     pub retain: bool,
     /// The command line as typed.
@@ -61,6 +67,13 @@ pub enum RunError {
          can be checked: give the topics a field (--topic 'bench/%p') so that not everybody hears everybody"
     )]
     Flows { flows: u64, limit: u64 },
+    /// Filters that bring a message never, twice, or to those who are not to have it.
+    #[error(
+        "--filter: exactly one filter of a subscriber is to match a topic of its group, and none that of another; `{name}` of \
+         group {group} is matched by {}",
+        if filters.is_empty() { "none".to_owned() } else { filters.join(" and ") }
+    )]
+    Filter { name: String, group: u32, filters: Vec<String> },
 }
 
 impl Spec {
@@ -82,6 +95,7 @@ impl Spec {
             cpus: crate::cpu::allowed().into_iter().take(1).collect(),
             broker_cpus: Vec::new(),
             probe_cpu: crate::cpu::allowed().into_iter().last().unwrap_or(0),
+            subjects: Vec::new(),
             retain: false,
             command: Vec::new(),
             warnings: Vec::new(),
@@ -98,20 +112,47 @@ pub fn run(
     interrupt: &AtomicBool,
     observe: &mut dyn FnMut(&Progress),
 ) -> Result<Record, RunError> {
+    conduct(spec, None, interrupt, observe)
+}
+
+/// Runs the loads that `pilot` decides on one after the other, with the connections of `spec`, whose plan has the
+/// highest rate that may be asked for. What is answered is of the end: what was measured was given to the pilot.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_trials(
+    spec: Spec,
+    pilot: &mut dyn Pilot,
+    interrupt: &AtomicBool,
+    observe: &mut dyn FnMut(&Progress),
+) -> Result<Record, RunError> {
+    conduct(spec, Some(pilot), interrupt, observe)
+}
+
+fn conduct(
+    spec: Spec,
+    pilot: Option<&mut dyn Pilot>,
+    interrupt: &AtomicBool,
+    observe: &mut dyn FnMut(&Progress),
+) -> Result<Record, RunError> {
     engine::probe()?;
-    let (started_at, machine) = (std::time::SystemTime::now(), crate::cpu::machine());
+    let host = Host {
+        started_at: std::time::SystemTime::now(),
+        machine: crate::cpu::machine(),
+        resident: engine::resident_bytes,
+    };
     let shared = Arc::new(Shared::new(spec, clock::now())?);
     let seats = shared.everybody();
     engine::reserve(rings(&seats, engine::largest_table()))?;
     let wakers = seats.iter().map(|_| Waker::new()).collect::<Result<_, _>>()?;
-    let mut phases = Phases::new(shared.clone(), engine::resident_bytes);
-    let Spec { plan, targets, .. } = &shared.spec;
-    let (poll, clients) = (plan.poll, u64::from(plan.clients));
+    let mut phases = Phases::new(shared.clone(), host, pilot);
+    let Spec { plan, targets, subjects, .. } = &shared.spec;
+    let (poll, clients, embedded) = (plan.poll, u64::from(plan.clients), plan.embedded);
     let apart = shared.seats.len();
-    let setting = Setting { poll, epoch: shared.epoch, clients, targets, apart };
+    let setting = Setting { poll, epoch: shared.epoch, clients, targets, apart, subjects, embedded };
     let common = shared.clone();
     let lines =
         Lines::open(&seats, wakers, &setting, move |desk| Clients::new(common.clone(), desk, clock::now()))?;
     let board = lines.conduct(&mut phases, interrupt, observe);
-    Ok(phases.record(board, started_at, machine))
+    Ok(phases.record(board))
 }

@@ -19,7 +19,7 @@ pub use scene::Setting;
 use crate::clock::{self, MILLISECOND, Nanos, SECOND};
 use crate::cpu;
 use crate::engine::{self, App, Config, Endpoint, Io, Stats, Usage, Waker, Worker};
-use crate::record::Ended;
+use crate::record::{Ended, Phase};
 use crate::stats::{Gauges, Levels, Tally};
 use scene::Scene;
 use std::iter;
@@ -36,6 +36,8 @@ pub enum StageError {
     Engine(#[from] engine::Error),
     #[error(transparent)]
     Source(#[from] engine::SourceError),
+    #[error(transparent)]
+    Watch(#[from] cpu::WatchError),
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
     #[error(
@@ -54,13 +56,23 @@ pub trait Actor<L = Io>: App<L> {
     fn end(self, now: Nanos, life: (Stats, Usage)) -> Self::Ending;
 }
 
-/// Takes workers through a run by commands `C`.
-pub trait Conductor<C> {
+/// Takes workers through a run by commands `C`; at its end, or at that of a part, each has something to say, an `E`.
+pub trait Conductor<C, E> {
     /// What is to happen next, at `now`, as things stand.
     fn cue(&mut self, now: Nanos, view: &View) -> Cue<C>;
 
     /// A second of the run is over; may add what the stage does not know.
     fn note(&mut self, progress: &mut Progress);
+
+    /// What was reported since the last [`Cue::Collect`].
+    fn collect(&mut self, part: Board<E>) {
+        drop(part);
+    }
+
+    /// The phase that is under way, in a run that has some.
+    fn phase(&self) -> Option<Phase> {
+        None
+    }
 }
 
 /// What a conductor decides on.
@@ -89,6 +101,9 @@ pub enum Cue<C> {
     Wait(Nanos),
     /// All workers to be told this.
     Tell(C),
+    /// To be given what was reported since the last time, as a run of its own. Workers have closed it before:
+    /// [`Desk::close`].
+    Collect,
     /// The end. Workers are waited for as long as they get fewer connections; then they are left behind.
     Over,
 }
@@ -104,23 +119,25 @@ pub enum Order<C> {
 }
 
 /// From a worker.
-enum Report {
+enum Report<E> {
     /// It is done with what it was told last.
     Arrived,
+    /// What it has to say at the end of a part.
+    Part(E),
     /// What was measured since the last one, about once a second.
     Tally(Box<Tally>),
 }
 
 /// A worker's end of the line.
-pub struct Desk<C> {
+pub struct Desk<C, E> {
     orders: Receiver<Order<C>>,
-    reports: Sender<(usize, Report)>,
+    reports: Sender<(usize, Report<E>)>,
     gauges: Arc<[Gauges]>,
     /// Which worker it is.
     pub worker: usize,
 }
 
-impl<C> Desk<C> {
+impl<C, E> Desk<C, E> {
     /// The next order, if there is one.
     pub fn poll(&self) -> Option<Order<C>> {
         match self.orders.try_recv() {
@@ -131,7 +148,7 @@ impl<C> Desk<C> {
     }
 
     /// The stage outlives its workers, so a report has a reader; after a fault of the conductor nobody cares.
-    fn report(&self, report: Report) {
+    fn report(&self, report: Report<E>) {
         let _ = self.reports.send((self.worker, report));
     }
 
@@ -143,6 +160,13 @@ impl<C> Desk<C> {
     /// Shows where the worker stands.
     pub fn show(&self, levels: &Levels) {
         self.gauges[self.worker].store(levels);
+    }
+
+    /// A part of the run is over, in which the worker measured this since it shipped anything, and has this to say.
+    pub fn close(&self, mut tally: Box<Tally>, ending: E) {
+        tally.part = true;
+        self.ship(tally);
+        self.report(Report::Part(ending));
     }
 
     /// The worker is done with what it was told last. Whoever hears of it sees where it stands by then, or later.
@@ -160,7 +184,7 @@ pub struct Lines<C, E> {
     orders: Vec<Sender<Order<C>>>,
     wakers: Vec<Waker>,
     gauges: Arc<[Gauges]>,
-    reports: Receiver<(usize, Report)>,
+    reports: Receiver<(usize, Report<E>)>,
     /// Those that have not been joined; none in a simulated world.
     threads: Vec<Option<Thread<E>>>,
     /// How many workers are done with what they were told last.
@@ -180,7 +204,7 @@ const PATIENCE: Nanos = 15 * SECOND;
 impl<C: Clone, E> Lines<C, E> {
     /// Lines to so many workers as there are wakers, of a run that began at `epoch` with so many clients; and the
     /// workers' ends of them.
-    pub fn new(wakers: Vec<Waker>, epoch: Nanos, clients: u64) -> (Lines<C, E>, Vec<Desk<C>>) {
+    pub fn new(wakers: Vec<Waker>, epoch: Nanos, clients: u64) -> (Lines<C, E>, Vec<Desk<C, E>>) {
         let gauges: Arc<[Gauges]> = wakers.iter().map(|_| Gauges::default()).collect();
         let (reports_to, reports) = mpsc::channel();
         let (orders, desks) = (0..wakers.len())
@@ -198,14 +222,23 @@ impl<C: Clone, E> Lines<C, E> {
     }
 
     /// Does what the conductor wants at `now`; answers until when it is to wait, and `None` at the end.
-    pub fn lead(&mut self, now: Nanos, interrupted: bool, conductor: &mut dyn Conductor<C>) -> Option<Nanos> {
+    pub fn lead(
+        &mut self,
+        now: Nanos,
+        interrupted: bool,
+        conductor: &mut dyn Conductor<C, E>,
+    ) -> Option<Nanos> {
         loop {
             let (workers, levels, everybody) =
                 (self.orders.len(), self.levels(self.board.apart), self.levels(usize::MAX));
             let Board { running, ref faults, .. } = self.board;
             let (arrived, broken) = (self.arrived == workers, !faults.is_empty());
             let view = View { workers, running, arrived, levels, everybody, interrupted, broken };
-            match conductor.cue(now, &view) {
+            let cue = conductor.cue(now, &view);
+            if let (Some(scene), Some(phase)) = (&mut self.scene, conductor.phase()) {
+                scene.enter(phase);
+            }
+            match cue {
                 Cue::Wait(until) => return Some(until),
                 Cue::Tell(command) => {
                     self.arrived = 0;
@@ -214,6 +247,17 @@ impl<C: Clone, E> Lines<C, E> {
                         let _ = orders.send(Order::Command(command.clone()));
                         waker.wake();
                     }
+                }
+                Cue::Collect => {
+                    if let Some(mut second) = self.board.cut_second(now) {
+                        second.connected = levels.connected;
+                        self.tell_second(second, conductor);
+                    }
+                    let mut part = self.board.part(now);
+                    if let Some(scene) = &mut self.scene {
+                        scene.tell(&mut part);
+                    }
+                    conductor.collect(part);
                 }
                 Cue::Over => {
                     if everybody.connected < self.leaving.0 {
@@ -235,6 +279,7 @@ impl<C: Clone, E> Lines<C, E> {
         for (worker, report) in first.into_iter().chain(self.reports.try_iter()) {
             match report {
                 Report::Arrived => self.arrived += 1,
+                Report::Part(ending) => self.board.endings[worker] = Some(ending),
                 Report::Tally(mut tally) => {
                     self.board.add(worker, &mut tally);
                     let _ = self.orders[worker].send(Order::Recycle(tally));
@@ -244,14 +289,21 @@ impl<C: Clone, E> Lines<C, E> {
     }
 
     /// Closes the next second that is over by `now`, if everything of it is heard.
-    pub fn poll_second(&mut self, now: Nanos, conductor: &mut dyn Conductor<C>) -> Option<Progress> {
-        let mut progress = Progress { levels: self.levels(self.board.apart), ..self.board.poll_second(now)? };
+    pub fn poll_second(&mut self, now: Nanos, conductor: &mut dyn Conductor<C, E>) -> Option<Progress> {
+        let second = self.board.poll_second(now)?;
+        Some(self.tell_second(second, conductor))
+    }
+
+    /// Tells the conductor of a second, with what the machine took in it.
+    fn tell_second(&mut self, second: Progress, conductor: &mut dyn Conductor<C, E>) -> Progress {
+        let mut progress = Progress { levels: self.levels(self.board.apart), ..second };
         if let Some(scene) = &mut self.scene {
             let workers = self.cpus.iter().copied().zip(progress.workers.iter().copied());
             progress.pressure = scene.pressure(&workers.collect::<Vec<_>>());
+            progress.broker = scene.broker();
         }
         conductor.note(&mut progress);
-        Some(progress)
+        progress
     }
 
     /// Where the workers before number `end` stand, all together.
@@ -266,17 +318,18 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
     /// Opens a thread for each of `seats`, with one of `wakers` and what `make` makes on it.
     ///
     /// # Errors
-    /// The limit on open files, or a thread that cannot be started; then nothing is left running.
+    /// The limit on open files, a broker that cannot be watched, or a thread that cannot be started; then nothing is
+    /// left running.
     pub fn open<A: Actor<Ending = E>>(
         seats: &[Seat],
         wakers: Vec<Waker>,
         setting: &Setting<'_>,
-        make: impl Fn(Desk<C>) -> A + Send + Sync + 'static,
+        make: impl Fn(Desk<C, E>) -> A + Send + Sync + 'static,
     ) -> Result<Lines<C, E>, StageError> {
         let (mut lines, desks) = Lines::new(wakers, setting.epoch, setting.clients);
         lines.board.apart = setting.apart;
         lines.cpus = seats.iter().take(setting.apart).map(|seat| seat.cpu).collect();
-        lines.scene = Some(Scene::new(&lines.cpus, setting));
+        lines.scene = Some(Scene::new(&lines.cpus, setting)?);
         let make = Arc::new(make);
         for (seat, desk) in seats.iter().zip(desks) {
             let (cpu, waker) = (seat.cpu, lines.wakers[desk.worker].clone());
@@ -312,7 +365,7 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
     /// Conducts the run to its end. `observe` is called about once a second.
     pub fn conduct(
         mut self,
-        conductor: &mut dyn Conductor<C>,
+        conductor: &mut dyn Conductor<C, E>,
         interrupt: &AtomicBool,
         observe: &mut dyn FnMut(&Progress),
     ) -> Board<E> {
@@ -329,7 +382,7 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
         let fault = |(worker, _)| (Ended::Internal, format!("worker {worker} did not end"));
         self.board.faults.extend(left.map(fault));
         self.board.end = clock::now();
-        if let Some(scene) = &self.scene {
+        if let Some(scene) = &mut self.scene {
             scene.tell(&mut self.board);
         }
         iter::from_fn(|| self.poll_second(Nanos::MAX, conductor)).for_each(|second| observe(&second));

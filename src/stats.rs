@@ -1,4 +1,5 @@
-//! What is measured: latency histograms, counters, and intervals that carry both and merge.
+//! What is measured: latency histograms, counters, and intervals that carry both and merge; and what may be said of
+//! several runs ([`inference`]).
 //!
 //! A worker records into an [`Interval`] of its own, without locks; intervals are merged off the workers.
 //! Percentiles come from merged histograms only, never from averages of averages.
@@ -7,6 +8,7 @@ use crate::clock::Nanos;
 
 mod counters;
 mod histogram;
+pub mod inference;
 mod levels;
 mod moments;
 mod strain;

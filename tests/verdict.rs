@@ -4,13 +4,15 @@
 #[path = "brokers/process.rs"]
 #[allow(dead_code, reason = "another test needs the rest")]
 mod process;
+#[path = "brokers/quota.rs"]
+#[allow(dead_code, reason = "another test needs the rest")]
+mod quota;
 
 use malaria_bench::record::{Finished, Verdict};
 use process::{BOUND, Process, piped};
+use quota::Quota;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 const BENCH: &str = env!("CARGO_BIN_EXE_malaria-bench");
@@ -150,59 +152,18 @@ fn a_low_priority_is_told() {
     Judged::of(load(&broker, "nice -n 19", CLOSED)).is_starved(&why);
 }
 
-/// A group of processes that gets a tenth of a CPU.
-struct Quota(PathBuf);
-
-impl Quota {
-    /// `None` for who may not make one.
-    fn new() -> Option<Quota> {
-        static QUOTAS: AtomicU32 = AtomicU32::new(0);
-        let (pid, number) = (std::process::id(), QUOTAS.fetch_add(1, Ordering::Relaxed));
-        let name = format!("malaria-bench-test-{pid}-{number}");
-        let [old, new] = ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup"].map(Path::new);
-        let version_1 = old.join("cpu.cfs_quota_us").exists();
-        let group = if version_1 { old } else { new }.join(name);
-        if let Err(error) = fs::create_dir(&group) {
-            let why = format!("{}: {error}", group.display());
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
-            process::skip(&why);
-            return None;
-        }
-        let quota = Quota(group);
-        if version_1 {
-            quota.write("cpu.cfs_period_us", "100000");
-            quota.write("cpu.cfs_quota_us", "10000");
-        } else {
-            quota.write("cpu.max", "10000 100000");
-        }
-        Some(quota)
-    }
-
-    /// A program on a CPU that joins the group before it begins.
-    fn around(&self, cpu: &str, program: &str) -> Command {
-        let joins = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.0.display());
-        let mut command = on(cpu, "sh");
-        command.args(["-c", &joins, "sh", program]);
-        command
-    }
-
-    fn write(&self, file: &str, text: &str) {
-        let path = self.0.join(file);
-        fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    }
-}
-
-impl Drop for Quota {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
-    }
+/// The program on a CPU, in the group before it begins.
+fn around(quota: &Quota, cpu: &str) -> Command {
+    let mut command = on(cpu, "sh");
+    command.args(["-c", &format!("{} && exec \"$@\"", quota.joins()), "sh", BENCH]);
+    command
 }
 
 #[test]
 fn a_quota_is_told() {
     let broker = Reflector::start();
-    let Some(quota) = Quota::new() else { return };
-    let mut command = quota.around(&cpus().0, BENCH);
+    let Some(quota) = Quota::of(10) else { return };
+    let mut command = around(&quota, &cpus().0);
     command.args(CLOSED.split_whitespace()).args(["--json", "-", "--quiet", "--host", &broker.address]);
     Judged::of(Process::spawn(&mut command)).is_starved("a CPU quota of 0.10 CPUs was used up");
 }
@@ -210,8 +171,8 @@ fn a_quota_is_told() {
 /// Before a run, too: what the quota leaves, and what mends it.
 #[test]
 fn r24_a_quota_is_found_by_the_doctor() {
-    let Some(quota) = Quota::new() else { return };
-    let mut doctor = Process::spawn(quota.around(&cpus().0, BENCH).args(["doctor", "--host", "127.0.0.1"]));
+    let Some(quota) = Quota::of(10) else { return };
+    let mut doctor = Process::spawn(around(&quota, &cpus().0).args(["doctor", "--host", "127.0.0.1"]));
     let said = doctor.output().0.text();
     assert!(doctor.wait().success(), "it hurts, and does not stop: {said}");
     assert!(said.contains("the cgroup may use 0.1 CPUs") && said.contains("raise its quota"), "{said}");
@@ -220,8 +181,8 @@ fn r24_a_quota_is_found_by_the_doctor() {
 /// The same quota around the broker: late answers, and nobody but the broker is blamed.
 #[test]
 fn r20_a_slow_broker_is_slow_and_the_generator_is_not() {
-    let Some(quota) = Quota::new() else { return };
-    let broker = Reflector::of(&mut quota.around(&cpus().1, BENCH));
+    let Some(quota) = Quota::of(10) else { return };
+    let broker = Reflector::of(&mut around(&quota, &cpus().1));
     let judged = undisturbed(|| Judged::of(load(&broker, "", OPEN_FAST)));
     let late = |judged: &Judged| judged.p99.is_some_and(|p99| p99 > Duration::from_millis(50));
     assert!(judged.as_ref().is_none_or(late), "{:?}", judged.map(|judged| judged.p99));

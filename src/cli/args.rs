@@ -1,5 +1,8 @@
 //! What can be typed.
 
+mod broker;
+mod capacity;
+mod compare;
 mod connection;
 mod gate;
 mod keygen;
@@ -10,9 +13,13 @@ mod report;
 mod run;
 mod scenario;
 mod subscribe;
+mod suite;
 mod values;
 mod watch;
 
+pub use broker::BrokerArgs;
+pub use capacity::CapacityArgs;
+pub use compare::{AbArgs, CompareArgs, SeriesArgs};
 pub use connection::{CloseArg, ConnectionArgs, WillArgs};
 pub use gate::{JudgeArgs, RequireArgs};
 pub use keygen::KeygenArgs;
@@ -23,7 +30,8 @@ pub use report::ReportArgs;
 pub use run::{ArrivalArg, RunArgs, TopologyArg, VerifyArg};
 pub use scenario::{AttackArgs, ExperimentArgs, MatrixArgs, ScenarioArgs};
 pub use subscribe::SubscribeArgs;
-pub use values::Step;
+pub use suite::{NamedArgs, ScenariosArgs};
+pub use values::{Scale, Step};
 pub use watch::WatchArgs;
 
 use crate::units::Span;
@@ -67,7 +75,8 @@ Exit codes:
   4 broker (unreachable, refused, not all clients connected)
   5 delivery (loss, duplicates at QoS 2, reordering, missing acknowledgements)
   6 the generator was the bottleneck   7 a bound of --require did not hold
-  130 interrupted; of 3 to 7 the lowest that applies";
+  8 worse than the base by more than is tolerated   9 too few runs, or too little, to tell
+  130 interrupted; of 2 to 8 the lowest that applies, but 6 and 9 only where no other does";
 
 /// A load generator and benchmarker for MQTT brokers.
 ///
@@ -91,12 +100,22 @@ pub enum Command {
     Doctor(Box<RunArgs>),
     /// Measure what this machine can generate at most, for later runs to say how much of it they used.
     Calibrate(CalibrateArgs),
+    /// Find the highest rate that a broker holds under an objective.
+    Capacity(Box<CapacityArgs>),
     /// Read finished records again, and compare them: as text, HTML or CSV.
     Report(ReportArgs),
     /// Judge results that were written with --json by bounds.
     Check(JudgeArgs),
+    /// Say whether runs are worse than others by more than is tolerated, and how sure that is.
+    Compare(CompareArgs),
+    /// Measure two brokers in turns, until it is known whether the second is worse.
+    Ab(AbArgs),
     /// Run several commands as one experiment: every combination of variables, against every broker.
     Scenario(ScenarioArgs),
+    /// Run a standard workload by its name, such as mqttbs/p2p-1k: as the main job, with any of its flags.
+    Run(Box<NamedArgs>),
+    /// List the standard workloads: clients, rates, what goes in and comes out.
+    Scenarios(ScenariosArgs),
     /// Run the built-in matrix: fan-in, fan-out, partitioned x 1, 5, 10 clients x QoS x size x session.
     Matrix(MatrixArgs),
     /// Print what lets a shell complete the flags of these programs.

@@ -5,11 +5,13 @@ use super::connection::{self, Reconnects};
 use super::live::Onlookers;
 use super::output::{Output, complain, print, print_text};
 use super::plan::{self, Broker, Cores};
+use super::series::{self, Series};
 use super::{Usage, calibrate, doctor, embedded};
 use crate::crew::Connection;
 use crate::engine::Endpoint;
 use crate::record::{Ended, Exit, Plan, Record};
-use crate::run::{self, Spec};
+use crate::run::{self, Pilot, Spec};
+use crate::stage::Progress;
 use crate::{cpu, engine, gate, report, seed, signals};
 use anyhow::Context;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,19 +26,36 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     if args.output.json_schema {
         return print_text(report::schema(), false).map(|()| Exit::Clean);
     }
-    let prepared = prepare(args)?;
+    let series = Series::open(&args.series, &args.output)?;
+    let mut prepared = Some(prepare(args)?);
     // Before the first packet: a run whose record cannot be kept is not begun, nor one that cannot work.
-    let output = args.output.json.as_deref().map(Output::open).transpose()?;
+    let output =
+        if series.runs == 1 { args.output.json.as_deref().map(Output::open).transpose()? } else { None };
     engine::probe()?;
     let interrupt = interruption()?;
     let mut onlookers = Onlookers::open(&args.output, &interrupt)?;
-    let mut record = perform(args, prepared, &interrupt, &mut onlookers)?;
-    if let Some(known) = calibrate::known() {
-        record.calibrate(&known);
+    let mut one = |prepared| {
+        let mut record = perform(args, prepared, &interrupt, &mut onlookers, None)?;
+        if let Some(known) = calibrate::known() {
+            record.calibrate(&known);
+        }
+        gate::judge(&args.output.require.bounds, &mut record);
+        onlookers.conclude(&record.counts, record.exit_code);
+        anyhow::Ok(record)
+    };
+    let mut records = Vec::new();
+    let mut exit = Exit::Clean;
+    if series.runs == 1 {
+        let record = one(prepared.take().expect("nobody has it"))?;
+        exit = conclude(&args.output, &record, output)?;
+        records.push(record);
     }
-    gate::judge(&args.output.require.bounds, &mut record);
-    onlookers.conclude(&record.counts, record.exit_code);
-    let exit = conclude(&args.output, record, output);
+    while records.len() < series.runs as usize && !series::is_last(exit) {
+        let record = one(prepared.take().map_or_else(|| prepare(args), Ok)?)?;
+        exit = exit.graver(series.keep(&record, records.len() + 1)?);
+        records.push(record);
+    }
+    let exit = series.conclude(&records, exit);
     onlookers.linger(&interrupt);
     exit
 }
@@ -47,14 +66,19 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
 /// What kept it from beginning.
 pub fn measure(args: &RunArgs, interrupt: &Arc<AtomicBool>) -> anyhow::Result<Record> {
     let mut onlookers = Onlookers::open(&args.output, interrupt)?;
-    perform(args, prepare(args)?, interrupt, &mut onlookers)
+    perform(args, prepare(args)?, interrupt, &mut onlookers, None)
 }
 
-fn perform(
+/// The run that was prepared, whose loads `pilot` decides on if the plan does not; nothing is said of it.
+///
+/// # Errors
+/// What kept it from beginning.
+pub fn perform(
     args: &RunArgs,
     prepared: Prepared,
     interrupt: &Arc<AtomicBool>,
     onlookers: &mut Onlookers,
+    pilot: Option<&mut dyn Pilot>,
 ) -> anyhow::Result<Record> {
     let outlook = doctor::check(&prepared)?;
     onlookers.line.note(outlook.memory.as_deref());
@@ -71,7 +95,11 @@ fn perform(
         false => None,
     };
     let spec = spec(args, plan, connection, cores, targets);
-    let mut record = run::run(spec, interrupt, &mut |progress| onlookers.show(progress))?;
+    let observe = &mut |progress: &Progress| onlookers.show(progress);
+    let mut record = match pilot {
+        None => run::run(spec, interrupt, observe)?,
+        Some(pilot) => run::run_trials(spec, pilot, interrupt, observe)?,
+    };
     onlookers.clear();
     if let Some(reflector) = reflector {
         // However it ends, the run is over; what it had no room for is part of the verdict.
@@ -120,6 +148,7 @@ pub fn prepare(args: &RunArgs) -> anyhow::Result<Prepared> {
 fn connection(args: &RunArgs, clients: u32) -> Result<Connection, Usage> {
     let mut connection = connection::connection(&args.connection, Reconnects::RUN, clients as usize)?;
     connection.reconnect = args.reconnect;
+    connection.rate_per_s = connection.rate_per_s.map(|rate| args.scale.rate(rate));
     Ok(connection)
 }
 
@@ -131,6 +160,7 @@ fn spec(args: &RunArgs, plan: Plan, connection: Connection, cores: Cores, target
         broker_cpus: reflector,
         probe_cpu: probes,
         connection,
+        subjects: args.broker.subjects(),
         retain: args.retain,
         command: super::command_line(),
         warnings,
@@ -139,18 +169,18 @@ fn spec(args: &RunArgs, plan: Plan, connection: Connection, cores: Cores, target
 }
 
 /// Writes what there is to say about a run that has begun.
-fn conclude(args: &OutputArgs, record: Record, output: Option<Output>) -> anyhow::Result<Exit> {
+fn conclude(args: &OutputArgs, record: &Record, output: Option<Output>) -> anyhow::Result<Exit> {
     let to_stdout = output.as_ref().is_some_and(Output::is_stdout);
-    let written = output.map_or(Ok(()), |output| output.write(&report::json(&record)));
+    let written = output.map_or(Ok(()), |output| output.write(&report::json(record)));
     let connected = record.counts.connections_established > 0;
     if !args.quiet && connected {
-        print(&record, to_stdout)?;
+        print(record, to_stdout)?;
         print_text(&gate::text(&record.bounds), to_stdout)?;
     }
     if (!connected || args.quiet) && record.exit_code != 0 {
         complain(format_args!("error: {}", record.exit_reason));
     }
-    if let Some(advice) = advice(&record) {
+    if let Some(advice) = advice(record) {
         complain(format_args!("{advice}"));
     }
     written?;

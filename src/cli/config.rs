@@ -3,19 +3,22 @@
 //! `[publish]` hold for that one (`[malaria-bench]` is the main job). The command line wins.
 
 use super::Usage;
+use crate::experiment::Named;
 use clap::builder::ValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
 use std::any::TypeId;
 use std::borrow::Cow;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The name of the flag that names the file.
+/// The name of the flag that names the file,
 const CONFIG: &str = "config";
+/// and of the argument that names a standard workload.
+const SCENARIO: &str = "scenario";
 
 /// Lets every flag be spelled with underscores and with hyphens, and take a negative number as its value (so
 /// that the error is about the number).
@@ -45,13 +48,64 @@ pub fn either_spelling(command: Command) -> Command {
 pub fn parse(command: Command, words: Vec<OsString>) -> anyhow::Result<ArgMatches> {
     let mut command = either_spelling(command);
     let matches = command.clone().try_get_matches_from(&words).map_err(|error| mistyped(&command, error))?;
-    let (name, active) = active(&matches);
-    let Ok(Some(path)) = active.try_get_one::<PathBuf>(CONFIG) else { return Ok(matches) };
     command.build();
+    let (words, matches) = with_file(&command, words, matches)?;
+    with_scenario(&command, words, matches)
+}
+
+/// With what the file says that the words name, if they name one.
+fn with_file(
+    command: &Command,
+    mut words: Vec<OsString>,
+    matches: ArgMatches,
+) -> anyhow::Result<(Vec<OsString>, ArgMatches)> {
+    let (name, active) = active(&matches);
+    let Ok(Some(path)) = active.try_get_one::<PathBuf>(CONFIG) else { return Ok((words, matches)) };
     let text = std::fs::read_to_string(path)
         .map_err(|error| Usage(format!("--config {}: {error}", path.display())))?;
-    let file = File { path, text: &text, command: &command, words: &words };
-    file.parse(name, active)
+    let file = File { path, text: &text, command, words: &words };
+    let (added, matches) = file.parse(name, active)?;
+    words.extend(added);
+    Ok((words, matches))
+}
+
+/// With what the standard workload says that the words name, if they name one, but for what they say or exclude.
+fn with_scenario(
+    command: &Command,
+    mut words: Vec<OsString>,
+    matches: ArgMatches,
+) -> anyhow::Result<ArgMatches> {
+    let (name, typed) = active(&matches);
+    let Some((Ok(Some(scenario)), name)) = name.map(|name| (typed.try_get_one::<String>(SCENARIO), name))
+    else {
+        return Ok(matches);
+    };
+    let theirs = Named::find(scenario)?.words()?.into_iter().map(OsString::from);
+    let theirs = words[..1].iter().cloned().chain([name.into(), scenario.into()]).chain(theirs);
+    let theirs = command.clone().try_get_matches_from(theirs)?;
+    let (_, said) = active(&theirs);
+    let active = command.find_subcommand(name).expect("it was chosen");
+    for arg in active.get_arguments().filter(|arg| arg.get_id() != SCENARIO) {
+        let id = arg.get_id().as_str();
+        let is_said = said.value_source(id) == Some(ValueSource::CommandLine);
+        if let Some(long) = arg.get_long().filter(|_| is_said && !is_settled(active, arg, typed)) {
+            let values = said.get_raw(id).into_iter().flatten().filter(|_| arg.get_action().takes_values());
+            let word = |value: &OsStr| {
+                let mut word = OsString::from(format!("--{long}="));
+                word.push(value);
+                word
+            };
+            let before = words.len();
+            words.extend(values.map(word));
+            if words.len() == before {
+                words.push(format!("--{long}").into());
+            }
+        }
+    }
+    command
+        .clone()
+        .try_get_matches_from(words)
+        .map_err(|error| Usage(format!("{scenario}: {}", one_line(&error))).into())
 }
 
 /// Whether `name` is a command of either program; those of `malaria` are also those of `malaria-bench`.
@@ -102,7 +156,8 @@ impl File<'_> {
         Usage(format!("--config {}, line {line}: {what}", self.path.display()))
     }
 
-    fn parse(&self, name: Option<&str>, typed: &ArgMatches) -> anyhow::Result<ArgMatches> {
+    /// The words that it adds, and what all of them mean.
+    fn parse(&self, name: Option<&str>, typed: &ArgMatches) -> anyhow::Result<(Vec<OsString>, ArgMatches)> {
         let settings = self.settings(name, typed)?;
         // One by one first: then it is known which line is wrong.
         for setting in &settings {
@@ -114,12 +169,12 @@ impl File<'_> {
                 _ => {}
             }
         }
-        let added = settings.into_iter().flat_map(|setting| setting.words);
-        let words = self.words.iter().cloned().chain(added);
-        self.command
-            .clone()
-            .try_get_matches_from(words)
-            .map_err(|error| Usage(format!("--config {}: {}", self.path.display(), one_line(&error))).into())
+        let added: Vec<OsString> = settings.into_iter().flat_map(|setting| setting.words).collect();
+        let words = self.words.iter().cloned().chain(added.iter().cloned());
+        let matches = self.command.clone().try_get_matches_from(words);
+        let matches = matches
+            .map_err(|error| Usage(format!("--config {}: {}", self.path.display(), one_line(&error))))?;
+        Ok((added, matches))
     }
 
     /// The keys that count for the command `name`: those of its table before those at the top, none that

@@ -1,11 +1,12 @@
-//! The commands that run others: what was typed for `scenario`, `matrix` and `attack`.
+//! The commands that run others: what was typed for `scenario`, `matrix`, `ab` and `attack`.
 
 mod command;
 
-use super::args::{AttackArgs, ExperimentArgs, MatrixArgs, ScenarioArgs};
+use super::Usage;
+use super::args::{AbArgs, AttackArgs, ExperimentArgs, MatrixArgs, ScenarioArgs};
 use super::output::print_text;
 use crate::engine::Target;
-use crate::experiment::{self, Attack, Host, Matrix, Request};
+use crate::experiment::{self, Attack, Contender, Host, Matrix, Pairs, Request};
 use crate::record::Exit;
 
 pub fn scenario(args: &ScenarioArgs) -> anyhow::Result<Exit> {
@@ -25,10 +26,40 @@ pub fn attack(args: &AttackArgs) -> anyhow::Result<Exit> {
     Ok(experiment::attack(&attack)?)
 }
 
+pub fn ab(args: &AbArgs) -> anyhow::Result<Exit> {
+    command::check_run(&args.run).map_err(|what| Usage(format!("behind --: {what}")))?;
+    let pairs = Pairs {
+        a: contender("--a-host", args.a.as_ref(), args.a_host.as_ref())?,
+        b: contender("--b-host", args.b.as_ref(), args.b_host.as_ref())?,
+        run: args.run.clone(),
+        question: args.question.question(),
+        out: args.out.clone(),
+        quiet: args.quiet,
+    };
+    Ok(experiment::pairs(&pairs)?)
+}
+
+/// One of two brokers, which runs or is started.
+fn contender(flag: &str, start: Option<&String>, host: Option<&Target>) -> Result<Contender, Usage> {
+    let target = match host {
+        None => Target::Tcp { host: "localhost".to_owned(), port: Some(1883) },
+        Some(Target::Tcp { host, port }) => Target::Tcp { host: host.clone(), port: port.or(Some(1883)) },
+        Some(Target::Unix(_)) if start.is_some() => {
+            return Err(Usage(format!(
+                "{flag}: of a broker that is started, give the host and port it listens on"
+            )));
+        }
+        Some(target) => target.clone(),
+    };
+    let host = target.to_string();
+    Ok(Contender { start: start.cloned(), ready: start.is_some().then(|| host.clone()), host })
+}
+
 fn request(args: &ExperimentArgs, set: &[String]) -> Request {
     Request {
         set: set.to_vec(),
         out: args.out.clone(),
+        repeats: args.repeat,
         dry_run: args.dry_run,
         quiet: args.quiet,
         understand: command::check,

@@ -112,9 +112,14 @@ fn fill(file: &mut File, text: &str) -> io::Result<()> {
 
 /// Prints the summary: to standard output, or to standard error when the record has that.
 pub fn print(record: &Record, to_stderr: bool) -> anyhow::Result<()> {
+    let (width, colour) = paper(to_stderr);
+    print_text(&report::text(record, width, colour), to_stderr)
+}
+
+/// How wide what is written there may be, and whether in colour.
+pub fn paper(to_stderr: bool) -> (usize, bool) {
     let terminal = if to_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-    let colour = terminal && std::env::var_os("NO_COLOR").is_none();
-    print_text(&report::text(record, width(terminal), colour), to_stderr)
+    (width(terminal), terminal && std::env::var_os("NO_COLOR").is_none())
 }
 
 /// Prints a finished text: to standard output, or to standard error when the record has that.

@@ -109,16 +109,14 @@ fn line(progress: &Progress) -> String {
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{} {what}", units::grouped(*count))),
     );
+    parts.extend(progress.outlook.clone());
     if !all {
         parts.push(connected.clone());
     }
     // From here on for wide terminals.
     if second.due > 0 {
-        parts.push(format!(
-            "offered {}  acked {}",
-            units::rate(second.due as f64),
-            units::rate(second.acked as f64)
-        ));
+        let (offered, acked) = (units::rate(second.due as f64), units::rate(second.acked as f64));
+        parts.push(format!("offered {offered}  acked {acked}"));
     }
     if all {
         parts.push(connected);

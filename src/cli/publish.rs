@@ -66,6 +66,7 @@ pub fn run(args: &PublishArgs) -> anyhow::Result<Exit> {
         targets,
         cpus,
         poll: args.connection.poll.into(),
+        subjects: args.broker.subjects(),
         seed,
         command: super::command_line(),
         warnings,

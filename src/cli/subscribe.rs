@@ -39,6 +39,7 @@ pub fn run(args: &SubscribeArgs) -> anyhow::Result<Exit> {
         targets,
         cpus,
         poll: args.connection.poll.into(),
+        subjects: args.broker.subjects(),
         seed: args.seed.unwrap_or_else(seed::fresh),
         command: super::command_line(),
         warnings,

@@ -29,6 +29,7 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<Exit> {
         targets,
         cpus,
         poll: args.connection.poll.into(),
+        subjects: Vec::new(),
         seed: seed::fresh(),
         command: super::command_line(),
         warnings,

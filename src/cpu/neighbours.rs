@@ -1,6 +1,7 @@
 //! Who else runs on the CPUs of a run.
 
 use super::meter::TICK;
+use super::process::numbers;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -85,9 +86,9 @@ impl Threads {
             .collect();
         neighbours.sort_by(|a, b| b.busy_share.total_cmp(&a.busy_share));
         neighbours.truncate(MOST);
-        let sockets = self.listening(ports);
+        let sockets = listening(&self.root, ports);
         for neighbour in &mut neighbours {
-            neighbour.broker = self.has_open(neighbour.pid, &sockets);
+            neighbour.broker = has_open(&self.root, neighbour.pid, &sockets);
         }
         neighbours
     }
@@ -99,29 +100,32 @@ impl Threads {
         let allowed = super::field_values(&status, "Cpus_allowed_list").next().map(super::listed);
         allowed.is_some_and(|allowed| !allowed.is_empty() && allowed.iter().all(|cpu| cpus.contains(cpu)))
     }
-
-    /// Inodes of the TCP sockets that listen at one of `ports`.
-    fn listening(&self, ports: &[u16]) -> BTreeSet<u64> {
-        let tables = ["proc/net/tcp", "proc/net/tcp6"].map(|table| fs::read_to_string(self.root.join(table)));
-        let tables: Vec<String> = tables.into_iter().flatten().collect();
-        tables.iter().flat_map(|table| table.lines()).filter_map(|line| listener(line, ports)).collect()
-    }
-
-    /// Whether a process has one of these sockets open, as far as it lets itself be looked at.
-    fn has_open(&self, pid: u32, sockets: &BTreeSet<u64>) -> bool {
-        let files = fs::read_dir(self.root.join(format!("proc/{pid}/fd"))).into_iter().flatten().flatten();
-        let mut targets = files.filter_map(|file| fs::read_link(file.path()).ok());
-        targets.any(|target| {
-            let inode = target.to_str().and_then(|text| text.strip_prefix("socket:[")?.strip_suffix(']'));
-            inode.and_then(|inode| inode.parse().ok()).is_some_and(|inode| sockets.contains(&inode))
-        })
-    }
 }
 
-/// Entries of a folder that are numbers.
-fn numbers(folder: &Path) -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+/// Inodes of the TCP sockets that listen at one of `ports`.
+fn listening(root: &Path, ports: &[u16]) -> BTreeSet<u64> {
+    let tables = ["proc/net/tcp", "proc/net/tcp6"].map(|table| fs::read_to_string(root.join(table)));
+    let tables: Vec<String> = tables.into_iter().flatten().collect();
+    tables.iter().flat_map(|table| table.lines()).filter_map(|line| listener(line, ports)).collect()
+}
+
+/// Whether a process has one of these sockets open, as far as it lets itself be looked at.
+fn has_open(root: &Path, pid: u32, sockets: &BTreeSet<u64>) -> bool {
+    let files = fs::read_dir(root.join(format!("proc/{pid}/fd"))).into_iter().flatten().flatten();
+    let mut targets = files.filter_map(|file| fs::read_link(file.path()).ok());
+    targets.any(|target| {
+        let inode = target.to_str().and_then(|text| text.strip_prefix("socket:[")?.strip_suffix(']'));
+        inode.and_then(|inode| inode.parse().ok()).is_some_and(|inode| sockets.contains(&inode))
+    })
+}
+
+/// The processes that listen at one of `ports`, as far as they let themselves be looked at.
+pub(super) fn listeners(root: &Path, ports: &[u16]) -> Vec<u32> {
+    let sockets = listening(root, ports);
+    if sockets.is_empty() {
+        return Vec::new();
+    }
+    numbers(&root.join("proc")).filter(|pid| has_open(root, *pid, &sockets)).collect()
 }
 
 /// `42 (name) S ...`: user and system time are fields 14 and 15, the CPU it ran on last is field 39 (proc_pid_stat(5)).

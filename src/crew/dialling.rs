@@ -27,6 +27,8 @@ pub(super) struct Dialling {
     fresh: Range<u32>,
     /// Clients that may connect now.
     waiting: VecDeque<Place>,
+    /// Clients that may connect now, whatever the rate is.
+    urgent: VecDeque<Place>,
     /// Clients that will try again, by time.
     retries: BinaryHeap<Reverse<(Nanos, u32)>>,
     /// Clients between SYN and CONNACK.
@@ -48,6 +50,7 @@ impl Dialling {
         Dialling {
             fresh: 0..0,
             waiting: VecDeque::new(),
+            urgent: VecDeque::new(),
             retries: BinaryHeap::new(),
             pending: 0,
             at_once: (AT_ONCE / terms.workers as usize).max(1),
@@ -68,6 +71,11 @@ impl Dialling {
         self.waiting.push_back(place);
     }
 
+    /// `place` is to connect at once, beside the rate.
+    pub(super) fn add_urgent(&mut self, place: Place) {
+        self.urgent.push_back(place);
+    }
+
     /// `place`, which has failed so many times in a row, is to try again after a wait.
     pub(super) fn retry(&mut self, now: Nanos, place: Place, failures: u32) {
         let wait = (FIRST_WAIT << failures.min(10)).min(LAST_WAIT);
@@ -81,23 +89,33 @@ impl Dialling {
         self.fresh.is_empty() && self.pending == 0
     }
 
-    /// The next client to connect, if one may be connected now.
-    pub(super) fn pop(&mut self, now: Nanos) -> Option<Place> {
+    /// The next client to connect, if one may be connected now, and whether the rate counts it.
+    pub(super) fn pop(&mut self, now: Nanos) -> Option<(Place, bool)> {
         while let Some(&Reverse((time, place))) = self.retries.peek()
             && time <= now
         {
             self.retries.pop();
             self.waiting.push_back(Place(place));
         }
-        if self.pending >= self.at_once || self.next > now {
+        if self.pending >= self.at_once {
             return None;
         }
-        self.waiting.pop_front().or_else(|| self.fresh.next().map(Place))
+        if let Some(place) = self.urgent.pop_front() {
+            return Some((place, false));
+        }
+        if self.next > now {
+            return None;
+        }
+        let place = self.waiting.pop_front().or_else(|| self.fresh.next().map(Place))?;
+        Some((place, true))
     }
 
-    /// A connect was started.
-    pub(super) fn started(&mut self, now: Nanos) {
+    /// A connect was started; `counted`, if the rate counts it.
+    pub(super) fn started(&mut self, now: Nanos, counted: bool) {
         self.pending += 1;
+        if !counted {
+            return;
+        }
         self.next = (self.next + self.gap).max(now.saturating_sub(CATCH_UP));
     }
 
@@ -118,7 +136,8 @@ impl Dialling {
     /// When somebody may connect next, as far as that is a matter of time.
     pub(super) fn next(&self) -> Option<Nanos> {
         let waits = !self.waiting.is_empty() || !self.fresh.is_empty();
+        let urgent = (!self.urgent.is_empty() && self.pending < self.at_once).then_some(0);
         let now = (waits && self.pending < self.at_once).then_some(self.next);
-        now.into_iter().chain(self.retries.peek().map(|Reverse((time, _))| *time)).min()
+        urgent.into_iter().chain(now).chain(self.retries.peek().map(|Reverse((time, _))| *time)).min()
     }
 }

@@ -24,6 +24,11 @@ impl<M: Copy> Crew<M> {
         self.dialling.add(place);
     }
 
+    /// A client that has left comes back at once: the rate is of those that were never there, or were lost.
+    pub fn recall(&mut self, place: Place) {
+        self.dialling.add_urgent(place);
+    }
+
     /// A client that is down tries again after a wait, which grows with its failures.
     pub fn retry(&mut self, now: Nanos, place: Place) {
         let failures = self.members[place.at()].failures.saturating_sub(1);
@@ -44,17 +49,17 @@ impl<M: Copy> Crew<M> {
     /// Starts as many connections as may be; answers when to look again.
     pub fn poll_dial<L: Link>(&mut self, link: &mut L) -> Option<Nanos> {
         for _ in 0..AT_A_TIME {
-            let Some(place) = self.dialling.pop(link.now()) else { break };
+            let Some((place, counted)) = self.dialling.pop(link.now()) else { break };
             if self.step(place) == Step::Down {
-                self.dial(link, place);
+                self.dial(link, place, counted);
             }
         }
         self.dialling.next()
     }
 
-    fn dial<L: Link>(&mut self, link: &mut L, place: Place) {
+    fn dial<L: Link>(&mut self, link: &mut L, place: Place, counted: bool) {
         let now = link.now();
-        self.dialling.started(now);
+        self.dialling.started(now, counted);
         let member = &mut self.members[place.at()];
         (member.step, member.since) = (Step::Dialling, now);
         if !member.is(ESTABLISHED) && member.failures == 0 {

@@ -2,7 +2,7 @@
 
 mod warhead;
 
-use super::process::{GLANCE, Interrupts, Process, exit_code, first_code};
+use super::process::{GLANCE, Interrupts, Process, exit_code, gravest_code};
 use super::{Error, complain};
 use crate::record::Exit;
 use rustix::process::Signal;
@@ -67,7 +67,7 @@ pub fn attack(attack: &Attack) -> Result<Exit, Error> {
             break;
         }
     }
-    Ok(Exit::from_code(first_code(codes)))
+    Ok(Exit::from_code(gravest_code(codes)))
 }
 
 /// Runs one line to its end.

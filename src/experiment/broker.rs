@@ -83,6 +83,7 @@ impl Running<'_> {
                 problems.push(format!("it did not end within {} s, and was killed", STOP.as_secs()));
                 process.signal(Signal::KILL);
             }
+            self.await_silence(interrupts);
         }
         if let Some(log) = &self.broker.log
             && let Err(error) = self.keep(Path::new(log))
@@ -90,6 +91,17 @@ impl Running<'_> {
             problems.push(format!("its log {log} cannot be kept: {error}"));
         }
         problems
+    }
+
+    /// Waits until nobody has its port any more: the shell that was started may be gone before the broker is.
+    fn await_silence(&self, interrupts: &mut Interrupts) {
+        let begun = Instant::now();
+        while self.broker.ready.as_deref().is_some_and(accepts)
+            && begun.elapsed() < STOP
+            && interrupts.count() < 2
+        {
+            std::thread::sleep(GLANCE * 5);
+        }
     }
 
     fn run_stop(&self, command: &str, interrupts: &mut Interrupts) -> Result<(), String> {

@@ -24,13 +24,15 @@ pub struct Surroundings {
     pub program: Option<String>,
     /// Directory of all results, without a slash at its end: the first part of `${dir}`; `None` when it is no text.
     pub out: Option<String>,
+    /// How often each combination runs.
+    pub repeats: u32,
 }
 
 /// Everything that is to be done, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Experiment {
     pub brokers: Vec<Broker>,
-    /// Those of a broker in a row.
+    /// In the order in which they run: see [`interleaved`].
     pub combinations: Vec<Combination>,
 }
 
@@ -55,6 +57,8 @@ pub struct Combination {
     pub group: Option<String>,
     /// Names and values of what varies, in the order of the file.
     pub variables: Vec<(String, String)>,
+    /// Which of several runs of it this is, from 1; `None` when it runs once.
+    pub repeat: Option<u32>,
     /// Beneath the directory of results; different for each combination.
     pub directory: String,
     pub steps: Vec<PlannedStep>,
@@ -98,27 +102,71 @@ pub fn expand(scenario: &Scenario, around: &Surroundings) -> Result<Experiment, 
     let heirs = heirs(scenario)?;
     let brokers = scenario.brokers.iter().map(|broker| planned_broker(scenario, broker, around));
     let brokers: Vec<Broker> = brokers.collect::<Result<_, _>>()?;
-    let mut experiment = Experiment { brokers, combinations: Vec::new() };
     let mut directories = HashSet::new();
     let everyone: Vec<Option<usize>> = match scenario.brokers.len() {
         0 => vec![None],
         count => (0..count).map(Some).collect(),
     };
-    for broker in everyone {
-        for heir in &heirs {
-            let of_broker = broker.map(|at| &scenario.brokers[at]);
-            for mut names in loops(heir, of_broker, around)? {
-                let (variables, directory) = names.identity(&mut directories)?;
-                let steps = planned_steps(heir, &names)?;
-                let group = heir.name.clone();
-                experiment.combinations.push(Combination { broker, group, variables, directory, steps });
+    let mut rounds = Vec::new();
+    let mut count = 0;
+    for round in 1..=around.repeats {
+        let repeat = (around.repeats > 1).then_some(round);
+        let mut of_brokers = Vec::new();
+        for broker in &everyone {
+            let of_broker = combinations(scenario, *broker, repeat, &heirs, around, &mut directories)?;
+            count += of_broker.len();
+            if count > COMBINATIONS {
+                return Err(too_many(count, 1));
             }
+            of_brokers.push(of_broker);
         }
-        if experiment.combinations.len() > COMBINATIONS {
-            return Err(too_many(experiment.combinations.len(), 1));
+        rounds.push(of_brokers);
+    }
+    Ok(Experiment { brokers, combinations: interleaved(rounds) })
+}
+
+/// Each combination on all brokers before the next one, and all of them before any runs again, so that what drifts on the
+/// machine hits all alike; the order of the brokers is turned each time (A B, B A, ...).
+fn interleaved(rounds: Vec<Vec<Vec<Combination>>>) -> Vec<Combination> {
+    let mut all = Vec::new();
+    let mut turned = false;
+    for of_brokers in rounds {
+        let mut queues: Vec<_> = of_brokers.into_iter().map(Vec::into_iter).collect();
+        loop {
+            let mut next: Vec<Combination> = queues.iter_mut().filter_map(Iterator::next).collect();
+            if next.is_empty() {
+                break;
+            }
+            if turned {
+                next.reverse();
+            }
+            turned = !turned;
+            all.append(&mut next);
         }
     }
-    Ok(experiment)
+    all
+}
+
+/// Those of one broker, once.
+fn combinations(
+    scenario: &Scenario,
+    broker: Option<usize>,
+    repeat: Option<u32>,
+    heirs: &[Heir],
+    around: &Surroundings,
+    directories: &mut HashSet<String>,
+) -> Result<Vec<Combination>, Fault> {
+    let of_broker = broker.map(|at| &scenario.brokers[at]);
+    let mut all = Vec::new();
+    for heir in heirs {
+        for mut names in loops(heir, of_broker, around)? {
+            let (variables, directory) = names.identity(repeat, directories)?;
+            let steps = planned_steps(heir, &names)?;
+            let group = heir.name.clone();
+            all.push(Combination { broker, group, variables, repeat, directory, steps });
+        }
+    }
+    Ok(all)
 }
 
 fn too_many(count: usize, line: usize) -> Fault {
@@ -249,14 +297,20 @@ impl<'s> Names<'s> {
     }
 
     /// What varies, with values; and a directory that no other combination has.
-    fn identity(&mut self, taken: &mut HashSet<String>) -> Result<(Vec<(String, String)>, String), Fault> {
+    fn identity(
+        &mut self,
+        repeat: Option<u32>,
+        taken: &mut HashSet<String>,
+    ) -> Result<(Vec<(String, String)>, String), Fault> {
         let varying = self.vars.iter().filter(|(.., varies)| *varies);
         let variables = varying.map(|(name, value, _)| Ok((name.text.clone(), self.render(value)?)));
         let variables: Vec<(String, String)> = variables.collect::<Result<_, Fault>>()?;
         let words: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let own = if words.is_empty() { "run".to_owned() } else { file_name(&words.join(",")) };
         let broker = self.broker.map(|broker| broker.name.text.as_str());
-        let parts: Vec<&str> = [broker, self.group, Some(&own)].into_iter().flatten().collect();
+        let repeat = repeat.map(|repeat| format!("{repeat:02}"));
+        let parts: Vec<&str> =
+            [broker, self.group, Some(&own), repeat.as_deref()].into_iter().flatten().collect();
         let plain = parts.join("/");
         let numbered = (2..).map(|number| format!("{plain}-{number}"));
         let mut candidates = std::iter::once(plain.clone()).chain(numbered);

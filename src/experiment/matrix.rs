@@ -81,7 +81,7 @@ mod tests {
     fn expanded(matrix: &Matrix, settings: &[&str]) -> expand::Experiment {
         let mut scenario = scenario(matrix);
         set(&mut scenario, &settings.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
-        let around = expand::Surroundings { program: None, out: Some("out".into()) };
+        let around = expand::Surroundings { program: None, out: Some("out".into()), repeats: 1 };
         expand::expand(&scenario, &around).unwrap()
     }
 
@@ -149,10 +149,14 @@ mod tests {
         let experiment = expanded(&against(&hosts), &[]);
         assert_eq!((experiment.brokers.len(), experiment.combinations.len()), (3, 486));
         let lines = lines(&experiment);
-        assert!(lines[0].contains("-H one -p 1883") && lines[323].contains("-H two -p 1884"));
-        assert!(lines[485].ends_with(" -H unix:/run/three.sock"), "{}", lines[485]);
+        // in turns, the order of the brokers turned each time
+        assert!(lines[0].contains("-H one -p 1883") && lines[1].contains("-H two -p 1884"));
+        assert!(
+            lines[2].ends_with(" -H unix:/run/three.sock") && lines[3].ends_with(" -H unix:/run/three.sock")
+        );
         let directory = |index: usize| &experiment.combinations[index].directory;
-        assert!(directory(323).starts_with("two_1884/partitioned/"));
-        assert!(directory(485).starts_with("unix__run_three.sock/partitioned/"), "{:?}", directory(485));
+        assert!(directory(484).starts_with("two_1884/partitioned/"));
+        assert!(directory(480).starts_with("one_1883/partitioned/"), "{:?}", directory(480));
+        assert!(directory(482).starts_with("unix__run_three.sock/partitioned/"), "{:?}", directory(482));
     }
 }

@@ -1,5 +1,6 @@
 //! Processes that are ours to end, and the signals that tell us to.
 
+use crate::record::Exit;
 use crate::signals;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{self, Read};
@@ -108,10 +109,9 @@ impl Drop for Process {
     }
 }
 
-/// Exit code of a process in the terms of [`Exit`](crate::record::Exit). Codes of other programs mean what
+/// Exit code of a process in the terms of [`Exit`]. Codes of other programs mean what
 /// they like: any but 0 counts as *environment*.
 pub fn exit_code(status: ExitStatus, is_ours: bool, interrupted: bool) -> u8 {
-    use crate::record::Exit;
     let exit = match status.code() {
         Some(0) => Exit::Clean,
         Some(code) if is_ours => return u8::try_from(code).unwrap_or(Exit::Internal.code()),
@@ -122,16 +122,9 @@ pub fn exit_code(status: ExitStatus, is_ours: bool, interrupted: bool) -> u8 {
     exit.code()
 }
 
-/// The code that several processes end with together: an internal fault and an interrupt go before
-/// everything, of the others the lowest that is not 0.
-pub fn first_code(codes: impl IntoIterator<Item = u8>) -> u8 {
-    let rank = |code: &u8| match code {
-        1 => (0, 1),
-        130 => (0, 130),
-        0 => (2, 0),
-        code => (1, *code),
-    };
-    codes.into_iter().min_by_key(rank).unwrap_or(0)
+/// The code that several processes end with together: the gravest of them.
+pub fn gravest_code(codes: impl IntoIterator<Item = u8>) -> u8 {
+    codes.into_iter().map(Exit::from_code).fold(Exit::Clean, Exit::graver).code()
 }
 
 #[cfg(test)]
@@ -140,8 +133,8 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
 
     #[test]
-    fn the_lowest_code_wins_behind_faults_and_interrupts() {
-        let cases: [(&[u8], u8); 7] = [
+    fn the_gravest_code_wins() {
+        let cases: [(&[u8], u8); 11] = [
             (&[], 0),
             (&[0, 0], 0),
             (&[0, 5], 5),
@@ -149,9 +142,14 @@ mod tests {
             (&[4, 130], 130),
             (&[130, 1], 1),
             (&[7, 0], 7),
+            // what is broken is broken, whatever nobody knows of others
+            (&[6, 7, 0], 7),
+            (&[9, 6, 8], 8),
+            (&[0, 9, 6], 6),
+            (&[0, 9], 9),
         ];
         for (codes, expected) in cases {
-            assert_eq!(first_code(codes.iter().copied()), expected, "{codes:?}");
+            assert_eq!(gravest_code(codes.iter().copied()), expected, "{codes:?}");
         }
     }
 

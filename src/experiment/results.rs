@@ -1,10 +1,12 @@
 //! What came of a scenario: summary.json, summary.csv and the table.
 
 use super::figures::Figures;
+use super::process::gravest_code;
+use super::spread::{self, Difference};
 use crate::record::Exit;
-use crate::units;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
 
 /// Name and version of the format of summary.json.
 pub const SCHEMA: &str = "malaria-bench/scenario/1";
@@ -20,10 +22,23 @@ pub struct Summary {
     pub started_at: String,
     /// Version of malaria-bench.
     pub version: String,
+    /// The gravest of all.
     pub exit_code: u8,
+    /// How many combinations ended with which code: nothing hides behind the gravest.
+    pub exit_codes: BTreeMap<u8, usize>,
     /// Combinations that were asked for; fewer were run when somebody interrupted.
     pub planned: usize,
     pub combinations: Vec<Done>,
+    /// Brokers against the first of them; empty without repeats.
+    pub differences: Vec<Difference>,
+}
+
+/// What a summary begins with.
+pub struct Head {
+    pub scenario: String,
+    pub started_at: String,
+    pub interrupted: bool,
+    pub planned: usize,
 }
 
 /// One combination.
@@ -33,6 +48,8 @@ pub struct Done {
     pub group: Option<String>,
     #[serde(serialize_with = "in_order")]
     pub variables: Vec<(String, String)>,
+    /// Which of several runs of it this is, from 1; null when it ran once.
+    pub repeat: Option<u32>,
     /// Beneath that of the summary.
     pub directory: String,
     pub exit_code: u8,
@@ -67,13 +84,14 @@ fn in_order<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<
 }
 
 /// One line of the table and of the CSV.
-struct Row<'s> {
-    done: &'s Done,
-    step: Option<&'s DoneStep>,
+#[derive(Clone, Copy)]
+pub struct Row<'s> {
+    pub done: &'s Done,
+    pub step: Option<&'s DoneStep>,
 }
 
 impl Row<'_> {
-    fn figure<F>(&self, of: impl FnOnce(&Figures) -> Option<F>) -> Option<F> {
+    pub fn figure<F>(&self, of: impl FnOnce(&Figures) -> Option<F>) -> Option<F> {
         self.step.and_then(|step| step.figures.as_ref()).and_then(of)
     }
 
@@ -83,6 +101,27 @@ impl Row<'_> {
 }
 
 impl Summary {
+    /// With the differences between brokers.
+    pub fn new(head: Head, combinations: Vec<Done>) -> Summary {
+        let Head { scenario, started_at, interrupted, planned } = head;
+        let mut exit_codes = BTreeMap::new();
+        combinations.iter().for_each(|done| *exit_codes.entry(done.exit_code).or_insert(0) += 1);
+        let interrupt = interrupted.then(|| Exit::Interrupted.code());
+        let mut summary = Summary {
+            schema: SCHEMA.to_owned(),
+            scenario,
+            started_at,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            exit_code: gravest_code(exit_codes.keys().copied().chain(interrupt)),
+            exit_codes,
+            planned,
+            combinations,
+            differences: Vec::new(),
+        };
+        summary.differences = spread::differences(&summary.rows());
+        summary
+    }
+
     /// One row for each combination, or for each of its steps that measured something.
     fn rows(&self) -> Vec<Row<'_>> {
         let mut rows = Vec::new();
@@ -116,6 +155,10 @@ impl Summary {
         for name in names {
             columns.push((name.to_owned(), cells(&|row| row.variable(name).to_owned())));
         }
+        if self.combinations.iter().any(|done| done.repeat.is_some()) {
+            let repeat = |row: &Row| row.done.repeat.map_or(String::new(), |repeat| repeat.to_string());
+            columns.push(("repeat".to_owned(), cells(&repeat)));
+        }
         if rows.len() > self.combinations.len() {
             let name = |row: &Row| row.step.map_or(String::new(), |step| step.name.clone());
             columns.push(("step".to_owned(), cells(&name)));
@@ -126,36 +169,26 @@ impl Summary {
     /// The table for people.
     pub fn table(&self) -> String {
         let rows = self.rows();
-        let identity = self.identity(&rows);
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        let mut identity = self.identity(&rows);
+        identity.retain(|(name, _)| name != "repeat");
+        let repeated = self.combinations.iter().any(|done| done.repeat.is_some());
+        let names = identity.iter().map(|(name, _)| name.clone());
         let measured = ["exit", "sent", "acked", "delivered", "ack p50", "p99", "flight p50", "p99", "lost"];
-        table.set_header(identity.iter().map(|(name, _)| name.as_str()).chain(measured));
-        for (at, row) in rows.iter().enumerate() {
-            let rate = |of: fn(&Figures) -> Option<f64>| row.figure(of).map_or_else(dash, units::rate);
-            let latency = |of: fn(&Figures) -> Option<u64>| row.figure(of).map_or_else(dash, units::latency);
-            let cells = [
-                row.done.exit_code.to_string(),
-                rate(|figures| figures.sent_per_s),
-                rate(|figures| figures.acked_per_s),
-                rate(|figures| figures.delivered_per_s),
-                latency(|figures| figures.ack_p50_ns),
-                latency(|figures| figures.ack_p99_ns),
-                latency(|figures| figures.flight_p50_ns),
-                latency(|figures| figures.flight_p99_ns),
-                row.figure(|figures| figures.lost).map_or_else(dash, units::grouped),
-            ];
-            let identity = identity.iter().map(|(_, cells)| cells[at].clone());
-            table.add_row(identity.chain(cells).map(Cell::new));
+        let header = names.chain(repeated.then(|| "runs".to_owned())).chain(measured.map(str::to_owned));
+        let groups = spread::groups(&rows);
+        let lines = groups.iter().map(|group| {
+            let of_group = identity.iter().map(|(_, cells)| cells[group.first].clone());
+            of_group.chain(repeated.then(|| group.runs())).chain(group.cells()).collect()
+        });
+        let mut text = table(header, lines, identity.len());
+        text += &spread::text(&self.differences);
+        if self.exit_codes.keys().any(|code| *code != 0) {
+            let told = |(code, count): (&u8, &usize)| {
+                format!("{count} with {code} ({})", Exit::from_code(*code).name())
+            };
+            let told: Vec<String> = self.exit_codes.iter().map(told).collect();
+            text += &format!("exit codes: {}; the gravest is {}\n", told.join(", "), self.exit_code);
         }
-        let named = identity.len();
-        for (at, column) in table.column_iter_mut().enumerate() {
-            column.set_padding(if at == 0 { (0, 0) } else { (2, 0) });
-            let alignment = if at < named { CellAlignment::Left } else { CellAlignment::Right };
-            column.set_cell_alignment(alignment);
-        }
-        let lines = table.lines().map(|line| line.trim_end().to_owned() + "\n");
-        let mut text: String = lines.collect();
         for done in &self.combinations {
             for problem in &done.problems {
                 text += &format!("{}: {problem}\n", done.directory);
@@ -222,8 +255,22 @@ impl Summary {
     }
 }
 
-fn dash() -> String {
-    "-".to_owned()
+/// A table without rules; the first `named` columns are words.
+pub fn table(
+    header: impl Iterator<Item = String>,
+    rows: impl Iterator<Item = Vec<String>>,
+    named: usize,
+) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header);
+    rows.for_each(|row| _ = table.add_row(row.into_iter().map(Cell::new)));
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding(if at == 0 { (0, 0) } else { (2, 0) });
+        let alignment = if at < named { CellAlignment::Left } else { CellAlignment::Right };
+        column.set_cell_alignment(alignment);
+    }
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 /// One record of a CSV (RFC 4180).
@@ -258,23 +305,23 @@ mod tests {
             broker: None,
             group: Some("fan-in".into()),
             variables: vec![("clients".into(), clients.into()), ("topic".into(), "a,\"b\"".into())],
+            repeat: None,
             directory: format!("fan-in/clients={clients}"),
             exit_code,
             problems: Vec::new(),
             steps,
         };
-        Summary {
-            schema: SCHEMA.into(),
+        let head = Head {
             scenario: "x.toml".into(),
             started_at: "2026-11-22T12:31:07Z".into(),
-            version: "0.1.0".into(),
-            exit_code: 4,
+            interrupted: false,
             planned: 3,
-            combinations: vec![
-                done("1", 0, vec![step("wait", None), step("load", Some(figures))]),
-                Done { problems: vec!["load: no record".into()], ..done("10", 4, vec![step("load", None)]) },
-            ],
-        }
+        };
+        let combinations = vec![
+            done("1", 0, vec![step("wait", None), step("load", Some(figures))]),
+            Done { problems: vec!["load: no record".into()], ..done("10", 4, vec![step("load", None)]) },
+        ];
+        Summary::new(head, combinations)
     }
 
     /// checklist 78, 79: one row for each combination, and what there is to know of it.
@@ -285,6 +332,7 @@ mod tests {
             "group   clients  topic  exit      sent  acked  delivered  ack p50  p99  flight p50  p99  lost\n\
              fan-in  1        a,\"b\"     0  1.23 k/s      -          -   150 us    -           -    -     0\n\
              fan-in  10       a,\"b\"     4         -      -          -        -    -           -    -     -\n\
+             exit codes: 1 with 0 (clean), 1 with 4 (broker); the gravest is 4\n\
              fan-in/clients=10: load: no record\n\
              1 of 3 combinations were not run\n"
         );

@@ -2,7 +2,7 @@
 
 use super::expand::{Combination, Experiment, PlannedSection, PlannedStep, PlannedTask, PlannedWork};
 use super::figures::Tally;
-use super::process::{GLANCE, Interrupts, Process, exit_code, first_code};
+use super::process::{GLANCE, Interrupts, Process, exit_code, gravest_code};
 use super::results::{Done, DoneSection, DoneStep};
 use super::{Understand, broker, complain, quoted};
 use crate::record::Exit;
@@ -38,7 +38,8 @@ impl Runner {
         let of_brokers = experiment.combinations.chunk_by(|one, next| one.broker == next.broker);
         for combinations in of_brokers {
             let broker = combinations[0].broker.map(|at| &experiment.brokers[at]);
-            let restart = broker.is_some_and(|broker| broker.restart);
+            // one of several has others before it: then each combination has a fresh one
+            let restart = broker.is_some_and(|broker| broker.restart) || experiment.brokers.len() > 1;
             // The combinations that one start of the broker serves.
             for combinations in combinations.chunks(if restart { 1 } else { combinations.len() }) {
                 if self.interrupts.count() > 0 {
@@ -96,9 +97,9 @@ impl Runner {
                 break;
             }
         }
-        done.exit_code = first_code(done.steps.iter().map(|step| step.exit_code));
+        done.exit_code = gravest_code(done.steps.iter().map(|step| step.exit_code));
         if self.interrupts.count() > 0 {
-            done.exit_code = first_code([done.exit_code, Exit::Interrupted.code()]);
+            done.exit_code = gravest_code([done.exit_code, Exit::Interrupted.code()]);
         }
         self.say(format_args!("[{number}/{total}] {}: {}", combination.directory, ending(done.exit_code)));
         Ok(done)
@@ -135,7 +136,7 @@ impl Runner {
                 // Sections that never started leave a problem, and somebody has to answer for it.
                 let missing = done.sections.len() < sections.len() && !interrupted;
                 let codes = done.sections.iter().map(|section| section.exit_code);
-                done.exit_code = first_code(codes.chain(missing.then_some(Exit::Environment.code())));
+                done.exit_code = gravest_code(codes.chain(missing.then_some(Exit::Environment.code())));
                 done.figures = figures(directory, &mut done.sections, problems);
             }
         }
@@ -157,6 +158,7 @@ fn not_begun(combination: &Combination) -> Done {
         broker: None,
         group: combination.group.clone(),
         variables: combination.variables.clone(),
+        repeat: combination.repeat,
         directory: combination.directory.clone(),
         exit_code: 0,
         problems: Vec::new(),

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 fn around() -> Surroundings {
-    Surroundings { program: Some("/bin/malaria-bench".into()), out: Some("out".into()) }
+    Surroundings { program: Some("/bin/malaria-bench".into()), out: Some("out".into()), repeats: 1 }
 }
 
 fn expanded(text: &str) -> Result<Experiment, Fault> {
@@ -133,15 +133,35 @@ fn every_broker_gets_every_combination() {
         experiment.combinations.iter().map(|one| (one.directory.clone(), lines(one)[0].clone())).collect();
     let expected = [
         ("one/qos=0", "step-1: publish -H a:1884 -u me -q 0 -c one"),
-        ("one/qos=1", "step-1: publish -H a:1884 -u me -q 1 -c one"),
         ("two/qos=0", "step-1: publish -H mqtt://b -u you -q 0 -c two"),
         ("two/qos=1", "step-1: publish -H mqtt://b -u you -q 1 -c two"),
+        ("one/qos=1", "step-1: publish -H a:1884 -u me -q 1 -c one"),
     ];
     assert_eq!(seen, expected.map(|(directory, line)| (directory.to_owned(), line.to_owned())));
     let [one, two] = experiment.brokers.as_slice() else { panic!("two brokers") };
     assert_eq!(one.start.as_deref(), Some("/opt/one -p 1884 > out/one/x"));
     assert_eq!((one.ready.as_deref(), two.ready.as_deref()), (Some("a:1884"), Some("c:99")));
     assert_eq!((two.restart, two.ready_timeout), (true, Duration::from_secs(2)));
+}
+
+/// Never all of one broker, or all repeats of one combination, in a row: what drifts hits all alike.
+#[test]
+fn brokers_and_repeats_take_turns() {
+    let text = "[vars]\nq = [0, 1]\n[[step]]\nshell = '${dir}'\n[brokers.a]\n[brokers.b]\n";
+    let around = Surroundings { repeats: 2, ..around() };
+    let experiment = expand(&parse(text).unwrap(), &around).unwrap();
+    let found: Vec<String> =
+        experiment.combinations.iter().map(|one| one.directory.replace("q=", "")).collect();
+    let expected = ["a/0/01", "b/0/01", "b/1/01", "a/1/01", "a/0/02", "b/0/02", "b/1/02", "a/1/02"];
+    assert_eq!(found, expected);
+    assert_eq!(
+        experiment.combinations.iter().map(|one| one.repeat).collect::<Vec<_>>()[3..5],
+        [Some(1), Some(2)]
+    );
+    assert_eq!(lines(&experiment.combinations[2]), ["step-1: sh out/b/q=1/01"]);
+    let many = Surroundings { repeats: COMBINATIONS as u32, ..around };
+    let fault = expand(&parse(text).unwrap(), &many).unwrap_err();
+    assert!(fault.what.contains("too many"), "{fault}");
 }
 
 #[test]

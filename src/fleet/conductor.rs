@@ -7,7 +7,7 @@ use super::shared::Shared;
 use crate::clock::{MILLISECOND, Nanos};
 use crate::crew::generator;
 use crate::load::Pace;
-use crate::record::{self, Ended, FLEET_SCHEMA, FleetRecord, FleetSecond};
+use crate::record::{self, Ended, FLEET_SCHEMA, FleetRecord, FleetSecond, Throughput};
 use crate::stage::{Board, Conductor, Cue, Progress, View};
 use crate::stats::Strain;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ impl Finale {
     }
 }
 
-impl Conductor<()> for Finale {
+impl Conductor<(), Ending> for Finale {
     fn cue(&mut self, now: Nanos, view: &View) -> Cue<()> {
         if view.broken {
             // The others would wait for its clients for ever.
@@ -62,6 +62,7 @@ impl Conductor<()> for Finale {
             stall_ns: progress.workers.iter().map(Strain::stall_ns).max().unwrap_or(0),
             workers: progress.workers.clone(),
             pressure: progress.pressure,
+            broker: progress.broker,
             ack_p50_ns: histograms.ack_service.supported_quantile(0.5),
             ack_p99_ns: histograms.ack_service.supported_quantile(0.99),
             flight_p50_ns: histograms.flight_service.supported_quantile(0.5),
@@ -104,7 +105,13 @@ impl Finale {
         let publishing = spec.publishing.as_ref();
         let heard = spec.listening.first().map(|listening| listening.qos);
         let qos = publishing.map(|publishing| publishing.qos).or(heard).unwrap_or_default();
+        // A fleet has no moment at which everybody is connected and nothing was sent yet.
+        let heard = board.total.counters.received();
+        let messages =
+            Throughput { sent: board.total.counters.sent, delivered: heard, ..Throughput::default() };
+        let broker_cost = board.broker.take().map(|cost| cost.per(&messages, 0));
         let mut record = FleetRecord {
+            broker_cost,
             schema: FLEET_SCHEMA.into(),
             started_at: humantime::format_rfc3339_seconds(started_at).to_string(),
             command: spec.command.clone(),

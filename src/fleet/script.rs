@@ -26,7 +26,7 @@ pub struct Ending {
 /// The clients of one worker.
 pub struct Script {
     shared: Arc<Shared>,
-    desk: Desk<()>,
+    desk: Desk<(), Ending>,
     pub crew: Crew<Wall>,
     /// By place.
     parts: Vec<Part>,
@@ -38,7 +38,7 @@ pub struct Script {
 }
 
 impl Script {
-    pub fn new(shared: Arc<Shared>, desk: Desk<()>, now: Nanos) -> Script {
+    pub fn new(shared: Arc<Shared>, desk: Desk<(), Ending>, now: Nanos) -> Script {
         let indices = shared.seats[desk.worker].clients.clone();
         let connection = &shared.spec.connection;
         let publishing = shared.spec.publishing.as_ref();

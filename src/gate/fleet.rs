@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::figure::{Count, Needs, Timing};
 use super::measured::{Gap, Measured, percent};
-use crate::record::{FleetRecord, Generator, Latency, ListenEnd, Listener, Publisher};
+use crate::record::{BrokerCost, FleetRecord, Generator, Latency, ListenEnd, Listener, Publisher};
 use crate::units;
 
 impl Measured for FleetRecord {
@@ -86,6 +86,10 @@ impl Measured for FleetRecord {
 
     fn generator(&self) -> &Generator {
         &self.generator
+    }
+
+    fn broker_cost(&self) -> Option<&BrokerCost> {
+        self.broker_cost.as_ref()
     }
 }
 

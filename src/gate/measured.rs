@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::figure::{Count, Needs, Statistic, Timing};
 use crate::clock::Nanos;
-use crate::record::{Generator, Latency, Phase, Record, Schedule};
+use crate::record::{BrokerCost, Generator, Latency, Phase, Record, Schedule};
 use crate::stats::supported;
 use crate::units;
 
@@ -29,6 +29,8 @@ pub trait Measured {
     /// In per cent.
     fn success(&self) -> Result<f64, Gap>;
     fn generator(&self) -> &Generator;
+    /// What it cost the broker, where somebody watched it.
+    fn broker_cost(&self) -> Option<&BrokerCost>;
 }
 
 /// A figure of a latency, in nanoseconds.
@@ -155,6 +157,10 @@ impl Measured for Record {
 
     fn generator(&self) -> &Generator {
         &self.generator
+    }
+
+    fn broker_cost(&self) -> Option<&BrokerCost> {
+        self.broker_cost.as_ref()
     }
 }
 

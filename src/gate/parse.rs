@@ -3,10 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::cost::{Cost, Unit};
 use super::figure::{Count, Share, Statistic, Timing};
 use super::{Bound, Claim, Percent, Relation};
 use crate::stats::HIGHEST;
-use crate::units::{self, Rate, Span, UnitError};
+use crate::units::{self, Rate, Size, Span, UnitError};
 
 /// Text that is not a bound. Each message names the value and what there is.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -39,11 +40,13 @@ fn known() -> String {
     let latencies: Vec<_> = Timing::all().map(Timing::name).collect();
     let counts: Vec<_> = Count::all().map(Count::name).collect();
     let shares = Share::ALL.map(Share::name);
+    let costs: Vec<_> = Cost::all().map(|cost| cost.name).collect();
     format!(
-        "the latencies {}; the counts {}; the shares {}",
+        "the latencies {}; the counts {}; the shares {}; of the broker {}",
         latencies.join(", "),
         counts.join(", "),
-        shares.join(", ")
+        shares.join(", "),
+        costs.join(", ")
     )
 }
 
@@ -90,6 +93,9 @@ fn claim(name: &str, relation: Relation, value: &str) -> Result<Claim, BoundErro
         let percent = percent(value).ok_or_else(|| expected(share.name(), value, "a share such as 99.9%"))?;
         return Ok(Claim::Share { of: share, limit: percent });
     }
+    if let Some(cost) = Cost::named(&whole) {
+        return cost_claim(cost, relation, value);
+    }
     if let Some(timing) = Timing::named(&whole) {
         return Err(BoundError::NoStatistic { name: timing.name() });
     }
@@ -123,6 +129,23 @@ fn count_claim(of: Count, relation: Relation, value: &str) -> Result<Claim, Boun
         return Ok(Claim::Rate { of, limit });
     }
     Ok(Claim::Count { of, limit: value.parse::<units::Count>().map_err(|_| wrong())?.get() })
+}
+
+fn cost_claim(of: Cost, relation: Relation, value: &str) -> Result<Claim, BoundError> {
+    let limit = match of.unit {
+        Unit::Time => value.parse::<Span>().map_err(BoundError::Unit)?.nanos(),
+        Unit::Bytes => value.parse::<Size>().map_err(BoundError::Unit)?.bytes(),
+        Unit::Count => {
+            let limit = value.parse::<units::Count>();
+            let limit = limit.map_err(|_| expected(of.name, value, "a count such as 0 or 10k"))?;
+            return Ok(Claim::Cost { of, limit: limit.get() });
+        }
+    };
+    // Nothing at all is exact.
+    if limit > 0 {
+        inexact(relation, of.name)?;
+    }
+    Ok(Claim::Cost { of, limit })
 }
 
 fn inexact(relation: Relation, what: &'static str) -> Result<(), BoundError> {
@@ -160,6 +183,7 @@ impl fmt::Display for Bound {
         let relation = self.relation;
         match &self.claim {
             Claim::Latency { of, at, limit } => write!(f, "{} {at} {relation} {limit}", of.name()),
+            Claim::Cost { of, limit } => write!(f, "{} {relation} {}", of.name, of.text(*limit)),
             Claim::Count { of, limit } => write!(f, "{} {relation} {limit}", of.name()),
             Claim::Rate { of, limit } => write!(f, "{} {relation} {limit}/s", of.name()),
             Claim::Part { of, limit } => write!(f, "{} {relation} {}%", of.name(), limit.get()),

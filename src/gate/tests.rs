@@ -10,6 +10,8 @@ use crate::record::samples::{broken, clean, idle, ramp};
 use crate::record::{Ended, Exit, Latencies, Latency, ListenEnd, Phase, Schedule, Verdict};
 use crate::stats::{Counters, Histogram};
 
+mod cost;
+
 #[track_caller]
 fn bound(text: &str) -> Bound {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))

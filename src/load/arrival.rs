@@ -1,6 +1,7 @@
 //! When messages are due: the open-loop schedule of one worker's publishers.
 
-use crate::clock::{Nanos, SECOND};
+use super::profile::{Profile, WHOLE};
+use crate::clock::Nanos;
 use crate::record::Arrival;
 use crate::seed::{Draw, Purpose};
 use std::cmp::Reverse;
@@ -35,6 +36,8 @@ pub struct Schedule {
     next: Option<Due>,
     following: Option<Due>,
     end: End,
+    /// Of all publishers together.
+    profile: Profile,
     kind: Kind,
 }
 
@@ -44,16 +47,14 @@ enum Kind {
         numbers: Vec<u32>,
         /// Of all workers.
         publishers: u32,
-        /// Nanoseconds between two messages of all publishers.
-        gap: f64,
         round: u64,
         place: u32,
     },
     Poisson {
         /// Numbers of the publishers, ascending.
         numbers: Vec<u32>,
-        /// Nanoseconds between two messages of one publisher, on average.
-        mean: f64,
+        /// Of all workers.
+        publishers: u32,
         seed: u64,
         /// The next message of each publisher that has one, the earliest first.
         heads: BinaryHeap<Reverse<Head>>,
@@ -67,37 +68,41 @@ struct Head {
     place: u32,
     /// Messages before it.
     sequence: u64,
+    /// Messages that the publisher's rate makes until then, in billionths.
+    parts: u128,
 }
 
-/// The time from message `sequence` of a publisher's Poisson stream, or from the beginning, to the next.
-fn gap(seed: u64, number: u32, sequence: u64, mean: f64) -> Nanos {
-    (Draw::of(seed, GAPS, number, sequence).exponential() * mean).round() as Nanos
+/// What a publisher's rate makes between message `sequence` of its Poisson stream, or the beginning, and the next: one
+/// message on average, in billionths. Whatever the rate does meanwhile, that is an exponential variate.
+fn gap(seed: u64, number: u32, sequence: u64) -> u128 {
+    (Draw::of(seed, GAPS, number, sequence).exponential() * WHOLE as f64).round() as u128
 }
 
 impl Schedule {
     /// The schedule of the publishers with `numbers` (ascending) out of `publishers`, which together
-    /// send `rate` messages a second.
+    /// send `rate` messages a second: a number, or a [`Profile`], and then no longer than that.
     pub fn new(
         arrival: Arrival,
         numbers: Vec<u32>,
         publishers: u32,
-        rate: f64,
+        rate: impl Into<Profile>,
         end: End,
         seed: u64,
     ) -> Schedule {
-        let between = SECOND as f64 / rate;
+        let profile = rate.into();
         let kind = match arrival {
-            Arrival::Constant => Kind::Constant { numbers, publishers, gap: between, round: 0, place: 0 },
+            Arrival::Constant => Kind::Constant { numbers, publishers, round: 0, place: 0 },
             Arrival::Poisson => {
-                let mean = between * f64::from(publishers);
                 let head = |(place, &number)| {
-                    Reverse(Head { intended: gap(seed, number, 0, mean), place, sequence: 0 })
+                    let parts = gap(seed, number, 0);
+                    let intended = profile.due(parts * u128::from(publishers))?;
+                    Some(Reverse(Head { intended, place, sequence: 0, parts }))
                 };
-                let heads = (0..).zip(&numbers).map(head).collect();
-                Kind::Poisson { numbers, mean, seed, heads }
+                let heads = (0..).zip(&numbers).filter_map(head).collect();
+                Kind::Poisson { numbers, publishers, seed, heads }
             }
         };
-        let mut schedule = Schedule { next: None, following: None, end, kind };
+        let mut schedule = Schedule { next: None, following: None, end, profile, kind };
         schedule.next = schedule.advance();
         schedule.following = schedule.advance();
         schedule
@@ -122,31 +127,34 @@ impl Schedule {
     }
 
     fn advance(&mut self) -> Option<Due> {
+        let profile = &self.profile;
         let due = match &mut self.kind {
-            Kind::Constant { numbers, publishers, gap, round, place } => {
+            Kind::Constant { numbers, publishers, round, place } => {
                 let number = *numbers.get(*place as usize)?;
                 if self.end == End::Count(*round) {
                     return None;
                 }
                 let message = *round * u64::from(*publishers) + u64::from(number);
-                let due = Due { place: *place, intended: (message as f64 * *gap).round() as Nanos };
+                let due = Due { place: *place, intended: profile.due(u128::from(message) * WHOLE)? };
                 *place += 1;
                 if *place as usize == numbers.len() {
                     (*place, *round) = (0, *round + 1);
                 }
                 due
             }
-            Kind::Poisson { numbers, mean, seed, heads } => {
+            Kind::Poisson { numbers, publishers, seed, heads } => {
                 let mut first = heads.peek_mut()?;
-                let Head { intended, place, sequence } = first.0;
+                let Head { intended, place, sequence, parts } = first.0;
                 if self.end == End::Count(sequence) {
                     return None;
                 }
-                let next = sequence + 1;
-                let gap = gap(*seed, numbers[place as usize], next, *mean);
-                first.0 = Head { intended: intended.saturating_add(gap), place, sequence: next };
-                if self.end == End::Count(next) {
-                    PeekMut::pop(first);
+                let sequence = sequence + 1;
+                let parts = parts + gap(*seed, numbers[place as usize], sequence);
+                match profile.due(parts * u128::from(*publishers)) {
+                    Some(intended) if self.end != End::Count(sequence) => {
+                        first.0 = Head { intended, place, sequence, parts };
+                    }
+                    _ => drop(PeekMut::pop(first)),
                 }
                 Due { place, intended }
             }
@@ -161,6 +169,7 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SECOND;
     use proptest::prelude::*;
 
     fn all(mut schedule: Schedule) -> Vec<Due> {
@@ -190,7 +199,7 @@ mod tests {
         assert_eq!((whole.len(), &whole), (770, &parts));
     }
 
-    /// R8: as many as the rate makes of the time. Rates do not change within a run.
+    /// R8: as many as the rate makes of the time; those of rates that change are in `profile/tests.rs`.
     #[test]
     fn r08_totals_are_exact_also_for_fractions_and_long_runs() {
         assert_eq!(constant(&[0], 1, 0.066, End::Time(1000 * SECOND)).len(), 66);
@@ -300,10 +309,13 @@ mod tests {
         fn workers_do_not_change_what_is_due(
             publishers in 1u32..40, workers in prop::sample::select(vec![1u32, 2, 3, 7]), seed: u64, poisson: bool,
             end in prop_oneof![(1u64..30).prop_map(End::Count), (1u64..3).prop_map(|s| End::Time(s * SECOND))],
+            changes: bool,
         ) {
             let arrival = if poisson { Arrival::Poisson } else { Arrival::Constant };
             let of = |numbers: Vec<u32>| {
-                let schedule = Schedule::new(arrival, numbers.clone(), publishers, 50.0, end, seed);
+                let changing = "line(0,100,1s) const(0,200ms) step(10,50,20,400ms)";
+                let rate = if changes { changing.parse().unwrap() } else { Profile::constant(50.0) };
+                let schedule = Schedule::new(arrival, numbers.clone(), publishers, rate, end, seed);
                 all(schedule).into_iter().map(move |due| (due.intended, numbers[due.place as usize]))
             };
             let whole: Vec<_> = of((0..publishers).collect()).collect();

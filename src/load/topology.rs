@@ -128,7 +128,7 @@ impl Split {
 }
 
 /// Which publisher reaches which subscriber. Publishers and subscribers are dealt to as many *groups*
-/// as the fewer of them are, in turn; everyone in a group hears everyone in it. Pairs, fan-in and
+/// as the fewer of them are, or as were asked for, in turn; everyone in a group hears everyone in it. Pairs, fan-in and
 /// fan-out are all of this kind, and so is every uneven split. A topic template without a field has one
 /// topic, so one group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -139,13 +139,15 @@ pub struct Routes {
 }
 
 impl Routes {
-    pub fn new(split: Split, topic: &Template) -> Routes {
+    /// `asked` is a number of groups, where one was asked for.
+    pub fn new(split: Split, topic: &Template, asked: Option<u32>) -> Routes {
         let Split { publishers, subscribers, .. } = split;
         let groups = match subscribers {
             _ if !topic.varies() => 1,
             0 => publishers,
             _ => publishers.min(subscribers),
         };
+        let groups = asked.map_or(groups, |asked| asked.min(groups));
         Routes { publishers, subscribers, groups: groups.max(1) }
     }
 
@@ -192,7 +194,7 @@ mod tests {
 
     fn routes(publishers: u32, subscribers: u32, topic: &str) -> Routes {
         let split = Split { publishers, subscribers, idle: 0 };
-        Routes::new(split, &topic.parse().unwrap())
+        Routes::new(split, &topic.parse().unwrap(), None)
     }
 
     #[test]

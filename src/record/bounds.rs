@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Nanos;
-use crate::units::{self, Span};
+use crate::units::{self, Size, Span};
 
 /// A bound that was required of a run, and whether it held.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub enum Amount {
     PerS(f64),
     /// A share of a whole, 0 to 100.
     Percent(f64),
+    /// Memory.
+    Bytes(u64),
 }
 
 impl BoundResult {
@@ -64,11 +66,16 @@ impl BoundResult {
                 text if found == limit || text != units::latency(limit) => text,
                 _ => Span::from_nanos(found).to_string(),
             },
+            (Some(Amount::Bytes(found)), Amount::Bytes(limit)) => match units::bytes(found) {
+                text if found == limit || text != units::bytes(limit) => text,
+                _ => Size::new(found).to_string(),
+            },
             (Some(Amount::Count(found)), _) => units::grouped(found),
             (Some(Amount::PerS(found)), Amount::PerS(limit)) => format!("{}/s", apart(found, limit)),
             (Some(Amount::Percent(found)), Amount::Percent(limit)) => format!("{}%", apart(found, limit)),
             (Some(Amount::Ns(ns)), _) => units::latency(ns),
             (Some(Amount::PerS(value)), _) => format!("{value}/s"),
+            (Some(Amount::Bytes(bytes)), _) => units::bytes(bytes),
             (Some(Amount::Percent(value)), _) => format!("{value}%"),
         }
     }

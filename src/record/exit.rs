@@ -25,12 +25,16 @@ pub enum Exit {
     GeneratorLimited = 6,
     /// A bound of `--require` did not hold.
     Bounds = 7,
+    /// What is new is worse than the base by more than is tolerated.
+    Regression = 8,
+    /// Nobody can tell: too few runs for how they scatter, or only bounds of a capacity.
+    Inconclusive = 9,
     /// Interrupted by a signal.
     Interrupted = 130,
 }
 
 impl Exit {
-    const ALL: [Exit; 9] = [
+    const ALL: [Exit; 11] = [
         Exit::Clean,
         Exit::Internal,
         Exit::Usage,
@@ -39,6 +43,8 @@ impl Exit {
         Exit::Delivery,
         Exit::GeneratorLimited,
         Exit::Bounds,
+        Exit::Regression,
+        Exit::Inconclusive,
         Exit::Interrupted,
     ];
 
@@ -52,12 +58,15 @@ impl Exit {
         self as u8
     }
 
-    /// The one that counts of two: an internal fault or an interrupt, then the lowest code, and clean last.
+    /// The one that counts of two: an internal fault or an interrupt, then the lowest code but for those that say that
+    /// nobody knows (6 and 9), then these, and clean last. A bound that one run has broken is broken, whatever the
+    /// generator did in another.
     pub fn graver(self, other: Exit) -> Exit {
         let rank = |exit: Exit| match exit {
             Exit::Internal => (0, 0),
             Exit::Interrupted => (1, 0),
-            Exit::Clean => (3, 0),
+            Exit::GeneratorLimited | Exit::Inconclusive => (3, exit.code()),
+            Exit::Clean => (4, 0),
             fault => (2, fault.code()),
         };
         if rank(other) < rank(self) { other } else { self }
@@ -74,6 +83,8 @@ impl Exit {
             Exit::Delivery => "delivery",
             Exit::GeneratorLimited => "generator-limited",
             Exit::Bounds => "bounds",
+            Exit::Regression => "regression",
+            Exit::Inconclusive => "inconclusive",
             Exit::Interrupted => "interrupted",
         }
     }

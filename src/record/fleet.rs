@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BoundResult, Broker, Counters, Ended, Evidence, Generator, Judgement, Latencies, Latency, Machine,
-    Outcome, Poll, Pressure, Strain, Verdict, Versions,
+    BoundResult, Broker, BrokerCost, Counters, Ended, Evidence, Generator, Judgement, Latencies, Latency,
+    Machine, Outcome, Poll, Pressure, Strain, Used, Verdict, Versions,
 };
 use crate::clock::Nanos;
 use crate::stats::{Histogram, HistogramError, Moments};
@@ -80,6 +80,9 @@ pub struct FleetRecord {
     pub listeners: Vec<Listener>,
     /// One entry for each second of the run.
     pub series: Vec<FleetSecond>,
+    /// What it cost the broker, from the first connection to the end; null where nobody watched it.
+    #[serde(default)]
+    pub broker_cost: Option<BrokerCost>,
     /// The bounds it had to keep, as asked; empty where none was.
     #[serde(default)]
     pub bounds: Vec<BoundResult>,
@@ -389,6 +392,9 @@ pub struct FleetSecond {
     /// What the machine took from them in it.
     #[serde(default)]
     pub pressure: Pressure,
+    /// What the broker used in it, and holds at its end; null where it was not watched, or had ended.
+    #[serde(default)]
+    pub broker: Option<Used>,
     /// Median of this second's acknowledgement times; null with fewer than 12.
     pub ack_p50_ns: Option<Nanos>,
     /// 99th percentile of the same; null with fewer than 600.

@@ -30,8 +30,26 @@ pub struct Plan {
     pub probes: u32,
     /// Who talks to whom.
     pub topology: Topology,
+    /// Groups that publishers and subscribers are dealt to; null: as many as there are of the fewer.
+    #[serde(default)]
+    pub groups: Option<u32>,
+    /// What the subscribers of a group share its messages as: `$share/<share>/<filter>`; null where each has them all.
+    #[serde(default)]
+    pub share: Option<String>,
+    /// What subscribers subscribe to, `%p` being the group; empty: the topics of their group.
+    #[serde(default)]
+    pub filters: Vec<String>,
+    /// Who leaves while the run goes on, when, and for how long.
+    #[serde(default)]
+    pub absences: Vec<Absence>,
+    /// How long idle clients stay before they leave and come again, in nanoseconds; null where they stay to the end.
+    #[serde(default)]
+    pub stay_ns: Option<Nanos>,
     /// When messages are sent.
     pub schedule: Schedule,
+    /// How the rate of an open loop changes in time, as --schedule has it; null where it does not.
+    #[serde(default)]
+    pub profile: Option<String>,
     /// QoS of publishing: 0, 1 or 2.
     pub qos: u8,
     /// QoS of subscribing: 0, 1 or 2.
@@ -127,7 +145,7 @@ impl fmt::Display for Topology {
 pub enum Schedule {
     /// Open loop: on schedule, whatever the broker does.
     Open {
-        /// Messages per second over all publishers.
+        /// Messages per second over all publishers; on average over the measure phase, where they change.
         rate_per_s: f64,
         /// How they are spread in time.
         arrival: Arrival,
@@ -141,6 +159,31 @@ pub enum Schedule {
     },
     /// Nobody publishes.
     None,
+}
+
+/// Clients that leave in order, and come back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Absence {
+    /// Who.
+    pub part: Part,
+    /// When they leave, in nanoseconds since the start of the schedule.
+    pub at_ns: Nanos,
+    /// When they come back, in nanoseconds since then; 0 is at once.
+    pub for_ns: Nanos,
+}
+
+/// Clients by what they do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// Those that publish.
+    Publishers,
+    /// Those that subscribe.
+    Subscribers,
+    /// Those that do neither.
+    Idle,
+    /// Everybody.
+    All,
 }
 
 /// How a worker waits for what is due next and for what arrives.

@@ -66,6 +66,7 @@ fn make_clean() -> Record {
             ..Generator::default()
         },
         series: (1..=3).map(second).collect(),
+        broker_cost: None,
         probes: None,
         calibration: None,
         bounds: vec![],
@@ -103,6 +104,12 @@ fn plan() -> Plan {
         clean_session: true,
         client_id_prefix: "malaria-bench-4711".to_owned(),
         topic_template: "bench/%p".to_owned(),
+        profile: None,
+        absences: Vec::new(),
+        stay_ns: None,
+        groups: None,
+        share: None,
+        filters: Vec::new(),
         backlog_ns: SECOND,
         tolerance_ns: 100 * MICROSECOND,
         poll: Poll::Sleep,
@@ -234,6 +241,7 @@ fn second(at: u64) -> Second {
         stall_ns: 700_000,
         workers: vec![strain()],
         pressure: Pressure { others_ns: 20 * MILLISECOND, ..Pressure::default() },
+        broker: None,
         ack_p50_ns: Some(218_000),
         ack_p99_ns: Some(416_000),
         flight_p50_ns: Some(1_010_000),
@@ -265,6 +273,40 @@ pub(crate) fn broken() -> Record {
     record.latencies.suback = Latency::default();
     record.latencies.flight_response = (&ramp(40, 18 * MICROSECOND, 2 * MILLISECOND)).into();
     record.latencies.flight_service = (&ramp(40, 16 * MICROSECOND, 2 * MILLISECOND)).into();
+    record.conclude();
+    record
+}
+
+/// A broker on the machine of the generator, that was watched: 5.5 us of CPU for each message, 3 KiB for each connection.
+pub(crate) fn watched() -> Record {
+    let used = |user, system| Used {
+        user_cpu_ns: user * MILLISECOND,
+        system_cpu_ns: system * MILLISECOND,
+        voluntary_switches: Some(30_000),
+        involuntary_switches: Some(1_200),
+        throttled_ns: Some(40 * MILLISECOND),
+        throttled: Some(3),
+        resident_bytes: Some((8 << 20) + 2_000 * 3 * 1024),
+        descriptors: Some(2_009),
+    };
+    let mut record = clean();
+    record.plan.embedded = false;
+    record.broker = Broker { addresses: vec!["127.0.0.1:1883".to_owned()], ..Broker::default() };
+    let phases = record.phases.iter().map(|times| match times.phase {
+        Phase::Measure => PhaseCost { phase: times.phase, used: Some(used(700, 1_500)) },
+        phase => PhaseCost { phase, used: Some(used(10, 20)) },
+    });
+    let cost = BrokerCost {
+        watched: vec![Watched { by: By::Port, name: "mosquitto".to_owned(), pid: Some(4711) }],
+        whole: Some(used(760, 1_620)),
+        phases: phases.collect(),
+        at_first_bytes: Some(8 << 20),
+        most_bytes: Some(15 << 20),
+        most_descriptors: Some(2_010),
+        ..BrokerCost::default()
+    };
+    record.broker_cost = Some(cost.per(&record.throughput, record.counts.connections_established));
+    record.series.iter_mut().for_each(|second| second.broker = Some(used(70, 150)));
     record.conclude();
     record
 }

@@ -10,7 +10,7 @@ use super::message::{Kept, Message};
 use super::retained::Retained;
 use super::route::{Route, Versions};
 use super::subscribers::Targets;
-use super::topics::Subscriptions;
+use super::topics::{Subscriptions, shared};
 use crate::wire::QoS;
 
 pub(super) struct Hub {
@@ -121,7 +121,10 @@ impl Hub {
     ) -> Option<Arc<str>> {
         let mut tables = self.tables.write().expect(POISONED);
         let new = tables.subscriptions.insert(filter, address, granted);
-        tables.retained.collect(filter, retained);
+        if shared(filter).is_none() {
+            // Those who share get no retained messages (4.8.2 of MQTT 5).
+            tables.retained.collect(filter, retained);
+        }
         self.versions.changed(filter);
         new
     }

@@ -113,6 +113,13 @@ impl Subscribers {
         }
     }
 
+    /// The one of them whose turn it is.
+    pub(super) fn one(&self, turn: usize) -> Subscribers {
+        let targets = self.targets();
+        let targets = targets.as_slice();
+        targets.get(turn % targets.len().max(1)).map_or(Subscribers::None, |one| Subscribers::One(*one))
+    }
+
     fn for_each(&self, mut visit: impl FnMut(Address, QoS)) {
         match self {
             Subscribers::None => {}

@@ -1,11 +1,12 @@
 //! Which subscriptions a topic name matches (4.7).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::address::Address;
 use super::subscribers::{Subscribers, Targets, union};
-use crate::wire::QoS;
+use crate::wire::{QoS, topic};
 
 #[cfg(test)]
 mod tests;
@@ -15,17 +16,38 @@ mod tests;
 pub(super) struct Subscriptions {
     exact: HashMap<Arc<str>, Subscribers>,
     wildcard: Trie,
+    /// By all of `$share/<name>/<filter>`.
+    shared: BTreeMap<Arc<str>, Share>,
 }
 
-/// Whether a filter can match more than one topic name.
+/// Those who share: each message is for one of them. A publisher that goes on with a route goes on with whom it was given;
+/// many publishers are spread evenly.
+#[derive(Default)]
+struct Share {
+    members: Subscribers,
+    /// Whose turn it is.
+    turn: AtomicUsize,
+}
+
+/// The filter of a shared subscription, `$share/<name>/<filter>`.
+pub(super) fn shared(filter: &str) -> Option<&str> {
+    let (name, filter) = filter.strip_prefix("$share/")?.split_once('/')?;
+    (!name.is_empty() && !filter.is_empty()).then_some(filter)
+}
+
+/// Whether a filter can match more than one topic name; of a shared one that is not looked into.
 pub(super) fn is_wildcard(filter: &str) -> bool {
-    filter.bytes().any(|byte| byte == b'+' || byte == b'#')
+    filter.starts_with("$share/") || filter.bytes().any(|byte| byte == b'+' || byte == b'#')
 }
 
 impl Subscriptions {
     /// Adds a subscription or changes its QoS. Answers the filter, to be remembered by the session, when
     /// the session did not have it before.
     pub(super) fn insert(&mut self, filter: &str, address: Address, granted: QoS) -> Option<Arc<str>> {
+        if shared(filter).is_some() {
+            let share = self.shared.entry(Arc::from(filter)).or_default();
+            return share.members.insert(address, granted).then(|| Arc::from(filter));
+        }
         if is_wildcard(filter) {
             return self.wildcard.insert(filter, address, granted).then(|| Arc::from(filter));
         }
@@ -45,6 +67,14 @@ impl Subscriptions {
 
     /// Takes a subscription out and answers its granted QoS; `None` when there was none.
     pub(super) fn remove(&mut self, filter: &str, address: Address) -> Option<QoS> {
+        if shared(filter).is_some() {
+            let share = self.shared.get_mut(filter)?;
+            let granted = share.members.remove(address);
+            if share.members.is_empty() {
+                self.shared.remove(filter);
+            }
+            return granted;
+        }
         if is_wildcard(filter) {
             return self.wildcard.remove(filter, address);
         }
@@ -58,13 +88,18 @@ impl Subscriptions {
 
     /// Where a message to this topic name goes.
     pub(super) fn resolve(&self, name: &str) -> Targets {
-        if self.wildcard.is_empty() {
+        if self.wildcard.is_empty() && self.shared.is_empty() {
             // No allocation: a publisher that uses many topics comes here for each message.
             return self.exact.get(name).map(Subscribers::targets).unwrap_or_default();
         }
         let mut matching: Vec<&Subscribers> = Vec::new();
         matching.extend(self.exact.get(name));
         self.wildcard.matching(name, &mut matching);
+        let asks = |filter: &str| shared(filter).is_some_and(|filter| topic::matches(filter, name));
+        let sharing = self.shared.iter().filter(|(filter, _)| asks(filter));
+        let sharing = sharing.map(|(_, share)| share.members.one(share.turn.fetch_add(1, Ordering::Relaxed)));
+        let sharing: Vec<Subscribers> = sharing.collect();
+        matching.extend(&sharing);
         union(&matching)
     }
 }

@@ -23,6 +23,12 @@ const COLUMNS: [(&str, u8, CellOf); 9] = [
     ("verdict", 0, |run| Some(run.verdict.clone())),
 ];
 
+/// What the broker cost, of runs that know.
+const COSTS: [(&str, u8, CellOf); 2] = [
+    ("CPU/msg", 9, |run| run.cpu_per_message().map(units::latency)),
+    ("mem/conn", 10, |run| run.memory_per_connection().map(units::bytes)),
+];
+
 fn latency(run: &Digest, names: &[&str], figure: Figure) -> Option<String> {
     run.latency(names).map(|latency| latency.read(figure).to_string())
 }
@@ -33,12 +39,14 @@ pub fn write(runs: &[Digest], page: &mut Page) {
     let plain = |label: &str| label.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     let labels: Vec<String> = runs.iter().map(|run| plain(run.label)).collect();
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-    let columns = COLUMNS.map(|(header, rank, of)| Column {
+    let (last, others) = COLUMNS.split_last().expect("there are some");
+    let costs = COSTS.iter().filter(|_| runs.iter().any(|run| run.cost.is_some()));
+    let columns = others.iter().chain(costs).chain([last]).map(|(header, rank, of)| Column {
         header,
-        rank,
+        rank: *rank,
         cells: runs.iter().map(|run| of(run).unwrap_or(NOTHING.to_owned())).collect(),
     });
-    page.table("run", &labels, columns.into());
+    page.table("run", &labels, columns.collect());
 }
 
 #[cfg(test)]

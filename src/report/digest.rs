@@ -7,8 +7,8 @@ use super::page::Tint;
 use super::summary::{self, Count};
 use crate::clock::Nanos;
 use crate::record::{
-    Broker, Counters, Exit, Finished, FleetRecord, Generator, Latency, Listener, Machine, Phase, Publisher,
-    Record, Verdict,
+    Broker, BrokerCost, Counters, Exit, Finished, FleetRecord, Generator, Latency, Listener, Machine, Phase,
+    Publisher, Record, Verdict,
 };
 use crate::stats::HistogramError;
 use crate::units;
@@ -33,6 +33,8 @@ pub struct Digest<'a> {
     pub broker: String,
     pub machine: &'a Machine,
     pub generator: &'a Generator,
+    /// What it cost the broker, where somebody watched it.
+    pub cost: Option<&'a BrokerCost>,
     pub seed: String,
     pub version: &'a str,
     pub rates: Vec<Rate>,
@@ -75,6 +77,16 @@ impl<'a> Digest<'a> {
         self.rates.iter().find(|rate| rate.what == what).map(|rate| rate.achieved_per_s)
     }
 
+    /// CPU time of the broker for each message, in nanoseconds.
+    pub fn cpu_per_message(&self) -> Option<Nanos> {
+        self.cost?.cpu_per_message_ns
+    }
+
+    /// Memory of the broker for each connection, in bytes.
+    pub fn memory_per_connection(&self) -> Option<u64> {
+        self.cost?.memory_per_connection_bytes
+    }
+
     /// The latency of one of these names that the run has.
     pub fn latency(&self, names: &[&str]) -> Option<&Latency> {
         let named = self.latencies.iter().find(|(name, latency)| names.contains(name) && latency.count > 0);
@@ -108,6 +120,7 @@ fn of_run<'a>(label: &'a str, record: &'a Record) -> Digest<'a> {
         broker: summary::broker(record),
         machine: &record.machine,
         generator: &record.generator,
+        cost: record.broker_cost.as_ref(),
         seed: record.plan.seed.to_string(),
         version: &record.versions.malaria_bench,
         rates: if publishes { rates.collect() } else { Vec::new() },
@@ -172,6 +185,7 @@ fn of_fleet<'a>(label: &'a str, record: &'a FleetRecord) -> Result<Digest<'a>, H
         broker: fleet_broker(&record.broker),
         machine: &record.machine,
         generator: &record.generator,
+        cost: record.broker_cost.as_ref(),
         seed: record.seed.clone(),
         version: &record.versions.malaria_bench,
         rates: fleet_rates(record),

@@ -1,5 +1,6 @@
 //! What stands in the summary, section by section.
 
+use super::cost;
 use super::page::{Column, Page, Tint};
 use crate::clock::Nanos;
 use crate::cpu;
@@ -28,6 +29,7 @@ pub fn write(record: &Record, page: &mut Page) {
     delivery(record, page);
     probes(record, page);
     connections(record, page);
+    broker_cost(record, page);
     generator(record, page);
     machine(record, page);
     warnings(record, page);
@@ -42,7 +44,10 @@ pub(super) fn headline(record: &Record) -> (String, Tint) {
         Exit::Delivery => Some("DELIVERY FAULT"),
         Exit::Bounds => Some("BOUNDS BROKEN"),
         Exit::Interrupted => Some("INTERRUPTED"),
-        Exit::Internal | Exit::Usage | Exit::Environment => Some("FAILED"),
+        // the last two are of several runs, and in no record
+        Exit::Internal | Exit::Usage | Exit::Environment | Exit::Regression | Exit::Inconclusive => {
+            Some("FAILED")
+        }
     };
     // A fault and "clean" in one line would not be understood.
     let verdict =
@@ -107,7 +112,12 @@ pub(super) fn plan(record: &Record) -> Vec<String> {
             units::grouped(plan.subscribers.into())
         ),
     };
-    let mut lines = vec![format!("{clients} clients, {roles}")];
+    let filters = match &plan.filters[..] {
+        [] => String::new(),
+        filters => format!(" to {}", some_of(filters)),
+    };
+    let share = plan.share.as_ref().map_or(String::new(), |share| format!(", sharing as {share}"));
+    let mut lines = vec![format!("{clients} clients, {roles}{filters}{share}")];
     if plan.schedule != Schedule::None {
         lines.push(messages(plan));
     }
@@ -147,7 +157,12 @@ fn messages(plan: &Plan) -> String {
                 true => format!(", at most {inflight} in flight per publisher"),
                 false => String::new(),
             };
-            format!("open loop at {rate}/s, {arrival} arrival{window}")
+            match &plan.profile {
+                Some(profile) => {
+                    format!("open loop at {profile}, {rate}/s on average, {arrival} arrival{window}")
+                }
+                None => format!("open loop at {rate}/s, {arrival} arrival{window}"),
+            }
         }
         Schedule::Closed { .. } if plan.qos == 0 => {
             "closed loop, as fast as connections have room; latencies are not a user's".to_owned()
@@ -383,6 +398,13 @@ fn connections(record: &Record, page: &mut Page) {
     let reasons = refusals(&record.counts);
     if !reasons.is_empty() {
         page.paragraph("", &format!("refused: {}", items(&reasons).join(", ")));
+    }
+}
+
+fn broker_cost(record: &Record, page: &mut Page) {
+    if let Some(cost) = &record.broker_cost {
+        page.paragraph("broker cost", &cost::watched(cost));
+        page.items("", &cost::items(cost));
     }
 }
 

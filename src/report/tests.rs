@@ -1,11 +1,12 @@
 use super::*;
-use crate::record::samples::{broken, clean, idle, probed};
+use crate::record::samples::{broken, clean, idle, probed, watched};
 use crate::record::{Amount, BoundResult, BoundState, Ended, Figure, Probes, Schedule, Throughput, Worker};
 use crate::units;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 mod agreement;
+mod cost;
 
 /// Everything that can go wrong at once.
 fn worst() -> Record {
@@ -335,7 +336,8 @@ fn json_is_as_its_schema_says() {
     let mut closed = clean();
     closed.plan.schedule = Schedule::Closed { inflight: 8 };
     closed.plan.msg_count = Some(5);
-    for record in [clean(), broken(), idle(), worst(), closed, with_bound(clean()), probed()] {
+    let bounded = [with_bound(clean()), with_bound(watched())];
+    for record in [clean(), broken(), idle(), worst(), closed, probed()].into_iter().chain(bounded) {
         let instance = parsed(&json(&record));
         if let Some(error) = validator.iter_errors(&instance).next() {
             panic!("{}: {error}", error.instance_path());
@@ -385,6 +387,11 @@ fn the_schema_knows_every_field() {
         ("probes", "/probes"),
     ] {
         assert_eq!(keys(&schema["$defs"][name]["properties"]), keys(part(at)), "{name}");
+    }
+    let watched = parsed(&json(&watched()));
+    for (name, at) in [("broker_cost", "/broker_cost"), ("used", "/series/0/broker")] {
+        let part = watched.pointer(at).expect(at);
+        assert_eq!(keys(&schema["$defs"][name]["properties"]), keys(part), "{name}");
     }
     for name in ["counts", "generator"] {
         let known = keys(&schema["$defs"][name]["properties"]);

@@ -26,6 +26,11 @@ impl Backlog {
         Backlog { entries: Vec::new(), free: Vec::new(), limit }
     }
 
+    /// From now on at most `limit` messages of each publisher.
+    pub fn limit(&mut self, limit: u32) {
+        self.limit = limit;
+    }
+
     /// Appends to `queue`; false when the publisher's share is full.
     pub fn push(&mut self, queue: &mut Queue, intended: Nanos) -> bool {
         if queue.len >= self.limit {

@@ -1,8 +1,9 @@
 //! The phases of a run, and the record that comes out of it.
 
 use super::shared::Shared;
+use super::trials::{Growth, Load, Overrun, Pilot, Segment, Trial};
 use crate::clock::{MILLISECOND, Nanos, SECOND};
-use crate::crew::{Effort, generator, throughput};
+use crate::crew::{self, Effort, generator};
 use crate::record::{self, Counters, Ended, Machine, Phase, PhaseTimes, Probes, Record, Second};
 use crate::stage::{Board, Conductor, Cue, Progress, View};
 use crate::stats::Strain;
@@ -10,17 +11,20 @@ use crate::units;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// What workers are told, in this order. They report when each but the last two is done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What workers are told, in this order. They report when each but draining and
+/// disconnecting is done.
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Command {
     /// Connect all clients: each is connected or has failed to.
     Connect,
     /// Subscribe: every SUBSCRIBE is answered or given up.
     Subscribe,
-    /// Publish from this time on (process clock): the last message of the schedule came due.
-    Publish { start: Nanos },
+    /// Publish: the last message of the schedule came due.
+    Publish(Segment),
     /// Nothing more will be due; send what is in the backlog and wait, until then at most.
     Drain { until: Nanos },
+    /// Report what was measured: another load may follow.
+    Close,
     /// Disconnect everybody and end.
     Disconnect,
 }
@@ -34,9 +38,33 @@ const LEAD: Nanos = 20 * MILLISECOND;
 /// Longest drain of a run that was interrupted.
 const HURRY: Nanos = SECOND;
 
+/// What a record tells beside the run.
+pub struct Host {
+    /// Wall-clock time of the start.
+    pub started_at: SystemTime,
+    /// The machine of the generator.
+    pub machine: Machine,
+    /// Tells the resident memory of the process.
+    pub resident: fn() -> u64,
+}
+
 /// Takes workers through the phases.
-pub struct Phases {
+pub struct Phases<'p> {
     shared: Arc<Shared>,
+    host: Host,
+    /// Decides on loads, where there are several,
+    pilot: Option<&'p mut dyn Pilot>,
+    /// of which this is the one under way, or the last,
+    segment: Segment,
+    /// whose phases and seconds are these and those that follow,
+    from: (usize, usize),
+    /// before which so many deliveries were still to come,
+    owing: u64,
+    /// and this is how it does:
+    growth: Growth,
+    overrun: Overrun,
+    /// it was ended early, with so much done a second.
+    overrun_per_s: Option<f64>,
     /// What workers were told last.
     told: Option<Command>,
     /// Messages that came due, and since when there were no more: in a closed loop with a count the answers decide
@@ -48,24 +76,37 @@ pub struct Phases {
     stopped: Option<(Ended, String)>,
     phases: Vec<PhaseTimes>,
     series: Vec<Second>,
+    /// What came of the last, until it is told.
+    closed: Option<Trial>,
+    /// What counts of those whose loads are over: connections and subscriptions.
+    before: Counters,
     /// Resident memory of the process, with nobody and with all clients connected.
-    resident: fn() -> u64,
     memory: (u64, u64),
 }
 
-impl Phases {
-    /// Of a run that has not begun. `resident` tells the memory of the process.
-    pub fn new(shared: Arc<Shared>, resident: fn() -> u64) -> Phases {
+impl<'p> Phases<'p> {
+    /// Of a run that has not begun; `pilot` decides on its loads, unless the plan does.
+    pub fn new(shared: Arc<Shared>, host: Host, pilot: Option<&'p mut dyn Pilot>) -> Phases<'p> {
+        let memory = ((host.resident)(), 0);
         Phases {
             shared,
+            host,
+            pilot,
+            segment: Segment { start: 0, opens: 0, closes: 0, rate_per_s: None },
+            from: (0, 0),
+            owing: 0,
+            growth: Growth::default(),
+            overrun: Overrun::default(),
+            overrun_per_s: None,
             told: None,
             due: (u64::MAX, 0),
             heard: (0, 0),
             stopped: None,
             phases: Vec::new(),
             series: Vec::new(),
-            resident,
-            memory: (resident(), 0),
+            closed: None,
+            before: Counters::default(),
+            memory,
         }
     }
 
@@ -97,10 +138,9 @@ impl Phases {
 
     /// How long `phase` still lasts at most at `now`, where that is known.
     fn left(&self, phase: Phase, now: Nanos) -> Option<Nanos> {
-        let (opens, closes) = self.shared.window;
         let end = match (phase, self.told?) {
-            (Phase::WarmUp, Command::Publish { start }) => start + opens,
-            (Phase::Measure, Command::Publish { start }) if closes < Nanos::MAX => start + closes,
+            (Phase::WarmUp, Command::Publish(segment)) => segment.opens,
+            (Phase::Measure, Command::Publish(segment)) if segment.closes < Nanos::MAX => segment.closes,
             (Phase::Drain, Command::Drain { until }) => {
                 until.min(self.heard.1 + self.shared.spec.plan.drain_ns)
             }
@@ -149,22 +189,61 @@ impl Phases {
         self.enter(Phase::Disconnect, now, Command::Disconnect)
     }
 
-    /// Warm-up and measure phase of a schedule that begins at `start`.
-    fn measure(&mut self, now: Nanos, view: &View, start: Nanos) -> Cue<Command> {
-        let (opens, closes) = (start + self.shared.window.0, start.saturating_add(self.shared.window.1));
+    /// The first load, or the one after what came of the last; the end, where there is none.
+    fn publish(&mut self, now: Nanos, view: &View, last: Option<Trial>) -> Cue<Command> {
+        let (start, window) = (now + LEAD, self.shared.window);
+        let load = match &mut self.pilot {
+            None => (window.0, start.saturating_add(window.1), None),
+            Some(pilot) => match pilot.next(last) {
+                Some(Load { rate_per_s, settle, span }) => (settle, start + settle + span, Some(rate_per_s)),
+                None => return self.enter(Phase::Disconnect, now, Command::Disconnect),
+            },
+        };
+        let (settle, closes, rate_per_s) = load;
+        self.segment = Segment { start, opens: start + settle, closes, rate_per_s };
+        self.from = (self.phases.len(), self.series.len());
+        self.owing = view.everybody.expected.saturating_sub(view.everybody.delivered);
+        self.growth = Growth::default();
+        (self.overrun, self.overrun_per_s) = (Overrun::new(view.everybody), None);
+        if settle > 0 {
+            self.begin(Phase::WarmUp, now);
+        }
+        let command = Command::Publish(self.segment);
+        self.told = Some(command);
+        Cue::Tell(command)
+    }
+
+    /// Nothing comes due any more since `end`.
+    fn drain(&mut self, now: Nanos, end: Nanos) -> Cue<Command> {
+        let plan = &self.shared.spec.plan;
+        let until = now + plan.drain_limit_ns.max(plan.drain_ns);
+        self.heard = (0, now);
+        self.enter(Phase::Drain, end, Command::Drain { until })
+    }
+
+    /// Warm-up and measure phase of a load.
+    fn measure(&mut self, now: Nanos, view: &View) -> Cue<Command> {
+        let Segment { start, opens, closes, .. } = self.segment;
+        if self.pilot.is_some() {
+            self.overrun_per_s = self.overrun.look(now.saturating_sub(start), &view.everybody);
+            if self.overrun_per_s.is_some() {
+                return self.drain(now, now);
+            }
+        }
         if now < opens {
             return Cue::Wait(opens.min(now + WATCH));
         }
         if !self.is_measuring() {
             self.begin(Phase::Measure, opens);
         }
+        if self.pilot.is_some() && now < closes {
+            self.growth.sample(now, &view.everybody);
+        }
         let plan = &self.shared.spec.plan;
         let counted = closes == Nanos::MAX;
         if view.arrived && (counted || now >= closes) {
             // Workers may have needed a moment to hear of the end, but the window was what it was.
-            let until = now + plan.drain_limit_ns.max(plan.drain_ns);
-            self.heard = (0, now);
-            return self.enter(Phase::Drain, closes.min(now), Command::Drain { until });
+            return self.drain(now, closes.min(now));
         }
         // After one of these, a message that was not acknowledged or a connection that was lost has made
         // room for another one.
@@ -183,7 +262,7 @@ impl Phases {
     }
 }
 
-impl Conductor<Command> for Phases {
+impl Conductor<Command, Effort> for Phases<'_> {
     fn cue(&mut self, now: Nanos, view: &View) -> Cue<Command> {
         if let Some((ended, reason)) = self.look_out(view) {
             return self.stop(now, ended, reason.into());
@@ -192,35 +271,39 @@ impl Conductor<Command> for Phases {
             None => self.enter(Phase::Connect, now, Command::Connect),
             Some(Command::Connect | Command::Subscribe) if !view.arrived => Cue::Wait(now + LOOK),
             Some(Command::Connect) => {
-                self.memory.1 = (self.resident)();
+                self.memory.1 = (self.host.resident)();
                 if view.levels.established == 0 {
                     return self.stop(now, Ended::Broker, "no client could connect".into());
                 }
                 self.enter(Phase::Subscribe, now, Command::Subscribe)
             }
-            Some(Command::Subscribe) => {
-                if self.shared.window.0 > 0 {
-                    self.begin(Phase::WarmUp, now);
-                }
-                let command = Command::Publish { start: now + LEAD };
-                self.told = Some(command);
-                Cue::Tell(command)
-            }
-            Some(Command::Publish { start }) => self.measure(now, view, start),
+            Some(Command::Subscribe) => self.publish(now, view, None),
+            Some(Command::Publish(_)) => self.measure(now, view),
             Some(Command::Drain { until }) => {
                 let levels = &view.everybody;
                 let heard = levels.draining == view.workers as u64;
-                let drained = heard && levels.outstanding == 0 && levels.delivered >= levels.expected;
+                let absent = levels.expected.saturating_sub(levels.delivered);
+                let drained = heard && levels.outstanding == 0 && absent <= self.owing;
                 let came = levels.acked + levels.delivered;
                 if came != self.heard.0 {
                     self.heard = (came, now);
                 }
                 let until = until.min(self.heard.1 + self.shared.spec.plan.drain_ns);
                 if drained || now >= until {
-                    return self.enter(Phase::Disconnect, now, Command::Disconnect);
+                    if self.pilot.is_none() || self.stopped.is_some() {
+                        return self.enter(Phase::Disconnect, now, Command::Disconnect);
+                    }
+                    self.close(now);
+                    self.told = Some(Command::Close);
+                    return Cue::Tell(Command::Close);
                 }
                 Cue::Wait((now + LOOK).min(until))
             }
+            Some(Command::Close) if !view.arrived => Cue::Wait(now + LOOK),
+            Some(Command::Close) => match self.closed.take() {
+                None => Cue::Collect,
+                Some(trial) => self.publish(now, view, Some(trial)),
+            },
             Some(Command::Disconnect) => Cue::Over,
         }
     }
@@ -230,6 +313,7 @@ impl Conductor<Command> for Phases {
         let phase = self.phase_at(time_ns);
         progress.phase = Some(phase);
         progress.left = self.left(phase, self.shared.epoch + time_ns);
+        progress.outlook = self.pilot.as_ref().map(|pilot| pilot.outlook());
         let (counters, histograms) = (&progress.second.counters, &progress.second.histograms);
         self.series.push(Second {
             phase,
@@ -245,20 +329,64 @@ impl Conductor<Command> for Phases {
             stall_ns: progress.workers.iter().map(Strain::stall_ns).max().unwrap_or(0),
             workers: progress.workers.clone(),
             pressure: progress.pressure,
+            broker: progress.broker,
             ack_p50_ns: histograms.ack_response.supported_quantile(0.5),
             ack_p99_ns: histograms.ack_response.supported_quantile(0.99),
             flight_p50_ns: histograms.flight_response.supported_quantile(0.5),
             flight_p99_ns: histograms.flight_response.supported_quantile(0.99),
         });
     }
+
+    fn collect(&mut self, part: Board<Effort>) {
+        self.closed = Some(self.trial(part));
+    }
+
+    fn phase(&self) -> Option<Phase> {
+        self.phases.last().map(|times| times.phase)
+    }
 }
 
-impl Phases {
+impl Phases<'_> {
     /// The record of a run that is over.
-    pub fn record(mut self, mut board: Board<Effort>, started_at: SystemTime, machine: Machine) -> Record {
+    pub fn record(mut self, mut board: Board<Effort>) -> Record {
         self.close(board.end);
+        Arc::make_mut(&mut board.total).counters.lost += self.shared.lost_by_all();
+        let plan = self.shared.spec.plan.clone();
+        self.made(board, plan, (0, 0))
+    }
+
+    /// What came of the load that is over.
+    fn trial(&mut self, board: Board<Effort>) -> Trial {
+        let mut plan = self.shared.spec.plan.clone();
+        let Segment { start, opens, closes, rate_per_s } = self.segment;
+        (plan.warmup_ns, plan.duration_ns) = (opens - start, Some(closes - opens));
+        if let (record::Schedule::Open { rate_per_s, .. }, Some(rate)) = (&mut plan.schedule, rate_per_s) {
+            *rate_per_s = rate;
+        }
+        let rate_per_s = rate_per_s.unwrap_or(self.shared.rate_per_s());
+        let mut record = self.made(board, plan, self.from);
+        let counts = &mut record.counts;
+        self.before = Counters {
+            connections_asked: self.before.connections_asked + counts.connections_asked,
+            connections_established: self.before.connections_established + counts.connections_established,
+            subscribed: self.before.subscribed + counts.subscribed,
+            ..Counters::default()
+        };
+        (counts.connections_asked, counts.connections_established, counts.subscribed) =
+            (self.before.connections_asked, self.before.connections_established, self.before.subscribed);
+        // Nobody waits for them any longer.
+        (counts.lost, counts.undelivered_at_end) = (counts.lost + counts.undelivered_at_end, 0);
+        if record.plan.qos > 0 {
+            counts.unacked_at_end = counts.sent.saturating_sub(counts.acked + counts.ack_timeouts);
+        }
+        record.conclude();
+        Trial { record, growth: self.growth.share(rate_per_s), overrun_per_s: self.overrun_per_s }
+    }
+
+    /// The record of what is on `board`, which followed `plan`, with its phases and seconds from these on.
+    fn made(&self, mut board: Board<Effort>, plan: record::Plan, from: (usize, usize)) -> Record {
         let troubles = board.troubles();
-        let (ended, partial_reason) = match board.fault().cloned().or(self.stopped) {
+        let (ended, partial_reason) = match board.fault().cloned().or(self.stopped.clone()) {
             None => (Ended::Completed, None),
             Some((Ended::Broker, reason)) if !troubles.is_empty() => {
                 (Ended::Broker, Some(format!("{reason}: {}", troubles.join("; "))))
@@ -275,17 +403,17 @@ impl Phases {
             .collect();
         let lost = probes.as_ref().and_then(Probes::trouble);
         let health = board.health(generator(&efforts));
+        let throughput = crew::throughput(&efforts);
         let resident = self.memory.1.saturating_sub(self.memory.0);
         let mut record = Record {
             schema: record::SCHEMA.into(),
-            started_at: humantime::format_rfc3339_seconds(started_at).to_string(),
+            started_at: humantime::format_rfc3339_seconds(self.host.started_at).to_string(),
             command: spec.command.clone(),
-            plan: spec.plan.clone(),
             versions: record::Versions::current(),
-            machine,
+            machine: self.host.machine.clone(),
             broker: record::Broker {
                 addresses: spec.targets.iter().map(ToString::to_string).collect(),
-                embedded: spec.plan.embedded,
+                embedded: plan.embedded,
                 cpus: spec.broker_cpus.clone(),
                 connections_refused: None,
             },
@@ -297,18 +425,22 @@ impl Phases {
             partial_reason,
             ended,
             warnings: spec.warnings.iter().chain(&lost).chain(&troubles).cloned().collect(),
-            phases: self.phases,
+            phases: self.phases[from.0..].to_vec(),
             counts,
-            throughput: throughput(&efforts),
+            broker_cost: board.broker.take().map(|cost| {
+                cost.per(&throughput, counts.connections_established.min(spec.plan.clients.into()))
+            }),
+            throughput,
             latencies: record::Latencies::of(&board.total.histograms, absent),
             generator: record::Generator {
-                bytes_per_client: (resident > 0).then(|| resident / u64::from(spec.plan.clients)),
+                bytes_per_client: (resident > 0).then(|| resident / u64::from(plan.clients)),
                 ..health
             },
             probes,
-            series: self.series,
+            series: self.series[from.1..].to_vec(),
             calibration: None,
             bounds: Vec::new(),
+            plan,
         };
         record.conclude();
         record

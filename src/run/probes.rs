@@ -22,6 +22,12 @@ pub fn of(load: &Spec) -> Spec {
         probes: 0,
         topology: Topology::Pairs,
         schedule: Schedule::Open { rate_per_s, arrival: Arrival::Constant, inflight: u16::MAX.into() },
+        profile: None,
+        absences: Vec::new(),
+        stay_ns: None,
+        groups: None,
+        share: None,
+        filters: Vec::new(),
         // Acknowledged in any case, and as the load is otherwise.
         qos,
         sub_qos: qos,

@@ -2,17 +2,17 @@
 
 use super::backlog::{Backlog, Queue};
 use super::shared::{Crew, Shared};
+use super::trials::Segment;
 use crate::client::Outgoing;
 use crate::clock::Nanos;
 use crate::crew::{End as Ending, Place, Step, Token, Written};
 use crate::engine::Link;
-use crate::load::{Bursts, End, STAMP_LEN, Schedule, Stamp};
+use crate::load::{Bursts, End, Profile, STAMP_LEN, Schedule, Stamp};
 use crate::record::Schedule as Pace;
 use crate::wire::{Publish, QoS};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// A client that publishes; its place among the publishers is its place among the clients.
 struct Publisher {
@@ -40,6 +40,8 @@ pub struct Publishers {
     bursts: Bursts,
     /// When messages come due: from the start of the schedule on, once that is known.
     open: Range<Nanos>,
+    /// When the first schedule began: times in stamps run from there. 0 before.
+    origin: Nanos,
     /// Closed loop with a count: messages that end it.
     quota: u64,
     /// Closed loop: turns that publishers have had, one after the other,
@@ -59,7 +61,7 @@ const TURN: usize = 64 << 10;
 
 impl Publishers {
     /// The publishers with `numbers`.
-    pub fn new(shared: Arc<Shared>, numbers: Vec<u32>) -> Publishers {
+    pub fn new(shared: Arc<Shared>, numbers: &[u32]) -> Publishers {
         let mut topics = String::new();
         let list = numbers.iter().map(|&number| {
             let from = topics.len();
@@ -67,21 +69,14 @@ impl Publishers {
             let topic = (from as u32, topics.len() as u32);
             Publisher { number, topic, sequence: 0, audience: 0, waiting: Queue::default() }
         });
-        let (list, plan) = (list.collect(), &shared.spec.plan);
-        let schedule = match plan.schedule {
-            Pace::Open { rate_per_s, arrival, .. } => {
-                let end = plan.msg_count.map_or(End::Time(shared.window.1), End::Count);
-                Some(Schedule::new(arrival, numbers, plan.publishers, rate_per_s, end, plan.seed))
-            }
-            Pace::Closed { .. } | Pace::None => None,
-        };
         Publishers {
-            list,
+            list: list.collect(),
             topics,
-            backlog: Backlog::new(shared.backlog_limit),
-            schedule,
-            bursts: Bursts::new(plan.tolerance_ns),
+            backlog: Backlog::new(0),
+            schedule: None,
+            bursts: Bursts::new(shared.spec.plan.tolerance_ns),
             open: 0..0,
+            origin: 0,
             quota: u64::MAX,
             turns: 0,
             dry: 0,
@@ -90,13 +85,26 @@ impl Publishers {
         }
     }
 
-    /// The schedule begins at `start`.
-    pub fn begin(&mut self, crew: &Crew, start: Nanos) {
-        self.open = start..start.saturating_add(self.shared.window.1);
+    /// A schedule begins.
+    pub fn begin(&mut self, crew: &Crew, segment: &Segment) {
+        let (shared, start) = (&self.shared, segment.start);
+        let plan = &shared.spec.plan;
+        if self.origin == 0 {
+            self.origin = start;
+        }
+        self.open = start..segment.closes;
+        let rate = segment.rate_per_s.map_or_else(|| shared.profile(), Profile::constant);
+        self.backlog.limit(shared.backlog_limit(rate.peak()));
+        if let Pace::Open { arrival, .. } = plan.schedule {
+            let numbers = self.list.iter().map(|publisher| publisher.number).collect();
+            let end = plan.msg_count.map_or(End::Time(segment.closes - start), End::Count);
+            self.schedule = Some(Schedule::new(arrival, numbers, plan.publishers, rate, end, plan.seed));
+            self.bursts = Bursts::new(plan.tolerance_ns);
+        }
         // How many subscribers hear each publisher is certain once all SUBACKs are in.
         for publisher in &mut self.list {
-            let group = self.shared.routes.group(publisher.number) as usize;
-            publisher.audience = self.shared.granted[group].load(Ordering::Acquire);
+            let group = self.shared.routes.group(publisher.number);
+            publisher.audience = self.shared.audience(group);
         }
         // With a count of messages, those of the publishers that are connected or will be again.
         if let Some(count) = self.shared.spec.plan.msg_count {
@@ -249,8 +257,8 @@ impl Publishers {
     /// Sends up to `most` of the publisher's next messages, which were meant to be sent at `due`; answers how many
     /// its connection and window had room for.
     fn send<L: Link>(&mut self, crew: &mut Crew, link: &mut L, place: Place, due: Nanos, most: u64) -> u64 {
-        let Publishers { shared, topics, open, .. } = self;
-        let qos = shared.qos;
+        let Publishers { shared, topics, origin, .. } = self;
+        let (qos, origin) = (shared.qos, *origin);
         let count = most.min(crew.room(link, place, qos) as u64);
         if count == 0 {
             return 0;
@@ -258,11 +266,11 @@ impl Publishers {
         let publisher = &mut self.list[place.at()];
         let first = Token { sequence: publisher.sequence, intended: due, sent: link.now(), more: () };
         publisher.sequence += count;
-        shared.sequences.note(publisher.number, first.sequence, due.saturating_sub(open.start));
+        shared.sequences.note(publisher.number, first.sequence, due.saturating_sub(origin));
         let topic = &topics[publisher.topic.0 as usize..publisher.topic.1 as usize];
         let retain = shared.spec.retain;
         crew.publish(link, place, first, (count, qos, publisher.audience), |pen| {
-            let stamp = stamp(shared.run_id, publisher.number, &pen.token, open.start);
+            let stamp = stamp(shared.run_id, publisher.number, &pen.token, origin);
             pen.write(Outgoing { topic, qos, retain, payload: &[&stamp[..], shared.body.bytes()] });
         });
         count
@@ -298,7 +306,7 @@ impl Publishers {
         let (shared, Some(publisher)) = (&self.shared, self.list.get(place.at())) else { return };
         let topic = self.topic(publisher);
         crew.redeliver(link, place, |token, resend| {
-            let stamp = stamp(shared.run_id, publisher.number, token, self.open.start);
+            let stamp = stamp(shared.run_id, publisher.number, token, self.origin);
             resend.publish(topic, shared.spec.retain, &[&stamp[..], shared.body.bytes()])
         });
     }
@@ -313,8 +321,7 @@ impl Publishers {
     /// Messages leave at `time`: their subscribers are told, aside from the messages themselves.
     pub fn handed(&self, written: &Written<()>, time: Nanos) {
         if written.audience > 0 {
-            let (number, since) =
-                (self.list[written.place.at()].number, time.saturating_sub(self.open.start));
+            let (number, since) = (self.list[written.place.at()].number, time.saturating_sub(self.origin));
             for sequence in written.token.sequence..written.token.sequence + written.count {
                 self.shared.hand_over.note(number, sequence, since);
             }
@@ -322,8 +329,8 @@ impl Publishers {
     }
 }
 
-/// Times in stamps run from the start of the schedule, so that the same plan gives the same bytes.
-fn stamp(run_id: u32, publisher: u32, token: &Token, start: Nanos) -> [u8; STAMP_LEN] {
-    let intended = token.intended.saturating_sub(start);
+/// Times in stamps run from the start of the first schedule, so that the same plan gives the same bytes.
+fn stamp(run_id: u32, publisher: u32, token: &Token, origin: Nanos) -> [u8; STAMP_LEN] {
+    let intended = token.intended.saturating_sub(origin);
     Stamp { run_id, publisher, sequence: token.sequence, intended }.encode()
 }

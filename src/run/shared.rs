@@ -1,14 +1,16 @@
 //! What all workers of a run share.
 
 use super::sequences::Sequences;
-use super::{RunError, Spec, probes};
+use super::{Plan, RunError, Spec, probes};
 use crate::clock::Nanos;
-use crate::load::{Body, HandOver, Name, Role, Routes, STAMP_LEN, Split, Template, Values, run_id};
+use crate::load::{
+    Body, Flow, HandOver, Name, Profile, Role, Routes, STAMP_LEN, Split, Template, Values, run_id,
+};
 use crate::record::Schedule as Pace;
 use crate::stage::{Seat, Ways, seats};
-use crate::wire::QoS;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use crate::wire::{QoS, topic};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// The clients of one worker.
 pub type Crew = crate::crew::Crew<()>;
@@ -25,8 +27,6 @@ pub struct Shared {
     pub sub_qos: QoS,
     /// Most unacknowledged messages of a publisher,
     pub inflight: u16,
-    /// and most that it may be behind.
-    pub backlog_limit: u32,
     pub split: Split,
     pub seats: Vec<Seat>,
     /// The worker that has the first of them.
@@ -38,12 +38,17 @@ pub struct Shared {
     pub body: Body,
     pub hand_over: HandOver,
     pub sequences: Sequences,
+    /// What subscribers that share have heard together, by publisher; without any where each is to hear everything. Locked
+    /// for each message: they are with several workers.
+    pub pool: Vec<Mutex<Flow>>,
     /// Subscribers with a granted subscription, by group.
     pub granted: Vec<AtomicU32>,
     /// The measure phase, in nanoseconds since the start of the schedule, half-open.
     pub window: (Nanos, Nanos),
 }
 
+/// What a lock says that is never held by somebody who panics.
+pub const POISONED: &str = "no worker panics within this lock";
 /// Flows checked at most: 16 bytes each.
 const FLOWS: u64 = 100_000_000;
 /// Closed loop at QoS 0: bytes that a connection takes and does not send. Megabytes of messages that a broker is far from
@@ -67,7 +72,7 @@ impl Shared {
         let (publishers, subscribers) = (plan.publishers, plan.subscribers);
         let split = Split { publishers, subscribers, idle: plan.clients - publishers - subscribers };
         let topic = plan.topic_template.parse().expect("a plan's template was read before");
-        let routes = Routes::new(split, &topic);
+        let routes = Routes::new(split, &topic, plan.groups);
         let flows = routes.flows();
         if flows > FLOWS {
             return Err(RunError::Flows { flows, limit: FLOWS });
@@ -76,28 +81,27 @@ impl Shared {
         let turn = |index, count| turn(split, &routes, index, count) % count;
         let seats = seats(plan.clients, &spec.cpus, turn);
         plan.workers = seats.len() as u32;
-        let (inflight, behind, handed_over) = match plan.schedule {
+        let (inflight, handed_over) = match plan.schedule {
             Pace::Open { rate_per_s, inflight, .. } => {
-                let rate = rate_per_s / f64::from(publishers);
-                (inflight, rate * plan.backlog_ns as f64 / 1e9, rate * HAND_OVER_S)
+                (inflight, profile(plan, rate_per_s).peak() / f64::from(publishers) * HAND_OVER_S)
             }
-            Pace::Closed { inflight } if plan.qos == 0 => (inflight, 0.0, HAND_OVERS),
-            Pace::Closed { inflight } => (inflight, 0.0, f64::from(inflight) * HAND_OVER_WINDOWS),
-            Pace::None => (u32::MAX, 0.0, 0.0),
+            Pace::Closed { inflight } if plan.qos == 0 => (inflight, HAND_OVERS),
+            Pace::Closed { inflight } => (inflight, f64::from(inflight) * HAND_OVER_WINDOWS),
+            Pace::None => (u32::MAX, 0.0),
         };
         let probes = probes.map(|probes| {
             let shared = Shared::new(probes, epoch)?;
             Ok::<_, RunError>(Arc::new(Shared { first: seats.len(), ..shared }))
         });
+        let shares = if plan.share.is_some() { publishers } else { 0 };
         let qos = |level| QoS::try_from(level).expect("the plan was checked");
         let (from, seed) = (plan.warmup_ns, plan.seed);
-        Ok(Shared {
+        let shared = Shared {
             epoch,
             run_id: run_id(seed),
             qos: qos(plan.qos),
             sub_qos: qos(plan.sub_qos),
             inflight: inflight.min(u16::MAX.into()) as u16,
-            backlog_limit: behind.ceil().clamp(1.0, f64::from(u32::MAX - 1)) as u32,
             split,
             seats,
             first: 0,
@@ -111,10 +115,70 @@ impl Shared {
             sequences: Sequences::new(publishers, from),
             granted: (0..routes.groups()).map(|_| AtomicU32::new(0)).collect(),
             window: (from, plan.duration_ns.map_or(Nanos::MAX, |duration| from + duration)),
+            pool: (0..shares).map(|_| Mutex::default()).collect(),
             routes,
             topic,
             spec,
-        })
+        };
+        shared.check_filters()?;
+        Ok(shared)
+    }
+
+    /// Whether filters bring each subscriber the messages of its group, once each: of some publishers, because nobody
+    /// waits for a look at all pairs.
+    fn check_filters(&self) -> Result<(), RunError> {
+        const LOOKS: u32 = 1000;
+        if self.spec.plan.filters.is_empty() {
+            return Ok(());
+        }
+        for publisher in (0..self.split.publishers).take(LOOKS as usize) {
+            let (name, group) = (self.topic(publisher), self.routes.group(publisher));
+            let matching = |group| {
+                let filters = self.plain_filters(group);
+                filters.into_iter().filter(|filter| topic::matches(filter, &name)).collect::<Vec<_>>()
+            };
+            let (own, next) = (matching(group), (group + 1) % self.routes.groups());
+            let foreign = if next == group { Vec::new() } else { matching(next) };
+            if own.len() != 1 || !foreign.is_empty() {
+                let filters = if foreign.is_empty() { own } else { foreign };
+                return Err(RunError::Filter { name, group, filters });
+            }
+        }
+        Ok(())
+    }
+
+    /// How many times each message of a publisher of `group` is expected: once for each subscriber, or once for all.
+    pub fn audience(&self, group: u32) -> u32 {
+        let granted = self.granted[group as usize].load(Ordering::Acquire);
+        if self.pool.is_empty() { granted } else { granted.min(1) }
+    }
+
+    /// Messages that nobody of those who share has heard, although somebody has heard a later one.
+    pub fn lost_by_all(&self) -> u64 {
+        let flows = (0..).zip(&self.pool);
+        let lost =
+            flows.map(|(publisher, flow)| self.sequences.lost(publisher, &flow.lock().expect(POISONED)));
+        lost.sum()
+    }
+
+    /// Messages a second of the plan, of all publishers together; 0 without a schedule.
+    pub fn rate_per_s(&self) -> f64 {
+        match self.spec.plan.schedule {
+            Pace::Open { rate_per_s, .. } => rate_per_s,
+            Pace::Closed { .. } | Pace::None => 0.0,
+        }
+    }
+
+    /// The same over time.
+    pub fn profile(&self) -> Profile {
+        profile(&self.spec.plan, self.rate_per_s())
+    }
+
+    /// Most messages that a publisher may be behind at `rate_per_s`.
+    pub fn backlog_limit(&self, rate_per_s: f64) -> u32 {
+        let plan = &self.spec.plan;
+        let behind = rate_per_s / f64::from(plan.publishers.max(1)) * plan.backlog_ns as f64 / 1e9;
+        behind.ceil().clamp(1.0, f64::from(u32::MAX - 1)) as u32
     }
 
     /// The seats of all workers, the probes' last.
@@ -151,11 +215,30 @@ impl Shared {
         topic
     }
 
-    /// The filters of a subscriber of `group`.
+    /// What a subscriber of `group` subscribes to.
     pub fn filters(&self, group: u32) -> Vec<String> {
+        let filters = self.plain_filters(group);
+        match &self.spec.plan.share {
+            Some(share) => filters.iter().map(|filter| format!("$share/{share}/{filter}")).collect(),
+            None => filters,
+        }
+    }
+
+    /// The filters that bring the messages of `group`.
+    fn plain_filters(&self, group: u32) -> Vec<String> {
+        let asked = &self.spec.plan.filters;
+        if !asked.is_empty() {
+            return asked.iter().map(|filter| filter.replace("%p", &group.to_string())).collect();
+        }
         let all = if self.topic.is_per_publisher() { usize::MAX } else { 1 };
         self.routes.publishers_of(group).take(all).map(|number| self.topic(number)).collect()
     }
+}
+
+/// The rate of all publishers over time; where there is no schedule nobody asks.
+fn profile(plan: &Plan, rate_per_s: f64) -> Profile {
+    let read = |text: &String| text.parse().expect("a plan's profile was read before");
+    plan.profile.as_ref().map_or_else(|| Profile::constant(rate_per_s), read)
 }
 
 /// What client `index` is dealt by to `count` workers or brokers: its group while there are groups for all of

@@ -1,6 +1,7 @@
 //! The subscribers of one worker: what they subscribed to, and what has arrived.
 
-use super::shared::{Crew, Shared};
+use super::shared::{Crew, POISONED, Shared};
+use super::trials::Segment;
 use crate::clock::Nanos;
 use crate::crew::{Place, Step};
 use crate::engine::Link;
@@ -14,8 +15,46 @@ struct Subscriber {
     granted: bool,
     /// That it has no subscription is counted.
     told: bool,
-    /// One per publisher of the group.
-    flows: Box<[Flow]>,
+    heard: Heard,
+}
+
+/// What a subscriber has heard, by publisher of its group.
+enum Heard {
+    /// Everything is to come.
+    Alone(Box<[Flow]>),
+    /// What the others do not have: the sequence after the highest that came here. All of it is in `Shared::pool`.
+    Together(Box<[u64]>),
+}
+
+impl Heard {
+    fn new(shared: &Shared, group: u32) -> Heard {
+        let publishers = shared.routes.publishers_in(group) as usize;
+        match shared.pool.is_empty() {
+            true => Heard::Alone((0..publishers).map(|_| Flow::default()).collect()),
+            false => Heard::Together(vec![0; publishers].into()),
+        }
+    }
+
+    /// A message of the publisher at `place` in the group. Those who share have each message once; its order is to be
+    /// right for each of them, and says nothing of what others were given.
+    fn receive(&mut self, shared: &Shared, place: u32, Stamp { publisher, sequence, .. }: &Stamp) -> Receipt {
+        match self {
+            Heard::Alone(flows) => flows[place as usize].receive(*sequence),
+            Heard::Together(next) => {
+                let mut flow = shared.pool[*publisher as usize].lock().expect(POISONED);
+                let receipt = flow.receive(*sequence);
+                let next = &mut next[place as usize];
+                match receipt {
+                    Receipt::InOrder | Receipt::Reordered if sequence < next => Receipt::Reordered,
+                    Receipt::InOrder | Receipt::Reordered => {
+                        *next = sequence + 1;
+                        Receipt::InOrder
+                    }
+                    Receipt::Duplicate | Receipt::Unknown => receipt,
+                }
+            }
+        }
+    }
 }
 
 /// All subscribers of a worker; their places among the clients follow those of the publishers.
@@ -27,8 +66,10 @@ pub struct Subscribers {
     next: usize,
     /// Those without SUBACK.
     waiting: usize,
-    /// When the schedule began; 0 before.
+    /// When the first schedule began; 0 before.
     origin: Nanos,
+    /// When the measure phase ends, since then.
+    closes: Nanos,
 }
 
 impl Subscribers {
@@ -36,10 +77,17 @@ impl Subscribers {
     pub fn new(shared: Arc<Shared>, first: usize, numbers: &[u32]) -> Subscribers {
         let list = numbers.iter().map(|&number| {
             let group = shared.routes.group(number);
-            let flows = (0..shared.routes.publishers_in(group)).map(|_| Flow::default()).collect();
-            Subscriber { group, granted: false, told: false, flows }
+            Subscriber { group, granted: false, told: false, heard: Heard::new(&shared, group) }
         });
-        Subscribers { first, list: list.collect(), next: 0, waiting: 0, origin: 0, shared }
+        Subscribers {
+            first,
+            list: list.collect(),
+            next: 0,
+            waiting: 0,
+            origin: 0,
+            closes: Nanos::MAX,
+            shared,
+        }
     }
 
     /// Its place among the subscribers, if it is one.
@@ -47,9 +95,17 @@ impl Subscribers {
         place.at().checked_sub(self.first).filter(|number| *number < self.list.len())
     }
 
-    /// The schedule begins. Audiences are fixed: whoever subscribes for the first time from now on is in none.
-    pub fn begin(&mut self, crew: &mut Crew, start: Nanos) {
-        self.origin = start;
+    /// A schedule begins. Audiences are fixed with the first: whoever subscribes for the first time from then on is in
+    /// none.
+    pub fn begin(&mut self, crew: &mut Crew, segment: &Segment) {
+        let is_first = self.origin == 0;
+        if is_first {
+            self.origin = segment.start;
+        }
+        self.closes = segment.closes - self.origin;
+        if !is_first {
+            return;
+        }
         for number in 0..self.list.len() {
             let (place, subscriber) = (Place((self.first + number) as u32), &self.list[number]);
             if !subscriber.granted && !subscriber.told && crew.was_established(place) {
@@ -134,7 +190,9 @@ impl Subscribers {
 
     /// Nothing more will arrive: what a later message of its flow has overtaken is lost.
     pub fn end(&self, crew: &mut Crew) {
-        for Subscriber { group, flows, .. } in &self.list {
+        for Subscriber { group, heard, .. } in &self.list {
+            // What those who share have lost is known when all workers have ended.
+            let Heard::Alone(flows) = heard else { continue };
             let publishers = self.shared.routes.publishers_of(*group).zip(flows);
             let lost = publishers.map(|(publisher, flow)| self.shared.sequences.lost(publisher, flow));
             crew.books.counters().lost += lost.sum::<u64>();
@@ -157,11 +215,10 @@ impl Subscribers {
             return;
         };
         let flow = number.and_then(|number| {
-            let Subscriber { group, granted, flows, .. } = &mut self.list[number];
-            let flow = shared.routes.place(stamp.publisher, *group)?;
-            Some((&mut flows[flow as usize], *granted))
+            let Subscriber { group, granted, heard, .. } = &mut self.list[number];
+            Some((shared.routes.place(stamp.publisher, *group)?, heard, *granted))
         });
-        let Some((flow, granted)) = flow else {
+        let Some((flow, heard, granted)) = flow else {
             crew.books.counters().misrouted += 1;
             return;
         };
@@ -175,16 +232,16 @@ impl Subscribers {
         }
         let intended = self.origin.saturating_add(stamp.intended);
         let counters = crew.books.of(intended);
-        match if first { flow.receive(stamp.sequence) } else { Receipt::Duplicate } {
+        match if first { heard.receive(shared, flow, &stamp) } else { Receipt::Duplicate } {
             Receipt::InOrder => {}
             Receipt::Reordered => counters.reordered += 1,
             Receipt::Duplicate => return counters.duplicated += 1,
             Receipt::Unknown => return counters.untold += 1,
         }
-        // Since the start of the schedule, as stamps are.
+        // Since the start of the first schedule, as stamps are.
         let now = now.saturating_sub(self.origin);
         counters.delivered += 1;
-        counters.late += u64::from(now >= shared.window.1);
+        counters.late += u64::from(now >= self.closes);
         crew.books.levels.delivered += 1;
         let response = now.saturating_sub(stamp.intended);
         let sent = shared.hand_over.time(stamp.publisher, stamp.sequence, stamp.intended);

@@ -1,11 +1,14 @@
 //! Whole runs in a simulated world, held against what really happened there.
 
+mod comings;
 mod known;
 mod probes;
 mod rules;
 mod scripted;
+mod shared;
+mod trials;
 
-use super::conductor::Phases;
+use super::conductor::{Host, Phases};
 use super::shared::Shared;
 use super::worker::Clients;
 use super::*;
@@ -38,6 +41,12 @@ fn plan(clients: u32, qos: u8, rate_per_s: f64) -> Plan {
         seed: 7,
         ..clean().plan
     }
+}
+
+/// Nowhere and never.
+fn host() -> Host {
+    let started_at = std::time::SystemTime::UNIX_EPOCH;
+    Host { started_at, machine: clean().machine, resident: || 0 }
 }
 
 /// A run that is over, in a world that knows better.
@@ -98,14 +107,14 @@ impl Scene {
         let (mut lines, desks) = Lines::new(world.wakers(), epoch, clients);
         lines.board.apart = shared.seats.len();
         let actors = desks.into_iter().map(|desk| Clients::new(shared.clone(), desk, epoch)).collect();
-        let mut phases = Phases::new(shared.clone(), || 0);
+        let mut phases = Phases::new(shared.clone(), host(), None);
         let mut moments = Vec::new();
         perform(&mut world, &mut lines, actors, &mut phases, interrupt, |world| {
             let used = (0..shared.seats.len()).map(|worker| world.worker(worker).usage);
             moments.push((world.now(), used.collect()));
         });
         let stopped = (0..shared.seats.len()).filter_map(|worker| world.worker(worker).stopped).max();
-        let record = phases.record(lines.board, std::time::SystemTime::UNIX_EPOCH, clean().machine);
+        let record = phases.record(lines.board);
         let played = Played { world, record, epoch, moments };
         laws(&played, honest);
         if interrupt < played.world.now() {
@@ -160,7 +169,10 @@ fn laws(played: &Played, honest: bool) {
     laws_of_probes(record);
     for (worker, known) in record.generator.workers.iter().zip(0..) {
         let busy = world.worker(known).busy();
-        assert!(busy == 0.0 || record.throughput.sent == 0 || worker.busy_share > 0.0, "busy {busy}");
+        // Who shares may be given nothing, a schedule may have little for some, and a worker may have nobody left.
+        let all = counts.connections_established == u64::from(plan.clients) && plan.reconnect;
+        let has_work = all && record.throughput.sent > 0 && plan.share.is_none() && plan.profile.is_none();
+        assert!(busy == 0.0 || !has_work || worker.busy_share > 0.0, "busy {busy}");
         assert!(world.worker(known).most_unsent_of_one < 3 << 20, "memory is bounded");
         assert!(world.worker(known).most_dials <= 8, "of many a few are dialled in one pass");
     }
@@ -326,6 +338,15 @@ fn some_plan(dice: &mut Dice) -> Plan {
         (plan.msg_count, plan.duration_ns, plan.warmup_ns) = (Some(dice.within(&(1..=30))), None, 0);
     } else if !many && dice.chance(0.2) {
         plan.probes = dice.within(&(1..=3)) as u32;
+    }
+    if subscribers > 0 && dice.chance(0.2) {
+        (plan.share, plan.groups) = (Some("perf".into()), Some(dice.within(&(1..=3)) as u32));
+    }
+    if plan.msg_count.is_none() && dice.chance(0.15) {
+        let most = 2.0 * rate;
+        plan.profile = Some(format!(
+            "line(0,{most},300ms) const(0,100ms) step({rate},{most},{rate},200ms) const({rate},1h)"
+        ));
     }
     plan
 }

@@ -1,5 +1,6 @@
 //! The clients of one worker, taken through the phases of a run.
 
+use super::comings::Comings;
 use super::conductor::Command;
 use super::publishers::Publishers;
 use super::shared::{Crew, Shared};
@@ -16,12 +17,13 @@ use std::sync::Arc;
 /// One worker's clients: publishers first, then subscribers, then the idle.
 pub struct Clients {
     shared: Arc<Shared>,
-    desk: Desk<Command>,
+    desk: Desk<Command, Effort>,
     /// What is to be done; nothing before the first command, and when it is done.
     task: Option<Command>,
     pub crew: Crew,
     publishers: Publishers,
     subscribers: Subscribers,
+    comings: Comings,
     watch: Watch,
     /// The measure phase, once it is known when that is.
     window: Range<Nanos>,
@@ -35,7 +37,7 @@ const LEAVING: usize = if cfg!(test) { 8 } else { 20_000 };
 
 impl Clients {
     /// The clients of the worker at `desk`.
-    pub fn new(shared: Arc<Shared>, desk: Desk<Command>, now: Nanos) -> Clients {
+    pub fn new(shared: Arc<Shared>, desk: Desk<Command, Effort>, now: Nanos) -> Clients {
         let shared = shared.probes.clone().filter(|probes| desk.worker >= probes.first).unwrap_or(shared);
         let worker = desk.worker - shared.first;
         let indices = shared.seats[worker].clients.clone();
@@ -70,9 +72,10 @@ impl Clients {
             desk,
             task: None,
             staying,
-            crew,
             subscribers: Subscribers::new(shared.clone(), publishing.len(), &subscribing),
-            publishers: Publishers::new(shared.clone(), publishing),
+            publishers: Publishers::new(shared.clone(), &publishing),
+            comings: Comings::new(shared.clone(), &crew),
+            crew,
             watch: Watch::default(),
             window: Nanos::MAX..Nanos::MAX,
             shared,
@@ -84,15 +87,18 @@ impl Clients {
         match command {
             Command::Connect => self.crew.connect_all(link.now()),
             Command::Subscribe => {}
-            Command::Publish { start } => {
-                let (from, to) = self.shared.window;
-                self.window = start + from..start.saturating_add(to);
+            Command::Publish(segment) => {
+                self.window = segment.opens..segment.closes;
                 self.crew.books.measure(self.window.start, self.window.end);
-                self.subscribers.begin(&mut self.crew, start);
-                self.publishers.begin(&self.crew, start);
+                self.crew.books.levels.draining = 0;
+                self.subscribers.begin(&mut self.crew, &segment);
+                self.publishers.begin(&self.crew, &segment);
+                self.comings.begin(segment.start);
             }
+            Command::Close => self.close_part(link),
             Command::Drain { .. } | Command::Disconnect => {
                 self.publishers.end();
+                self.comings.end(&mut self.crew, link);
                 self.watch.close(link, &self.crew.books.levels);
                 self.window = Nanos::MAX..Nanos::MAX;
                 self.crew.books.levels.draining = 1;
@@ -101,6 +107,16 @@ impl Clients {
                 }
             }
         }
+    }
+
+    /// A load is over, and another may follow: what was measured of it is reported.
+    fn close_part<L: Link>(&mut self, link: &mut L) {
+        self.publishers.shed_backlogs(&mut self.crew);
+        let longest = link.longest();
+        let tally = self.crew.books.close(link.now(), (link.stats(), link.usage()), longest);
+        // What comes now is of no load: too late for this one.
+        self.crew.books.measure(Nanos::MAX, Nanos::MAX);
+        self.desk.close(tally, std::mem::take(&mut self.watch).effort);
     }
 
     /// Goes on from what has happened to clients.
@@ -117,11 +133,14 @@ impl Clients {
                         self.subscribers.unanswered(&mut self.crew, place, None);
                     }
                     self.publishers.ended(&mut self.crew, place, &end, unacked);
-                    if end == End::Failed && !leaving {
-                        self.crew.retry(link.now(), place);
-                    } else {
-                        self.crew.finish(link.now(), place);
-                        self.publishers.forgo(place);
+                    match end {
+                        End::Failed if !leaving => self.crew.retry(link.now(), place),
+                        End::Left { after: After::Again, .. } if !leaving => self.crew.recall(place),
+                        End::Left { after: After::Away, .. } if !leaving => {}
+                        _ => {
+                            self.crew.finish(link.now(), place);
+                            self.publishers.forgo(place);
+                        }
                     }
                 }
             }
@@ -134,7 +153,7 @@ impl Clients {
         let (done, next) = match self.task {
             Some(Command::Connect) => (crew.is_settled(), None),
             Some(Command::Subscribe) => (self.subscribers.poll(crew, link), None),
-            Some(Command::Publish { .. }) => {
+            Some(Command::Publish(_)) => {
                 let next = self.publishers.poll(crew, link);
                 (next.is_none(), next)
             }
@@ -142,6 +161,7 @@ impl Clients {
                 self.leave_some(link);
                 (false, None)
             }
+            Some(Command::Close) => (true, None),
             Some(Command::Drain { .. }) | None => (false, None),
         };
         let levels = &self.crew.books.levels;
@@ -261,11 +281,15 @@ impl<L: Link> App<L> for Clients {
         let window = self.watch_window(link);
         let deadlines = self.crew.poll_deadlines(link);
         self.hear_news(link);
+        let comings = self.comings.poll(&mut self.crew, link);
         let leaving = self.task == Some(Command::Disconnect);
         let dial = if leaving { None } else { self.crew.poll_dial(link) };
         let task = self.poll_task(link);
         self.crew.end_pass(link, |written, time| self.publishers.handed(written, time));
-        [Some(self.crew.books.tally_due()), window, deadlines, dial, task].into_iter().flatten().min()
+        [Some(self.crew.books.tally_due()), window, deadlines, comings, dial, task]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::Progress;
 use crate::clock::{Nanos, SECOND};
-use crate::record::{Ended, Generator, Neighbour};
+use crate::record::{BrokerCost, Ended, Generator, Neighbour};
 use crate::stats::{Interval, Strain, Tally};
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::sync::Arc;
 
 /// What went wrong with a worker: whose fault it was, and what in words.
@@ -53,6 +54,8 @@ pub struct Board<E> {
     pub neighbours: Vec<Neighbour>,
     /// and how many CPUs a quota leaves them.
     pub quota: Option<f64>,
+    /// What the broker used, where it was watched.
+    pub broker: Option<BrokerCost>,
     /// What was reported of the seconds that are not over for every worker, the first of them being `closed`.
     open: VecDeque<Open>,
     closed: u64,
@@ -75,6 +78,7 @@ impl<E> Board<E> {
             strain: Strain::default(),
             neighbours: Vec::new(),
             quota: None,
+            broker: None,
             open: VecDeque::new(),
             closed: 0,
             troubles: BTreeMap::new(),
@@ -87,10 +91,11 @@ impl<E> Board<E> {
         self.open.resize_with(self.open.len().max(at + 1), Default::default);
         let second = &mut self.open[at];
         // What is late is in the line that is next, and no worker has reported that by it.
-        second.workers += usize::from(tally.second >= self.closed);
+        let is_whole = tally.second >= self.closed && !tally.part;
+        second.workers += usize::from(is_whole);
         if worker < self.apart {
             Arc::make_mut(&mut self.total).merge(&tally.measured);
-            second.connected += if tally.second >= self.closed { tally.connected } else { 0 };
+            second.connected += if is_whole { tally.connected } else { 0 };
             second.interval.merge(&tally.measured);
             second.interval.merge(&tally.unmeasured);
             second.strains.resize(self.endings.len().min(self.apart), Strain::default());
@@ -103,6 +108,22 @@ impl<E> Board<E> {
             let known = self.troubles.len() < KINDS || self.troubles.contains_key(&trouble);
             let trouble = if known { trouble } else { "and others".into() };
             *self.troubles.entry(trouble).or_default() += count;
+        }
+    }
+
+    /// What was reported since the last time that this was asked for, as of a run that ends at `now`. The seconds are
+    /// those of the whole.
+    pub fn part(&mut self, now: Nanos) -> Board<E> {
+        Board {
+            end: now,
+            apart: self.apart,
+            running: self.running,
+            total: mem::take(&mut self.total),
+            aside: mem::take(&mut self.aside),
+            strain: mem::take(&mut self.strain),
+            troubles: mem::take(&mut self.troubles),
+            endings: self.endings.iter_mut().map(Option::take).collect(),
+            ..Board::new(0, self.epoch, self.clients)
         }
     }
 
@@ -125,6 +146,21 @@ impl<E> Board<E> {
             clients: self.clients,
             second: interval,
             connected,
+            workers: strains,
+            total: self.total.counters,
+            measured: self.total.clone(),
+            ..Progress::default()
+        })
+    }
+
+    /// The second under way, as far as it is at `now`; what is left of it will be another one.
+    pub fn cut_second(&mut self, now: Nanos) -> Option<Progress> {
+        let under_way = self.open.front_mut().filter(|_| now < self.epoch + SECOND * (self.closed + 1))?;
+        let Open { interval, strains, .. } = mem::take(under_way);
+        Some(Progress {
+            elapsed: now - self.epoch,
+            clients: self.clients,
+            second: interval,
             workers: strains,
             total: self.total.counters,
             measured: self.total.clone(),

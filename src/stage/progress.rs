@@ -1,7 +1,7 @@
 //! The state of a run, for whoever watches it.
 
 use crate::clock::Nanos;
-use crate::record::{Phase, Pressure};
+use crate::record::{Phase, Pressure, Used};
 use crate::stats::{Counters, Interval, Levels, Strain};
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub struct Progress {
     pub phase: Option<Phase>,
     /// How long it still lasts at most, where that is known.
     pub left: Option<Nanos>,
+    /// How far a search is, in words.
+    pub outlook: Option<String>,
     /// What happened in the second that has just ended.
     pub second: Interval,
     /// Clients connected at its end.
@@ -24,6 +26,8 @@ pub struct Progress {
     pub workers: Vec<Strain>,
     /// What the machine took in it.
     pub pressure: Pressure,
+    /// What the broker used in it, where it was watched.
+    pub broker: Option<Used>,
     /// What was counted so far, of what is measured.
     pub total: Counters,
     /// The same with its histograms, shared with who counts on: whoever keeps it has it copied.

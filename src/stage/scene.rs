@@ -2,9 +2,9 @@
 
 use super::Board;
 use crate::clock::Nanos;
-use crate::cpu::{Groups, Meter, Threads};
+use crate::cpu::{Groups, Meter, Reading, Subject, Threads, Watch, WatchError};
 use crate::engine::{self, Endpoint, Poll};
-use crate::record::Pressure;
+use crate::record::{BrokerCost, Phase, PhaseCost, Pressure, Used};
 use crate::stats::Strain;
 use std::path::Path;
 
@@ -20,33 +20,113 @@ pub struct Setting<'a> {
     pub targets: &'a [Endpoint],
     /// Workers from this one on have their figures apart.
     pub apart: usize,
+    /// Who the broker is, as far as somebody said so,
+    pub subjects: &'a [Subject],
+    /// and whether it is in this process, where what it uses cannot be told from the rest.
+    pub embedded: bool,
 }
 
 /// The machine around the workers.
 pub struct Scene {
     meter: Meter,
+    /// What had run by when this was told last, and when that was.
     before: Threads,
-    epoch: Nanos,
+    since: Nanos,
     cpus: Vec<usize>,
     /// Where brokers on this machine listen.
     ports: Vec<u16>,
+    broker: Option<Broker>,
+}
+
+/// What the broker used so far.
+struct Broker {
+    watch: Watch,
+    /// At the beginning, when this was told last, at the last second's end, and where phases began since.
+    first: Option<Reading>,
+    told: Option<Reading>,
+    last: Option<Reading>,
+    edges: Vec<(Phase, Option<Reading>)>,
+    /// The most memory and descriptors that it held whenever it was looked at.
+    most: (Option<u64>, Option<u64>),
+}
+
+impl Broker {
+    /// Of those that were named, or who listens at `ports` unless that is this process.
+    fn find(ports: &[u16], setting: &Setting<'_>) -> Result<Option<Broker>, WatchError> {
+        let (root, own) = (Path::new("/"), std::process::id());
+        let watch = match setting.subjects {
+            _ if setting.embedded => None,
+            [] => Watch::at_ports(root, own, ports),
+            subjects => Some(Watch::open(root, own, subjects)?),
+        };
+        Ok(watch.map(|mut watch| {
+            let first = watch.look();
+            Broker { watch, first, told: first, last: first, edges: Vec::new(), most: (None, None) }
+        }))
+    }
+
+    fn look(&mut self) -> Option<Reading> {
+        let now = self.watch.look()?;
+        self.most = (self.most.0.max(now.resident_bytes), self.most.1.max(now.descriptors));
+        Some(now)
+    }
+
+    /// What it has used since it was asked last.
+    fn second(&mut self) -> Option<Used> {
+        let now = self.look();
+        let before = std::mem::replace(&mut self.last, now);
+        Some(now?.since(&before?))
+    }
+
+    /// A phase has begun, unless it has before.
+    fn enter(&mut self, phase: Phase) {
+        if self.edges.last().is_none_or(|(last, _)| *last != phase) {
+            let now = self.look();
+            self.edges.push((phase, now));
+        }
+    }
+
+    fn cost(&mut self) -> BrokerCost {
+        let end = self.look();
+        let since = |before: &Option<Reading>, after: Option<Reading>| Some(after?.since(before.as_ref()?));
+        let ends = self.edges.iter().skip(1).map(|(_, reading)| *reading).chain([end]);
+        let phases = self.edges.iter().zip(ends);
+        let cost = BrokerCost {
+            watched: self.watch.watched(),
+            at_first_bytes: self.first.and_then(|reading| reading.resident_bytes),
+            most_bytes: self.most.0,
+            most_descriptors: self.most.1,
+            whole: since(&self.told, end),
+            phases: phases
+                .map(|((phase, begin), end)| PhaseCost { phase: *phase, used: since(begin, end) })
+                .collect(),
+            ..BrokerCost::default()
+        };
+        (self.told, self.edges) = (end, Vec::new());
+        cost
+    }
 }
 
 impl Scene {
     /// As things stand before workers on `cpus` begin.
-    pub fn new(cpus: &[usize], setting: &Setting<'_>) -> Scene {
+    ///
+    /// # Errors
+    /// A broker that was named cannot be watched.
+    pub fn new(cpus: &[usize], setting: &Setting<'_>) -> Result<Scene, WatchError> {
         let ports = setting.targets.iter().filter(|target| engine::is_local(target));
         let ports = ports.filter_map(|target| match target {
             Endpoint::Tcp(address) => Some(address.port()),
             Endpoint::Unix(_) => None,
         });
-        Scene {
+        let ports: Vec<u16> = ports.collect();
+        Ok(Scene {
+            broker: Broker::find(&ports, setting)?,
             before: Threads::look(Path::new("/")),
             meter: Meter::new(Path::new("/"), cpus),
-            epoch: setting.epoch,
+            since: setting.epoch,
             cpus: cpus.to_vec(),
-            ports: ports.collect(),
-        }
+            ports,
+        })
     }
 
     /// What the machine took since this was asked last, while each worker, with its CPU beside it, fared so.
@@ -54,11 +134,25 @@ impl Scene {
         Pressure::of(&self.meter.take(), workers)
     }
 
-    /// Tells who else has run, at the end.
-    pub fn tell<E>(&self, board: &mut Board<E>) {
+    /// What the broker used since this was asked last.
+    pub fn broker(&mut self) -> Option<Used> {
+        self.broker.as_mut()?.second()
+    }
+
+    /// This phase is under way.
+    pub fn enter(&mut self, phase: Phase) {
+        if let Some(broker) = &mut self.broker {
+            broker.enter(phase);
+        }
+    }
+
+    /// Tells what the broker used and who else has run since the last time, at the end.
+    pub fn tell<E>(&mut self, board: &mut Board<E>) {
+        board.broker = self.broker.as_mut().map(Broker::cost);
         let now = Threads::look(Path::new("/"));
         let own = (std::process::id(), &self.cpus[..]);
-        board.neighbours = now.beside(&self.before, own, &self.ports, board.end - self.epoch);
+        board.neighbours = now.beside(&self.before, own, &self.ports, board.end - self.since);
+        (self.before, self.since) = (now, board.end);
         board.quota = Groups::of_self(Path::new("/")).quota();
     }
 }

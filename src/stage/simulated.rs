@@ -11,7 +11,7 @@ pub(crate) fn perform<C: Clone, E, A: Actor<SimLink, Ending = E>>(
     world: &mut World,
     lines: &mut Lines<C, E>,
     mut actors: Vec<A>,
-    conductor: &mut dyn Conductor<C>,
+    conductor: &mut dyn Conductor<C, E>,
     interrupt: Nanos,
     mut watch: impl FnMut(&World),
 ) {

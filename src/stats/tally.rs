@@ -9,8 +9,10 @@ const TROUBLES: usize = 8;
 /// What a worker measured in one second of the run, and what went wrong in it.
 #[derive(Default)]
 pub struct Tally {
-    /// Which second, from 0.
+    /// Which second, from 0,
     pub second: u64,
+    /// and whether more of it is to come.
+    pub part: bool,
     /// Messages whose intended time lies in the measure window, and everything that is not a message
     /// (connections, bytes, pings) at any time.
     pub measured: Interval,
@@ -28,6 +30,7 @@ impl Tally {
     /// Forgets everything, keeps the memory, and begins `second` at `now`.
     pub fn restart(&mut self, second: u64, now: Nanos) {
         self.second = second;
+        self.part = false;
         self.measured.restart(now);
         self.unmeasured.restart(now);
         self.connected = 0;

@@ -71,6 +71,10 @@ impl Broker {
         self.address
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Ends the broker when its own counters say what ours do.
     ///
     /// # Panics

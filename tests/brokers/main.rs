@@ -6,6 +6,7 @@
 mod bench;
 mod broker;
 mod cases;
+mod cost;
 mod port;
 mod process;
 mod refusals;

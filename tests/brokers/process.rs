@@ -36,6 +36,11 @@ impl Process {
         Lines::of(self.child.stdout.take().expect("piped"))
     }
 
+    /// Standard error line by line, as it comes. Once only.
+    pub fn errors(&mut self) -> Lines {
+        Lines::of(self.child.stderr.take().expect("piped"))
+    }
+
     /// Everything that comes on standard output and standard error. Once only.
     pub fn output(&mut self) -> (Collected, Collected) {
         (

@@ -7,14 +7,14 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// The modules of each floor, from the ground up; some are yet to come.
 pub const FLOORS: [&[&str]; 10] = [
     &["clock", "units", "seed", "cpu", "signals"],
-    &["wire", "stats"],
+    &["wire", "stats", "search"],
     &["client", "record"],
     &["load", "script", "transport"],
     &["engine"],
     &["crew", "stage", "doctor"],
     &["run", "fleet", "reflector"],
     &["report", "gate", "live"],
-    &["experiment"],
+    &["experiment", "capacity"],
     &["cli"],
 ];
 /// The highest floor without any input and output.

@@ -9,6 +9,7 @@ Bounds: a name, one of < <= > >= ==, and a value.
   ack p99 < 5ms, flight p99.9 <= 20ms, ack-service mean < 1ms, connack max < 1s
   round-trip p99 < 10ms
   acked >= 10k/s, sent >= 50k/s, delivered >= 10k/s
+  broker-cpu-per-message < 5us, broker-memory-per-connection < 4KiB, broker-memory < 1GiB
   lost == 0, duplicated == 0, shed <= 0.1%, connected == 1000, success >= 99.9%, cpu <= 50%
 
 Examples:

@@ -1,7 +1,7 @@
 //! Flags of `publish`.
 
 use super::values::{Between, Bursts, Fraction, Pauses, PerSecond, Step, Total, count};
-use super::{ConnectionArgs, OutputArgs};
+use super::{BrokerArgs, ConnectionArgs, OutputArgs};
 use crate::load::{BodyPlan, Encoding, PayloadStamp, SizePlan, Template};
 use crate::units::{Size, Span};
 use clap::{Args, ValueEnum};
@@ -130,6 +130,8 @@ pub struct PublishArgs {
     pub payload: PayloadArgs,
     #[command(flatten)]
     pub check: CheckArgs,
+    #[command(flatten)]
+    pub broker: BrokerArgs,
     #[command(flatten)]
     pub connection: ConnectionArgs,
     #[command(flatten)]

@@ -1,8 +1,8 @@
 //! Flags of the main job.
 
-use super::values::{PerSecond, Total, count};
-use super::{ConnectionArgs, OutputArgs};
-use crate::load::Template;
+use super::values::{Away, PerSecond, Scale, Total, count};
+use super::{BrokerArgs, ConnectionArgs, OutputArgs, SeriesArgs};
+use crate::load::{Profile, Template};
 use crate::units::{Size, Span};
 use clap::{ArgAction, Args, ValueEnum};
 
@@ -13,7 +13,7 @@ use clap::{ArgAction, Args, ValueEnum};
 #[command(mut_arg("progress", |progress| progress.default_value("auto")))]
 pub struct RunArgs {
     /// Start the built-in reflector on loopback, on CPUs of its own, and measure that [default: off].
-    #[arg(long, conflicts_with_all = ["host", "port"], help_heading = "Broker")]
+    #[arg(long, conflicts_with_all = ["host", "port", "broker_pid", "broker_cgroup", "broker_container"], help_heading = "Broker")]
     pub embedded: bool,
     /// Clients in all; those that neither publish nor subscribe are idle [default: --publishers and
     /// --subscribers together, or 1000].
@@ -28,14 +28,39 @@ pub struct RunArgs {
     /// Clients that subscribe [default: as the topology says].
     #[arg(long, value_name = "N", value_parser = count::<u32, 0>, help_heading = "Clients")]
     pub subscribers: Option<u32>,
+    /// Multiply by this what is said of clients in all and of rates in all (--clients, --publishers, --subscribers,
+    /// --rate, --schedule, --connect-rate): 0.01 is a hundredth of the load, with each client as busy as before.
+    #[arg(long, default_value = "1", value_name = "FACTOR", help_heading = "Clients")]
+    pub scale: Scale,
     /// Probes beside the clients, 100 at most: pairs with a topic each that publish ten messages a second from a worker of
     /// their own. Where they are fast and the clients are not, the generator queues [default: off].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), help_heading = "Clients")]
     #[arg(conflicts_with = "msg_count")]
     pub probes: Option<u32>,
+    /// Groups that publishers and subscribers are dealt to in turn; who is in one hears all of it, with 1 everybody hears
+    /// everybody [default: as many as there are of the fewer; with --share 1].
+    #[arg(long, value_name = "N", value_parser = count::<u32, 1>, help_heading = "Clients")]
+    pub groups: Option<u32>,
+    /// Let the subscribers of a group share its messages: each message goes to one of them, who subscribe to
+    /// $share/NAME/FILTER. The broker has to know shared subscriptions [default: off].
+    #[arg(long, value_name = "NAME", help_heading = "Clients")]
+    pub share: Option<String>,
+    /// What subscribers subscribe to, wildcards and all, %p being their group; repeat it for several filters. Together they
+    /// match each topic of the group once [default: the topics of the group].
+    #[arg(long = "filter", value_name = "FILTER", help_heading = "Clients")]
+    pub filters: Vec<String>,
     /// Prefix of the client ids: client i is PREFIX-i [default: malaria-<host>-<pid>].
     #[arg(short, long, value_name = "PREFIX", help_heading = "Clients")]
     pub clientid: Option<String>,
+    /// Clients that leave in order and come back: WHO is publishers, subscribers, idle or all, AT is since the first message,
+    /// FOR is how long they are away, 0 to come back at once, all together, beside --connect-rate; repeat it for several
+    /// times [default: nobody].
+    #[arg(long, value_name = "WHO,AT,FOR", help_heading = "Connections")]
+    pub away: Vec<Away>,
+    /// Idle clients leave after so long and connect again, one after the other, evenly: N of them N/TIME a second
+    /// [default: they stay].
+    #[arg(long, value_name = "TIME", help_heading = "Connections")]
+    pub stay: Option<Span>,
     /// Establish lost connections again, as --reconnect-attempts says.
     #[arg(long, default_value_t = true, action = ArgAction::Set, value_name = "BOOL", help_heading = "Connections")]
     pub reconnect: bool,
@@ -48,6 +73,11 @@ pub struct RunArgs {
     /// one holds [default: 1].
     #[arg(short = 'T', long, value_name = "RATE", help_heading = "Messages")]
     pub msgs_per_second: Option<PerSecond>,
+    /// Rates of all publishers together that change in time, one piece after the other: const(rate,time), line(from,to,time)
+    /// and step(from,to,by,time), such as 'line(0,50k,30s) const(50k,2m)'. It is as long as they are [default: --rate].
+    #[arg(long, value_name = "PIECES", help_heading = "Messages")]
+    #[arg(conflicts_with_all = ["rate", "msgs_per_second", "duration", "msg_count"])]
+    pub schedule: Option<Profile>,
     /// Most unacknowledged messages per publisher; on a schedule, what comes due beyond waits in the
     /// backlog; QoS 0 has none [default: 1 with --rate max, else 65535].
     #[arg(long, value_name = "N", value_parser = count::<u16, 1>, help_heading = "Messages")]
@@ -94,9 +124,10 @@ pub struct RunArgs {
     #[arg(short = 'n', long, value_name = "N", value_parser = count::<u64, 1>, help_heading = "Phases")]
     #[arg(conflicts_with_all = ["duration", "warmup"])]
     pub msg_count: Option<u64>,
-    /// Publishing before the measure phase.
-    #[arg(long, default_value = "2s", value_name = "TIME", help_heading = "Phases")]
-    pub warmup: Span,
+    /// Publishing before the measure phase; of a --schedule, the beginning that is not measured [default: 2s; of a
+    /// --schedule nothing].
+    #[arg(long, value_name = "TIME", help_heading = "Phases")]
+    pub warmup: Option<Span>,
     /// Wait for what is under way after the measure phase: it ends when nothing has come for so long.
     #[arg(long, default_value = "5s", value_name = "TIME", help_heading = "Phases")]
     pub drain: Span,
@@ -105,9 +136,13 @@ pub struct RunArgs {
     pub drain_limit: Span,
 
     #[command(flatten)]
+    pub broker: BrokerArgs,
+    #[command(flatten)]
     pub connection: ConnectionArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub series: SeriesArgs,
 }
 
 /// Who talks to whom.

@@ -1,5 +1,6 @@
 //! Flags of the commands that run others.
 
+use super::values::count;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -18,7 +19,8 @@ A file:
   run = \"-H localhost --clients ${clients} -q ${qos}\"
 
 Ctrl-C ends the step that runs, keeps what it has, and ends; a second one kills.
-The exit code is that of the steps: 1 and 130 before all others, then the lowest that is not 0.";
+The exit code is the gravest of the steps': 1 and 130 before all others, then the lowest that is not 0, but 6 and 9 only
+where no other is: a bound that one run broke (7) is broken, whatever the generator did in another.";
 
 #[derive(Args)]
 #[command(after_help = SCENARIO_EXAMPLES)]
@@ -43,6 +45,10 @@ pub struct ExperimentArgs {
     /// Directory of the results, new or empty [default: NAME-TIME].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Run each combination so many times: all of them once on every broker, then all again, so that what drifts hits all
+    /// alike. The table has the median and how much the runs scatter, and says how brokers differ.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = count::<u32, 1>)]
+    pub repeat: u32,
     /// Print what would run, and run nothing [default: off].
     #[arg(long)]
     pub dry_run: bool,
@@ -97,7 +103,7 @@ Examples:
 A warhead is a text file, one shell command a line. Blank lines and those that begin with # or ; are skipped.
 %(malaria_target)s stands for the target, %% for a percent sign. `malaria` is this program, whatever is on PATH.
 A usage error ends it, any other failure does not. The exit code: 1 and 130 before all others, then the lowest
-that is not 0; commands of other programs that fail count as 3.";
+that is not 0, 6 last; commands of other programs that fail count as 3.";
 
 #[derive(Args)]
 #[command(after_help = ATTACK_EXAMPLES)]

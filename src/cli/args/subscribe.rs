@@ -1,7 +1,7 @@
 //! Flags of `subscribe`.
 
 use super::values::{Pauses, count};
-use super::{ConnectionArgs, OutputArgs};
+use super::{BrokerArgs, ConnectionArgs, OutputArgs};
 use crate::load::PayloadStamp;
 use crate::units::Span;
 use clap::Args;
@@ -93,6 +93,8 @@ pub struct SubscribeArgs {
     #[arg(long, help_heading = "End")]
     pub ignore_drops: bool,
 
+    #[command(flatten)]
+    pub broker: BrokerArgs,
     #[command(flatten)]
     pub connection: ConnectionArgs,
     #[command(flatten)]

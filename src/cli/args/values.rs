@@ -1,6 +1,7 @@
 //! Values of single flags.
 
 use crate::clock::Nanos;
+use crate::record::{Absence, Part};
 use crate::units::{Count, Rate, Span, UnitError};
 use std::str::FromStr;
 
@@ -15,6 +16,8 @@ pub enum ValueError {
         "`{0}` is not a rate: expected messages per second above 0, such as 500, 20k or 1.5M, or `max` for no limit"
     )]
     Total(String),
+    #[error("`{0}` is not a share: expected more than 0 and less than 1, such as 1% or 0.01")]
+    Share(String),
     #[error("`{0}` is too few: it must be at least {1}")]
     TooFew(String, u64),
     #[error("`{0}` is too large: it must be at most {1}")]
@@ -23,6 +26,13 @@ pub enum ValueError {
     Fraction(String),
     #[error("`{0}` is not a range of time: expected min..max, such as 0.5..1.5s, or one time, such as 2s")]
     Between(String),
+    #[error(
+        "`{0}` is not an absence: expected who,at,for, such as subscribers,0s,5s or all,10s,0s; who is publishers, \
+         subscribers, idle or all"
+    )]
+    Away(String),
+    #[error("`{0}` is not a scale: expected a number above 0 and up to 1000, such as 0.01 or 10")]
+    Scale(String),
     #[error("`{0}`: the range ends before it begins")]
     Backwards(String),
     #[error(
@@ -85,6 +95,13 @@ impl FromStr for Total {
     }
 }
 
+/// A share between 0 and 1, in per cent (`0.5%`) or not (`0.005`).
+pub fn share(text: &str) -> Result<f64, ValueError> {
+    let (number, whole) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
+    let share = number.trim().parse::<f64>().ok().map(|number| number / whole);
+    share.filter(|share| *share > 0.0 && *share < 1.0).ok_or_else(|| ValueError::Share(text.into()))
+}
+
 /// A part of a whole, 0 to 1. What is below 0 counts as 0, as it always has.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Fraction(pub f64);
@@ -95,6 +112,59 @@ impl FromStr for Fraction {
     fn from_str(text: &str) -> Result<Fraction, ValueError> {
         let value = text.parse::<f64>().ok().filter(|value| *value <= 1.0);
         value.map(|value| Fraction(value.max(0.0))).ok_or_else(|| ValueError::Fraction(text.into()))
+    }
+}
+
+/// Clients that leave and come back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Away(pub Absence);
+
+impl FromStr for Away {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Away, ValueError> {
+        let error = || ValueError::Away(text.into());
+        let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+        let [who, at, length] = parts[..] else { return Err(error()) };
+        let part = match who {
+            "publishers" => Part::Publishers,
+            "subscribers" => Part::Subscribers,
+            "idle" => Part::Idle,
+            "all" => Part::All,
+            _ => return Err(error()),
+        };
+        let time = |text: &str| text.parse::<Span>().map(Span::nanos).map_err(|_| error());
+        Ok(Away(Absence { part, at_ns: time(at)?, for_ns: time(length)? }))
+    }
+}
+
+/// How many times the clients and rates that are said there are.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Scale(f64);
+
+impl Scale {
+    /// So many clients; of some there is at least one.
+    pub fn clients(self, clients: u32) -> u32 {
+        ((f64::from(clients) * self.0).round() as u32).max(clients.min(1))
+    }
+
+    /// Of a rate of all clients together.
+    pub fn rate(self, per_second: f64) -> f64 {
+        per_second * self.0
+    }
+
+    /// Whether nothing changes.
+    pub fn is_one(self) -> bool {
+        self.0 == 1.0
+    }
+}
+
+impl FromStr for Scale {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Scale, ValueError> {
+        let scale = text.parse::<f64>().ok().filter(|scale| *scale > 0.0 && *scale <= 1000.0);
+        scale.map(Scale).ok_or_else(|| ValueError::Scale(text.into()))
     }
 }
 
@@ -255,6 +325,26 @@ mod tests {
         }
         for text in ["1.5", "10%", "NaN", ""] {
             assert!(text.parse::<Fraction>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn absences_have_a_part_a_time_and_a_length() {
+        let away = |part, at_ns, for_ns| Ok(Away(Absence { part, at_ns, for_ns }));
+        assert_eq!("subscribers,0,5s".parse(), away(Part::Subscribers, 0, 5 * SECOND));
+        assert_eq!("all, 10s, 0".parse(), away(Part::All, 10 * SECOND, 0));
+        for text in ["", "all", "all,1s", "me,1s,1s", "all,x,1s", "all,1s,-1", "all,1s,1s,1s"] {
+            assert_eq!(text.parse::<Away>(), Err(ValueError::Away(text.into())));
+        }
+    }
+
+    #[test]
+    fn a_scale_leaves_somebody_of_whom_there_were_some() {
+        let clients = |scale: &str, clients| scale.parse::<Scale>().unwrap().clients(clients);
+        assert_eq!(["0.01", "1", "10"].map(|scale| clients(scale, 1000)), [10, 1000, 10_000]);
+        assert_eq!([clients("0.01", 5), clients("0.01", 0), clients("0.5", 3)], [1, 0, 2]);
+        for text in ["0", "-1", "1001", "x", "", "NaN", "inf"] {
+            assert_eq!(text.parse::<Scale>(), Err(ValueError::Scale(text.into())));
         }
     }
 

@@ -12,10 +12,11 @@ use super::faults::Faults;
 use super::net::{Key, Net};
 use super::truth::Mark;
 use crate::clock::{Nanos, SECOND};
-use crate::script::{Act, Answer, Decision, Deed, Ending, Moment, On, Play, Script, Who, is_client};
-use crate::wire;
+use crate::script::{Act, Answer, Decision, Deed, Ending, Moment, On, Play, Script, Service, Who, is_client};
+use crate::wire::{self, Packet};
 use session::Session;
 use std::collections::BTreeMap;
+use std::mem;
 use topics::Topics;
 
 /// What goes to a client one behind the other, however late: PUBACK and PUBREC, PUBREL, PUBCOMP, deliveries, the rest.
@@ -51,6 +52,8 @@ struct Side {
     client: Option<u32>,
     /// Reads nothing.
     deaf: bool,
+    /// Its next PUBLISH has its turn.
+    served: bool,
     /// When the last of each lane leaves.
     lanes: [Nanos; 5],
     last_heard: Nanos,
@@ -64,6 +67,9 @@ struct Side {
 /// The broker.
 pub struct Peer {
     play: Play,
+    service: Option<Service>,
+    /// When the next PUBLISH has its turn, had there been no rest.
+    turn: f64,
     faults: Faults,
     dice: Dice,
     sides: Vec<Side>,
@@ -84,6 +90,8 @@ impl Peer {
     pub fn new(faults: Faults, script: Script, seed: u64, net: &mut Net) -> Peer {
         let mut peer = Peer {
             play: Play::new(script.seed, script.rules),
+            service: script.service,
+            turn: 0.0,
             faults,
             dice: Dice::new(seed, "sim peer", 0),
             sides: Vec::new(),
@@ -204,6 +212,7 @@ impl Peer {
             generation: key.generation,
             client: None,
             deaf: true,
+            served: false,
             lanes: [0; 5],
             last_heard: net.now,
             patience: 0,
@@ -257,6 +266,9 @@ impl Peer {
                     break;
                 }
             };
+            if matches!(packet, Packet::Publish(_)) && !self.serves(net, key) {
+                break;
+            }
             offset += used as u64;
             rest = &rest[used..];
             let left = net.left(key, offset);
@@ -274,6 +286,25 @@ impl Peer {
         if net.get(key).is_none_or(|pair| !pair.peer_open) {
             self.gone(net, key);
         }
+    }
+
+    /// Whether the next PUBLISH of a connection has its turn; if not, nothing is read from it until it has.
+    fn serves(&mut self, net: &mut Net, key: Key) -> bool {
+        let Some(Service { per_s, burst }) = self.service else { return true };
+        if mem::take(&mut self.side(key).served) {
+            return true;
+        }
+        let (now, gap) = (net.now as f64, 1e9 / per_s);
+        self.turn = self.turn.max(now - gap * burst.saturating_sub(1) as f64);
+        let time = self.turn;
+        self.turn += gap;
+        if time <= now {
+            return true;
+        }
+        let side = self.side(key);
+        (side.served, side.deaf) = (true, true);
+        self.put_off(net, time.ceil() as Nanos, Later::Listen(key));
+        false
     }
 
     /// The client's FIN or RST has arrived.
@@ -401,6 +432,7 @@ fn side_of_nobody() -> Side {
         generation: u32::MAX,
         client: None,
         deaf: false,
+        served: false,
         lanes: [0; 5],
         last_heard: 0,
         patience: 0,

@@ -148,3 +148,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn those_who_share_have_turns_beside_those_who_do_not() {
+    let mut table = Subscriptions::default();
+    for (filter, session) in [("$share/a/t/#", 1), ("$share/a/t/#", 2), ("$share/b/t/+", 3), ("t/x", 4)] {
+        assert_eq!(table.insert(filter, address(session), QoS::AtLeastOnce).as_deref(), Some(filter));
+    }
+    let mut had = [0; 5];
+    for _ in 0..10 {
+        let targets = targets(&table, "t/x");
+        assert_eq!(targets.len(), 3, "one of each share, and who has subscribed alone: {targets:?}");
+        targets.iter().for_each(|(session, _)| had[*session as usize] += 1);
+    }
+    assert_eq!((had[1] + had[2], had[3], had[4]), (10, 10, 10));
+    assert!(had[1] > 0 && had[2] > 0, "{had:?}");
+    assert_eq!(targets(&table, "u/x"), []);
+    assert_eq!(table.remove("$share/a/t/#", address(1)), Some(QoS::AtLeastOnce));
+    assert_eq!(table.remove("$share/a/t/#", address(1)), None);
+    assert!(targets(&table, "t/x").contains(&(2, QoS::AtLeastOnce)));
+    for (filter, session) in [("$share/a/t/#", 2), ("$share/b/t/+", 3)] {
+        assert_eq!(table.remove(filter, address(session)), Some(QoS::AtLeastOnce));
+    }
+    assert!(table.shared.is_empty() && table.wildcard.is_empty());
+    assert_eq!(targets(&table, "t/x"), [(4, QoS::AtLeastOnce)]);
+    // Without a name or a filter it is a filter like any other.
+    table.insert("$share/#", address(5), QoS::AtMostOnce);
+    assert_eq!(targets(&table, "$share/x"), [(5, QoS::AtMostOnce)]);
+}

@@ -26,6 +26,10 @@ pub struct Moment {
     pub ack_p99_ns: Option<Nanos>,
     /// The same of deliveries.
     pub flight_p99_ns: Option<Nanos>,
+    /// CPU time of the broker; `None` where some of it was not seen.
+    pub broker_cpu_ns: Option<Nanos>,
+    /// Resident memory of the broker at its end, in bytes.
+    pub broker_bytes: Option<u64>,
 }
 
 impl Moment {
@@ -44,6 +48,8 @@ impl Moment {
         self.part |= next.part;
         self.ack_p99_ns = self.ack_p99_ns.max(next.ack_p99_ns);
         self.flight_p99_ns = self.flight_p99_ns.max(next.flight_p99_ns);
+        self.broker_cpu_ns = self.broker_cpu_ns.zip(next.broker_cpu_ns).map(|(one, more)| one + more);
+        self.broker_bytes = next.broker_bytes;
     }
 }
 
@@ -58,6 +64,8 @@ pub fn of_run(series: &[Second]) -> Vec<Moment> {
         part: second.part,
         ack_p99_ns: second.ack_p99_ns,
         flight_p99_ns: second.flight_p99_ns,
+        broker_cpu_ns: second.broker.map(|used| used.cpu_ns()),
+        broker_bytes: second.broker.and_then(|used| used.resident_bytes),
     }))
 }
 
@@ -73,6 +81,8 @@ pub fn of_fleet(series: &[FleetSecond]) -> Vec<Moment> {
         part: false,
         ack_p99_ns: second.ack_p99_ns,
         flight_p99_ns: second.flight_p99_ns,
+        broker_cpu_ns: second.broker.map(|used| used.cpu_ns()),
+        broker_bytes: second.broker.and_then(|used| used.resident_bytes),
     }))
 }
 
@@ -109,6 +119,8 @@ mod tests {
             part: at == 1,
             ack_p99_ns: at.is_multiple_of(7).then_some(at),
             flight_p99_ns: None,
+            broker_cpu_ns: (at != 2).then_some(at),
+            broker_bytes: Some(at),
         };
         condense((1..=count).map(second).collect::<Vec<_>>().into_iter())
     }

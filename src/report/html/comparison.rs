@@ -28,19 +28,13 @@ pub fn write(runs: &[Digest], curves: &[Vec<Curve>], page: &mut Markup) {
 }
 
 fn overview(runs: &[Digest], page: &mut Markup) {
-    let headers = [
-        "run",
-        "verdict",
-        "sent",
-        "acked",
-        "delivered",
-        "ack p50",
-        "ack p99",
-        "flight p50",
-        "flight p99",
-        "lost",
-        "broker",
-    ];
+    let costs = runs.iter().any(|run| run.cost.is_some());
+    let mut headers = vec!["run", "verdict", "sent", "acked", "delivered"];
+    headers.extend(["ack p50", "ack p99", "flight p50", "flight p99", "lost"]);
+    if costs {
+        headers.extend(["broker's CPU per message", "memory per connection"]);
+    }
+    headers.push("broker");
     table(&headers, page, |rows| {
         for (style, run) in runs.iter().enumerate() {
             rows.element("tr", &[], |row| {
@@ -53,7 +47,8 @@ fn overview(runs: &[Digest], page: &mut Markup) {
                 row.element("td", &[("class", "left")], |cell| {
                     cell.leaf("span", &[("class", class(run.tint))], &run.verdict);
                 });
-                figures(run).iter().for_each(|figure| row.leaf("td", &[], figure));
+                let costs = costs.then(|| broker_costs(run)).into_iter().flatten();
+                figures(run).into_iter().chain(costs).for_each(|figure| row.leaf("td", &[], &figure));
                 row.leaf("td", &[("class", "left")], &run.broker);
             });
         }
@@ -72,6 +67,13 @@ fn figures(run: &Digest) -> [String; 8] {
         read(flight, Figure::P50),
         read(flight, Figure::P99),
         run.lost.map_or(NOTHING.to_owned(), units::grouped),
+    ]
+}
+
+fn broker_costs(run: &Digest) -> [String; 2] {
+    [
+        run.cpu_per_message().map_or(NOTHING.to_owned(), units::latency),
+        run.memory_per_connection().map_or(NOTHING.to_owned(), units::bytes),
     ]
 }
 
@@ -159,6 +161,7 @@ fn over_time(runs: &[Digest], page: &mut Markup) {
                 seconds::latencies(measure.name, lines, stage, charts);
             }
         }
+        seconds::broker(lines(seconds::BROKER_CPU), lines(seconds::BROKER_MEMORY), stage, charts);
     });
     let silent = runs.iter().enumerate().filter(|(_, run)| run.series.is_empty());
     let silent: Vec<_> = silent.map(|(style, run)| (run.label, style)).collect();

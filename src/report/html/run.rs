@@ -5,6 +5,8 @@ use super::markup::Markup;
 use super::seconds::{self, Measure, Stage};
 use super::{NOTHING, class, table};
 use crate::cpu;
+use crate::record::BrokerCost;
+use crate::report::cost;
 use crate::report::digest::Digest;
 use crate::report::summary::{Count, FIGURES};
 use crate::units;
@@ -38,7 +40,8 @@ fn facts(run: &Digest, page: &mut Markup) {
             ("generator", generator(run)),
             ("version", format!("malaria-bench {}, seed {}", run.version, run.seed)),
         ];
-        for (name, fact) in facts {
+        let cost = run.cost.map(|cost| ("broker cost", broker_cost(cost)));
+        for (name, fact) in facts.into_iter().chain(cost) {
             list.leaf("dt", &[], name);
             list.leaf("dd", &[], if fact.is_empty() { NOTHING } else { &fact });
         }
@@ -93,6 +96,10 @@ fn generator(run: &Digest) -> String {
     parts.extend(times.map(|(name, nanos)| format!("{} {name}", units::latency(nanos))));
     parts.extend(generator.troubles().map(|(name, count)| format!("{name} {}", units::grouped(count))));
     parts.join(", ")
+}
+
+fn broker_cost(cost: &BrokerCost) -> String {
+    [vec![cost::watched(cost)], cost::items(cost)].concat().join(", ")
 }
 
 fn warnings(run: &Digest, page: &mut Markup) {
@@ -160,7 +167,8 @@ fn over_time(run: &Digest, page: &mut Markup) {
     let rates = lines(&[seconds::SENT, seconds::ACKED, seconds::DELIVERED]);
     let latencies = lines(&[seconds::ACK_P99, seconds::FLIGHT_P99]);
     let errors = lines(&[seconds::ERRORS]);
-    if rates.is_empty() && latencies.is_empty() && errors.is_empty() {
+    let (cpu, memory) = (lines(&[seconds::BROKER_CPU]), lines(&[seconds::BROKER_MEMORY]));
+    if [&rates, &latencies, &errors, &cpu, &memory].iter().all(|lines| lines.is_empty()) {
         return;
     }
     let stage = Stage::of(run);
@@ -175,6 +183,7 @@ fn over_time(run: &Digest, page: &mut Markup) {
         if !errors.is_empty() {
             seconds::rates("Connections", errors, stage, charts);
         }
+        seconds::broker(cpu, memory, stage, charts);
     });
     if run.measured_s.is_some() {
         page.leaf("p", &[("class", "quiet")], "Shaded: the measure phase.");

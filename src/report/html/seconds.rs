@@ -51,6 +51,20 @@ pub const ACK_P99: Measure =
 pub const FLIGHT_P99: Measure =
     Measure { name: "flight p99", of: |m| m.flight_p99_ns.map(|nanos| nanos as f64), text: latency };
 
+pub const BROKER_CPU: Measure =
+    Measure { name: "broker's CPU", of: |m| m.broker_cpu_ns.map(|nanos| m.per_s(nanos) / 1e9), text: cpus };
+pub const BROKER_MEMORY: Measure =
+    Measure { name: "broker's memory", of: |m| m.broker_bytes.map(|bytes| bytes as f64), text: bytes };
+
+/// CPU time over time.
+fn cpus(share: f64) -> String {
+    format!("{share:.2} CPUs")
+}
+
+fn bytes(bytes: f64) -> String {
+    units::bytes(bytes.round() as u64)
+}
+
 fn latency(nanos: f64) -> String {
     units::latency(nanos.round() as u64)
 }
@@ -83,6 +97,19 @@ impl Measure {
 pub fn rates(title: &str, lines: Vec<Line>, stage: Stage, page: &mut Markup) {
     let most = values(&lines).fold(0.0, f64::max);
     draw(title, "per second", Axis::linear(most), units::rate, lines, stage, page);
+}
+
+/// Charts of what the broker used: its CPU, and its memory, each from 0 on.
+pub fn broker(cpu: Vec<Line>, memory: Vec<Line>, stage: Stage, page: &mut Markup) {
+    for (measure, note, lines) in [
+        (BROKER_CPU, "CPU time per second", cpu),
+        (BROKER_MEMORY, "resident, at the end of each second", memory),
+    ] {
+        if !lines.is_empty() {
+            let most = values(&lines).fold(0.0, f64::max);
+            draw(measure.name, note, Axis::linear(most), measure.text, lines, stage, page);
+        }
+    }
 }
 
 /// A chart of latencies, on a logarithmic axis.

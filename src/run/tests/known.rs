@@ -263,7 +263,7 @@ fn a_worker_keeps_the_tally_that_comes_back() {
     let Scene { setup, spec, .. } = Scene::new(Setup::exact(1), plan(2, 1, 10.0));
     let shared = Arc::new(Shared::new(spec, setup.start).unwrap());
     let mut world = World::new(setup);
-    let (mut lines, desks) = Lines::<_, ()>::new(world.wakers(), world.now(), 2);
+    let (mut lines, desks) = Lines::<_, crate::crew::Effort>::new(world.wakers(), world.now(), 2);
     let mut actors: Vec<_> =
         desks.into_iter().map(|desk| Clients::new(shared.clone(), desk, SECOND)).collect();
     world.run_until(&mut actors, 2 * SECOND + MILLISECOND);

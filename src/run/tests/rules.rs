@@ -51,6 +51,31 @@ fn r06_the_same_seed_is_the_same_plan_on_any_number_of_workers() {
     }
 }
 
+/// R8: of a rate that changes, what was due is its integral, rounded up, and what is measured is what is due in that time,
+/// on any number of workers; each of a second is due in its second.
+#[test]
+fn r08_rates_that_change_have_exact_totals() {
+    let profile = "line(0,400,1s) const(400,1s) const(0,500ms) step(100,300,100,500ms)";
+    for (warmup_ns, workers) in [(0, 1), (0, 3), (1500 * MILLISECOND, 2)] {
+        let plan = Plan {
+            profile: Some(profile.into()),
+            warmup_ns,
+            duration_ns: Some(4 * SECOND - warmup_ns),
+            ..plan(10, 1, 1.0)
+        };
+        let played = Scene { workers, ..Scene::new(Setup::exact(1), plan) }.play();
+        let measured = if warmup_ns == 0 { 200 + 400 + 300 } else { 200 + 300 };
+        let counts = &played.record.counts;
+        assert_eq!((counts.due, counts.sent, counts.delivered), (measured, measured, measured));
+        let halves = |from: u64| {
+            let span = from * 500 * MILLISECOND..(from + 1) * 500 * MILLISECOND;
+            played.messages().filter(|(stamp, _)| span.contains(&stamp.intended)).count()
+        };
+        assert_eq!([0, 1, 2, 3, 4, 5, 6, 7].map(halves), [50, 150, 200, 200, 0, 50, 100, 150]);
+        assert_eq!(played.record.exit_code, 0, "{}", played.record.exit_reason);
+    }
+}
+
 /// Rates of the seconds in which a phase began or ended are of less than a second, and say so.
 #[test]
 fn seconds_that_are_no_whole_ones_are_marked() {

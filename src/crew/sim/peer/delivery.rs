@@ -12,7 +12,9 @@ impl Peer {
     /// A message goes to whoever has subscribed to its topic.
     pub(super) fn route(&mut self, net: &mut Net, message: u32, qos: QoS) {
         let mut audience = std::mem::take(&mut self.audience);
-        self.topics.find(&net.truth.messages[message as usize].topic, &mut audience);
+        // Those who share have turns without an order that a client could rely on.
+        let turn = (message.wrapping_mul(0x9E37_79B9) >> 16) as usize;
+        self.topics.find(&net.truth.messages[message as usize].topic, turn, &mut audience);
         for (client, wanted) in audience.drain(..) {
             self.deliver(net, client, message, qos.min(wanted));
         }
@@ -86,7 +88,7 @@ impl Peer {
     /// Somebody who is here, has subscribed to something, and does not ask for `message`.
     fn stranger(&mut self, net: &mut Net, chance: u64, message: u32) -> Option<u32> {
         let mut targets = Vec::new();
-        self.topics.find(&net.truth.messages[message as usize].topic, &mut targets);
+        self.topics.find(&net.truth.messages[message as usize].topic, 0, &mut targets);
         let strangers = self.sessions.iter().zip(0u32..).filter(|(session, client)| {
             let listens = session.online.is_some() && !session.filters.is_empty();
             listens && targets.iter().all(|(target, _)| target != client)

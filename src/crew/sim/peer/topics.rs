@@ -12,12 +12,21 @@ type Subscribers = BTreeMap<u32, QoS>;
 pub struct Topics {
     exact: HashMap<String, Subscribers, FoldingState>,
     wild: Vec<(String, Subscribers)>,
+    /// By the whole of `$share/<name>/<filter>`: each message is for one of them.
+    shared: BTreeMap<String, Subscribers>,
+}
+
+/// The filter of a shared subscription.
+fn shared(filter: &str) -> Option<&str> {
+    filter.strip_prefix("$share/")?.split_once('/').map(|(_, filter)| filter)
 }
 
 impl Topics {
     /// Subscribes, or changes the QoS.
     pub fn add(&mut self, filter: &str, session: u32, qos: QoS) {
-        let subscribers = if filter.contains(['+', '#']) {
+        let subscribers = if shared(filter).is_some() {
+            self.shared.entry(filter.to_owned()).or_default()
+        } else if filter.contains(['+', '#']) {
             let place = self.wild.iter().position(|(known, _)| known == filter).unwrap_or_else(|| {
                 self.wild.push((filter.to_owned(), Subscribers::new()));
                 self.wild.len() - 1
@@ -31,6 +40,9 @@ impl Topics {
 
     /// Ends a subscription.
     pub fn remove(&mut self, filter: &str, session: u32) {
+        if let Some(subscribers) = self.shared.get_mut(filter) {
+            subscribers.remove(&session);
+        }
         if let Some(subscribers) = self.exact.get_mut(filter) {
             subscribers.remove(&session);
         }
@@ -39,8 +51,9 @@ impl Topics {
         }
     }
 
-    /// Whoever is to have a message to `name`, once each, at the greatest QoS that it has subscribed with.
-    pub fn find(&self, name: &str, found: &mut Vec<(u32, QoS)>) {
+    /// Whoever is to have a message to `name`, once each, at the greatest QoS that it has subscribed with. `turn` says who
+    /// it is of those who share.
+    pub fn find(&self, name: &str, turn: usize, found: &mut Vec<(u32, QoS)>) {
         found.clear();
         if let Some(subscribers) = self.exact.get(name) {
             found.extend(subscribers.iter().map(|(session, qos)| (*session, *qos)));
@@ -48,6 +61,12 @@ impl Topics {
         for (filter, subscribers) in &self.wild {
             if !subscribers.is_empty() && topic::matches(filter, name) {
                 found.extend(subscribers.iter().map(|(session, qos)| (*session, *qos)));
+            }
+        }
+        for (filter, subscribers) in &self.shared {
+            if shared(filter).is_some_and(|filter| topic::matches(filter, name)) && !subscribers.is_empty() {
+                let one = subscribers.iter().nth(turn % subscribers.len());
+                found.extend(one.map(|(session, qos)| (*session, *qos)));
             }
         }
         found.sort_unstable_by_key(|(session, qos)| (*session, std::cmp::Reverse(*qos)));

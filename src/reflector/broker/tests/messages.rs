@@ -56,6 +56,27 @@ fn overlapping_filters_deliver_once_at_the_greatest_qos() {
 }
 
 #[test]
+fn a_shared_message_goes_to_one_wherever_it_is() {
+    let mut net = Net::new(2);
+    let members = [0, 1].map(|worker| net.connect(worker, &format!("s{worker}")));
+    for member in members {
+        net.subscribed(member, &[("$share/g/t/#", 1)]);
+    }
+    let publishers: Vec<_> = (0..4).map(|number| net.connect(number % 2, &format!("p{number}"))).collect();
+    for (publisher, name) in publishers.iter().zip(["a", "b", "c", "d"]) {
+        net.publish(*publisher, &format!("t/{name}"), name, 0);
+    }
+    let got = members.map(|member| net.got(member));
+    assert_eq!(got.each_ref().map(Vec::len), [2, 2], "{got:?}");
+    // Who is gone is not given anything more.
+    net.packet(members[0], Packet::Disconnect);
+    for (publisher, name) in publishers.iter().zip(["a", "b", "c", "d"]) {
+        net.publish(*publisher, &format!("t/{name}"), name, 0);
+    }
+    assert_eq!(net.got(members[1]).len(), 4);
+}
+
+#[test]
 fn wildcards_and_dollar_topics_follow_the_rules() {
     let mut net = Net::new(2);
     let (all, levels, app) = (net.connect(0, "all"), net.connect(1, "levels"), net.connect(1, "app"));

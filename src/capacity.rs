@@ -1,0 +1,335 @@
+//! The highest rate that a broker holds under an objective.
+//!
+//! One run, whose connections stay up while one load after the other is offered: [`crate::search`] says which, `trial`
+//! what came of each. What was found is confirmed by longer trials, and the curve of latency over load drawn around it.
+
+use crate::clock::Nanos;
+use crate::gate::{Bound, BoundError};
+use crate::record::{
+    CAPACITY_SCHEMA, Capacity, CapacityRecord, Ended, Grade, Purpose, Record, SearchTerms, TrialRecord,
+};
+use crate::run::{Load, Pilot, Trial};
+use crate::search::{Outcome, Search, Terms};
+use crate::units;
+use std::str::FromStr;
+
+#[cfg(test)]
+mod tests;
+mod trial;
+
+/// An objective: bounds that all have to hold.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Goal(pub Vec<Bound>);
+
+impl FromStr for Goal {
+    type Err = BoundError;
+
+    /// `flight p99 < 50ms, lost == 0`
+    fn from_str(text: &str) -> Result<Goal, BoundError> {
+        text.split(',').map(|bound| bound.trim().parse()).collect::<Result<_, _>>().map(Goal)
+    }
+}
+
+/// Loads of the curve, as shares of what was found.
+const CURVE: [f64; 7] = [0.01, 0.1, 0.5, 0.75, 0.9, 1.0, 1.1];
+/// Trials that confirm a rate, and how many of them have to be good.
+const CONFIRMATIONS: (u32, u32) = (3, 2);
+/// Where they are not, so much less is tried, as a share,
+const LESS: f64 = 0.02;
+/// at most so often.
+const RETREATS: u32 = 10;
+/// Trials in a row that say nothing, after which nothing more is confirmed or drawn.
+const VOID: u32 = 3;
+
+/// What is done at a time.
+enum Stage {
+    Search,
+    /// What was found for this goal is confirmed: at this rate, with so many good and bad trials, after so many retreats.
+    Confirm {
+        goal: usize,
+        rate: f64,
+        good: u32,
+        bad: u32,
+        retreats: u32,
+    },
+    /// This of [`CURVE`].
+    Curve(usize),
+    Over,
+}
+
+/// Decides on loads until everything is found.
+pub struct Explorer {
+    goals: Vec<Goal>,
+    terms: SearchTerms,
+    search: Search,
+    stage: Stage,
+    /// What was confirmed for each goal.
+    confirmed: Vec<Option<f64>>,
+    trials: Vec<TrialRecord>,
+    /// Trials in a row that say nothing.
+    void: u32,
+    /// How the run came to its end within a trial.
+    ended: Ended,
+    /// The time was up.
+    cut: bool,
+}
+
+impl Explorer {
+    /// Of so many goals, searched on `terms`.
+    pub fn new(goals: Vec<Goal>, terms: SearchTerms) -> Explorer {
+        let search = Search::new(
+            Terms {
+                range: (terms.lowest_per_s, terms.highest_per_s),
+                width: terms.width,
+                trials: terms.trials,
+                exceed: terms.exceed_ratio,
+            },
+            goals.len(),
+        );
+        Explorer {
+            confirmed: vec![None; goals.len()],
+            goals,
+            terms,
+            search,
+            stage: Stage::Search,
+            trials: Vec::new(),
+            void: 0,
+            ended: Ended::Completed,
+            cut: false,
+        }
+    }
+
+    /// The record of a search that is over; `end` is of the run that it was made of.
+    pub fn record(self, end: Record, elapsed_ns: Nanos) -> CapacityRecord {
+        let ended = if end.ended == Ended::Completed { self.ended } else { end.ended };
+        let mut record = CapacityRecord {
+            schema: CAPACITY_SCHEMA.to_owned(),
+            results: (0..self.goals.len()).map(|goal| self.result(goal)).collect(),
+            started_at: end.started_at,
+            command: end.command,
+            plan: end.plan,
+            versions: end.versions,
+            machine: end.machine,
+            broker: end.broker,
+            search: self.terms,
+            trials: self.trials,
+            elapsed_ns,
+            ended,
+            partial_reason: end.partial_reason,
+            exit_code: 0,
+            exit_reason: String::new(),
+            warnings: end.warnings,
+        };
+        record.conclude();
+        record
+    }
+
+    /// What is found for a goal, as far as the search is.
+    fn result(&self, goal: usize) -> Capacity {
+        let found = self.search.found(goal);
+        let confirming = self.terms.confirm_ns > 0;
+        let confirmed = self.confirmed[goal];
+        let capacity = if confirming { confirmed.or(found.lower) } else { found.lower };
+        let rate = |rate: f64| format!("{}/s", units::grouped(rate.round() as u64));
+        let (regular, reason) = match (found.lower, found.upper, capacity) {
+            _ if self.search.is_spoilt() => {
+                (false, "the generator cannot offer any of these rates".to_owned())
+            }
+            (_, _, Some(capacity)) if found.regular && (!confirming || confirmed.is_some()) => {
+                (true, format!("{} keeps the goal, {} does not", rate(capacity), above(found.upper, rate)))
+            }
+            (_, _, Some(capacity)) if found.regular && self.cut => {
+                (false, format!("{} was not confirmed when the time was up", rate(capacity)))
+            }
+            (_, _, Some(capacity)) if found.regular => {
+                (false, format!("longer trials did not confirm {}, nor what is below", rate(capacity)))
+            }
+            (Some(lower), upper, _) if self.cut => {
+                (false, format!("the time was up between {} and {}", rate(lower), above(upper, rate)))
+            }
+            (Some(lower), _, _) if self.search.ceiling().is_some() => {
+                let why = self.trials.iter().rfind(|trial| trial.grade == Grade::Void);
+                let why = why.map_or("", |trial| &trial.reason);
+                (false, format!("at least {}: the generator could not offer more: {why}", rate(lower)))
+            }
+            (Some(lower), None, _) => {
+                (false, format!("at least {}, the highest rate that was to be tried", rate(lower)))
+            }
+            (Some(lower), Some(upper), _) => {
+                (false, format!("between {} and {}: trials contradict each other", rate(lower), rate(upper)))
+            }
+            (None, Some(upper), _) if self.cut => {
+                (false, format!("the time was up below {}, which does not keep the goal", rate(upper)))
+            }
+            (None, Some(upper), _) => {
+                (false, format!("even {} does not keep the goal: {}", rate(upper), self.why(goal)))
+            }
+            (None, None, _) => (false, "nothing was found out".to_owned()),
+        };
+        Capacity {
+            goal: self.goals[goal].0.iter().map(ToString::to_string).collect(),
+            capacity_per_s: capacity,
+            lower_per_s: found.lower,
+            upper_per_s: found.upper,
+            throughput_per_s: capacity.and_then(|capacity| self.throughput(goal, capacity)),
+            regular,
+            reason,
+        }
+    }
+
+    /// Why the last trial that did not keep a goal did not.
+    fn why(&self, goal: usize) -> &str {
+        let missed = |trial: &&TrialRecord| trial.kept.get(goal) == Some(&false);
+        self.trials.iter().rfind(missed).map_or("", |trial| &trial.reason)
+    }
+
+    /// What the middle one of the good trials at `rate` did.
+    fn throughput(&self, goal: usize, rate: f64) -> Option<f64> {
+        let good = self
+            .trials
+            .iter()
+            .filter(|trial| trial.rate_per_s == rate && trial.kept.get(goal) == Some(&true));
+        let mut done: Vec<f64> = good.map(|trial| trial.done_per_s).collect();
+        done.sort_by(f64::total_cmp);
+        done.get(done.len() / 2).copied()
+    }
+
+    /// What came of a trial, to whatever it was for.
+    fn note(&mut self, trial: TrialRecord) {
+        let kept = trial.kept.clone();
+        self.void = if trial.grade == Grade::Void { self.void + 1 } else { 0 };
+        match &mut self.stage {
+            Stage::Search => self.search.tell(match trial.grade {
+                Grade::Void => Outcome::Void(trial.done_per_s),
+                _ => Outcome::Valid(kept, trial.done_per_s),
+            }),
+            Stage::Confirm { goal, rate, good, bad, retreats } => {
+                let (goal, (all, enough)) = (*goal, CONFIRMATIONS);
+                match kept.get(goal) {
+                    Some(true) => *good += 1,
+                    Some(false) => *bad += 1,
+                    None => {}
+                }
+                if *good == enough {
+                    self.confirmed[goal] = Some(*rate);
+                    self.stage = self.confirm(goal + 1);
+                } else if *bad > all - enough {
+                    (*rate, *good, *bad, *retreats) = (*rate * (1.0 - LESS), 0, 0, *retreats + 1);
+                    if *retreats > RETREATS || *rate < self.terms.lowest_per_s {
+                        self.stage = self.confirm(goal + 1);
+                    }
+                } else if self.void == VOID {
+                    self.stage = self.confirm(goal + 1);
+                }
+            }
+            Stage::Curve(at) => *at += usize::from(trial.grade != Grade::Void || self.void == VOID),
+            Stage::Over => {}
+        }
+        self.trials.push(trial);
+    }
+
+    /// Confirming what was found from this goal on, or else the curve.
+    fn confirm(&mut self, goal: usize) -> Stage {
+        self.void = 0;
+        let regular = |goal: &usize| self.search.found(*goal).regular;
+        match (goal..self.goals.len()).find(regular).filter(|_| self.terms.confirm_ns > 0) {
+            Some(goal) => {
+                let rate = self.search.found(goal).lower.expect("a regular result has both bounds");
+                Stage::Confirm { goal, rate, good: 0, bad: 0, retreats: 0 }
+            }
+            None if self.terms.curve_ns > 0 && self.result(0).capacity_per_s.is_some() => Stage::Curve(0),
+            None => Stage::Over,
+        }
+    }
+
+    /// The next load.
+    fn decide(&mut self) -> Option<Load> {
+        let (settle, SearchTerms { trial_ns, confirm_ns, curve_ns, .. }) = (self.terms.settle_ns, self.terms);
+        let load = |rate_per_s, span| Load { rate_per_s, settle, span };
+        loop {
+            match &self.stage {
+                Stage::Search => match self.search.propose() {
+                    Some(rate) => return Some(load(rate, trial_ns)),
+                    None => self.stage = self.confirm(0),
+                },
+                Stage::Confirm { rate, .. } => return Some(load(*rate, confirm_ns)),
+                Stage::Curve(at) => {
+                    let found = self.result(0).capacity_per_s.expect("there is one, or no curve");
+                    match CURVE.get(*at) {
+                        Some(share) => return Some(load(found * share, curve_ns)),
+                        None => self.stage = Stage::Over,
+                    }
+                }
+                Stage::Over => return None,
+            }
+        }
+    }
+
+    /// What the trial under way is for.
+    fn purpose(&self) -> Purpose {
+        match self.stage {
+            Stage::Search => Purpose::Search,
+            Stage::Confirm { .. } => Purpose::Confirm,
+            Stage::Curve(_) | Stage::Over => Purpose::Curve,
+        }
+    }
+
+    /// About how long everything takes that is still to come, where nothing has to be done twice.
+    fn left(&self) -> Nanos {
+        let SearchTerms { settle_ns, trial_ns, confirm_ns, curve_ns, .. } = self.terms;
+        let of = |trials: u64, span: Nanos| trials * (settle_ns + span + span / 10);
+        let confirmations =
+            |goals: usize| if confirm_ns > 0 { goals as u64 * u64::from(CONFIRMATIONS.1) } else { 0 };
+        let curve = if curve_ns > 0 { of(CURVE.len() as u64, curve_ns) } else { 0 };
+        match &self.stage {
+            Stage::Search => {
+                of(self.search.left().into(), trial_ns)
+                    + of(confirmations(self.goals.len()), confirm_ns)
+                    + curve
+            }
+            Stage::Confirm { goal, good, .. } => {
+                let others = confirmations(self.goals.len() - goal).saturating_sub(u64::from(*good));
+                of(others, confirm_ns) + curve
+            }
+            Stage::Curve(at) => of((CURVE.len() - at) as u64, curve_ns),
+            Stage::Over => 0,
+        }
+    }
+}
+
+/// `bound` in words, where there is one.
+fn above(bound: Option<f64>, rate: impl Fn(f64) -> String) -> String {
+    bound.map_or_else(|| "what can be tried".to_owned(), rate)
+}
+
+impl Pilot for Explorer {
+    fn next(&mut self, last: Option<Trial>) -> Option<Load> {
+        if let Some(trial) = last {
+            let now = trial.record.phases.last().map_or(0, |phase| phase.end_ns);
+            self.ended = trial.record.ended;
+            let judged = trial::judge(trial, &self.goals, self.purpose());
+            self.note(judged);
+            if self.ended != Ended::Completed {
+                return None;
+            }
+            if now >= self.terms.limit_ns {
+                self.cut = !matches!(self.stage, Stage::Over);
+                self.stage = Stage::Over;
+            }
+        }
+        self.decide()
+    }
+
+    fn outlook(&self) -> String {
+        let found = self.search.found(0);
+        let rate = |rate: Option<f64>| rate.map_or("?".to_owned(), units::rate);
+        let what = match &self.stage {
+            Stage::Search => format!("between {} and {}", rate(found.lower), rate(found.upper)),
+            Stage::Confirm { rate, .. } => format!("confirming {}", units::rate(*rate)),
+            Stage::Curve(at) => format!("curve {} of {}", at + 1, CURVE.len()),
+            Stage::Over => "over".to_owned(),
+        };
+        let left = units::Span::from_nanos(self.left() / 1_000_000_000 * 1_000_000_000);
+        format!("trial {}, {what}, about {left} left", self.trials.len() + 1)
+    }
+}

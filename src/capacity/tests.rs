@@ -1,0 +1,198 @@
+use super::*;
+use crate::clock::{MILLISECOND, SECOND};
+use crate::record::samples::clean;
+use crate::record::{Exit, Phase, PhaseTimes, Schedule, Verdict};
+use crate::run::Trial;
+
+fn terms() -> SearchTerms {
+    SearchTerms {
+        lowest_per_s: 100.0,
+        highest_per_s: 1e6,
+        width: 0.01,
+        trials: 11,
+        exceed_ratio: 0.5,
+        settle_ns: SECOND,
+        trial_ns: 5 * SECOND,
+        confirm_ns: 30 * SECOND,
+        curve_ns: 10 * SECOND,
+        limit_ns: 3600 * SECOND,
+    }
+}
+
+fn goal(text: &str) -> Goal {
+    text.parse().unwrap()
+}
+
+/// A trial at this rate by a broker that does `capacity`, `now` after the start of the run; what it cannot do stays in a
+/// queue, which it works off by the end of the drain.
+fn trial(load: &Load, capacity: f64, now: &mut Nanos) -> Trial {
+    let mut record = clean();
+    let messages = |rate: f64| (rate * load.span as f64 / 1e9).round() as u64;
+    let (due, done) = (messages(load.rate_per_s), messages(load.rate_per_s.min(capacity)));
+    if let Schedule::Open { rate_per_s, .. } = &mut record.plan.schedule {
+        *rate_per_s = load.rate_per_s;
+    }
+    record.plan.duration_ns = Some(load.span);
+    let counts = &mut record.counts;
+    (counts.due, counts.sent, counts.acked, counts.expected, counts.delivered) = (due, due, due, due, due);
+    record.throughput = crate::record::Throughput { sent: due, acked: done, delivered: done };
+    let opens = *now + load.settle;
+    let closes = opens + load.span;
+    *now = closes + 50 * MILLISECOND;
+    record.phases = [(Phase::WarmUp, opens), (Phase::Measure, closes), (Phase::Drain, *now)]
+        .into_iter()
+        .scan(opens - load.settle, |start_ns, (phase, end_ns)| {
+            Some(PhaseTimes { phase, start_ns: std::mem::replace(start_ns, end_ns), end_ns })
+        })
+        .collect();
+    record.conclude();
+    Trial { record, growth: (due - done) as f64 / due.max(1) as f64, overrun_per_s: None }
+}
+
+/// Searches; `meddle` may change what comes of a trial.
+fn explore(terms: SearchTerms, capacity: f64, mut meddle: impl FnMut(usize, &mut Trial)) -> CapacityRecord {
+    let mut explorer = Explorer::new(vec![goal("flight p99 < 50ms, lost == 0")], terms);
+    let (mut now, mut last, mut count) = (0, None, 0);
+    while let Some(load) = explorer.next(last.take()) {
+        assert!(!explorer.outlook().is_empty());
+        let mut next = trial(&load, capacity, &mut now);
+        meddle(count, &mut next);
+        (last, count) = (Some(next), count + 1);
+        assert!(count < 500, "it does not end");
+    }
+    explorer.record(clean(), now)
+}
+
+fn limited(trial: &mut Trial) {
+    trial.record.generator.queue_full = 7;
+    trial.record.conclude();
+    assert_eq!(trial.record.verdict, Verdict::GeneratorLimited);
+}
+
+#[test]
+fn a_capacity_is_found_confirmed_and_drawn() {
+    let record = explore(terms(), 20_000.0, |_, _| ());
+    let result = &record.results[0];
+    let capacity = result.capacity_per_s.unwrap();
+    assert!((19_800.0..=20_100.0).contains(&capacity) && result.regular, "{result:?}");
+    assert_eq!(result.goal, ["flight p99 < 50ms", "lost == 0"]);
+    assert!((result.throughput_per_s.unwrap() / capacity - 1.0).abs() < 0.01);
+    assert_eq!((record.exit_code, record.trials[0].grade), (0, Grade::Bad));
+    let of = |purpose| record.trials.iter().filter(move |trial| trial.purpose == purpose);
+    assert_eq!(of(Purpose::Confirm).map(|trial| trial.span_ns).collect::<Vec<_>>(), [30 * SECOND; 2]);
+    let curve: Vec<_> =
+        of(Purpose::Curve).map(|trial| (trial.rate_per_s / capacity * 100.0).round()).collect();
+    assert_eq!(curve, [1.0, 10.0, 50.0, 75.0, 90.0, 100.0, 110.0]);
+    assert_eq!(of(Purpose::Curve).next_back().unwrap().grade, Grade::Bad, "above the capacity");
+    let text = crate::report::capacity_text(&record, 100, false);
+    assert!(text.starts_with("CAPACITY, ") && text.contains("keeps the goal"), "{text}");
+}
+
+/// A trial is bad for each of these, and says why.
+#[test]
+fn a_trial_is_judged_by_its_goal_and_by_what_every_goal_asks() {
+    let judged = |text: &str, change: &dyn Fn(&mut Trial)| {
+        let load = Load { rate_per_s: 1000.0, settle: SECOND, span: 5 * SECOND };
+        let mut one = trial(&load, 2000.0, &mut 0);
+        change(&mut one);
+        one.record.conclude();
+        let trial = trial::judge(one, &[goal(text)], Purpose::Search);
+        (trial.grade, trial.reason)
+    };
+    assert_eq!(judged("flight p99 < 50ms", &|_| ()), (Grade::Good, String::new()));
+    let slow = judged("flight p99 < 1us", &|_| ());
+    assert!(slow.0 == Grade::Bad && slow.1.starts_with("flight p99 < 1us: "), "{slow:?}");
+    let lost = |trial: &mut Trial| {
+        let counts = &mut trial.record.counts;
+        (counts.delivered, counts.lost) = (counts.delivered - 10, 10);
+    };
+    let missing = judged("flight p99 < 50ms", &lost);
+    assert!(missing.0 == Grade::Bad && missing.1.contains("lost: 10"), "{missing:?}");
+    assert_eq!(judged("lost <= 1%", &lost).0, Grade::Good, "so many may be");
+    assert_eq!(judged("lost <= 0.1%", &lost).0, Grade::Bad);
+    let growing = judged("lost == 0", &|trial| trial.growth = 0.006);
+    assert!(growing.0 == Grade::Bad && growing.1.contains("grew by 0.6"), "{growing:?}");
+    assert_eq!(judged("lost == 0", &|trial| trial.growth = 0.004).0, Grade::Good);
+    let behind = judged("lost == 0", &|trial| trial.record.phases[2].end_ns += 3 * SECOND);
+    assert!(behind.0 == Grade::Bad && behind.1.contains("it took 3.05 s"), "{behind:?}");
+    let stalled = judged("lost == 0", &|trial| {
+        let phase = trial.record.phases[1];
+        for second in &mut trial.record.series {
+            (second.phase, second.time_ns) = (Phase::Measure, phase.end_ns);
+        }
+        trial.record.series[0].stall_ns = 200 * MILLISECOND;
+    });
+    assert!(stalled.0 == Grade::Void && stalled.1.contains("stood still for 200 ms"), "{stalled:?}");
+    assert_eq!(judged("lost == 0", &limited).0, Grade::Void);
+    let overrun = judged("lost == 0", &|trial| {
+        trial.overrun_per_s = Some(700.0);
+        limited(trial);
+    });
+    assert!(overrun.0 == Grade::Bad && overrun.1.contains("at 700/s"), "{overrun:?}");
+}
+
+#[test]
+fn what_the_generator_could_not_offer_is_never_called_a_capacity() {
+    let record = explore(terms(), 1e9, |_, trial| {
+        if trial.record.schedule_rate() > 300_000.0 {
+            trial.record.throughput.sent = trial.record.throughput.sent.min(300_000 * 5);
+            limited(trial);
+        }
+    });
+    let result = &record.results[0];
+    assert!(!result.regular && record.exit_code == Exit::Inconclusive.code(), "{result:?}");
+    assert!(result.reason.contains("the generator could not offer more"), "{}", result.reason);
+    assert!(result.capacity_per_s.unwrap() <= 300_000.0);
+    let record = explore(terms(), 1e9, |_, trial| {
+        trial.record.throughput.sent = 0;
+        limited(trial);
+    });
+    assert_eq!((record.exit_code, record.results[0].capacity_per_s), (6, None), "{}", record.exit_reason);
+}
+
+#[test]
+fn what_longer_trials_do_not_confirm_is_taken_back() {
+    // Whatever is above 19,000 fails when it takes long.
+    let record = explore(terms(), 20_000.0, |_, trial| {
+        if trial.record.schedule_rate() > 19_000.0 && trial.record.plan.duration_ns == Some(30 * SECOND) {
+            trial.growth = 1.0;
+        }
+    });
+    let result = &record.results[0];
+    assert!(result.regular && result.lower_per_s.unwrap() > 19_700.0, "{result:?}");
+    assert!((18_500.0..=19_000.0).contains(&result.capacity_per_s.unwrap()), "{result:?}");
+    // Nothing is confirmed: no capacity.
+    let record = explore(terms(), 20_000.0, |_, trial| {
+        trial.growth += f64::from(u8::from(trial.record.plan.duration_ns == Some(30 * SECOND)));
+    });
+    assert_eq!((record.exit_code, record.results[0].regular), (9, false), "{}", record.exit_reason);
+}
+
+#[test]
+fn the_time_limit_and_an_interrupt_end_it_with_what_is_known() {
+    let record = explore(SearchTerms { limit_ns: 60 * SECOND, ..terms() }, 20_000.0, |_, _| ());
+    assert_eq!(record.exit_code, 9);
+    assert!(record.elapsed_ns < 70 * SECOND && record.exit_reason.contains("the time was up"), "{record:?}");
+    let record = explore(terms(), 20_000.0, |count, trial| {
+        if count == 5 {
+            (trial.record.ended, trial.record.partial) = (Ended::Interrupted, true);
+        }
+    });
+    assert_eq!((record.trials.len(), record.exit_code), (6, 130));
+}
+
+#[test]
+fn the_record_is_what_its_schema_says() {
+    let record = explore(terms(), 20_000.0, |count, trial| {
+        if count == 3 {
+            limited(trial);
+        }
+    });
+    let schema = serde_json::from_str(crate::report::capacity_schema()).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let text = crate::report::capacity_json(&record);
+    let value = serde_json::from_str(&text).expect("JSON");
+    let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+    assert_eq!(errors, [""; 0]);
+    assert_eq!(serde_json::from_str::<CapacityRecord>(&text).expect("ours"), record);
+}

@@ -1,0 +1,66 @@
+//! Flags of the search for a capacity.
+
+use super::RunArgs;
+use super::values::share;
+use crate::capacity::Goal;
+use crate::units::{Rate, Span};
+use clap::Args;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  malaria-bench capacity --embedded --quick
+  malaria-bench capacity -H broker.lab --goal 'flight p99 < 50ms, lost == 0' --json capacity.json
+  malaria-bench capacity -H broker.lab -q 1 --goal 'flight p99 < 10ms' --goal 'flight p99 < 100ms'
+
+Connections stay up while one load after the other is offered. A trial is good when every bound of the goal
+holds, nothing was lost (unless a bound says how much may be), no queue grew (by more than 0.5 % of the rate),
+all was done within 2 s (or ten times p99) of its end, and the broker kept up. A trial in which the generator was
+the bottleneck says nothing. How loads are chosen: MLRsearch (draft-ietf-bmwg-mlrsearch).
+
+Exit codes: 0 a capacity was found; 9 only bounds of it (the reason says which); 6 the generator was the bottleneck
+throughout; else as those of a run.";
+
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+#[command(mut_arg("duration", |arg| arg.default_value("5s").help("Length of a trial")))]
+#[command(mut_arg("warmup", |arg| arg.default_value("1s").help("Publishing before each trial")))]
+#[command(mut_arg("drain", |arg| arg.default_value("1s")))]
+#[command(mut_arg("rate", |arg| arg.hide(true)), mut_arg("msgs_per_second", |arg| arg.hide(true)))]
+#[command(mut_arg("msg_count", |arg| arg.hide(true)), mut_arg("probes", |arg| arg.hide(true)))]
+#[command(mut_arg("bounds", |arg| arg.hide(true)))]
+#[command(mut_arg("progress", |arg| arg.default_value("auto")))]
+pub struct CapacityArgs {
+    /// Objective: bounds as of --require that all have to hold, such as 'flight p99 < 50ms, lost == 0'; repeat it to
+    /// search for several at once [default: lost == 0].
+    #[arg(long = "goal", value_name = "BOUNDS", help_heading = "Search")]
+    pub goals: Vec<Goal>,
+    /// The lowest rate to try, in messages a second of all publishers together [default: 1,000 in a trial].
+    #[arg(long, value_name = "RATE", help_heading = "Search")]
+    pub min: Option<Rate>,
+    /// The highest rate to try [default: 90 % of what `calibrate` found, or 1M].
+    #[arg(long, value_name = "RATE", help_heading = "Search")]
+    pub max: Option<Rate>,
+    /// By how much the rates that keep the goal and do not may differ in the end.
+    #[arg(long, default_value = "1%", value_name = "SHARE", value_parser = share, help_heading = "Search")]
+    pub width: f64,
+    /// Trials that decide about a rate; half of them may be bad.
+    #[arg(long, default_value_t = 11, value_name = "N", value_parser = super::count::<u32, 1>, help_heading = "Search")]
+    pub trials: u32,
+    /// Length of the three trials of which two have to confirm what was found; 0 for none.
+    #[arg(long, default_value = "30s", value_name = "TIME", help_heading = "Search")]
+    pub confirm: Span,
+    /// Length of the trials of the curve at 1, 10, 50, 75, 90, 100 and 110 % of what was found; 0 for none.
+    #[arg(long, default_value = "10s", value_name = "TIME", help_heading = "Search")]
+    pub curve: Span,
+    /// Begin no other trial after this time.
+    #[arg(long, default_value = "20m", value_name = "TIME", help_heading = "Search")]
+    pub time_limit: Span,
+    /// Trials of 3s, a width of 2 %, confirmed by 10s, a curve of 3s: a few minutes [default: off].
+    #[arg(long, conflicts_with_all = ["duration", "width", "confirm", "curve", "strict"], help_heading = "Search")]
+    pub quick: bool,
+    /// Trials of 10s and a width of 0.5 % [default: off].
+    #[arg(long, conflicts_with_all = ["duration", "width"], help_heading = "Search")]
+    pub strict: bool,
+    #[command(flatten)]
+    pub run: RunArgs,
+}

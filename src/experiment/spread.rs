@@ -1,0 +1,285 @@
+//! How runs of one combination scatter, and how brokers differ: the run is the unit, as everywhere
+//! ([`stats::inference`](crate::stats::inference)).
+
+use super::figures::Figures;
+use super::process::gravest_code;
+use super::results::{Row, table};
+use crate::record::Exit;
+use crate::stats::inference::{ALPHA, Change, holm, median, rank_sum, scatter};
+use crate::units;
+use serde::Serialize;
+
+/// What is one and the same but for its repeats: broker, group, variables, step.
+type Key<'s> = (Option<&'s str>, Of<'s>);
+/// The same on every broker.
+type Of<'s> = (Option<&'s str>, &'s [(String, String)], Option<&'s str>);
+
+fn key<'s>(row: &Row<'s>) -> Key<'s> {
+    let of =
+        (row.done.group.as_deref(), row.done.variables.as_slice(), row.step.map(|step| step.name.as_str()));
+    (row.done.broker.as_deref(), of)
+}
+
+/// The repeats of one combination, or of one of its steps.
+pub struct Group<'s> {
+    /// Place of the first of them among the rows.
+    pub first: usize,
+    rows: Vec<Row<'s>>,
+}
+
+/// The rows in groups, each where its first row is.
+pub fn groups<'s>(rows: &[Row<'s>]) -> Vec<Group<'s>> {
+    let mut groups: Vec<Group> = Vec::new();
+    for (at, row) in rows.iter().enumerate() {
+        match groups.iter_mut().find(|group| row.done.repeat.is_some() && key(&group.rows[0]) == key(row)) {
+            Some(group) => group.rows.push(*row),
+            None => groups.push(Group { first: at, rows: vec![*row] }),
+        }
+    }
+    groups
+}
+
+impl Group<'_> {
+    fn is_void(row: &Row) -> bool {
+        row.done.exit_code == Exit::GeneratorLimited.code()
+    }
+
+    /// The figures of the runs that say something; of all where none does.
+    fn values(&self, of: impl Fn(&Figures) -> Option<f64>) -> Vec<f64> {
+        let all_void = self.rows.iter().all(Group::is_void);
+        let rows = self.rows.iter().filter(|row| all_void || !Group::is_void(row));
+        rows.filter_map(|row| row.figure(&of)).collect()
+    }
+
+    /// How many, and how many of them are void.
+    pub fn runs(&self) -> String {
+        match self.rows.iter().filter(|row| Group::is_void(row)).count() {
+            0 => self.rows.len().to_string(),
+            void => format!("{} ({void} void)", self.rows.len()),
+        }
+    }
+
+    /// Exit code, rates, latencies and losses: the gravest, medians with the scatter behind them, the most.
+    pub fn cells(&self) -> [String; 9] {
+        let cell = |of: &dyn Fn(&Figures) -> Option<f64>, show: &dyn Fn(f64) -> String| {
+            let values = self.values(of);
+            let shown = median(&values).map(show);
+            let scatter = scatter(&values).map(|share| format!(" ±{:.0} %", share * 100.0));
+            shown.map_or("-".to_owned(), |shown| shown + &scatter.unwrap_or_default())
+        };
+        let rate = |of: fn(&Figures) -> Option<f64>| cell(&of, &units::rate);
+        let time = |of: fn(&Figures) -> Option<u64>| {
+            cell(&|figures| of(figures).map(|ns| ns as f64), &|ns| units::latency(ns.round() as u64))
+        };
+        let lost = self.rows.iter().filter_map(|row| row.figure(|figures| figures.lost)).max();
+        [
+            gravest_code(self.rows.iter().map(|row| row.done.exit_code)).to_string(),
+            rate(|figures| figures.sent_per_s),
+            rate(|figures| figures.acked_per_s),
+            rate(|figures| figures.delivered_per_s),
+            time(|figures| figures.ack_p50_ns),
+            time(|figures| figures.ack_p99_ns),
+            time(|figures| figures.flight_p50_ns),
+            time(|figures| figures.flight_p99_ns),
+            lost.map_or("-".to_owned(), units::grouped),
+        ]
+    }
+}
+
+/// A figure of one broker against the same of the first.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Difference {
+    pub group: Option<String>,
+    /// `name=value`, with commas between them.
+    pub variables: String,
+    pub step: Option<String>,
+    pub base: String,
+    pub broker: String,
+    pub figure: &'static str,
+    /// In per cent of the base.
+    pub change_percent: f64,
+    /// Below the first and above the second it is with a chance of 2 % each, in per cent.
+    pub interval_percent: (f64, f64),
+    /// How probable so different ranks are without any difference (Mann-Whitney, two-sided),
+    pub p: f64,
+    /// and with regard to how many differences were looked for (Holm).
+    pub p_adjusted: f64,
+}
+
+type Figure = (&'static str, fn(&Figures) -> Option<f64>);
+
+/// What brokers are compared by: what got through, and its tail.
+const FIGURES: [&[Figure]; 2] = [
+    &[
+        ("delivered", |figures| figures.delivered_per_s),
+        ("acked", |figures| figures.acked_per_s),
+        ("sent", |figures| figures.sent_per_s),
+    ],
+    &[
+        ("flight p99", |figures| figures.flight_p99_ns.map(|ns| ns as f64)),
+        ("ack p99", |figures| figures.ack_p99_ns.map(|ns| ns as f64)),
+    ],
+];
+
+/// Every broker against the first, in each combination that ran more than once.
+pub fn differences(rows: &[Row]) -> Vec<Difference> {
+    let groups = groups(rows);
+    let Some(base) = groups.iter().find_map(|group| group.rows[0].done.broker.as_deref()) else {
+        return Vec::new();
+    };
+    let mut all = Vec::new();
+    for new in &groups {
+        let (broker, of) = key(&new.rows[0]);
+        let Some(broker) = broker.filter(|broker| *broker != base) else { continue };
+        let Some(old) = groups.iter().find(|group| key(&group.rows[0]) == (Some(base), of)) else { continue };
+        for choices in FIGURES {
+            let found = choices.iter().find_map(|(name, figure)| {
+                let (old, new) = (old.values(figure), new.values(figure));
+                Some((*name, Change::between(&old, &new)?, rank_sum(&old, &new)?))
+            });
+            all.extend(found.map(|found| difference(of, base, broker, found)));
+        }
+    }
+    let adjusted = holm(&all.iter().map(|difference| difference.p).collect::<Vec<_>>());
+    for (difference, adjusted) in all.iter_mut().zip(adjusted) {
+        difference.p_adjusted = adjusted;
+    }
+    all
+}
+
+fn difference(of: Of, base: &str, broker: &str, found: (&'static str, Change, f64)) -> Difference {
+    let (group, variables, step) = of;
+    let (figure, change, p) = found;
+    let percent = |ratio: f64| (ratio - 1.0) * 100.0;
+    let (low, high) = change.interval(ALPHA);
+    let variables: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    Difference {
+        group: group.map(str::to_owned),
+        variables: variables.join(","),
+        step: step.map(str::to_owned),
+        base: base.to_owned(),
+        broker: broker.to_owned(),
+        figure,
+        change_percent: percent(change.ratio()),
+        interval_percent: (percent(low), percent(high)),
+        p,
+        p_adjusted: p,
+    }
+}
+
+/// A row for each difference; `~` where nobody can tell it from chance. Empty without any.
+pub fn text(differences: &[Difference]) -> String {
+    let Some(first) = differences.first() else { return String::new() };
+    let header = ["broker", "combination", "figure", "change", "interval", "p", ""].map(str::to_owned);
+    let row = |of: &Difference| {
+        let (low, high) = of.interval_percent;
+        let place =
+            [of.group.as_deref(), Some(of.variables.as_str()).filter(|variables| !variables.is_empty())];
+        let place: Vec<&str> = place.into_iter().flatten().chain(of.step.as_deref()).collect();
+        vec![
+            of.broker.clone(),
+            place.join(" "),
+            of.figure.to_owned(),
+            format!("{:+.1} %", of.change_percent),
+            format!("{low:+.1} to {high:+.1} %"),
+            format!("{:.3}", of.p_adjusted),
+            (if of.p_adjusted < 0.05 { "" } else { "~" }).to_owned(),
+        ]
+    };
+    let rows = table(header.into_iter(), differences.iter().map(row), 3);
+    format!("\nagainst {} (~: no difference can be told from chance):\n{rows}\n", first.base)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::results::{Done, DoneStep, Head, Summary};
+    use super::*;
+
+    fn done(broker: &str, repeat: u32, exit_code: u8, delivered: f64) -> Done {
+        let figures = Figures { delivered_per_s: Some(delivered), lost: Some(0), ..Figures::default() };
+        let step = DoneStep {
+            name: "load".into(),
+            exit_code,
+            elapsed_ns: 1,
+            figures: Some(figures),
+            sections: Vec::new(),
+        };
+        Done {
+            broker: Some(broker.into()),
+            group: None,
+            variables: vec![("qos".into(), "1".into())],
+            repeat: Some(repeat),
+            directory: format!("{broker}/{repeat}"),
+            exit_code,
+            problems: Vec::new(),
+            steps: vec![step],
+        }
+    }
+
+    fn summary(combinations: Vec<Done>) -> Summary {
+        let head = Head {
+            scenario: "x.toml".into(),
+            started_at: "2026-11-22T12:31:07Z".into(),
+            interrupted: false,
+            planned: combinations.len(),
+        };
+        Summary::new(head, combinations)
+    }
+
+    fn against(factor: f64) -> Summary {
+        let rates = [1000.0, 1010.0, 990.0, 1005.0, 995.0];
+        let repeats = (1..).zip(rates);
+        summary(
+            repeats
+                .flat_map(|(repeat, rate)| [done("a", repeat, 0, rate), done("b", repeat, 0, rate * factor)])
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn repeats_are_one_row_with_median_and_scatter() {
+        let summary = against(0.9);
+        let table = summary.table();
+        let lines: Vec<&str> = table.lines().collect();
+        assert!(lines[0].starts_with("broker  qos  runs  exit "), "{table}");
+        assert!(
+            lines[1].starts_with("a       1       5     0 ") && lines[1].contains("1.00 k/s ±1 %"),
+            "{table}"
+        );
+        assert!(
+            lines[2].starts_with("b       1       5     0 ") && lines[2].contains("900 /s ±1 %"),
+            "{table}"
+        );
+        assert_eq!(summary.csv().lines().count(), 11, "each run is kept");
+        assert!(summary.csv().starts_with("broker,qos,repeat,exit_code,"));
+    }
+
+    #[test]
+    fn brokers_differ_when_their_runs_do() {
+        let [difference] = &against(0.9).differences[..] else { panic!("one figure, two brokers") };
+        assert_eq!((difference.base.as_str(), difference.broker.as_str()), ("a", "b"));
+        assert!((difference.change_percent + 10.0).abs() < 0.1, "{difference:?}");
+        // mannwhitneyu of five against five that are all smaller
+        assert!((difference.p_adjusted - 0.007936507936507936).abs() < 1e-9, "{difference:?}");
+        assert!(!against(0.9).table().contains(" ~"), "{}", against(0.9).table());
+        assert!(against(1.001).table().contains(" ~"), "{}", against(1.001).table());
+        let once = summary(vec![done("a", 1, 0, 1.0), done("b", 1, 0, 2.0)]);
+        assert_eq!(once.differences, [], "one run says nothing of how runs scatter");
+    }
+
+    /// A bound that one run broke is broken, whatever the generator did in others; and void figures count for nothing.
+    #[test]
+    fn nothing_hides_behind_a_run_that_the_generator_limited() {
+        let summary = summary(vec![
+            done("a", 1, 6, 1.0),
+            done("a", 2, 7, 500.0),
+            done("a", 3, 0, 500.0),
+            done("a", 4, 0, 500.0),
+        ]);
+        assert_eq!(summary.exit_code, 7);
+        let table = summary.table();
+        assert!(table.contains("4 (1 void)     7 ") && table.contains("500 /s ±0 %"), "{table}");
+        let told = "exit codes: 2 with 0 (clean), 1 with 6 (generator-limited), 1 with 7 (bounds); the gravest is 7\n";
+        assert!(table.contains(told), "{table}");
+    }
+}

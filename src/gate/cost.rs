@@ -1,0 +1,82 @@
+//! What a bound can be on of what a run cost the broker.
+
+use super::measured::Gap;
+use crate::record::{Amount, BrokerCost};
+use crate::units::{Count, Size, Span};
+
+/// What a figure is in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unit {
+    Time,
+    Bytes,
+    Count,
+}
+
+type Of = fn(&BrokerCost) -> Option<u64>;
+
+/// One of the figures below, by its name.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    pub name: &'static str,
+    pub unit: Unit,
+    of: Of,
+}
+
+impl PartialEq for Cost {
+    fn eq(&self, other: &Cost) -> bool {
+        self.name == other.name
+    }
+}
+
+/// In the order of the summary.
+const COSTS: [Cost; 7] = [
+    Cost { name: "broker-cpu-per-message", unit: Unit::Time, of: |cost| cost.cpu_per_message_ns },
+    Cost {
+        name: "broker-memory-per-connection",
+        unit: Unit::Bytes,
+        of: |cost| cost.memory_per_connection_bytes,
+    },
+    Cost { name: "broker-cpu", unit: Unit::Time, of: |cost| Some(cost.measured()?.cpu_ns()) },
+    Cost { name: "broker-memory", unit: Unit::Bytes, of: |cost| cost.most_bytes },
+    Cost { name: "broker-context-switches", unit: Unit::Count, of: |cost| cost.measured()?.switches() },
+    Cost { name: "broker-descriptors", unit: Unit::Count, of: |cost| cost.most_descriptors },
+    Cost { name: "broker-throttled", unit: Unit::Time, of: |cost| cost.measured()?.throttled_ns },
+];
+
+impl Cost {
+    pub fn named(name: &str) -> Option<Cost> {
+        COSTS.into_iter().find(|cost| cost.name == name)
+    }
+
+    pub fn all() -> impl Iterator<Item = Cost> {
+        COSTS.into_iter()
+    }
+
+    /// What a record has of it.
+    pub fn find(self, cost: Option<&BrokerCost>) -> Result<Amount, Gap> {
+        let cost =
+            cost.ok_or_else(|| Gap::new("nobody watched the broker: give --broker-pid or --broker-cgroup"))?;
+        let why = match cost.whole {
+            None => "the broker ended before the run did",
+            Some(_) => "this machine or run has no figure of it",
+        };
+        (self.of)(cost).map(|value| self.amount(value)).ok_or_else(|| Gap::new(why))
+    }
+
+    pub fn amount(self, value: u64) -> Amount {
+        match self.unit {
+            Unit::Time => Amount::Ns(value),
+            Unit::Bytes => Amount::Bytes(value),
+            Unit::Count => Amount::Count(value),
+        }
+    }
+
+    /// A limit as it is typed.
+    pub fn text(self, limit: u64) -> String {
+        match self.unit {
+            Unit::Time => Span::from_nanos(limit).to_string(),
+            Unit::Bytes => Size::new(limit).to_string(),
+            Unit::Count => Count::new(limit).to_string(),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The record of a search for a capacity, for people and for machines.
+
+use super::page::{Column, Page, Tint};
+use super::{NARROWEST, WIDEST, summary};
+use crate::clock::Nanos;
+use crate::record::{Capacity, CapacityRecord, Exit, Grade, Purpose, SearchTerms, TrialRecord};
+use crate::units::{self, Span};
+
+/// What stands where there is nothing to say.
+const NOTHING: &str = "-";
+
+/// The record as indented JSON, ending in a newline.
+pub fn json(record: &CapacityRecord) -> String {
+    let mut text = serde_json::to_string_pretty(record).expect("a record is plain data with string keys");
+    text.push('\n');
+    text
+}
+
+/// The JSON Schema (draft 2020-12) of what [`json`] writes.
+pub fn schema() -> &'static str {
+    include_str!("capacity.schema.json")
+}
+
+/// What was found first, then the curve, and how it was searched. Columns and colour are as of [`super::text`].
+pub fn text(record: &CapacityRecord, width: usize, color: bool) -> String {
+    let mut page = Page::new(width.clamp(NARROWEST, WIDEST), color);
+    headline(record, &mut page);
+    for result in &record.results {
+        let goal = result.goal.join(", ");
+        page.paragraph(if record.results.len() > 1 { &goal } else { "goal" }, &found(result, &goal));
+    }
+    page.blank();
+    let [clients, publishers] =
+        [record.plan.clients, record.plan.publishers].map(|count| units::grouped(count.into()));
+    page.paragraph(
+        "asked",
+        &format!(
+            "{clients} clients, {}, {publishers} publish, QoS {}",
+            record.plan.topology, record.plan.qos
+        ),
+    );
+    page.paragraph("broker", &summary::some_of(&record.broker.addresses));
+    page.paragraph("search", &search(record));
+    for warning in &record.warnings {
+        page.paragraph("warning", warning);
+    }
+    page.blank();
+    trials(record, &mut page);
+    page.into_text()
+}
+
+fn headline(record: &CapacityRecord, page: &mut Page) {
+    let (words, tint) = match Exit::from_code(record.exit_code) {
+        Exit::Clean => ("CAPACITY", Tint::Good),
+        Exit::Inconclusive => ("INCONCLUSIVE", Tint::Warning),
+        Exit::GeneratorLimited => ("GENERATOR-LIMITED", Tint::Bad),
+        Exit::Interrupted => ("INTERRUPTED", Tint::Bad),
+        Exit::Broker => ("BROKER FAULT", Tint::Bad),
+        _ => ("FAILED", Tint::Bad),
+    };
+    let figure = record.results.first().and_then(|result| Some((result.capacity_per_s?, result.regular)));
+    let figure =
+        figure.map(|(rate, regular)| format!("{}{}", if regular { "" } else { "at least " }, rate_of(rate)));
+    let code = (record.exit_code != 0).then(|| format!("exit code {}", record.exit_code));
+    let words: Vec<_> = [Some(words.to_owned()), figure, code].into_iter().flatten().collect();
+    page.headline(&words.join(", "), tint);
+    // What the results say is not said twice.
+    if !record.results.iter().any(|result| record.exit_reason.contains(&result.reason))
+        && record.exit_code != 0
+    {
+        page.note(&record.exit_reason);
+    }
+}
+
+fn rate_of(rate: f64) -> String {
+    format!("{}/s", units::grouped(rate.round() as u64))
+}
+
+fn found(result: &Capacity, goal: &str) -> String {
+    let throughput = result.throughput_per_s.map(|rate| format!("; trials there did {}", rate_of(rate)));
+    format!("{goal}: {}{}", result.reason, throughput.unwrap_or_default())
+}
+
+fn search(record: &CapacityRecord) -> String {
+    let SearchTerms { lowest_per_s, highest_per_s, width, trials, trial_ns, .. } = record.search;
+    let span = |nanos: Nanos| Span::from_nanos(nanos / 1_000_000 * 1_000_000);
+    let mut text = format!(
+        "{} to {}, to {}, {trials} trials of {} decide; {} trials in {}",
+        rate_of(lowest_per_s),
+        rate_of(highest_per_s),
+        units::percent(width),
+        span(trial_ns),
+        record.trials.len(),
+        Span::from_nanos(record.elapsed_ns / 1_000_000_000 * 1_000_000_000),
+    );
+    let void: Vec<_> = record.trials.iter().filter(|trial| trial.grade == Grade::Void).collect();
+    if let Some(last) = void.last() {
+        let (rate, reason) = (rate_of(last.rate_per_s), &last.reason);
+        text += &format!("; {} said nothing, the last at {rate}, because {reason}", void.len());
+    }
+    text
+}
+
+/// The curve where there is one, or else what was tried.
+fn trials(record: &CapacityRecord, page: &mut Page) {
+    let of = |curve: bool| {
+        let trials = record.trials.iter().filter(move |trial| !curve || trial.purpose == Purpose::Curve);
+        last_of_each(trials)
+    };
+    let curve = of(true);
+    let shown = if curve.is_empty() { of(false) } else { curve };
+    let latency = |of: Option<Nanos>| of.map_or(NOTHING.to_owned(), units::latency);
+    let column = |header, rank, cell: &dyn Fn(&TrialRecord) -> String| Column {
+        header,
+        rank,
+        cells: shown.iter().map(|trial| cell(trial)).collect(),
+    };
+    let columns = vec![
+        column("done", 0, &|trial| rate_of(trial.done_per_s)),
+        column("p50", 3, &|trial| latency(trial.p50_ns)),
+        column("p99", 1, &|trial| latency(trial.p99_ns)),
+        column("p99.9", 4, &|trial| latency(trial.p999_ns)),
+        column("lost", 5, &|trial| units::grouped(trial.lost)),
+        column("queue grew", 6, &|trial| units::percent(trial.growth.max(0.0))),
+        column("cpu", 7, &|trial| units::percent(trial.generator_busy)),
+        column("broker cpu/msg", 8, &|trial| latency(trial.broker_cpu_per_message_ns)),
+        column("broker mem", 9, &|trial| trial.broker_most_bytes.map_or(NOTHING.to_owned(), units::bytes)),
+        column("trial", 2, &|trial| grade(trial.grade).to_owned()),
+    ];
+    let rates: Vec<_> = shown.iter().map(|trial| rate_of(trial.rate_per_s)).collect();
+    let rows: Vec<_> = rates.iter().map(String::as_str).collect();
+    page.table("offered", &rows, columns);
+}
+
+/// Of several trials at one rate the last.
+fn last_of_each<'r>(trials: impl Iterator<Item = &'r TrialRecord>) -> Vec<&'r TrialRecord> {
+    let mut last: Vec<&TrialRecord> = Vec::new();
+    for trial in trials {
+        last.retain(|known| known.rate_per_s != trial.rate_per_s);
+        last.push(trial);
+    }
+    last.sort_by(|one, other| one.rate_per_s.total_cmp(&other.rate_per_s));
+    last
+}
+
+fn grade(grade: Grade) -> &'static str {
+    match grade {
+        Grade::Good => "good",
+        Grade::Mixed => "mixed",
+        Grade::Bad => "bad",
+        Grade::Void => "void",
+    }
+}

@@ -1,0 +1,210 @@
+//! Runs against runs, from the built binary: repeats, baselines, `compare` and `ab`, what they say and their exit codes.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::{Command, Output};
+
+use malaria_bench::record::Record;
+use serde_json::Value;
+use tempfile::TempDir;
+
+#[path = "brokers/process.rs"]
+#[allow(dead_code, reason = "other tests need the rest")]
+mod process;
+#[path = "brokers/quota.rs"]
+mod quota;
+
+use process::{find, skip};
+use quota::Quota;
+
+const BENCH: &str = env!("CARGO_BIN_EXE_malaria-bench");
+
+/// A run that takes a second. The tolerance keeps a busy test machine out of the verdict: it is what wake-ups may lag.
+const RUN: &str =
+    "--cores 1 --clients 4 --rate 2k --warmup 100ms --duration 500ms --drain 2s --tolerance 10ms";
+
+struct Ended {
+    code: i32,
+    text: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Ended {
+        let text =
+            [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("text")).concat();
+        Ended { code: output.status.code().expect("it ended by itself"), text }
+    }
+}
+
+fn bench(arguments: &str, more: &[&str]) -> Ended {
+    Command::new(BENCH).args(arguments.split_whitespace()).args(more).output().expect("it is built").into()
+}
+
+impl Ended {
+    #[track_caller]
+    fn is_one_of(self, codes: &[i32]) -> Ended {
+        assert!(codes.contains(&self.code), "exit code {}:\n{}", self.code, self.text);
+        self
+    }
+
+    #[track_caller]
+    fn says(&self, words: &str) {
+        assert!(self.text.contains(words), "`{words}` is not said:\n{}", self.text);
+    }
+}
+
+fn records(folder: &Path) -> Vec<Record> {
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.iter().map(|file| Record::from_json(&std::fs::read_to_string(file).unwrap()).unwrap()).collect()
+}
+
+/// A port that nobody listens on.
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Repeats are kept, each of them; they are a baseline, and a baseline is no worse than itself.
+#[test]
+fn repeats_are_kept_and_are_a_baseline() {
+    let dir = TempDir::new().unwrap();
+    let [runs, base] = ["runs", "base"].map(|name| dir.path().join(name).display().to_string());
+    let output = ["--repeat", "3", "--json", &runs, "--save-baseline", &base];
+    // A busy machine may make the generator the bottleneck; nothing else may go wrong.
+    let ended = bench(&format!("--embedded {RUN}"), &output).is_one_of(&[0, 6]);
+    ended.says("run 3 of 3: ");
+    ended.says("\nover all runs ");
+    let kept = records(runs.as_ref());
+    assert_eq!(kept.len(), 3);
+    assert!(kept.iter().all(|record| record.counts.sent == 1000 && record.counts.lost == 0));
+    let saved = records(base.as_ref());
+    assert_eq!(saved.len(), if ended.code == 0 { 3 } else { 0 }, "{}", ended.text);
+
+    let json = dir.path().join("comparison.json").display().to_string();
+    // which of the two it is hangs on how the runs scatter; the same runs are no worse than themselves
+    let ended = bench("compare", &[&runs, "--json", &json, "--", &runs]).is_one_of(&[0, 6, 9]);
+    ended.says(", exit code ");
+    let comparison: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!(comparison["schema"], "malaria-bench/compare/1");
+    assert_eq!(comparison["exit_code"], ended.code);
+    let sent = comparison["metrics"].as_array().unwrap().iter().find(|metric| metric["metric"] == "sent");
+    if ended.code != 6 {
+        assert_eq!(sent.expect("it was measured")["change"]["percent"], 0.0, "{comparison:#}");
+    }
+
+    let against = ["--repeat", "2", "--baseline", &runs, "--gate", "sent"];
+    let ended = bench(&format!("--embedded {RUN}"), &against).is_one_of(&[0, 6, 8, 9]);
+    ended.says("Result: ");
+    ended.says("runs: 3 of the base, 2 new");
+    // another load is no gate
+    let ended = bench(&format!("--embedded {RUN} -q 0"), &["--baseline", &runs]).is_one_of(&[2]);
+    ended.says("qos 1 against 0");
+}
+
+#[test]
+fn what_makes_no_sense_is_a_usage_error() {
+    let dir = TempDir::new().unwrap();
+    let empty = dir.path().display().to_string();
+    bench("compare", &[&empty, "--", &empty]).is_one_of(&[2]).says("no record of the main job in it");
+    bench("compare", &["nowhere.json", "--", &empty]).is_one_of(&[2]).says("nowhere.json");
+    bench("compare", &["a.json", "--gate", "lost", "--", "b.json"]).is_one_of(&[2]).says("`lost`");
+    bench("--embedded --repeat 2 --json -", &[]).is_one_of(&[2]).says("folder");
+    bench("--embedded --baseline", &[&empty]).is_one_of(&[2]).says("no record");
+    bench("ab --a-host one --b-host two --", &["--host", "three"]).is_one_of(&[2]).says("--host");
+    bench("ab --a-host one", &[]).is_one_of(&[2]).says("--b");
+}
+
+/// `ab` of two commands; `{port}` in them is one that is free.
+fn ab(dir: &TempDir, a: &str, b: &str, flags: &[&str]) -> Ended {
+    let port = free_port().to_string();
+    let [a, b] = [a, b].map(|command| command.replace("{port}", &port));
+    let host = format!("127.0.0.1:{port}");
+    let out = dir.path().join("out").display().to_string();
+    let mut words = vec!["ab", "--a", &a, "--b", &b, "--a-host", &host, "--b-host", &host, "--out", &out];
+    words.extend(flags);
+    words.push("--");
+    words.extend(RUN.split(' '));
+    Command::new(BENCH).args(words).output().expect("it is built").into()
+}
+
+fn reflector(script: Option<&Path>) -> String {
+    let script = script.map_or(String::new(), |script| format!(" --script {}", script.display()));
+    format!("exec {BENCH} reflector --cores 1 --port {{port}}{script}")
+}
+
+/// A broker that takes three times as long fails, as soon as it can; every run is kept.
+#[test]
+fn a_slower_broker_fails() {
+    let dir = TempDir::new().unwrap();
+    let late = |name: &str, delay: &str| {
+        let file = dir.path().join(name);
+        std::fs::write(&file, format!("[[fault]]\non = \"delivery\"\ndo = {{ delay = \"{delay}\" }}\n"))
+            .unwrap();
+        reflector(Some(&file))
+    };
+    let (a, b) = (late("a.toml", "20ms"), late("b.toml", "60ms"));
+    let ended = ab(&dir, &a, &b, &["--gate", "flight p50"]).is_one_of(&[6, 8]);
+    let out = dir.path().join("out");
+    assert_eq!((records(&out.join("warm-up")).len(), records(&out.join("void")).len() % 2), (2, 0));
+    if ended.code == 8 {
+        ended.says("Result: FAIL, exit code 8: flight p50 +");
+        let json = std::fs::read_to_string(out.join("comparison.json")).unwrap();
+        let comparison: Value = serde_json::from_str(&json).unwrap();
+        let runs = comparison["base"]["runs"].as_u64().unwrap() as usize;
+        assert!([5, 10, 20].contains(&runs), "{json}");
+        assert_eq!([records(&out.join("a")).len(), records(&out.join("b")).len()], [runs, runs]);
+        let base = comparison["metrics"][0]["base"]["median"].as_f64().unwrap();
+        assert!(base >= 20e6, "{json}");
+    }
+    // the other way round it is better
+    let other = TempDir::new().unwrap();
+    ab(&other, &b, &a, &["--gate", "flight p50"]).is_one_of(&[0, 6]);
+}
+
+/// A broker that cannot be started is told, and nothing is left running.
+#[test]
+fn a_broker_that_does_not_start_ends_it() {
+    let dir = TempDir::new().unwrap();
+    let ended = ab(&dir, &reflector(None), "echo no such broker >&2; exit 7", &[]).is_one_of(&[3]);
+    ended.says("`start` ended with exit status: 7");
+}
+
+/// The command that starts mosquitto; `None` when it is not installed, which is a failure where `CI=true`.
+fn mosquitto() -> Option<String> {
+    let Some(program) = find("mosquitto") else {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "no mosquitto: run tools/test");
+        skip("no mosquitto: run tools/test");
+        return None;
+    };
+    Some(format!("exec {} -p {{port}}", program.display()))
+}
+
+fn is_no_worse_than_itself() {
+    let Some(mosquitto) = mosquitto() else { return };
+    let dir = TempDir::new().unwrap();
+    ab(&dir, &mosquitto, &mosquitto, &[]).is_one_of(&[0, 6, 9]).says("Result: ");
+}
+
+#[test]
+fn mosquitto_is_no_worse_than_itself() {
+    is_no_worse_than_itself();
+}
+
+/// The same broker with three hundredths of a CPU, where it takes four.
+#[test]
+fn mosquitto_is_worse_without_a_cpu() {
+    let (Some(mosquitto), Some(quota)) = (mosquitto(), Quota::of(3)) else { return };
+    let dir = TempDir::new().unwrap();
+    let slowed = format!("{} && {mosquitto}", quota.joins());
+    let ended = ab(&dir, &mosquitto, &slowed, &["--gate", "flight p99"]).is_one_of(&[6, 8]);
+    if ended.code == 8 {
+        ended.says("Result: FAIL, exit code 8: flight p99 +");
+    }
+}
+
+/// The false alarms of a gate: none of twenty.
+#[test]
+#[ignore = "takes twenty minutes"]
+fn mosquitto_is_no_worse_than_itself_for_long() {
+    (0..20).for_each(|_| is_no_worse_than_itself());
+}
