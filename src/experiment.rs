@@ -105,6 +105,9 @@ pub enum Error {
 /// A file with everything there is, explained.
 pub const EXAMPLE: &str = include_str!("experiment/example.toml");
 
+/// The JSON Schema (draft 2020-12) of summary.json.
+pub const JSON_SCHEMA: &str = include_str!("experiment/summary.schema.json");
+
 /// Runs the scenario in the file `path`. The exit code is that of its steps.
 ///
 /// # Errors

@@ -3,7 +3,8 @@
 //! A bound is a name, a relation and a value: `ack p99 < 5ms`, `acked >= 10k/s`, `lost == 0`,
 //! `success >= 99.9%`. Latencies are right to 3 digits, and so is what is said about them. What was not
 //! measured keeps no bound: not a percentile of too few samples, and not `lost == 0` where nothing was to be
-//! delivered.
+//! delivered. `ack p99 < 5ms over 10s` is kept where every ten whole seconds of the measure phase keep it.
+//! A [`Condition`] is looked at while the run goes on, and ends it when it comes true.
 //!
 //! ```
 //! use malaria_bench::gate::Bound;
@@ -16,7 +17,7 @@
 use crate::record::{Amount, BoundResult, BoundState, FleetRecord, Record, Verdict};
 use crate::units::{Rate, Span};
 use cost::Cost;
-use figure::{Count, Share, Statistic, Timing};
+use figure::{Count, Own, Share, Statistic, Timing};
 use measured::{Gap, Measured};
 
 pub mod compare;
@@ -28,15 +29,21 @@ mod metric;
 mod parse;
 #[cfg(test)]
 mod tests;
+mod watch;
+mod windows;
 
 pub use metric::{Metric, MetricError, Tolerated};
 pub use parse::BoundError;
+pub use watch::{Condition, Watch};
+pub use windows::Windows;
 
 /// A bound on a figure of a record, from text and to text without loss.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Bound {
     claim: Claim,
     relation: Relation,
+    /// How long each of the windows is in which it has to hold; `None`: it is on the whole.
+    over: Option<Span>,
 }
 
 /// A figure and the value it is compared with.
@@ -68,6 +75,14 @@ enum Claim {
     Cost {
         of: Cost,
         limit: u64,
+    },
+    /// What a message or a client costs the generator, in its unit.
+    Own {
+        of: Own,
+        limit: u64,
+    },
+    Verdict {
+        limit: Verdict,
     },
 }
 
@@ -109,6 +124,8 @@ impl Percent {
 /// Judges `bounds`, puts what came of them into the record, and concludes it anew: the exit code is that of a
 /// run that had to keep them.
 pub fn judge(bounds: &[Bound], record: &mut Record) {
+    // The verdict may be what is bounded.
+    record.conclude();
     record.bounds = results(bounds, record);
     record.conclude();
     void(&mut record.bounds, record.verdict);
@@ -116,6 +133,7 @@ pub fn judge(bounds: &[Bound], record: &mut Record) {
 
 /// The same for a fleet.
 pub fn judge_fleet(bounds: &[Bound], record: &mut FleetRecord) {
+    record.conclude();
     record.bounds = results(bounds, record);
     record.conclude();
     void(&mut record.bounds, record.verdict);
@@ -144,11 +162,20 @@ impl Bound {
         matches!(self.claim, Claim::Latency { of: Timing::AckResponse | Timing::FlightResponse, .. })
     }
 
+    /// Whether it is on windows, which only the main job has.
+    pub fn has_windows(&self) -> bool {
+        self.over.is_some()
+    }
+
     /// Whether it says how much may be lost.
     pub fn is_on_loss(&self) -> bool {
         let of = match self.claim {
             Claim::Count { of, .. } | Claim::Rate { of, .. } | Claim::Part { of, .. } => of,
-            Claim::Latency { .. } | Claim::Share { .. } | Claim::Cost { .. } => return false,
+            Claim::Latency { .. }
+            | Claim::Share { .. }
+            | Claim::Cost { .. }
+            | Claim::Own { .. }
+            | Claim::Verdict { .. } => return false,
         };
         of.name() == "lost"
     }
@@ -166,17 +193,22 @@ impl Bound {
     fn limit(&self) -> Amount {
         match self.claim {
             Claim::Latency { limit, .. } => Amount::Ns(limit.nanos()),
-            Claim::Count { limit, .. } => Amount::Count(limit),
-            Claim::Cost { of, limit } => of.amount(limit),
+            Claim::Count { of, limit } => of.0.unit.amount(limit),
+            Claim::Cost { of, limit } => of.unit.amount(limit),
+            Claim::Own { of, limit } => of.unit().amount(limit),
+            Claim::Verdict { limit } => Amount::Verdict(limit),
             Claim::Rate { limit, .. } => Amount::PerS(limit.per_second()),
             Claim::Part { limit, .. } | Claim::Share { limit, .. } => Amount::Percent(limit.get()),
         }
     }
 
     fn find(&self, record: &impl Measured) -> Result<Amount, Gap> {
+        if let Some(over) = self.over {
+            return self.find_worst(record, over);
+        }
         Ok(match self.claim {
             Claim::Latency { of, at, .. } => Amount::Ns(measured::statistic(&*record.latency(of)?, at)?),
-            Claim::Count { of, .. } => Amount::Count(record.count(of)?),
+            Claim::Count { of, .. } => of.0.unit.amount(record.count(of)?),
             Claim::Rate { of, .. } => Amount::PerS(record.rate(of)?),
             Claim::Part { of, .. } => {
                 Amount::Percent(measured::percent(record.count(of)?, record.whole(of)?)?)
@@ -184,14 +216,27 @@ impl Bound {
             Claim::Share { of: Share::Success, .. } => Amount::Percent(record.success()?),
             Claim::Cost { of, .. } => of.find(record.broker_cost())?,
             Claim::Share { of: Share::Cpu, .. } => Amount::Percent(measured::cpu(record.generator())?),
+            Claim::Own { of, .. } => of.unit().amount(record.own(of)?),
+            Claim::Verdict { .. } => Amount::Verdict(record.verdict()),
         })
+    }
+
+    /// What the window has that keeps to the bound least.
+    fn find_worst(&self, record: &impl Measured, over: Span) -> Result<Amount, Gap> {
+        let least = matches!(self.relation, Relation::Above | Relation::AtLeast);
+        match self.claim {
+            Claim::Latency { of, at, .. } => record.window(of, at, over, least).map(Amount::Ns),
+            Claim::Rate { of, .. } => record.window_rate(of, over, least).map(Amount::PerS),
+            _ => unreachable!("nothing else is read with windows"),
+        }
     }
 
     fn keeps(&self, found: Amount, limit: Amount) -> bool {
         match (found, limit) {
             (Amount::Ns(found), Amount::Ns(limit))
-            | (Amount::Bytes(found), Amount::Bytes(limit))
-            | (Amount::Count(found), Amount::Count(limit)) => self.relation.holds(found, limit),
+            | (Amount::Count(found), Amount::Count(limit))
+            | (Amount::Bytes(found), Amount::Bytes(limit)) => self.relation.holds(found, limit),
+            (Amount::Verdict(found), Amount::Verdict(limit)) => found == limit,
             (Amount::PerS(found), Amount::PerS(limit)) | (Amount::Percent(found), Amount::Percent(limit)) => {
                 self.relation.holds(found, limit)
             }

@@ -28,7 +28,7 @@ pub(crate) mod samples;
 mod tests;
 mod verdict;
 
-pub use bounds::{Amount, BoundResult, BoundState};
+pub use bounds::{Amount, BoundResult, BoundState, Window};
 pub use calibration::{Calibrated, Calibration};
 pub use capacity::{CAPACITY_SCHEMA, Capacity, CapacityRecord, Grade, Purpose, SearchTerms, TrialRecord};
 pub use cost::{BrokerCost, PhaseCost};
@@ -104,6 +104,9 @@ pub struct Record {
     pub calibration: Option<Calibrated>,
     /// One entry for each second of the run, in order.
     pub series: Vec<Second>,
+    /// What the windows were like that bounds are on; empty where none is.
+    #[serde(default)]
+    pub windows: Vec<Window>,
     /// The bounds it had to keep, as asked; empty where none was.
     #[serde(default)]
     pub bounds: Vec<BoundResult>,
@@ -215,6 +218,8 @@ pub enum Ended {
     Environment,
     /// A fault of malaria-bench ended it.
     Internal,
+    /// A condition of `--abort-on` came true.
+    Aborted,
 }
 
 /// One second of a run.

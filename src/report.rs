@@ -10,6 +10,7 @@ mod compare;
 mod cost;
 mod digest;
 mod distribution;
+mod export;
 pub mod fleet;
 mod html;
 mod page;
@@ -106,6 +107,58 @@ pub fn comparison(runs: &[Run], width: usize, color: bool) -> Result<String, Rep
 /// When a histogram of a record is not what it should be.
 pub fn html(runs: &[Run]) -> Result<String, ReportError> {
     html::page(&digests(runs)?)
+}
+
+/// The runs as JUnit XML: a suite for each, with a case for the run itself, one for each of its bounds, and what was
+/// found. What was void is skipped, and then the run itself is an error.
+pub fn junit(runs: &[Run]) -> String {
+    export::junit(runs)
+}
+
+/// The runs as Markdown: a table, and the verdict and the bounds of each.
+///
+/// # Errors
+/// When a histogram of a record is not what it should be.
+pub fn markdown(runs: &[Run]) -> Result<String, ReportError> {
+    Ok(export::markdown(
+        &digests(runs)?.into_iter().zip(runs.iter().map(|run| &run.record)).collect::<Vec<_>>(),
+    ))
+}
+
+/// Rates, tails and losses of the runs as Bencher Metric Format, a benchmark for each run.
+///
+/// # Errors
+/// When a histogram of a record is not what it should be.
+pub fn bencher(runs: &[Run]) -> Result<String, ReportError> {
+    Ok(export::bencher(&digests(runs)?))
+}
+
+/// The same for github-action-benchmark: those figures of which more is better, or the others.
+///
+/// # Errors
+/// When a histogram of a record is not what it should be.
+pub fn github_benchmark(runs: &[Run], bigger: bool) -> Result<String, ReportError> {
+    Ok(export::github_benchmark(&digests(runs)?, bigger))
+}
+
+/// The seconds of the runs as CSV with a header.
+pub fn series_csv(runs: &[Run]) -> String {
+    export::series_csv(runs)
+}
+
+/// Every latency of the runs as HdrHistogram's percentile distribution (`.hgrm`), by the names of run and latency.
+///
+/// # Errors
+/// When a histogram of a record is not what it should be.
+pub fn hgrms(runs: &[Run]) -> Result<Vec<(String, String)>, ReportError> {
+    let mut all = Vec::new();
+    for run in runs {
+        let blame = |source| ReportError { label: run.label.clone(), source };
+        let histograms = distribution::histograms(&run.record).map_err(blame)?;
+        let named = |(name, histogram)| (format!("{}-{name}", run.label), export::hgrm(&histogram));
+        all.extend(histograms.into_iter().map(named));
+    }
+    Ok(all)
 }
 
 fn digests(runs: &[Run]) -> Result<Vec<Digest<'_>>, ReportError> {

@@ -28,8 +28,8 @@ use crate::record::{Plan, Record};
 use crate::stage::{Lines, Progress, Setting, StageError, rings};
 use conductor::{Host, Phases};
 use shared::Shared;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use worker::Clients;
 
 /// Everything a run needs: the plan, and what must not be in a record.
@@ -51,6 +51,8 @@ pub struct Spec {
     pub retain: bool,
     /// The command line as typed.
     pub command: Vec<String>,
+    /// Why the run is to end early, once somebody has found a reason.
+    pub abort: Arc<OnceLock<String>>,
     /// What the reader of the record has to know.
     pub warnings: Vec<String>,
 }
@@ -98,6 +100,7 @@ impl Spec {
             subjects: Vec::new(),
             retain: false,
             command: Vec::new(),
+            abort: Arc::default(),
             warnings: Vec::new(),
         }
     }

@@ -15,6 +15,9 @@ pub use decision::{Answer, Copies, Decision, Ending, Harm};
 pub use file::Error;
 pub use play::{Bucket, Play, Who};
 
+/// The JSON Schema (draft 2020-12) of a line of the log: a deed, or at the end the totals.
+pub const LOG_SCHEMA: &str = include_str!("script/log.schema.json");
+
 use crate::clock::{MILLISECOND, Nanos};
 use crate::seed::Draw;
 use crate::wire::{ConnectCode, PacketType, QoS, SubAckCode};

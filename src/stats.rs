@@ -9,6 +9,7 @@ use crate::clock::Nanos;
 mod counters;
 mod histogram;
 pub mod inference;
+pub mod interval_log;
 mod levels;
 mod moments;
 mod strain;

@@ -42,7 +42,7 @@ fn bench(arguments: &str, more: &[&str]) -> Ended {
 
 impl Ended {
     #[track_caller]
-    fn is_one_of(self, codes: &[i32]) -> Ended {
+    fn ends_with(self, codes: &[i32]) -> Ended {
         assert!(codes.contains(&self.code), "exit code {}:\n{}", self.code, self.text);
         self
     }
@@ -71,7 +71,7 @@ fn repeats_are_kept_and_are_a_baseline() {
     let [runs, base] = ["runs", "base"].map(|name| dir.path().join(name).display().to_string());
     let output = ["--repeat", "3", "--json", &runs, "--save-baseline", &base];
     // A busy machine may make the generator the bottleneck; nothing else may go wrong.
-    let ended = bench(&format!("--embedded {RUN}"), &output).is_one_of(&[0, 6]);
+    let ended = bench(&format!("--embedded {RUN}"), &output).ends_with(&[0, 6]);
     ended.says("run 3 of 3: ");
     ended.says("\nover all runs ");
     let kept = records(runs.as_ref());
@@ -82,7 +82,7 @@ fn repeats_are_kept_and_are_a_baseline() {
 
     let json = dir.path().join("comparison.json").display().to_string();
     // which of the two it is hangs on how the runs scatter; the same runs are no worse than themselves
-    let ended = bench("compare", &[&runs, "--json", &json, "--", &runs]).is_one_of(&[0, 6, 9]);
+    let ended = bench("compare", &[&runs, "--json", &json, "--", &runs]).ends_with(&[0, 6, 9]);
     ended.says(", exit code ");
     let comparison: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
     assert_eq!(comparison["schema"], "malaria-bench/compare/1");
@@ -93,11 +93,11 @@ fn repeats_are_kept_and_are_a_baseline() {
     }
 
     let against = ["--repeat", "2", "--baseline", &runs, "--gate", "sent"];
-    let ended = bench(&format!("--embedded {RUN}"), &against).is_one_of(&[0, 6, 8, 9]);
+    let ended = bench(&format!("--embedded {RUN}"), &against).ends_with(&[0, 6, 8, 9]);
     ended.says("Result: ");
     ended.says("runs: 3 of the base, 2 new");
     // another load is no gate
-    let ended = bench(&format!("--embedded {RUN} -q 0"), &["--baseline", &runs]).is_one_of(&[2]);
+    let ended = bench(&format!("--embedded {RUN} -q 0"), &["--baseline", &runs]).ends_with(&[2]);
     ended.says("qos 1 against 0");
 }
 
@@ -105,13 +105,13 @@ fn repeats_are_kept_and_are_a_baseline() {
 fn what_makes_no_sense_is_a_usage_error() {
     let dir = TempDir::new().unwrap();
     let empty = dir.path().display().to_string();
-    bench("compare", &[&empty, "--", &empty]).is_one_of(&[2]).says("no record of the main job in it");
-    bench("compare", &["nowhere.json", "--", &empty]).is_one_of(&[2]).says("nowhere.json");
-    bench("compare", &["a.json", "--gate", "lost", "--", "b.json"]).is_one_of(&[2]).says("`lost`");
-    bench("--embedded --repeat 2 --json -", &[]).is_one_of(&[2]).says("folder");
-    bench("--embedded --baseline", &[&empty]).is_one_of(&[2]).says("no record");
-    bench("ab --a-host one --b-host two --", &["--host", "three"]).is_one_of(&[2]).says("--host");
-    bench("ab --a-host one", &[]).is_one_of(&[2]).says("--b");
+    bench("compare", &[&empty, "--", &empty]).ends_with(&[2]).says("no record of the main job in it");
+    bench("compare", &["nowhere.json", "--", &empty]).ends_with(&[2]).says("nowhere.json");
+    bench("compare", &["a.json", "--gate", "lost", "--", "b.json"]).ends_with(&[2]).says("`lost`");
+    bench("--embedded --repeat 2 --json -", &[]).ends_with(&[2]).says("folder");
+    bench("--embedded --baseline", &[&empty]).ends_with(&[2]).says("no record");
+    bench("ab --a-host one --b-host two --", &["--host", "three"]).ends_with(&[2]).says("--host");
+    bench("ab --a-host one", &[]).ends_with(&[2]).says("--b");
 }
 
 /// `ab` of two commands; `{port}` in them is one that is free.
@@ -143,7 +143,7 @@ fn a_slower_broker_fails() {
         reflector(Some(&file))
     };
     let (a, b) = (late("a.toml", "20ms"), late("b.toml", "60ms"));
-    let ended = ab(&dir, &a, &b, &["--gate", "flight p50"]).is_one_of(&[6, 8]);
+    let ended = ab(&dir, &a, &b, &["--gate", "flight p50"]).ends_with(&[6, 8]);
     let out = dir.path().join("out");
     assert_eq!((records(&out.join("warm-up")).len(), records(&out.join("void")).len() % 2), (2, 0));
     if ended.code == 8 {
@@ -158,14 +158,14 @@ fn a_slower_broker_fails() {
     }
     // the other way round it is better
     let other = TempDir::new().unwrap();
-    ab(&other, &b, &a, &["--gate", "flight p50"]).is_one_of(&[0, 6]);
+    ab(&other, &b, &a, &["--gate", "flight p50"]).ends_with(&[0, 6]);
 }
 
 /// A broker that cannot be started is told, and nothing is left running.
 #[test]
 fn a_broker_that_does_not_start_ends_it() {
     let dir = TempDir::new().unwrap();
-    let ended = ab(&dir, &reflector(None), "echo no such broker >&2; exit 7", &[]).is_one_of(&[3]);
+    let ended = ab(&dir, &reflector(None), "echo no such broker >&2; exit 7", &[]).ends_with(&[3]);
     ended.says("`start` ended with exit status: 7");
 }
 
@@ -182,7 +182,7 @@ fn mosquitto() -> Option<String> {
 fn is_no_worse_than_itself() {
     let Some(mosquitto) = mosquitto() else { return };
     let dir = TempDir::new().unwrap();
-    ab(&dir, &mosquitto, &mosquitto, &[]).is_one_of(&[0, 6, 9]).says("Result: ");
+    ab(&dir, &mosquitto, &mosquitto, &[]).ends_with(&[0, 6, 9]).says("Result: ");
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn mosquitto_is_worse_without_a_cpu() {
     let (Some(mosquitto), Some(quota)) = (mosquitto(), Quota::of(3)) else { return };
     let dir = TempDir::new().unwrap();
     let slowed = format!("{} && {mosquitto}", quota.joins());
-    let ended = ab(&dir, &mosquitto, &slowed, &["--gate", "flight p99"]).is_one_of(&[6, 8]);
+    let ended = ab(&dir, &mosquitto, &slowed, &["--gate", "flight p99"]).ends_with(&[6, 8]);
     if ended.code == 8 {
         ended.says("Result: FAIL, exit code 8: flight p99 +");
     }

@@ -8,7 +8,7 @@ use malaria_bench::reflector::{Config, Reflector, WorkerPlacement};
 
 /// A run against the built-in broker. The tolerance keeps a busy test machine out of the verdict: it is what
 /// wake-ups may lag.
-const RUN: &str = "--embedded --clients 10 --rate 200 --duration 1s --warmup 0 --drain 5s --tolerance 200ms";
+const RUN: &str = "--embedded --clients 10 --rate 200 --warmup 0 --drain 5s --tolerance 200ms";
 
 struct Ended {
     code: Option<i32>,
@@ -42,7 +42,11 @@ fn program(arguments: &str, bounds: &[&str]) -> Ended {
 /// A run until the generator was not the bottleneck, three times at most: of a run in which it was, the
 /// machine was busy with something else.
 fn run(arguments: &str, bounds: &[&str]) -> Ended {
-    let run = || program(&format!("{RUN} {arguments}"), bounds);
+    run_for("1s", arguments, bounds)
+}
+
+fn run_for(duration: &str, arguments: &str, bounds: &[&str]) -> Ended {
+    let run = || program(&format!("{RUN} --duration {duration} {arguments}"), bounds);
     let mut ended = run();
     for _ in 0..2 {
         if ended.code == Some(6) {
@@ -97,21 +101,70 @@ fn broken_bounds_have_an_exit_code_of_their_own() {
     let other = folder.path().join("lossy.json");
     std::fs::write(&other, serde_json::to_string(&lossy).expect("plain data")).expect("a file");
     let other = other.display().to_string();
-    let both = check(&format!("{path} {other}"), &["sent >= 1", "connected > 10"]);
+    let both = check(&format!("{path} {other}"), &["sent >= 1 message", "connected > 10"]);
     both.with(
         5,
         &[
-            &format!("{path}: sent >= 1: "),
+            &format!("{path}: sent >= 1 message: "),
             &format!("{path}: connected > 10: 10, BROKEN\n"),
             &format!("{other}: exit code 5: deliveries lost: 1\n"),
         ],
     );
 }
 
+/// Windows are measured as the run goes on, and are in the record for later judgement.
+#[test]
+fn windows_are_bounded_and_kept() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("result.json").display().to_string();
+    let bounds = ["ack p50 < 5s over 1s", "acked >= 1/s over 1s", "ack p50 < 5s over 5m", "verdict == clean"];
+    let ended = run_for("4s", &format!("--json {file}"), &bounds);
+    ended.with(
+        7,
+        &[
+            "bound ack p50 < 5s over 1s: ",
+            "bound ack p50 < 5s over 5m: not measured (the measure phase has no 5m of whole seconds), BROKEN\n",
+            "bound verdict == clean: clean, held\n",
+        ],
+    );
+    let kept = record(Path::new(&file));
+    assert_eq!(kept.windows.len(), 2);
+    assert!(kept.windows[0].windows >= 2 && kept.windows[0].unknown == 0, "{:?}", kept.windows);
+    let states: Vec<BoundState> = kept.bounds.iter().map(|bound| bound.result).collect();
+    assert_eq!(states[..2], [BoundState::Held, BoundState::Held]);
+    let check = |bound: &str| program(&format!("check {file}"), &[bound]);
+    check("ack p50 < 5s over 1s").with(0, &[": ack p50 < 5s over 1s: ", ", held\n"]);
+    check("acked >= 1/s over 2s").with(0, &[", held\n"]);
+    check("ack p50 < 5s over 2s").with(7, &["only a run that had this bound has measured its windows"]);
+    program("publish -n 1", &["ack p50 < 5s over 1s"]).with(2, &["only the main job has windows"]);
+}
+
+/// A run ends in the second in which a condition comes true, in order, with a record.
+#[test]
+fn a_condition_that_comes_true_ends_the_run() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("result.json").display().to_string();
+    let run = |flags: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_malaria-bench"));
+        command.args(RUN.split_whitespace()).args(["--duration", "100s"]);
+        command.args(["--abort-on", "acked > 1/s over 1s", "--json", &file]).args(flags.split_whitespace());
+        Ended::from(command.output().expect("the binary is built"))
+    };
+    let ended = run("");
+    let kept = record(Path::new(&file));
+    assert_eq!((kept.ended, kept.partial), (malaria_bench::record::Ended::Aborted, true));
+    if kept.exit_code != 6 {
+        ended.with(7, &["ABORTED, PARTIAL, exit code 7", "--abort-on acked > 1/s over 1s ("]);
+    }
+    let measured = kept.span_of(malaria_bench::record::Phase::Measure).expect("it was");
+    assert!(measured < 90_000_000_000, "{measured}");
+    run("--abort-on lost>0").with(2, &["`lost>0` is known at the end only"]);
+}
+
 #[test]
 fn quiet_runs_name_the_broken_bound() {
-    let ended = run("--quiet", &["sent < 1"]);
-    ended.with(7, &["error: a bound did not hold: sent < 1 ("]);
+    let ended = run("--quiet", &["sent < 1 message"]);
+    ended.with(7, &["error: a bound did not hold: sent < 1 message ("]);
     assert_eq!((ended.stdout.as_str(), ended.stderr.lines().count()), ("", 1));
 }
 
@@ -165,6 +218,7 @@ fn fleets_have_bounds_too() {
     let ended = program(&format!("{publish} --round-trip"), &["round-trip p50 < 10s"]);
     ended.with(0, &["bound round-trip p50 < 10s: "]);
     let subscribe = format!("subscribe {broker} --endless --duration 100ms");
-    program(&subscribe, &["delivered >= 1"]).with(7, &["bound delivered >= 1: not measured ("]);
+    program(&subscribe, &["delivered >= 1 message"])
+        .with(7, &["bound delivered >= 1 message: not measured ("]);
     reflector.stop().expect("the reflector ends");
 }

@@ -94,7 +94,7 @@ fn what_cannot_be_read_or_written_is_told_in_one_line() {
         (&["words.json"], 2, &["words.json: not a record"]),
         (&["binary.json"], 2, &["binary.json: not a record"]),
         (&["other.json"], 2, &["other.json: ", "`malaria-bench/9`"]),
-        (&["."], 2, &[".: cannot be read"]),
+        (&["."], 2, &["./binary.json: not a record"]),
         (&["other.json", "--html", "other.json"], 2, &["--html other.json: that is a record"]),
         (&["other.json", "--html", "x", "--csv", "x"], 2, &["are both x"]),
         (&["other.json", "--html", "-", "--text"], 2, &["standard output takes one"]),

@@ -135,25 +135,22 @@ fn sections_run_at_once_against_brokers_that_are_started_and_stopped() {
         );
         assert_eq!(figures["delivered"], 80, "two subscribers: {shown}");
     }
-    // Who was started is watched without being asked.
-    for at in ["one/run/both-3.json", "two/run/both-3.json"] {
-        let record: Value = serde_json::from_str(&read(&dir, at)).unwrap();
-        let cost = &record["malaria_bench"]["broker_cost"];
-        assert_eq!(
-            (&cost["watched"][0]["by"], &cost["watched"][0]["name"]),
-            (&"port".into(), &"malaria-bench".into())
-        );
-        assert!(
-            cost["cpu_per_message_ns"].as_u64() > Some(0) && cost["whole"]["user_cpu_ns"].is_u64(),
-            "{cost}"
-        );
-    }
+    ["one/run/both-3.json", "two/run/both-3.json"].iter().for_each(|at| was_watched(&read(&dir, at)));
     assert!(combinations[2]["problems"][0].as_str().unwrap().contains("exit status: 7"), "{shown}");
     assert_eq!(output.status.code(), Some(3), "{shown}");
     assert!(read(&dir, "one/run/broker-start.stdout").contains("40 messages in"), "it was stopped in order");
     assert_eq!(std::fs::read_to_string(&stopped).unwrap(), "one\n");
     assert!(read(&dir, "two/run/broker.log").contains("reflector listens on"));
     assert_eq!(read(&dir, "broken/run/broker-start.stderr"), "no such broker\n");
+}
+
+/// Who was started is watched without being asked.
+fn was_watched(record: &str) {
+    let record: Value = serde_json::from_str(record).unwrap();
+    let cost = &record["malaria_bench"]["broker_cost"];
+    let watched = &cost["watched"][0];
+    assert_eq!((&watched["by"], &watched["name"]), (&"port".into(), &"malaria-bench".into()));
+    assert!(cost["cpu_per_message_ns"].as_u64() > Some(0) && cost["whole"]["user_cpu_ns"].is_u64(), "{cost}");
 }
 
 /// checklist 78: what fails ends its combination, not the others; the lowest code wins.

@@ -181,6 +181,9 @@ pub struct ReflectorArgs {
     /// Write what the script had it do to this file: a line of JSON for each deed, and at the end one with the totals.
     #[arg(long, value_name = "FILE", requires = "script")]
     pub log: Option<PathBuf>,
+    /// Print the JSON Schema of a line of the log, and end [default: off].
+    #[arg(long)]
+    pub json_schema: bool,
     /// Print nothing but errors.
     #[arg(long)]
     pub quiet: bool,
@@ -197,6 +200,9 @@ pub struct CalibrateArgs {
     /// How long each of nine loads is measured, five times; all of it takes about twice as long.
     #[arg(long, default_value = "300ms", value_name = "SPAN")]
     pub duration: Span,
+    /// Print the JSON Schema of what is kept, and end [default: off].
+    #[arg(long)]
+    pub json_schema: bool,
     /// Print nothing but errors.
     #[arg(long)]
     pub quiet: bool,

@@ -1,22 +1,25 @@
 //! The main job: one run, its summary and its record.
 
 use super::args::{ConnectionArgs, OutputArgs, RunArgs};
+use super::ci::Ci;
 use super::connection::{self, Reconnects};
+use super::hlog::Hlog;
 use super::live::Onlookers;
 use super::output::{Output, complain, print, print_text};
 use super::plan::{self, Broker, Cores};
 use super::series::{self, Series};
-use super::{Usage, calibrate, doctor, embedded};
+use super::{Environment, Usage, calibrate, doctor, embedded};
 use crate::crew::Connection;
 use crate::engine::Endpoint;
-use crate::record::{Ended, Exit, Plan, Record};
+use crate::record::{Ended, Exit, Finished, Plan, Record};
 use crate::run::{self, Pilot, Spec};
 use crate::stage::Progress;
 use crate::{cpu, engine, gate, report, seed, signals};
 use anyhow::Context;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 /// Runs the main job.
 ///
@@ -31,6 +34,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     // Before the first packet: a run whose record cannot be kept is not begun, nor one that cannot work.
     let output =
         if series.runs == 1 { args.output.json.as_deref().map(Output::open).transpose()? } else { None };
+    let ci = Ci::open(&args.output)?;
     engine::probe()?;
     let interrupt = interruption()?;
     let mut onlookers = Onlookers::open(&args.output, &interrupt)?;
@@ -55,9 +59,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         exit = exit.graver(series.keep(&record, records.len() + 1)?);
         records.push(record);
     }
-    let exit = series.conclude(&records, exit);
+    let told = ci.write(records.iter().cloned().map(|record| Finished::Run(Box::new(record))));
+    let exit = series.conclude(&records, exit)?;
     onlookers.linger(&interrupt);
-    exit
+    told.map(|()| exit)
 }
 
 /// The run of `args`, and nothing said of it.
@@ -95,11 +100,16 @@ pub fn perform(
         false => None,
     };
     let spec = spec(args, plan, connection, cores, targets);
-    let observe = &mut |progress: &Progress| onlookers.show(progress);
+    let mut observer = Observer::new(args, &spec)?;
+    let observe = &mut |progress: &Progress| {
+        onlookers.show(progress);
+        observer.second(progress);
+    };
     let mut record = match pilot {
         None => run::run(spec, interrupt, observe)?,
         Some(pilot) => run::run_trials(spec, pilot, interrupt, observe)?,
     };
+    observer.finish(&mut record);
     onlookers.clear();
     if let Some(reflector) = reflector {
         // However it ends, the run is over; what it had no room for is part of the verdict.
@@ -109,6 +119,43 @@ pub fn perform(
         record.conclude();
     }
     Ok(record)
+}
+
+/// What is made of the seconds of a run while it goes on, beside the line of progress.
+struct Observer {
+    windows: gate::Windows,
+    watch: gate::Watch,
+    abort: Arc<OnceLock<String>>,
+    hlog: Option<Hlog>,
+}
+
+impl Observer {
+    fn new(args: &RunArgs, spec: &Spec) -> Result<Observer, Environment> {
+        Ok(Observer {
+            windows: gate::Windows::new(&args.output.require.bounds),
+            watch: gate::Watch::new(&args.abort.abort_on, args.abort.abort_after.nanos()),
+            abort: Arc::clone(&spec.abort),
+            hlog: args.hlog.as_deref().map(Hlog::create).transpose()?,
+        })
+    }
+
+    fn second(&mut self, progress: &Progress) {
+        self.windows.second(progress);
+        if let Some(reason) = self.watch.second(progress) {
+            // The first reason is the one.
+            let _ = self.abort.set(reason);
+        }
+        if let Some(hlog) = &mut self.hlog {
+            hlog.second(progress);
+        }
+    }
+
+    /// A log that could not be written costs nobody the record, and is told of there.
+    fn finish(self, record: &mut Record) {
+        record.windows = self.windows.finish();
+        let hlog = self.hlog.map_or(Ok(()), Hlog::finish);
+        record.warnings.extend(hlog.err().map(|error| error.to_string()));
+    }
 }
 
 /// What the flags of a run mean on this machine.
@@ -170,7 +217,8 @@ fn spec(args: &RunArgs, plan: Plan, connection: Connection, cores: Cores, target
 
 /// Writes what there is to say about a run that has begun.
 fn conclude(args: &OutputArgs, record: &Record, output: Option<Output>) -> anyhow::Result<Exit> {
-    let to_stdout = output.as_ref().is_some_and(Output::is_stdout);
+    // The record, or the cases, have standard output to themselves.
+    let to_stdout = [&args.json, &args.junit].into_iter().any(|path| path.as_deref() == Some(Path::new("-")));
     let written = output.map_or(Ok(()), |output| output.write(&report::json(record)));
     let connected = record.counts.connections_established > 0;
     if !args.quiet && connected {

@@ -35,6 +35,9 @@ type Keep = Box<dyn Fn(&mut Calibration, &[f64])>;
 /// # Errors
 /// What kept it from beginning, or a place where nothing can be kept.
 pub fn run(args: &CalibrateArgs) -> anyhow::Result<Exit> {
+    if args.json_schema {
+        return print_text(Calibration::JSON_SCHEMA, false).map(|()| Exit::Clean);
+    }
     engine::probe()?;
     let path = path().ok_or_else(|| {
         Environment("no place to keep a calibration: set XDG_STATE_HOME or HOME to a directory".into())

@@ -45,7 +45,9 @@ pub fn run(args: &CapacityArgs) -> anyhow::Result<Exit> {
 
 /// What is wanted; nothing lost is, if nothing else.
 fn goals(args: &CapacityArgs) -> Result<Vec<Goal>, Usage> {
-    let RunArgs { rate, msgs_per_second, msg_count, probes, output, schedule, away, stay, .. } = &args.run;
+    let RunArgs {
+        rate, msgs_per_second, msg_count, probes, abort, hlog, output, schedule, away, stay, ..
+    } = &args.run;
     let senseless = [
         (rate.is_some(), "--rate: the search decides on rates; give it --min and --max"),
         (
@@ -57,6 +59,9 @@ fn goals(args: &CapacityArgs) -> Result<Vec<Goal>, Usage> {
         (!away.is_empty() || stay.is_some(), "--away, --stay: nobody comes and goes in trials"),
         (probes.is_some(), "--probes: there are none beside trials"),
         (!output.require.bounds.is_empty(), "--require: what a trial has to keep is a --goal"),
+        (!abort.abort_on.is_empty(), "--abort-on: a trial far beyond the broker ends by itself"),
+        (hlog.is_some(), "--hlog: it is of one load"),
+        (output.junit.is_some() || output.github_summary, "--junit and --github-summary are of runs"),
     ];
     if let Some((_, why)) = senseless.into_iter().find(|(given, _)| *given) {
         return Err(Usage(why.into()));

@@ -10,6 +10,9 @@ use crate::experiment::{self, Attack, Contender, Host, Matrix, Pairs, Request};
 use crate::record::Exit;
 
 pub fn scenario(args: &ScenarioArgs) -> anyhow::Result<Exit> {
+    if args.output.json_schema {
+        return print_text(experiment::JSON_SCHEMA, false).map(|()| Exit::Clean);
+    }
     match args.file.as_deref().filter(|_| !args.example) {
         Some(path) => Ok(experiment::scenario(path, &request(&args.output, &args.set))?),
         None => print_text(experiment::EXAMPLE, false).map(|()| Exit::Clean),
@@ -17,6 +20,9 @@ pub fn scenario(args: &ScenarioArgs) -> anyhow::Result<Exit> {
 }
 
 pub fn matrix(args: &MatrixArgs) -> anyhow::Result<Exit> {
+    if args.output.json_schema {
+        return print_text(experiment::JSON_SCHEMA, false).map(|()| Exit::Clean);
+    }
     let matrix = Matrix { hosts: hosts(args), quick: args.quick, extra: args.extra.clone() };
     Ok(experiment::matrix(&matrix, &request(&args.output, &args.set))?)
 }

@@ -1,12 +1,14 @@
 //! What the commands that run a fleet have in common: its progress, and what is said at its end.
 
+use super::Usage;
 use super::args::OutputArgs;
+use super::ci::Ci;
 use super::live::Onlookers;
 use super::output::{self, Output};
 use crate::clock::{Nanos, SECOND};
 use crate::fleet::{self, Spec};
 use crate::gate;
-use crate::record::{Exit, FleetRecord};
+use crate::record::{Exit, Finished, FleetRecord};
 use crate::stage::Progress;
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
@@ -92,6 +94,9 @@ pub fn run(
     texts: &Texts,
     onlookers: &mut Onlookers,
 ) -> anyhow::Result<FleetRecord> {
+    if let Some(bound) = args.require.bounds.iter().find(|bound| bound.has_windows()) {
+        return Err(Usage(format!("--require '{bound}': only the main job has windows")).into());
+    }
     let mut windows = Windows::default();
     let mut observe = |progress: &Progress| {
         windows.note(progress);
@@ -104,16 +109,34 @@ pub fn run(
     Ok(record)
 }
 
+/// Places of results, open before the first packet: a run whose result cannot be kept is not begun.
+pub struct Places {
+    json: Option<Output>,
+    ci: Ci,
+}
+
+impl Places {
+    /// Those of `args`.
+    ///
+    /// # Errors
+    /// One that cannot be written.
+    pub fn open(args: &OutputArgs) -> anyhow::Result<Places> {
+        Ok(Places { json: args.json.as_deref().map(Output::open).transpose()?, ci: Ci::open(args)? })
+    }
+}
+
 /// Writes what there is to say about a fleet that has run.
 pub fn conclude(
     record: &FleetRecord,
-    output: Option<Output>,
+    places: Places,
     args: &OutputArgs,
     texts: &Texts,
 ) -> anyhow::Result<Exit> {
-    let to_stderr = output.as_ref().is_some_and(Output::is_stdout);
+    let Places { json: output, ci } = places;
+    let to_stderr = output.as_ref().is_some_and(Output::is_stdout) || ci.has_stdout();
     // Before the summary: whatever comes of the terminal, the result is kept.
     let written = output.map_or(Ok(()), |output| output.write(&(texts.json)(record)));
+    let told = ci.write(std::iter::once(Finished::Fleet(Box::new(record.clone()))));
     if !args.quiet {
         output::print_text(&(texts.summary)(record), to_stderr)?;
         output::print_text(&gate::text(&record.bounds), to_stderr)?;
@@ -121,6 +144,7 @@ pub fn conclude(
         output::complain(format_args!("error: {}", record.exit_reason));
     }
     written?;
+    told?;
     if record.exit_code == Exit::Broker.code() && record.counts.connections_established == 0 {
         output::complain(format_args!(
             "hint: is an MQTT broker listening on {}? `malaria-bench reflector` starts one here",

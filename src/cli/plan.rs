@@ -4,7 +4,7 @@ use super::args::{ArrivalArg, RunArgs, TopologyArg, VerifyArg};
 use super::connection::{self, positive};
 use super::{Usage, ids};
 use crate::clock::{MICROSECOND, MILLISECOND, Nanos, SECOND};
-use crate::gate::Bound;
+use crate::gate::{Bound, Condition};
 use crate::load::{self, Name, Profile, STAMP_LEN, Split, Values};
 use crate::record::{Arrival, Part, Plan, Schedule, Topology, Verify};
 use crate::run;
@@ -229,7 +229,9 @@ fn schedule(args: &RunArgs, split: Split, profile: Option<&Profile>) -> Result<S
                 "--arrival poisson needs a rate: in a closed loop (--rate max) there is none".into(),
             ));
         }
-        None if args.output.require.bounds.iter().any(Bound::needs_a_schedule) => {
+        None if args.output.require.bounds.iter().any(Bound::needs_a_schedule)
+            || args.abort.abort_on.iter().any(Condition::needs_a_schedule) =>
+        {
             return Err(Usage(
                 "a bound on ack or flight needs a --rate: a closed loop (--rate max) has no response times; bound \
                  ack-service or flight-service"

@@ -10,7 +10,6 @@ use super::bench::interruption;
 use super::connection::{self, Reconnects, positive, qos};
 use super::fleet::{Texts, Windows};
 use super::live::Onlookers;
-use super::output::Output;
 use super::plan::check_tolerance;
 use super::{Usage, fleet, ids, keys};
 use crate::fleet::{Content, Expect, Listening, PublisherName, Publishing, Slow, Spec};
@@ -52,7 +51,7 @@ pub fn run(args: &PublishArgs) -> anyhow::Result<Exit> {
     let connection = connection::connection(&args.connection, Reconnects::FLEET, everybody)?;
     let content = content::content(&args.payload, plan.seed)?;
     // Before the first packet: a run whose result cannot be kept is not begun.
-    let output = args.output.json.as_deref().map(Output::open).transpose()?;
+    let places = fleet::Places::open(&args.output)?;
     engine::probe()?;
     let interrupt = interruption()?;
     let targets = connection::resolve(&args.connection.host, args.connection.port, connection.timeout)?;
@@ -76,7 +75,7 @@ pub fn run(args: &PublishArgs) -> anyhow::Result<Exit> {
     };
     let mut onlookers = Onlookers::open(&args.output, &interrupt)?;
     let record = fleet::run(spec, &interrupt, &args.output, &TEXTS, &mut onlookers)?;
-    let exit = fleet::conclude(&record, output, &args.output, &TEXTS);
+    let exit = fleet::conclude(&record, places, &args.output, &TEXTS);
     onlookers.linger(&interrupt);
     exit
 }

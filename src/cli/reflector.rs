@@ -2,11 +2,11 @@
 
 use super::args::ReflectorArgs;
 use super::bench::interruption;
-use super::output::{complain, tell};
+use super::output::{complain, print_text, tell};
 use super::{Environment, Usage, embedded, plan};
 use crate::record::Exit;
 use crate::reflector::{Counters, Reflector};
-use crate::script::{Account, Script};
+use crate::script::{self, Account, Script};
 use crate::{cpu, engine, units};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -16,6 +16,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub fn run(args: &ReflectorArgs) -> anyhow::Result<Exit> {
+    if args.json_schema {
+        return print_text(script::LOG_SCHEMA, false).map(|()| Exit::Clean);
+    }
     let script = args.script.as_deref().map(read_script).transpose()?;
     let mut log = args.log.as_ref().map(Log::create).transpose()?;
     // All counts of a script are of one worker.
@@ -131,5 +134,34 @@ impl Log {
     fn finish(mut self, totals: &Totals<'_>) -> Result<(), Environment> {
         self.line(&serde_json::json!({ "totals": totals }))?;
         self.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{Deed, Event};
+
+    /// Every line that a log can have, and none with a word more.
+    #[test]
+    fn a_log_is_as_its_schema_says() {
+        let schema: serde_json::Value = serde_json::from_str(script::LOG_SCHEMA).expect("JSON");
+        let validator = jsonschema::draft202012::new(&schema).expect("a schema");
+        let names = schema["$defs"]["kind"]["enum"].as_array().expect("names").clone();
+        let mut account = Account { routed: 7, acked: 6, ..Account::default() };
+        for deed in Deed::ALL {
+            account.note(deed);
+            assert!(names.contains(&serde_json::json!(deed)), "{deed:?}");
+            for (client, topic) in [(None, None), (Some("c".to_owned()), Some("t".to_owned()))] {
+                let event = serde_json::json!(Event { at_ns: 5, did: deed, client, topic });
+                assert!(validator.is_valid(&event), "{event}");
+            }
+        }
+        assert_eq!(names.len(), Deed::ALL.len());
+        let totals = serde_json::json!({ "totals": Totals::of(&Counters::default(), &account) });
+        assert!(validator.is_valid(&totals), "{totals}");
+        for wrong in ["{}", "{\"at_ns\": 5}", "{\"at_ns\": 5, \"did\": \"praised\"}", "{\"totals\": {}}"] {
+            assert!(!validator.is_valid(&serde_json::from_str(wrong).expect("JSON")), "{wrong}");
+        }
     }
 }

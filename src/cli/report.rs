@@ -3,8 +3,8 @@
 use super::args::ReportArgs;
 use super::output::{self, Output};
 use super::{Environment, Usage};
-use crate::record::{Exit, Finished};
-use crate::report::{self, Run};
+use crate::record::{Exit, Finished, RecordError, Verdict};
+use crate::report::{self, ReportError, Run};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
@@ -13,27 +13,86 @@ use std::path::{Path, PathBuf};
 /// Columns of a table that does not go to a terminal.
 const UNBOUNDED: usize = 160;
 
+/// One that was asked for: by which flag, where to, and how it is made.
+struct Wanted<'a> {
+    flag: &'static str,
+    path: &'a Path,
+    make: Make,
+    /// Whether others keep the figures: those of a run that says nothing of its broker have no place there.
+    kept: bool,
+}
+
+type Make = fn(&[Run]) -> Result<String, ReportError>;
+
+fn wanted(args: &ReportArgs) -> Vec<Wanted<'_>> {
+    let all: [(&str, &Option<PathBuf>, Make, bool); 8] = [
+        ("--html", &args.html, report::html, false),
+        ("--csv", &args.csv, report::runs_csv, false),
+        ("--series", &args.series, |runs| Ok(report::series_csv(runs)), false),
+        ("--markdown", &args.markdown, report::markdown, false),
+        ("--junit", &args.junit, |runs| Ok(report::junit(runs)), false),
+        ("--bencher", &args.bencher, report::bencher, true),
+        ("--github-smaller", &args.github_smaller, |runs| report::github_benchmark(runs, false), true),
+        ("--github-bigger", &args.github_bigger, |runs| report::github_benchmark(runs, true), true),
+    ];
+    let asked = all
+        .into_iter()
+        .filter_map(|(flag, path, make, kept)| path.as_deref().map(|path| Wanted { flag, path, make, kept }));
+    asked.collect()
+}
+
 pub fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
-    check(args)?;
+    let wanted = wanted(args);
+    check(args, &wanted)?;
     // First of all: a report that cannot be kept is not made.
-    let html = args.html.as_deref().map(|path| Output::open_for("--html", path)).transpose()?;
-    let csv = args.csv.as_deref().map(|path| Output::open_for("--csv", path)).transpose()?;
-    let labels = labels(&args.files);
-    let runs = args.files.iter().zip(labels).map(|(path, label)| read(path, label));
-    let runs = runs.collect::<Result<Vec<Run>, Usage>>()?;
+    let places = wanted.iter().map(|one| Output::open_for(one.flag, one.path));
+    let places = places.collect::<Result<Vec<Output>, Environment>>()?;
+    let runs = read_all(&args.files)?;
     // A damaged histogram shows only when it is drawn; nothing is written then.
-    let blame = |error: report::ReportError| Usage(error.to_string());
-    let page = html.map(|place| Ok((place, report::html(&runs)?))).transpose().map_err(blame)?;
-    let table = csv.map(|place| Ok((place, report::runs_csv(&runs)?))).transpose().map_err(blame)?;
-    let written = page.into_iter().chain(table).map(|(place, text)| write(place, &text));
+    let blame = |error: ReportError| Usage(error.to_string());
+    let sound: Vec<Run> = runs.iter().filter(|run| says_something(&run.record)).cloned().collect();
+    let make = |one: &Wanted| (one.make)(if one.kept { &sound } else { &runs });
+    let texts = wanted.iter().map(make).collect::<Result<Vec<String>, ReportError>>().map_err(blame)?;
+    let written = places.into_iter().zip(&texts).map(|(place, text)| write(place, text));
     written.collect::<Result<(), Environment>>()?;
+    if let Some(folder) = &args.hgrm {
+        write_hgrms(folder, &report::hgrms(&runs).map_err(blame)?)?;
+    }
     if args.text {
         output::print_text(&summaries(&runs), false)?;
-    } else if args.html.is_none() && args.csv.is_none() {
+    } else if wanted.is_empty() && args.hgrm.is_none() {
         let (width, color) = stdout_shape();
         output::print_text(&report::comparison(&runs, width, color).map_err(blame)?, false)?;
     }
+    let silent = runs.len() - sound.len();
+    if silent > 0 && wanted.iter().any(|one| one.kept) {
+        output::complain(format_args!(
+            "error: no figures of {silent} of {} runs: the generator was the limit, or nothing was measured",
+            runs.len()
+        ));
+        return Ok(Exit::GeneratorLimited);
+    }
     Ok(Exit::Clean)
+}
+
+/// Whether the figures are the broker's.
+fn says_something(record: &Finished) -> bool {
+    let verdict = match record {
+        Finished::Run(record) => record.verdict,
+        Finished::Fleet(record) => record.verdict,
+    };
+    matches!(verdict, Verdict::Clean | Verdict::BrokerLimited)
+}
+
+/// A file for each latency of each run.
+fn write_hgrms(folder: &Path, all: &[(String, String)]) -> Result<(), Environment> {
+    let blame = |error: io::Error| Environment(format!("--hgrm {}: {error}", folder.display()));
+    std::fs::create_dir_all(folder).map_err(blame)?;
+    all.iter().try_for_each(|(name, text)| {
+        // Runs of several folders are called by their paths.
+        let name = name.replace(['/', '\0'], "-");
+        write(Output::open_for("--hgrm", &folder.join(format!("{name}.hgrm")))?, text)
+    })
 }
 
 /// [`Output`] ends what it writes with a newline.
@@ -42,40 +101,93 @@ fn write(place: Output, text: &str) -> Result<(), Environment> {
 }
 
 /// What no single flag's parser can see.
-fn check(args: &ReportArgs) -> Result<(), Usage> {
-    let outputs = [("--html", &args.html), ("--csv", &args.csv)];
-    let outputs: Vec<(&str, &Path)> =
-        outputs.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?))).collect();
-    let to_stdout = outputs.iter().filter(|(_, path)| *path == Path::new("-")).count();
+fn check(args: &ReportArgs, wanted: &[Wanted]) -> Result<(), Usage> {
+    let to_stdout = wanted.iter().filter(|one| one.path == Path::new("-")).count();
     if to_stdout + usize::from(args.text) > 1 {
-        return Err(Usage("standard output takes one report: give --html or --csv a file".into()));
+        return Err(Usage("standard output takes one report: give the others a file".into()));
     }
     let same = |a: &Path, b: &Path| match (a.canonicalize(), b.canonicalize()) {
         (Ok(a), Ok(b)) => a == b,
         _ => a == b && a != Path::new("-"),
     };
-    if let [(_, html), (_, csv)] = outputs.as_slice()
-        && same(html, csv)
-    {
-        return Err(Usage(format!("--html and --csv are both {}: give each a file", html.display())));
-    }
-    for (flag, path) in outputs {
-        if args.files.iter().any(|file| same(file, path)) {
-            return Err(Usage(format!("{flag} {}: that is a record; choose another file", path.display())));
+    for (at, one) in wanted.iter().enumerate() {
+        let path = one.path.display();
+        if let Some(other) = wanted[..at].iter().find(|other| same(other.path, one.path)) {
+            return Err(Usage(format!("{} and {} are both {path}: give each a file", other.flag, one.flag)));
+        }
+        if args.files.iter().any(|file| same(file, one.path) && !file.is_dir()) {
+            return Err(Usage(format!("{} {path}: that is a record; choose another file", one.flag)));
         }
     }
     Ok(())
 }
 
-fn read(path: &Path, label: String) -> Result<Run, Usage> {
+/// The runs of all files and folders, in their order.
+fn read_all(paths: &[PathBuf]) -> Result<Vec<Run>, Usage> {
+    let mut files = Vec::new();
+    let mut records = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            records.push(read(path)?);
+            files.push(path.clone());
+            continue;
+        }
+        let before = files.len();
+        let mut inside = Vec::new();
+        beneath(path, &mut inside)
+            .map_err(|error| Usage(format!("{}: cannot be read: {error}", path.display())))?;
+        inside.sort();
+        for file in inside {
+            if let Some(record) = read_if_record(&file)? {
+                records.push(record);
+                files.push(file);
+            }
+        }
+        if files.len() == before {
+            return Err(Usage(format!("{}: there is no record in this folder", path.display())));
+        }
+    }
+    let labels = labels(&files).into_iter();
+    Ok(labels.zip(records).map(|(label, record)| Run { label, record }).collect())
+}
+
+/// Every file of JSON in a folder, and in those in it.
+fn beneath(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            beneath(&entry.path(), files)?;
+        } else if entry.path().extension().is_some_and(|extension| extension == "json") {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Of a folder: what is JSON of something else is passed over, such as the summary of a scenario.
+fn read_if_record(path: &Path) -> Result<Option<Finished>, Usage> {
+    match parse(path)? {
+        Ok(record) => Ok(Some(record)),
+        Err(RecordError::Schema { .. } | RecordError::Absent) => Ok(None),
+        Err(error) => Err(no_record(path, &error)),
+    }
+}
+
+fn read(path: &Path) -> Result<Finished, Usage> {
+    parse(path)?.map_err(|error| no_record(path, &error))
+}
+
+fn parse(path: &Path) -> Result<Result<Finished, RecordError>, Usage> {
     let text = match path == Path::new("-") {
         true => io::read_to_string(io::stdin()),
         false => std::fs::read_to_string(path),
     };
     let text = text.map_err(|error| Usage(format!("{}: cannot be read: {error}", path.display())))?;
-    let record = Finished::from_json(&text)
-        .map_err(|error| Usage(format!("{}: {error}; give a file that --json wrote", path.display())))?;
-    Ok(Run { label, record })
+    Ok(Finished::from_json(&text))
+}
+
+fn no_record(path: &Path, error: &RecordError) -> Usage {
+    Usage(format!("{}: {error}; give a file that --json wrote", path.display()))
 }
 
 /// What runs are called: the names of their files without folder and extension where those differ, else the

@@ -5,7 +5,7 @@ use super::bench::interruption;
 use super::connection::{self, Reconnects, positive};
 use super::fleet::{Texts, Windows};
 use super::live::Onlookers;
-use super::output::{Output, complain};
+use super::output::complain;
 use super::{Usage, fleet, ids};
 use crate::fleet::{Expect, Listening, Print, Slow, Spec};
 use crate::load::{Expectation, TopicLayout};
@@ -27,7 +27,7 @@ pub fn run(args: &SubscribeArgs) -> anyhow::Result<Exit> {
     }
     let mut listening = listening(args)?;
     let connection = connection::connection(&args.connection, Reconnects::FLEET, listening.len())?;
-    let output = args.output.json.as_deref().map(Output::open).transpose()?;
+    let places = fleet::Places::open(&args.output)?;
     engine::probe()?;
     let interrupt = interruption()?;
     let targets = connection::resolve(&args.connection.host, args.connection.port, connection.timeout)?;
@@ -55,7 +55,7 @@ pub fn run(args: &SubscribeArgs) -> anyhow::Result<Exit> {
             "warning: {unprinted} payloads came faster than they could be printed, and were not"
         ));
     }
-    let exit = fleet::conclude(&record, output, &args.output, &TEXTS);
+    let exit = fleet::conclude(&record, places, &args.output, &TEXTS);
     onlookers.linger(&interrupt);
     exit
 }

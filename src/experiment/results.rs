@@ -359,6 +359,44 @@ mod tests {
     }
 
     #[test]
+    fn a_summary_is_as_its_schema_says() {
+        let schema = serde_json::from_str(crate::experiment::JSON_SCHEMA).expect("JSON");
+        let validator = jsonschema::draft202012::new(&schema).expect("a schema");
+        let mut summary = summary();
+        let section =
+            DoneSection { name: "load".into(), command: "-n 1".into(), exit_code: 0, has_record: true };
+        summary.combinations[0].steps[1].sections.push(section);
+        let json = serde_json::to_value(&summary).expect("plain data");
+        let errors: Vec<String> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        // Every field has its description, and nothing that is there may be missing.
+        for pointer in [
+            "",
+            "/combinations/0",
+            "/combinations/0/steps/0",
+            "/combinations/0/steps/1/figures",
+            "/combinations/0/steps/1/sections/0",
+        ] {
+            let names: Vec<String> = json
+                .pointer(pointer)
+                .and_then(|one| one.as_object())
+                .expect("an object")
+                .keys()
+                .cloned()
+                .collect();
+            for name in names {
+                let mut lacking = json.clone();
+                lacking
+                    .pointer_mut(pointer)
+                    .and_then(|one| one.as_object_mut())
+                    .expect("an object")
+                    .remove(&name);
+                assert!(!validator.is_valid(&lacking), "{pointer}/{name}");
+            }
+        }
+    }
+
+    #[test]
     fn variables_keep_their_order_in_json() {
         let json = serde_json::to_string(&summary()).unwrap();
         assert!(json.contains(r#""variables":{"clients":"1","topic":"a,\"b\""}"#), "{json}");

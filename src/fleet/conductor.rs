@@ -7,7 +7,7 @@ use super::shared::Shared;
 use crate::clock::{MILLISECOND, Nanos};
 use crate::crew::generator;
 use crate::load::Pace;
-use crate::record::{self, Ended, FLEET_SCHEMA, FleetRecord, FleetSecond, Throughput};
+use crate::record::{self, Counters, Ended, FLEET_SCHEMA, FleetRecord, FleetSecond, Throughput};
 use crate::stage::{Board, Conductor, Cue, Progress, View};
 use crate::stats::Strain;
 use std::collections::BTreeMap;
@@ -105,11 +105,7 @@ impl Finale {
         let publishing = spec.publishing.as_ref();
         let heard = spec.listening.first().map(|listening| listening.qos);
         let qos = publishing.map(|publishing| publishing.qos).or(heard).unwrap_or_default();
-        // A fleet has no moment at which everybody is connected and nothing was sent yet.
-        let heard = board.total.counters.received();
-        let messages =
-            Throughput { sent: board.total.counters.sent, delivered: heard, ..Throughput::default() };
-        let broker_cost = board.broker.take().map(|cost| cost.per(&messages, 0));
+        let broker_cost = board.broker.take().map(|cost| cost.per(&messages(&board.total.counters), 0));
         let mut record = FleetRecord {
             broker_cost,
             schema: FLEET_SCHEMA.into(),
@@ -144,4 +140,10 @@ impl Finale {
         record.conclude();
         record
     }
+}
+
+/// What went into the broker and came out of it. A fleet has no moment at which everybody is connected and nothing was
+/// sent yet: its broker has no memory per connection.
+fn messages(counters: &Counters) -> Throughput {
+    Throughput { sent: counters.sent, delivered: counters.received(), ..Throughput::default() }
 }

@@ -235,9 +235,9 @@ fn fault(base: &[&Record], new: &[&Record]) -> Option<Outcome> {
     faults.reduce(|one, other| if one.exit.graver(other.exit) == one.exit { one } else { other })
 }
 
-/// Bounds are judged elsewhere.
+/// A bound that the run had to keep and broke is one, too.
 fn is_fault(exit: Exit) -> bool {
-    !matches!(exit, Exit::Clean | Exit::GeneratorLimited | Exit::Bounds)
+    !matches!(exit, Exit::Clean | Exit::GeneratorLimited)
 }
 
 fn compared(base: &[&Record], new: &[&Record], question: &Question) -> Vec<Compared> {

@@ -60,11 +60,13 @@ impl Cost {
             None => "the broker ended before the run did",
             Some(_) => "this machine or run has no figure of it",
         };
-        (self.of)(cost).map(|value| self.amount(value)).ok_or_else(|| Gap::new(why))
+        (self.of)(cost).map(|value| self.unit.amount(value)).ok_or_else(|| Gap::new(why))
     }
+}
 
+impl Unit {
     pub fn amount(self, value: u64) -> Amount {
-        match self.unit {
+        match self {
             Unit::Time => Amount::Ns(value),
             Unit::Bytes => Amount::Bytes(value),
             Unit::Count => Amount::Count(value),
@@ -73,7 +75,7 @@ impl Cost {
 
     /// A limit as it is typed.
     pub fn text(self, limit: u64) -> String {
-        match self.unit {
+        match self {
             Unit::Time => Span::from_nanos(limit).to_string(),
             Unit::Bytes => Size::new(limit).to_string(),
             Unit::Count => Count::new(limit).to_string(),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::cost::Unit;
 use crate::stats::Counters;
 
 /// A time that is measured as a distribution.
@@ -135,6 +136,7 @@ pub struct Counted {
     pub needs: Needs,
     /// Whether messages per second of it are measured.
     pub has_rate: bool,
+    pub unit: Unit,
 }
 
 /// One of the counts below.
@@ -162,11 +164,15 @@ impl Count {
 }
 
 const fn count(names: &'static [&'static str], needs: Needs, of: Of, whole: Option<Of>) -> Counted {
-    Counted { names, of, whole, needs, has_rate: false }
+    Counted { names, of, whole, needs, has_rate: false, unit: Unit::Count }
 }
 
 const fn flow(names: &'static [&'static str], needs: Needs, of: Of, whole: Option<Of>) -> Counted {
-    Counted { names, of, whole, needs, has_rate: true }
+    Counted { names, of, whole, needs, has_rate: true, unit: Unit::Count }
+}
+
+const fn bytes(names: &'static [&'static str], of: Of) -> Counted {
+    Counted { names, of, whole: None, needs: Needs::Nothing, has_rate: false, unit: Unit::Bytes }
 }
 
 /// In the order of the summary.
@@ -214,8 +220,8 @@ static COUNTS: [Counted; 37] = {
         count(&["subscribe-failures", "not-subscribed"], Subscriptions, |c| c.subscribe_failures, None),
         count(&["pings"], Nothing, |c| c.pings, None),
         count(&["pongs"], Nothing, |c| c.pongs, None),
-        count(&["bytes-in"], Nothing, |c| c.bytes_in, None),
-        count(&["bytes-out"], Nothing, |c| c.bytes_out, None),
+        bytes(&["bytes-in"], |c| c.bytes_in),
+        bytes(&["bytes-out"], |c| c.bytes_out),
         count(&["packets-in"], Nothing, |c| c.packets_in, None),
         count(&["packets-out"], Nothing, |c| c.packets_out, None),
     ]
@@ -243,5 +249,38 @@ impl Share {
 
     pub fn named(name: &str) -> Option<Share> {
         Share::ALL.into_iter().find(|share| share.name() == name)
+    }
+}
+
+/// What something costs the generator.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Own {
+    /// CPU time for each message sent, or delivered where none was.
+    CpuPerMessage,
+    /// Memory for each client.
+    MemoryPerClient,
+}
+
+impl Own {
+    pub const ALL: [Own; 2] = [Own::CpuPerMessage, Own::MemoryPerClient];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Own::CpuPerMessage => "generator-cpu-per-message",
+            Own::MemoryPerClient => "memory-per-client",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Own> {
+        // As the summary calls it.
+        let name = if name == "cpu-per-message" { Own::CpuPerMessage.name() } else { name };
+        Own::ALL.into_iter().find(|cost| cost.name() == name)
+    }
+
+    pub fn unit(self) -> Unit {
+        match self {
+            Own::CpuPerMessage => Unit::Time,
+            Own::MemoryPerClient => Unit::Bytes,
+        }
     }
 }

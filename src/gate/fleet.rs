@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::figure::{Count, Needs, Timing};
-use super::measured::{Gap, Measured, percent};
-use crate::record::{BrokerCost, FleetRecord, Generator, Latency, ListenEnd, Listener, Publisher};
-use crate::units;
+use super::figure::{Count, Needs, Own, Statistic, Timing};
+use super::measured::{self, Gap, Measured, percent};
+use crate::clock::Nanos;
+use crate::record::{BrokerCost, FleetRecord, Generator, Latency, ListenEnd, Listener, Publisher, Verdict};
+use crate::units::{self, Span};
 
 impl Measured for FleetRecord {
     fn latency(&self, of: Timing) -> Result<Cow<'_, Latency>, Gap> {
@@ -91,6 +92,29 @@ impl Measured for FleetRecord {
     fn broker_cost(&self) -> Option<&BrokerCost> {
         self.broker_cost.as_ref()
     }
+
+    fn own(&self, of: Own) -> Result<u64, Gap> {
+        let sent: u64 = self.publishers.iter().map(|publisher| publisher.sent).sum();
+        let heard = self.listeners.iter().map(|listener| listener.received).sum();
+        measured::own(of, &self.generator, if sent > 0 { sent } else { heard })
+    }
+
+    fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    fn window(&self, _: Timing, _: Statistic, _: Span, _: bool) -> Result<Nanos, Gap> {
+        Err(no_windows())
+    }
+
+    fn window_rate(&self, _: Count, _: Span, _: bool) -> Result<f64, Gap> {
+        Err(no_windows())
+    }
+}
+
+/// A fleet has no measure phase.
+fn no_windows() -> Gap {
+    Gap::new("only the main job has windows")
 }
 
 /// What the fleet lacks of what a count needs.

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::figure::{Count, Needs, Statistic, Timing};
-use crate::clock::Nanos;
-use crate::record::{BrokerCost, Generator, Latency, Phase, Record, Schedule};
+use super::figure::{Count, Needs, Own, Statistic, Timing};
+use crate::clock::{Nanos, SECOND};
+use crate::record::{BrokerCost, Counters, Generator, Latency, Phase, Record, Schedule, Verdict, Window};
 use crate::stats::supported;
-use crate::units;
+use crate::units::{self, Span};
 
 /// Why something was not measured, in words.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +31,25 @@ pub trait Measured {
     fn generator(&self) -> &Generator;
     /// What it cost the broker, where somebody watched it.
     fn broker_cost(&self) -> Option<&BrokerCost>;
+    /// In its unit.
+    fn own(&self, of: Own) -> Result<u64, Gap>;
+    fn verdict(&self) -> Verdict;
+    /// The highest figure of a latency in a window of this length, or the lowest.
+    fn window(&self, of: Timing, at: Statistic, over: Span, least: bool) -> Result<Nanos, Gap>;
+    /// The highest rate in one, or the lowest.
+    fn window_rate(&self, of: Count, over: Span, least: bool) -> Result<f64, Gap>;
+}
+
+/// What something costs the generator.
+pub fn own(of: Own, generator: &Generator, messages: u64) -> Result<u64, Gap> {
+    match of {
+        Own::CpuPerMessage => {
+            let cpu_ns = generator.user_cpu_ns + generator.system_cpu_ns;
+            let each = cpu_ns.checked_div(messages).filter(|each| *each > 0);
+            each.ok_or_else(|| Gap::new("no message, or no CPU time, was measured"))
+        }
+        Own::MemoryPerClient => generator.bytes_per_client.ok_or_else(|| Gap::new("memory was not measured")),
+    }
 }
 
 /// A figure of a latency, in nanoseconds.
@@ -162,6 +181,56 @@ impl Measured for Record {
     fn broker_cost(&self) -> Option<&BrokerCost> {
         self.broker_cost.as_ref()
     }
+
+    fn own(&self, of: Own) -> Result<u64, Gap> {
+        let Counters { sent, delivered, .. } = self.counts;
+        own(of, &self.generator, if sent > 0 { sent } else { delivered })
+    }
+
+    fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    fn window(&self, of: Timing, at: Statistic, over: Span, least: bool) -> Result<Nanos, Gap> {
+        let whole = self.latency(of)?;
+        if whole.missing > 0 {
+            let (missing, all) = (units::grouped(whole.missing), units::grouped(whole.count + whole.missing));
+            return Err(Gap(format!("{missing} of {all} did not come, in no window that is known")));
+        }
+        let (name, figure) = (of.name(), at.to_string());
+        let is = |window: &&Window| {
+            window.latency == name && window.figure == figure && window.over_ns == over.nanos()
+        };
+        let window = self.windows.iter().find(is);
+        let window =
+            window.ok_or_else(|| Gap::new("only a run that had this bound has measured its windows"))?;
+        if window.unknown > 0 {
+            return Err(Gap(format!("too few samples in {} of {} windows", window.unknown, window.windows)));
+        }
+        let found = if least { window.lowest_ns } else { window.highest_ns };
+        found.ok_or_else(|| too_short(over))
+    }
+
+    fn window_rate(&self, of: Count, over: Span, least: bool) -> Result<f64, Gap> {
+        self.count(of)?;
+        let seconds = self.series.iter().filter(|second| second.phase == Phase::Measure && !second.part);
+        let counts: Vec<u64> = seconds
+            .map(|second| match of.name() {
+                "due" => second.offered,
+                "sent" => second.sent,
+                "acked" => second.acked,
+                _ => second.delivered,
+            })
+            .collect();
+        let length = (over.nanos() / SECOND) as usize;
+        let rates = counts.windows(length).map(|window| window.iter().sum::<u64>() as f64 / length as f64);
+        let found = if least { rates.reduce(f64::min) } else { rates.reduce(f64::max) };
+        found.ok_or_else(|| too_short(over))
+    }
+}
+
+fn too_short(over: Span) -> Gap {
+    Gap(format!("the measure phase has no {over} of whole seconds"))
 }
 
 /// What the run lacks of what a count needs.

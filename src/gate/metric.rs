@@ -106,6 +106,7 @@ impl Metric {
             Of::Cost(cost) => match cost.find(record.broker_cost())? {
                 Amount::Ns(value) | Amount::Bytes(value) | Amount::Count(value) => Ok(value as f64),
                 Amount::PerS(value) | Amount::Percent(value) => Ok(value),
+                Amount::Verdict(_) => unreachable!("a cost is a number"),
             },
             Of::GeneratorCpu => cpu_per_message(record),
         }

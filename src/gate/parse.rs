@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::cost::{Cost, Unit};
-use super::figure::{Count, Share, Statistic, Timing};
-use super::{Bound, Claim, Percent, Relation};
+use super::figure::{Count, Own, Share, Statistic, Timing};
+use super::{Bound, Claim, Percent, Relation, windows};
+use crate::clock::SECOND;
+use crate::record::Verdict;
 use crate::stats::HIGHEST;
 use crate::units::{self, Rate, Size, Span, UnitError};
 
@@ -32,6 +34,20 @@ pub enum BoundError {
     Span(String),
     #[error("`{found}` is no value for `{name}`: expected {expected}")]
     Value { name: &'static str, found: String, expected: String },
+    #[error("`{0}` has no unit: say {1}")]
+    Bare(String, String),
+    #[error("`{0}` is no window: expected whole seconds, from 1s to 5m, such as `over 10s`")]
+    Window(String),
+    #[error(
+        "`{0}` has no windows: only latencies of messages, and due, sent, acked and delivered as rates, are bounded `over` a time"
+    )]
+    NoWindows(String),
+    #[error(
+        "`{0}` is no verdict to bound a run by: expected `verdict == clean` or `verdict == broker-limited`"
+    )]
+    Verdict(String),
+    #[error("`{0}` is known at the end only, not while a run goes on: give it to --require")]
+    Later(String),
     #[error("`{0}` never is exactly a value: use <, <=, > or >= instead of ==")]
     Exactly(&'static str),
 }
@@ -39,22 +55,24 @@ pub enum BoundError {
 fn known() -> String {
     let latencies: Vec<_> = Timing::all().map(Timing::name).collect();
     let counts: Vec<_> = Count::all().map(Count::name).collect();
-    let shares = Share::ALL.map(Share::name);
+    let (shares, own) = (Share::ALL.map(Share::name), Own::ALL.map(Own::name));
     let costs: Vec<_> = Cost::all().map(|cost| cost.name).collect();
     format!(
-        "the latencies {}; the counts {}; the shares {}; of the broker {}",
+        "the latencies {}; the counts {}; the shares {}; of the broker {}; of the generator {}; the verdict",
         latencies.join(", "),
         counts.join(", "),
         shares.join(", "),
-        costs.join(", ")
+        costs.join(", "),
+        own.join(", ")
     )
 }
 
 impl FromStr for Bound {
     type Err = BoundError;
 
-    /// `NAME RELATION VALUE`, spaces as one likes. Names are those of the summary and of the record in any
-    /// case, with spaces, `-` or `_`; behind a latency stands `min`, `mean`, `max` or a percentile.
+    /// `NAME RELATION VALUE [over SPAN]`, spaces as one likes. Names are those of the summary and of the record in any
+    /// case, with spaces, `-` or `_`; behind a latency stands `min`, `mean`, `max` or a percentile. Times, rates and
+    /// sizes need their unit: what is meant is nobody's guess.
     fn from_str(text: &str) -> Result<Bound, BoundError> {
         let shape = || BoundError::Shape(text.trim().to_owned());
         let at = text.find(['<', '>', '=']).ok_or_else(shape)?;
@@ -64,7 +82,15 @@ impl FromStr for Bound {
         if name.is_empty() || value.is_empty() || value.contains(['<', '>', '=']) {
             return Err(shape());
         }
-        Ok(Bound { claim: claim(name, relation, value)?, relation })
+        let (value, over) = match value.rsplit_once(" over ") {
+            Some((value, over)) => (value.trim(), Some(window(over.trim())?)),
+            None => (value, None),
+        };
+        let claim = claim(name, relation, value)?;
+        if over.is_some() && !windows::has(&claim) {
+            return Err(BoundError::NoWindows(name.to_owned()));
+        }
+        Ok(Bound { claim, relation, over })
     }
 }
 
@@ -93,8 +119,14 @@ fn claim(name: &str, relation: Relation, value: &str) -> Result<Claim, BoundErro
         let percent = percent(value).ok_or_else(|| expected(share.name(), value, "a share such as 99.9%"))?;
         return Ok(Claim::Share { of: share, limit: percent });
     }
-    if let Some(cost) = Cost::named(&whole) {
-        return cost_claim(cost, relation, value);
+    if let Some(of) = Cost::named(&whole) {
+        return Ok(Claim::Cost { of, limit: amount(of.name, of.unit, relation, value)? });
+    }
+    if let Some(of) = Own::named(&whole) {
+        return Ok(Claim::Own { of, limit: amount(of.name(), of.unit(), relation, value)? });
+    }
+    if whole == "verdict" {
+        return verdict(relation, value);
     }
     if let Some(timing) = Timing::named(&whole) {
         return Err(BoundError::NoStatistic { name: timing.name() });
@@ -104,12 +136,47 @@ fn claim(name: &str, relation: Relation, value: &str) -> Result<Claim, BoundErro
     let of = Timing::named(&before.join("-")).ok_or_else(unknown)?;
     let statistic = Statistic::named(last);
     let at = statistic.ok_or_else(|| BoundError::Statistic { name: of.name(), found: (*last).to_owned() })?;
-    let limit = value.parse::<Span>().map_err(BoundError::Unit)?;
+    let limit = span(value)?;
     if limit.nanos() > HIGHEST {
         return Err(BoundError::Span(value.to_owned()));
     }
     inexact(relation, of.name())?;
     Ok(Claim::Latency { of, at, limit })
+}
+
+/// Whether a number stands alone, and so may be anything; 0 is 0 in every unit.
+fn is_bare(text: &str) -> bool {
+    text.parse::<f64>().is_ok_and(|number| number != 0.0) && !text.ends_with(char::is_alphabetic)
+}
+
+/// A time, with its unit.
+fn span(text: &str) -> Result<Span, BoundError> {
+    if is_bare(text) {
+        return Err(BoundError::Bare(text.to_owned(), format!("`{text}ms` or `{text}s`")));
+    }
+    text.parse().map_err(BoundError::Unit)
+}
+
+/// A size, with its unit.
+fn size(name: &'static str, text: &str) -> Result<Size, BoundError> {
+    if is_bare(text) {
+        return Err(BoundError::Bare(text.to_owned(), format!("`{text}kB` or `{text}KiB`")));
+    }
+    text.parse().map_err(|error| match error {
+        error @ UnitError::AmbiguousSize(..) => BoundError::Unit(error),
+        _ => expected(name, text, "a size such as 10MB or 4KiB"),
+    })
+}
+
+/// How long a window is.
+fn window(text: &str) -> Result<Span, BoundError> {
+    let wrong = || BoundError::Window(text.to_owned());
+    let over = span(text).map_err(|_| wrong())?;
+    if windows::LENGTHS.contains(&over.nanos()) && over.nanos().is_multiple_of(SECOND) {
+        Ok(over)
+    } else {
+        Err(wrong())
+    }
 }
 
 /// The unit of the value says what is meant: so many, so many a second, or such a share.
@@ -128,24 +195,41 @@ fn count_claim(of: Count, relation: Relation, value: &str) -> Result<Claim, Boun
         inexact(relation, "a rate")?;
         return Ok(Claim::Rate { of, limit });
     }
-    Ok(Claim::Count { of, limit: value.parse::<units::Count>().map_err(|_| wrong())?.get() })
+    if of.0.unit == Unit::Bytes {
+        return Ok(Claim::Count { of, limit: size(of.name(), value)?.bytes() });
+    }
+    let number = ["messages", "message"].iter().find_map(|unit| value.strip_suffix(unit));
+    let number = number.filter(|_| of.0.has_rate).map(str::trim_end);
+    let limit = number.unwrap_or(value).parse::<units::Count>().map_err(|_| wrong())?.get();
+    // Nothing but a count is exact, and none is none at any time.
+    if number.is_none() && of.0.has_rate && relation != Relation::Exactly && limit > 0 {
+        return Err(BoundError::Bare(value.to_owned(), format!("`{value}/s` or `{value} messages`")));
+    }
+    Ok(Claim::Count { of, limit })
 }
 
-fn cost_claim(of: Cost, relation: Relation, value: &str) -> Result<Claim, BoundError> {
-    let limit = match of.unit {
-        Unit::Time => value.parse::<Span>().map_err(BoundError::Unit)?.nanos(),
-        Unit::Bytes => value.parse::<Size>().map_err(BoundError::Unit)?.bytes(),
+/// A limit in this unit.
+fn amount(name: &'static str, unit: Unit, relation: Relation, value: &str) -> Result<u64, BoundError> {
+    let limit = match unit {
+        Unit::Time => span(value)?.nanos(),
+        Unit::Bytes => size(name, value)?.bytes(),
         Unit::Count => {
             let limit = value.parse::<units::Count>();
-            let limit = limit.map_err(|_| expected(of.name, value, "a count such as 0 or 10k"))?;
-            return Ok(Claim::Cost { of, limit: limit.get() });
+            return Ok(limit.map_err(|_| expected(name, value, "a count such as 0 or 10k"))?.get());
         }
     };
     // Nothing at all is exact.
     if limit > 0 {
-        inexact(relation, of.name)?;
+        inexact(relation, name)?;
     }
-    Ok(Claim::Cost { of, limit })
+    Ok(limit)
+}
+
+/// What a run can be bounded by: of the others nothing passes, and nothing else is exactly something.
+fn verdict(relation: Relation, value: &str) -> Result<Claim, BoundError> {
+    let allowed = [Verdict::Clean, Verdict::BrokerLimited].into_iter();
+    let limit = allowed.into_iter().find(|limit| limit.name() == value && relation == Relation::Exactly);
+    limit.map(|limit| Claim::Verdict { limit }).ok_or_else(|| BoundError::Verdict(value.to_owned()))
 }
 
 fn inexact(relation: Relation, what: &'static str) -> Result<(), BoundError> {
@@ -183,11 +267,23 @@ impl fmt::Display for Bound {
         let relation = self.relation;
         match &self.claim {
             Claim::Latency { of, at, limit } => write!(f, "{} {at} {relation} {limit}", of.name()),
-            Claim::Cost { of, limit } => write!(f, "{} {relation} {}", of.name, of.text(*limit)),
-            Claim::Count { of, limit } => write!(f, "{} {relation} {limit}", of.name()),
+            Claim::Cost { of, limit } => write!(f, "{} {relation} {}", of.name, of.unit.text(*limit)),
+            Claim::Count { of, limit } => {
+                write!(f, "{} {relation} ", of.name())?;
+                match of.0.unit {
+                    Unit::Bytes => write!(f, "{}", Size::new(*limit)),
+                    _ if of.0.has_rate && relation != Relation::Exactly && *limit > 0 => {
+                        write!(f, "{limit} message{}", if *limit == 1 { "" } else { "s" })
+                    }
+                    _ => write!(f, "{limit}"),
+                }
+            }
             Claim::Rate { of, limit } => write!(f, "{} {relation} {limit}/s", of.name()),
             Claim::Part { of, limit } => write!(f, "{} {relation} {}%", of.name(), limit.get()),
             Claim::Share { of, limit } => write!(f, "{} {relation} {}%", of.name(), limit.get()),
-        }
+            Claim::Own { of, limit } => write!(f, "{} {relation} {}", of.name(), of.unit().text(*limit)),
+            Claim::Verdict { limit } => write!(f, "verdict {relation} {}", limit.name()),
+        }?;
+        self.over.map_or(Ok(()), |over| write!(f, " over {over}"))
     }
 }

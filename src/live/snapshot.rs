@@ -44,7 +44,7 @@ impl Snapshot {
             phase: progress.phase,
             levels: progress.levels,
             counts: progress.total,
-            measured: progress.measured.clone(),
+            measured: progress.so_far.clone(),
             workers,
             stalls: progress.workers.iter().map(Strain::stall_ns).collect(),
             pressure,

@@ -114,7 +114,7 @@ impl Profile {
         self.pieces.iter().map(|piece| piece.from.max(piece.to)).max().unwrap_or(0) as f64 / 1e9
     }
 
-    /// When the integral goes beyond so many billionths of a message ([`WHOLE`]); `None` when it never does.
+    /// When the integral goes beyond so many billionths of a message; `None` when it never does.
     pub fn due(&self, parts: u128) -> Option<Nanos> {
         let area = parts * PART;
         if area >= self.area {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Verdict;
 use crate::clock::Nanos;
 use crate::units::{self, Size, Span};
 
@@ -48,8 +49,10 @@ pub enum Amount {
     PerS(f64),
     /// A share of a whole, 0 to 100.
     Percent(f64),
-    /// Memory.
+    /// Memory, or what went over the network, in bytes.
     Bytes(u64),
+    /// Which side set the limit.
+    Verdict(Verdict),
 }
 
 impl BoundResult {
@@ -77,6 +80,7 @@ impl BoundResult {
             (Some(Amount::PerS(value)), _) => format!("{value}/s"),
             (Some(Amount::Bytes(bytes)), _) => units::bytes(bytes),
             (Some(Amount::Percent(value)), _) => format!("{value}%"),
+            (Some(Amount::Verdict(verdict)), _) => verdict.name().to_owned(),
         }
     }
 }
@@ -104,6 +108,28 @@ impl fmt::Display for BoundResult {
             BoundState::Void => ", void",
         })
     }
+}
+
+/// What the windows of a latency were like: every so many whole seconds of the measure phase in a row.
+///
+/// A message is in the second in which it was answered or delivered, and only if its intended time lies in the measure
+/// phase; what came in the part-seconds at either end of the phase, or in the drain, is in the nearest whole one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Window {
+    /// Which latency, by its name in bounds: `flight`.
+    pub latency: String,
+    /// Which figure of it: `p99`.
+    pub figure: String,
+    /// How long each is, in nanoseconds.
+    pub over_ns: Nanos,
+    /// How many there are.
+    pub windows: u64,
+    /// How many of them have too few samples for the figure.
+    pub unknown: u64,
+    /// The lowest figure of one, in nanoseconds; null where none has any.
+    pub lowest_ns: Option<Nanos>,
+    /// The highest.
+    pub highest_ns: Option<Nanos>,
 }
 
 /// The bounds that did not hold, in one line; `None` when all did.

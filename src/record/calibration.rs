@@ -58,6 +58,9 @@ pub struct Calibrated {
 }
 
 impl Calibration {
+    /// The JSON Schema (draft 2020-12) of one.
+    pub const JSON_SCHEMA: &'static str = include_str!("calibration.schema.json");
+
     /// Of a machine on which nothing was measured yet.
     pub fn new(measured_at: String, machine: Machine, cores: u32) -> Calibration {
         Calibration {
@@ -131,6 +134,20 @@ mod tests {
         let mut calibration = Calibration::new("2026-11-27T21:00:00Z".into(), clean().machine, 2);
         (calibration.out_per_s, calibration.in_per_s) = ([8e6, 200_000.0, 50_000.0], [9e6, 400_000.0, 1.0]);
         calibration
+    }
+
+    #[test]
+    fn a_calibration_is_as_its_schema_says() {
+        let schema = serde_json::from_str(Calibration::JSON_SCHEMA).expect("JSON");
+        let validator = jsonschema::draft202012::new(&schema).expect("a schema");
+        let json = serde_json::to_value(calibration()).expect("plain data");
+        let errors: Vec<String> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        for name in json.as_object().expect("an object").keys() {
+            let mut lacking = json.clone();
+            lacking.as_object_mut().expect("an object").remove(name);
+            assert!(!validator.is_valid(&lacking), "{name}");
+        }
     }
 
     /// 20,000 messages a second each way, of 100,000 out and 200,000 in that one of the two CPUs can do at QoS 1.

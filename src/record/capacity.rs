@@ -173,6 +173,7 @@ impl CapacityRecord {
             Ended::Interrupted => Some(Exit::Interrupted),
             Ended::Environment => Some(Exit::Environment),
             Ended::Broker => Some(Exit::Broker),
+            Ended::Aborted => Some(Exit::Bounds),
             Ended::Completed => None,
         };
         if let Some(exit) = exit {

@@ -23,7 +23,7 @@ pub enum Exit {
     Delivery = 5,
     /// The generator did not keep up with itself, or nothing was measured.
     GeneratorLimited = 6,
-    /// A bound of `--require` did not hold.
+    /// A bound of `--require` did not hold, or a condition of `--abort-on` came true.
     Bounds = 7,
     /// What is new is worse than the base by more than is tolerated.
     Regression = 8,
@@ -134,6 +134,11 @@ impl Course<'_> {
             Ended::Interrupted => Some(Exit::Interrupted),
             Ended::Environment => Some(Exit::Environment),
             Ended::Broker => Some(Exit::Broker),
+            // What it took for a limit was none of the broker's.
+            Ended::Aborted if self.verdict.0 == Verdict::GeneratorLimited => {
+                return self.void("the generator was the bottleneck");
+            }
+            Ended::Aborted => Some(Exit::Bounds),
             Ended::Completed => None,
         };
         if let Some(exit) = ended {
@@ -149,13 +154,17 @@ impl Course<'_> {
             Verdict::Clean | Verdict::BrokerLimited => None,
         };
         if let Some(what) = void {
-            let reason = format!("{what}: {}", self.verdict.1.join("; "));
-            return Outcome { exit: Exit::GeneratorLimited, reason };
+            return self.void(what);
         }
         if let Some(reason) = bounds::broken(self.bounds) {
             return Outcome { exit: Exit::Bounds, reason };
         }
         Outcome { exit: Exit::Clean, reason: "everything asked was done and delivered".to_owned() }
+    }
+
+    fn void(&self, what: &str) -> Outcome {
+        let reason = format!("{what}: {}", self.verdict.1.join("; "));
+        Outcome { exit: Exit::GeneratorLimited, reason }
     }
 }
 

@@ -69,6 +69,7 @@ fn make_clean() -> Record {
         broker_cost: None,
         probes: None,
         calibration: None,
+        windows: vec![],
         bounds: vec![],
     };
     record.conclude();

@@ -54,7 +54,7 @@ pub fn csv_of_runs(runs: &[Run]) -> Result<String, ReportError> {
 }
 
 /// Every latency that has samples by its name in the record; `flight_time` is of all subscribers together.
-fn histograms(record: &Finished) -> Result<Vec<(&'static str, Histogram)>, HistogramError> {
+pub fn histograms(record: &Finished) -> Result<Vec<(&'static str, Histogram)>, HistogramError> {
     let (latencies, of_fleet) = match record {
         Finished::Run(record) => (&record.latencies, None),
         Finished::Fleet(record) => (&record.latencies, Some(record)),
@@ -70,7 +70,7 @@ fn histograms(record: &Finished) -> Result<Vec<(&'static str, Histogram)>, Histo
 
 /// A cell of a CSV (RFC 4180). A run that is named as all of them is told apart by its quotes alone, so that
 /// name is given a number.
-fn quoted(label: &str) -> Cow<'_, str> {
+pub fn quoted(label: &str) -> Cow<'_, str> {
     match label {
         TOTAL => Cow::Borrowed("total (1)"),
         label if label.contains([',', '"', '\n', '\r']) => {

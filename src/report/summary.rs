@@ -5,8 +5,8 @@ use super::page::{Column, Page, Tint};
 use crate::clock::Nanos;
 use crate::cpu;
 use crate::record::{
-    Broker, Counters, Evidence, Exit, Figure, Latencies, Latency, Pace, Phase, Plan, Poll, Probes, Record,
-    Schedule, Throughput, Topology, Verdict,
+    Broker, Counters, Ended, Evidence, Exit, Figure, Latencies, Latency, Pace, Phase, Plan, Poll, Probes,
+    Record, Schedule, Throughput, Topology, Verdict,
 };
 use crate::units::{self, Rate, Size, Span};
 
@@ -42,6 +42,7 @@ pub(super) fn headline(record: &Record) -> (String, Tint) {
         Exit::Clean | Exit::GeneratorLimited => None,
         Exit::Broker => Some("BROKER FAULT"),
         Exit::Delivery => Some("DELIVERY FAULT"),
+        Exit::Bounds if record.ended == Ended::Aborted => Some("ABORTED"),
         Exit::Bounds => Some("BOUNDS BROKEN"),
         Exit::Interrupted => Some("INTERRUPTED"),
         // the last two are of several runs, and in no record

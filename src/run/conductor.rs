@@ -35,7 +35,7 @@ const LOOK: Nanos = 20 * MILLISECOND;
 const WATCH: Nanos = 100 * MILLISECOND;
 /// Between the command to publish and the first message, so that all workers have it.
 const LEAD: Nanos = 20 * MILLISECOND;
-/// Longest drain of a run that was interrupted.
+/// Longest drain of a run that was interrupted or aborted.
 const HURRY: Nanos = SECOND;
 
 /// What a record tells beside the run.
@@ -161,27 +161,30 @@ impl<'p> Phases<'p> {
     }
 
     /// Why the phases are to be left early, if they are.
-    fn look_out(&self, view: &View) -> Option<(Ended, &'static str)> {
+    fn look_out(&self, view: &View) -> Option<(Ended, String)> {
         if matches!(self.told, None | Some(Command::Disconnect)) {
             return None;
         }
         if view.interrupted && self.stopped.is_none() {
-            return Some((Ended::Interrupted, "interrupted"));
+            return Some((Ended::Interrupted, "interrupted".into()));
+        }
+        if let Some(reason) = self.shared.spec.abort.get().filter(|_| self.is_measuring()) {
+            return Some((Ended::Aborted, reason.clone()));
         }
         if view.running < view.workers {
-            return Some((Ended::Internal, "a worker ended early"));
+            return Some((Ended::Internal, "a worker ended early".into()));
         }
         let all_lost = self.told != Some(Command::Connect)
             && !self.shared.spec.connection.reconnect
             && view.levels.connected == 0
             && !view.arrived;
-        all_lost.then_some((Ended::Broker, "every connection was lost, and --reconnect is off"))
+        all_lost.then_some((Ended::Broker, "every connection was lost, and --reconnect is off".into()))
     }
 
     fn stop(&mut self, now: Nanos, ended: Ended, reason: String) -> Cue<Command> {
         // What has ended it first has ended it.
         self.stopped.get_or_insert((ended, reason));
-        if ended == Ended::Interrupted && self.is_measuring() {
+        if matches!(ended, Ended::Interrupted | Ended::Aborted) && self.is_measuring() {
             let until = now + self.shared.spec.plan.drain_ns.min(HURRY);
             self.heard = (0, now);
             return self.enter(Phase::Drain, now, Command::Drain { until });
@@ -265,7 +268,7 @@ impl<'p> Phases<'p> {
 impl Conductor<Command, Effort> for Phases<'_> {
     fn cue(&mut self, now: Nanos, view: &View) -> Cue<Command> {
         if let Some((ended, reason)) = self.look_out(view) {
-            return self.stop(now, ended, reason.into());
+            return self.stop(now, ended, reason);
         }
         match self.told {
             None => self.enter(Phase::Connect, now, Command::Connect),
@@ -311,14 +314,14 @@ impl Conductor<Command, Effort> for Phases<'_> {
     fn note(&mut self, progress: &mut Progress) {
         let time_ns = progress.elapsed;
         let phase = self.phase_at(time_ns);
-        progress.phase = Some(phase);
+        (progress.phase, progress.part) = (Some(phase), self.is_part(time_ns));
         progress.left = self.left(phase, self.shared.epoch + time_ns);
         progress.outlook = self.pilot.as_ref().map(|pilot| pilot.outlook());
         let (counters, histograms) = (&progress.second.counters, &progress.second.histograms);
         self.series.push(Second {
             phase,
             time_ns,
-            part: self.is_part(time_ns),
+            part: progress.part,
             connected: progress.connected,
             offered: counters.due,
             sent: counters.sent,
@@ -439,6 +442,7 @@ impl Phases<'_> {
             probes,
             series: self.series[from.1..].to_vec(),
             calibration: None,
+            windows: Vec::new(),
             bounds: Vec::new(),
             plan,
         };

@@ -1,5 +1,6 @@
 //! Whole runs in a simulated world, held against what really happened there.
 
+mod aborted;
 mod comings;
 mod known;
 mod probes;

@@ -45,6 +45,30 @@ pub enum Deed {
     Unserved,
 }
 
+#[cfg(test)]
+impl Deed {
+    pub(crate) const ALL: [Deed; 18] = [
+        Deed::Dropped,
+        Deed::Duplicated,
+        Deed::Repeated,
+        Deed::Swapped,
+        Deed::Misrouted,
+        Deed::Cut,
+        Deed::Flipped,
+        Deed::Delayed,
+        Deed::Unanswered,
+        Deed::Misanswered,
+        Deed::Garbage,
+        Deed::Refused,
+        Deed::Degraded,
+        Deed::Closed,
+        Deed::Reset,
+        Deed::Deafened,
+        Deed::Stalled,
+        Deed::Unserved,
+    ];
+}
+
 /// One deed.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Event {

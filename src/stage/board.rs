@@ -3,7 +3,7 @@
 use super::Progress;
 use crate::clock::{Nanos, SECOND};
 use crate::record::{BrokerCost, Ended, Generator, Neighbour};
-use crate::stats::{Interval, Strain, Tally};
+use crate::stats::{Interval, Latencies, Strain, Tally};
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ const TROUBLES: usize = 8;
 #[derive(Default)]
 struct Open {
     interval: Interval,
+    /// of what is measured of it,
+    measured: Latencies,
     /// of how each worker fared in it,
     strains: Vec<Strain>,
     /// of how many clients were connected at its end,
@@ -97,6 +99,7 @@ impl<E> Board<E> {
             Arc::make_mut(&mut self.total).merge(&tally.measured);
             second.connected += if is_whole { tally.connected } else { 0 };
             second.interval.merge(&tally.measured);
+            second.measured.merge(&tally.measured.histograms);
             second.interval.merge(&tally.unmeasured);
             second.strains.resize(self.endings.len().min(self.apart), Strain::default());
             second.strains[worker].merge(&tally.strain);
@@ -140,15 +143,16 @@ impl<E> Board<E> {
             return None;
         }
         self.closed += 1;
-        let Open { interval, strains, connected, .. } = self.open.pop_front().unwrap_or_default();
+        let Open { interval, measured, strains, connected, .. } = self.open.pop_front().unwrap_or_default();
         Some(Progress {
             elapsed: end.min(self.end) - self.epoch,
             clients: self.clients,
             second: interval,
+            measured,
             connected,
             workers: strains,
             total: self.total.counters,
-            measured: self.total.clone(),
+            so_far: self.total.clone(),
             ..Progress::default()
         })
     }
@@ -163,7 +167,7 @@ impl<E> Board<E> {
             second: interval,
             workers: strains,
             total: self.total.counters,
-            measured: self.total.clone(),
+            so_far: self.total.clone(),
             ..Progress::default()
         })
     }

@@ -2,7 +2,7 @@
 
 use crate::clock::Nanos;
 use crate::record::{Phase, Pressure, Used};
-use crate::stats::{Counters, Interval, Levels, Strain};
+use crate::stats::{Counters, Interval, Latencies, Levels, Strain};
 use std::sync::Arc;
 
 /// The state of a run, about once a second.
@@ -16,10 +16,14 @@ pub struct Progress {
     pub phase: Option<Phase>,
     /// How long it still lasts at most, where that is known.
     pub left: Option<Nanos>,
+    /// Whether the second is no whole one of its phase.
+    pub part: bool,
     /// How far a search is, in words.
     pub outlook: Option<String>,
     /// What happened in the second that has just ended.
     pub second: Interval,
+    /// What was timed in it of messages that are measured.
+    pub measured: Latencies,
     /// Clients connected at its end.
     pub connected: u64,
     /// How each worker fared in it.
@@ -31,7 +35,7 @@ pub struct Progress {
     /// What was counted so far, of what is measured.
     pub total: Counters,
     /// The same with its histograms, shared with who counts on: whoever keeps it has it copied.
-    pub measured: Arc<Interval>,
+    pub so_far: Arc<Interval>,
     /// Where the workers stand.
     pub levels: Levels,
     /// Listeners and responders that have not subscribed yet, nor failed.

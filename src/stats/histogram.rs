@@ -142,6 +142,11 @@ impl Histogram {
         self.counts.as_deref().filter(|counts| counts.many || !counts.few.is_empty())
     }
 
+    /// Everything counted, as other tools have it.
+    pub(super) fn all(&self) -> Cow<'_, Hdr> {
+        self.counts.as_ref().map_or(Cow::Borrowed(&*SHAPE), |counts| counts.all())
+    }
+
     /// Adds everything `other` has counted.
     pub fn merge(&mut self, other: &Histogram) {
         self.overflow += other.overflow;
@@ -222,8 +227,7 @@ impl Histogram {
     /// languages read. An empty histogram encodes too. `overflow` is not part of the format.
     pub fn to_base64_v2(&self) -> String {
         let mut encoded = Vec::new();
-        let all = self.counts.as_ref().map_or(Cow::Borrowed(&*SHAPE), |counts| counts.all());
-        V2Serializer::new().serialize(&all, &mut encoded).expect("a Vec takes any number of bytes");
+        V2Serializer::new().serialize(&self.all(), &mut encoded).expect("a Vec takes any number of bytes");
         BASE64.encode(encoded)
     }
 

@@ -13,11 +13,11 @@ pub struct BrokerArgs {
     /// and more; repeat it for several [default: the one that listens at the broker's port on this machine].
     #[arg(long, value_name = "PID", help_heading = "Broker")]
     pub broker_pid: Vec<u32>,
-    /// Control group of the broker instead, as /proc/PID/cgroup names it; repeat it for several.
+    /// Control group of the broker instead, as /proc/PID/cgroup names it; repeat it for several [default: none].
     #[arg(long, value_name = "PATH", help_heading = "Broker")]
     pub broker_cgroup: Vec<PathBuf>,
     /// Container or service of the broker instead, by the part of its control group's path: the id of a container,
-    /// mosquitto.service; repeat it for several.
+    /// mosquitto.service; repeat it for several [default: none].
     #[arg(long, value_name = "NAME", help_heading = "Broker")]
     pub broker_container: Vec<String>,
 }

@@ -16,8 +16,8 @@ One run is one value, whatever it measured. PASS: it is not worse by more than i
 wrong with a chance of 2 %; INCONCLUSIVE: the runs scatter too much, or are too few. Usual tolerances: 5 % for rates and
 medians, 10 % for a p99, 20 % for a p99.9 and above, 3 % for what it cost.
 
-Exit codes: 0 pass, 8 fail, 9 inconclusive, 6 void (the generator limited too many runs); 4 and 5 when a new run has such a
-fault and none of the base has.";
+Exit codes: 0 pass, 8 fail, 9 inconclusive, 6 void (the generator limited too many runs); 4, 5 and 7 when a new run
+has such a fault and none of the base has.";
 
 /// What is compared, and how strictly.
 #[derive(Args)]
@@ -80,7 +80,8 @@ anew for each run, and has to stay in the foreground. The first pair is thrown a
 compared, as malaria-bench compare does it, and what is known then ends it. A pair in which the generator was the
 bottleneck is run again; when that is more than a third, nothing is said.
 
-Exit codes: 0 pass, 8 fail, 9 inconclusive after 20 pairs, 6 void; 4 and 5 when B has such a fault and A has not.";
+Exit codes: 0 pass, 8 fail, 9 inconclusive after 20 pairs, 6 void; 4, 5 and 7 when B has such a fault and A
+has not.";
 
 /// The flags of `ab`.
 #[derive(Args)]

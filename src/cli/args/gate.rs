@@ -1,16 +1,19 @@
 //! Bounds that a run has to keep.
 
-use crate::gate::Bound;
+use crate::gate::{Bound, Condition};
+use crate::units::Span;
 use clap::Args;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
-Bounds: a name, one of < <= > >= ==, and a value.
+Bounds: a name, one of < <= > >= ==, and a value with its unit.
   ack p99 < 5ms, flight p99.9 <= 20ms, ack-service mean < 1ms, connack max < 1s
   round-trip p99 < 10ms
-  acked >= 10k/s, sent >= 50k/s, delivered >= 10k/s
+  acked >= 10k/s, sent >= 50k/s, delivered >= 10k messages
+  lost == 0, duplicated == 0, shed <= 0.1%, connected == 1000, success >= 99.9%
   broker-cpu-per-message < 5us, broker-memory-per-connection < 4KiB, broker-memory < 1GiB
-  lost == 0, duplicated == 0, shed <= 0.1%, connected == 1000, success >= 99.9%, cpu <= 50%
+  verdict == clean, cpu <= 50%, cpu-per-message < 40us, memory-per-client < 1KiB
+  flight p99 < 50ms over 10s, delivered >= 9k/s over 10s     in every 10 seconds of the measure phase
 
 Examples:
   malaria-bench check result.json --require 'ack p99 < 5ms'
@@ -25,6 +28,18 @@ pub struct RequireArgs {
     /// 'success >= 99.9%'; repeat it for several (see malaria-bench check --help) [default: none].
     #[arg(long = "require", value_name = "BOUND", help_heading = "Output")]
     pub bounds: Vec<Bound>,
+}
+
+/// What ends a run early.
+#[derive(Args)]
+pub struct AbortArgs {
+    /// End the run when this comes true, and exit with 7: 'flight p99 > 1s over 10s', 'acked < 1k/s over 5s' or
+    /// 'ack-timeouts > 100'; looked at each second of the measure phase; repeat it for several [default: none].
+    #[arg(long, value_name = "CONDITION", help_heading = "Phases")]
+    pub abort_on: Vec<Condition>,
+    /// So much of the measure phase is over before --abort-on is looked at.
+    #[arg(long, default_value = "0s", value_name = "TIME", requires = "abort_on", help_heading = "Phases")]
+    pub abort_after: Span,
 }
 
 #[derive(Args)]

@@ -12,6 +12,13 @@ pub struct OutputArgs {
     /// Write the result (JSON) to FILE, or to standard output with - [default: nowhere].
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub json: Option<PathBuf>,
+    /// Write the run and its bounds as JUnit XML to FILE, or to standard output with - [default: nowhere].
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub junit: Option<PathBuf>,
+    /// Append the verdict, the bounds and a table as Markdown to the summary of a step of GitHub Actions
+    /// ($GITHUB_STEP_SUMMARY) [default: off].
+    #[arg(long, help_heading = "Output")]
+    pub github_summary: bool,
     /// Print the JSON Schema of what --json writes, and end [default: off].
     #[arg(long, help_heading = "Output")]
     pub json_schema: bool,

@@ -1,10 +1,12 @@
 //! Flags of the main job.
 
+use super::gate::AbortArgs;
 use super::values::{Away, PerSecond, Scale, Total, count};
 use super::{BrokerArgs, ConnectionArgs, OutputArgs, SeriesArgs};
 use crate::load::{Profile, Template};
 use crate::units::{Size, Span};
 use clap::{ArgAction, Args, ValueEnum};
+use std::path::PathBuf;
 
 /// What is typed without a subcommand.
 ///
@@ -136,9 +138,15 @@ pub struct RunArgs {
     pub drain_limit: Span,
 
     #[command(flatten)]
+    pub abort: AbortArgs,
+    #[command(flatten)]
     pub broker: BrokerArgs,
     #[command(flatten)]
     pub connection: ConnectionArgs,
+    /// Write the histograms of every second to FILE while the run goes on, as an interval log of HdrHistogram
+    /// (.hlog) with the latency as its tag [default: nowhere].
+    #[arg(long, value_name = "FILE", conflicts_with = "repeat", help_heading = "Output")]
+    pub hlog: Option<PathBuf>,
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]

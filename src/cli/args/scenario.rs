@@ -26,7 +26,7 @@ where no other is: a bound that one run broke (7) is broken, whatever the genera
 #[command(after_help = SCENARIO_EXAMPLES)]
 pub struct ScenarioArgs {
     /// Scenario (TOML).
-    #[arg(value_name = "FILE", required_unless_present = "example")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["example", "json_schema"])]
     pub file: Option<PathBuf>,
     /// Print a file with everything there is, explained, and end [default: off].
     #[arg(long, exclusive = true)]
@@ -52,6 +52,9 @@ pub struct ExperimentArgs {
     /// Print what would run, and run nothing [default: off].
     #[arg(long)]
     pub dry_run: bool,
+    /// Print the JSON Schema of summary.json, and end [default: off].
+    #[arg(long)]
+    pub json_schema: bool,
     /// Print no progress [default: off].
     #[arg(long)]
     pub quiet: bool,

@@ -133,6 +133,15 @@ fn a_fault_of_the_new_side_alone_is_one() {
     assert_eq!(result(&slower(1.0), &losing(slower(1.0))), (Verdicted::Fail, 5));
     assert_eq!(result(&losing(slower(1.0)), &losing(slower(1.0))), (Verdicted::Pass, 0));
     assert_eq!(result(&losing(slower(1.0)), &slower(1.0)), (Verdicted::Pass, 0));
+    let bounded = |bound: &str| {
+        let mut runs = slower(1.0);
+        runs.iter_mut().for_each(|run| crate::gate::judge(&[bound.parse().unwrap()], run));
+        runs
+    };
+    let (kept, broken) = (bounded("flight p99 < 1s"), bounded("flight p99 < 1us"));
+    assert_eq!(result(&kept, &broken), (Verdicted::Fail, 7), "broken by the new side alone");
+    assert_eq!(result(&kept, &kept), (Verdicted::Pass, 0));
+    assert_eq!(result(&broken, &broken), (Verdicted::Pass, 0));
     let mut gone = slower(1.0);
     gone[0].ended = Ended::Broker;
     assert_eq!(result(&slower(1.0), &gone), (Verdicted::Fail, 4));

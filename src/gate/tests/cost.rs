@@ -21,7 +21,7 @@ fn what_the_broker_used_is_bounded_by_name() {
             ("broker cpu per message < 5501ns", "5.5us, held"),
             ("broker memory per connection < 4KiB", "3.0 KiB, held"),
             ("broker memory < 15MiB", "15.0 MiB, BROKEN"),
-            ("broker memory < 15729000", "15 MiB, held"),
+            ("broker memory < 15729000B", "15 MiB, held"),
             ("broker cpu <= 2.2s", "2.20 s, held"),
             ("broker context switches <= 31k", "31,200, BROKEN"),
             ("broker descriptors == 2010", "2,010, held"),
