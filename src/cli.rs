@@ -17,6 +17,8 @@ mod hlog;
 mod ids;
 mod keygen;
 mod keys;
+mod live;
+mod manuals;
 mod output;
 mod plan;
 mod progress;
@@ -53,6 +55,8 @@ pub fn main() -> ExitCode {
         Some(Command::Run(args)) => suite::run(&args),
         Some(Command::Scenarios(args)) => suite::list(&args),
         Some(Command::Matrix(args)) => experiment::matrix(&args),
+        Some(Command::Completions(args)) => manuals::completions(&args),
+        Some(Command::Man(args)) => manuals::man(&args),
         Some(Command::Malaria(command)) => malaria(&command),
     }))
 }

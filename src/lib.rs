@@ -31,6 +31,7 @@ pub mod reflector;
 pub mod run;
 // Floor 7
 pub mod gate;
+pub mod live;
 pub mod report;
 // Floor 8
 pub mod capacity;

@@ -175,6 +175,10 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// All of them, in their order.
+    pub const ALL: [Phase; 6] =
+        [Phase::Connect, Phase::Subscribe, Phase::WarmUp, Phase::Measure, Phase::Drain, Phase::Disconnect];
+
     /// As in the record: `warm-up`.
     pub fn name(self) -> &'static str {
         match self {

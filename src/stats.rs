@@ -24,14 +24,17 @@ pub use tally::{Tally, Times};
 
 /// Defines [`Latencies`], so that a new histogram joins `merge`, `clear` and `iter` by being declared.
 macro_rules! latencies {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
         /// One histogram for each kind of time measured. Empty ones own no memory.
         #[derive(Clone, PartialEq, Debug, Default)]
         pub struct Latencies {
-            $($(#[$doc])* pub $name: Histogram,)*
+            $($(#[doc = $doc])* pub $name: Histogram,)*
         }
 
         impl Latencies {
+            /// What each measures, in the order of declaration.
+            pub const HELP: &'static [&'static str] = &[$(concat!($($doc),*).trim_ascii()),*];
+
             /// Adds everything `other` has counted.
             pub fn merge(&mut self, other: &Latencies) {
                 $(self.$name.merge(&other.$name);)*

@@ -6,6 +6,7 @@ mod compare;
 mod connection;
 mod gate;
 mod keygen;
+mod manuals;
 mod output;
 mod publish;
 mod report;
@@ -22,6 +23,7 @@ pub use compare::{AbArgs, CompareArgs, SeriesArgs};
 pub use connection::{CloseArg, ConnectionArgs, WillArgs};
 pub use gate::{JudgeArgs, RequireArgs};
 pub use keygen::KeygenArgs;
+pub use manuals::{CompletionsArgs, ManArgs, ProgramArg};
 pub use output::{OutputArgs, ProgressArg};
 pub use publish::{FramingArg, PayloadArgs, PublishArgs};
 pub use report::ReportArgs;
@@ -44,6 +46,16 @@ const STYLES: Styles = Styles::styled()
     .usage(AnsiColor::Green.on_default().bold())
     .literal(AnsiColor::Cyan.on_default().bold())
     .placeholder(AnsiColor::Cyan.on_default());
+
+/// What `--version` says.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit    ",
+    env!("MALARIA_COMMIT"),
+    "\ntarget    ",
+    env!("MALARIA_TARGET"),
+    "\nprotocols MQTT 3.1, MQTT 3.1.1\ntransport TCP, Unix sockets, through io_uring\nfeatures  metrics, tui"
+);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,8 +83,8 @@ Exit codes:
 /// Without a subcommand: half the clients publish to the other half, one topic per pair, on a schedule
 /// that does not wait for the broker. Latency counts from the intended time of each message.
 #[derive(Parser)]
-#[command(name = "malaria-bench", version, styles = STYLES, after_help = EXAMPLES)]
-#[command(args_conflicts_with_subcommands = true, max_term_width = 110)]
+#[command(name = "malaria-bench", version, long_version = VERSION, styles = STYLES, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -106,6 +118,10 @@ pub enum Command {
     Scenarios(ScenariosArgs),
     /// Run the built-in matrix: fan-in, fan-out, partitioned x 1, 5, 10 clients x QoS x size x session.
     Matrix(MatrixArgs),
+    /// Print what lets a shell complete the flags of these programs.
+    Completions(CompletionsArgs),
+    /// Write the manual pages of these programs into a directory.
+    Man(ManArgs),
     #[command(flatten)]
     Malaria(MalariaCommand),
 }
@@ -122,8 +138,8 @@ Exit codes:
 
 /// Load for MQTT brokers, and what came of it: the commands of mqtt-malaria, on the engine of malaria-bench.
 #[derive(Parser)]
-#[command(name = "malaria", version, styles = STYLES, after_help = MALARIA_EXIT_CODES)]
-#[command(subcommand_required = true, arg_required_else_help = true, max_term_width = 110)]
+#[command(name = "malaria", version, long_version = VERSION, styles = STYLES, after_help = MALARIA_EXIT_CODES)]
+#[command(subcommand_required = true, arg_required_else_help = true, max_term_width = 100)]
 pub struct Malaria {
     #[command(subcommand)]
     pub command: MalariaCommand,
@@ -198,6 +214,7 @@ pub struct CalibrateArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
     use clap::error::ErrorKind;
 
     /// checklist 1: the four commands, in both programs.
@@ -208,6 +225,26 @@ mod tests {
             let cli = Cli::try_parse_from(["malaria-bench", name]).unwrap_or_else(|error| panic!("{error}"));
             assert!(matches!(cli.command, Some(Command::Malaria(_))), "{name}");
         }
+    }
+
+    /// A terminal is 80 to 100 columns wide, and so is a page of a manual.
+    #[test]
+    fn help_is_within_100_columns() {
+        let programs = [Cli::command(), Malaria::command()];
+        let texts = programs.into_iter().flat_map(|mut program| {
+            program.build();
+            let commands: Vec<_> = program.get_subcommands().cloned().collect();
+            std::iter::once(program).chain(commands)
+        });
+        let mut seen = 0;
+        for mut command in texts {
+            for text in [command.render_help().to_string(), command.render_long_help().to_string()] {
+                let wide = text.lines().find(|line| line.chars().count() > 100);
+                assert_eq!(wide, None, "{}", command.get_name());
+                seen += text.lines().count();
+            }
+        }
+        assert!(seen > 500, "{seen} lines");
     }
 
     /// checklist 1: no command is answered with the usage on standard error, and exit code 2.

@@ -4,9 +4,9 @@ use super::args::{ConnectionArgs, OutputArgs, RunArgs};
 use super::ci::Ci;
 use super::connection::{self, Reconnects};
 use super::hlog::Hlog;
+use super::live::Onlookers;
 use super::output::{Output, complain, print, print_text};
 use super::plan::{self, Broker, Cores};
-use super::progress::Line;
 use super::series::{self, Series};
 use super::{Environment, Usage, calibrate, doctor, embedded};
 use crate::crew::Connection;
@@ -37,13 +37,14 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let ci = Ci::open(&args.output)?;
     engine::probe()?;
     let interrupt = interruption()?;
-    let mut line = Line::new(args.output.progress, args.output.quiet);
+    let mut onlookers = Onlookers::open(&args.output, &interrupt)?;
     let mut one = |prepared| {
-        let mut record = perform(args, prepared, &interrupt, &mut line, None)?;
+        let mut record = perform(args, prepared, &interrupt, &mut onlookers, None)?;
         if let Some(known) = calibrate::known() {
             record.calibrate(&known);
         }
         gate::judge(&args.output.require.bounds, &mut record);
+        onlookers.conclude(&record.counts, record.exit_code);
         anyhow::Ok(record)
     };
     let mut records = Vec::new();
@@ -60,6 +61,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     }
     let told = ci.write(records.iter().cloned().map(|record| Finished::Run(Box::new(record))));
     let exit = series.conclude(&records, exit)?;
+    onlookers.linger(&interrupt);
     told.map(|()| exit)
 }
 
@@ -68,8 +70,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
 /// # Errors
 /// What kept it from beginning.
 pub fn measure(args: &RunArgs, interrupt: &Arc<AtomicBool>) -> anyhow::Result<Record> {
-    let mut line = Line::new(args.output.progress, args.output.quiet);
-    perform(args, prepare(args)?, interrupt, &mut line, None)
+    let mut onlookers = Onlookers::open(&args.output, interrupt)?;
+    perform(args, prepare(args)?, interrupt, &mut onlookers, None)
 }
 
 /// The run that was prepared, whose loads `pilot` decides on if the plan does not; nothing is said of it.
@@ -80,11 +82,11 @@ pub fn perform(
     args: &RunArgs,
     prepared: Prepared,
     interrupt: &Arc<AtomicBool>,
-    line: &mut Line,
+    onlookers: &mut Onlookers,
     pilot: Option<&mut dyn Pilot>,
 ) -> anyhow::Result<Record> {
     let outlook = doctor::check(&prepared)?;
-    line.note(outlook.memory.as_deref());
+    onlookers.line.note(outlook.memory.as_deref());
     let Prepared { plan, connection, mut cores, mut targets } = prepared;
     cores.warnings.extend(outlook.hurts);
     let reflector = match args.embedded {
@@ -100,7 +102,7 @@ pub fn perform(
     let spec = spec(args, plan, connection, cores, targets);
     let mut observer = Observer::new(args, &spec)?;
     let observe = &mut |progress: &Progress| {
-        line.show(progress);
+        onlookers.show(progress);
         observer.second(progress);
     };
     let mut record = match pilot {
@@ -108,7 +110,7 @@ pub fn perform(
         Some(pilot) => run::run_trials(spec, pilot, interrupt, observe)?,
     };
     observer.finish(&mut record);
-    line.clear();
+    onlookers.clear();
     if let Some(reflector) = reflector {
         // However it ends, the run is over; what it had no room for is part of the verdict.
         let counters = reflector.counters();

@@ -2,8 +2,8 @@
 
 use super::args::{CapacityArgs, RunArgs};
 use super::bench::{self, interruption};
+use super::live::Onlookers;
 use super::output::{self, Output, complain, print_text};
-use super::progress::Line;
 use super::{Usage, calibrate};
 use crate::capacity::{Explorer, Goal};
 use crate::clock::{self, MILLISECOND, SECOND};
@@ -35,10 +35,10 @@ pub fn run(args: &CapacityArgs) -> anyhow::Result<Exit> {
     let output = args.run.output.json.as_deref().map(Output::open).transpose()?;
     engine::probe()?;
     let interrupt = interruption()?;
-    let mut line = Line::new(args.run.output.progress, args.run.output.quiet);
+    let mut onlookers = Onlookers::open(&args.run.output, &interrupt)?;
     let mut explorer = Explorer::new(goals, terms);
     let begin = clock::now();
-    let end = bench::perform(&args.run, prepared, &interrupt, &mut line, Some(&mut explorer))?;
+    let end = bench::perform(&args.run, prepared, &interrupt, &mut onlookers, Some(&mut explorer))?;
     let record = explorer.record(end, clock::now() - begin);
     conclude(&args.run, &record, output)
 }

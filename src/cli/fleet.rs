@@ -1,8 +1,9 @@
 //! What the commands that run a fleet have in common: its progress, and what is said at its end.
 
 use super::Usage;
-use super::args::{OutputArgs, ProgressArg};
+use super::args::OutputArgs;
 use super::ci::Ci;
+use super::live::Onlookers;
 use super::output::{self, Output};
 use crate::clock::{Nanos, SECOND};
 use crate::fleet::{self, Spec};
@@ -10,7 +11,6 @@ use crate::gate;
 use crate::record::{Exit, Finished, FleetRecord};
 use crate::stage::Progress;
 use std::collections::VecDeque;
-use std::io::{IsTerminal, Write};
 use std::sync::atomic::AtomicBool;
 
 /// The texts of a command's results.
@@ -86,38 +86,26 @@ fn online(progress: &Progress) -> String {
     }
 }
 
-/// Whether there is a line each second.
-pub fn shows_progress(args: &OutputArgs) -> bool {
-    match args.progress {
-        _ if args.quiet => false,
-        ProgressArg::Always => true,
-        ProgressArg::Auto => std::io::stderr().is_terminal(),
-        ProgressArg::Never => false,
-    }
-}
-
 /// Runs `spec`, with a line each second on standard error, and judges it by the bounds of `args`.
 pub fn run(
     spec: Spec,
     interrupt: &AtomicBool,
     args: &OutputArgs,
     texts: &Texts,
+    onlookers: &mut Onlookers,
 ) -> anyhow::Result<FleetRecord> {
     if let Some(bound) = args.require.bounds.iter().find(|bound| bound.has_windows()) {
         return Err(Usage(format!("--require '{bound}': only the main job has windows")).into());
     }
-    let shown = shows_progress(args);
     let mut windows = Windows::default();
     let mut observe = |progress: &Progress| {
         windows.note(progress);
-        if shown {
-            let online = online(progress);
-            // Nobody may be reading any more.
-            let _ = writeln!(std::io::stderr(), "{}{online}", (texts.progress)(progress, &windows));
-        }
+        onlookers
+            .show_as(progress, || format!("{}{}", (texts.progress)(progress, &windows), online(progress)));
     };
     let mut record = fleet::run(spec, interrupt, &mut observe)?;
     gate::judge_fleet(&args.require.bounds, &mut record);
+    onlookers.conclude(&record.counts, record.exit_code);
     Ok(record)
 }
 

@@ -2,10 +2,9 @@
 
 use super::args::ProgressArg;
 use super::output::complain;
-use crate::clock::SECOND;
+use crate::clock::{Nanos, SECOND};
 use crate::record::Phase;
 use crate::stage::Progress;
-use crate::stats::Histogram;
 use crate::units;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -34,13 +33,19 @@ impl Line {
         }
     }
 
+    /// The line of a run.
     pub fn show(&mut self, progress: &Progress) {
+        if !matches!(self, Line::Off) {
+            self.say(line(progress));
+        }
+    }
+
+    /// Any line, in place of the one before.
+    pub fn say(&mut self, text: String) {
         match self {
             Line::Off => {}
-            Line::Plain => complain(format_args!("{}", line(progress))),
-            Line::Terminal(bar) => {
-                bar.set_message(line(progress));
-            }
+            Line::Plain => complain(format_args!("{text}")),
+            Line::Terminal(bar) => bar.set_message(text),
         }
     }
 
@@ -59,43 +64,65 @@ impl Line {
     }
 }
 
+/// What is left of something, in words that do not jump: whole seconds, `1m 05s` from a minute on.
+pub fn left(nanos: Nanos) -> String {
+    match nanos.div_ceil(SECOND) {
+        seconds @ 0..60 => format!("{seconds}s left"),
+        seconds @ 60..3600 => format!("{}m {:02}s left", seconds / 60, seconds % 60),
+        seconds => format!("{}h {:02}m left", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// A narrow terminal cuts the end off, so what matters most comes first.
 fn line(progress: &Progress) -> String {
     let (second, times) = (&progress.second.counters, &progress.second.histograms);
-    let latency =
-        |name: &str, times: &Histogram| match (times.supported_quantile(0.5), times.supported_quantile(0.99))
-        {
-            (Some(p50), Some(p99)) => {
-                format!("  {name} p50 {} p99 {}", units::latency(p50), units::latency(p99))
-            }
-            (Some(p50), None) => format!("  {name} p50 {}", units::latency(p50)),
-            _ => String::new(),
-        };
+    let name = progress.phase.map_or("", Phase::name);
+    let mut parts = vec![match progress.left {
+        Some(nanos) => format!("{name:<8} {}", left(nanos)),
+        None => format!("{name:<8}"),
+    }];
+    let connected = format!(
+        "{}/{} connected",
+        units::grouped(progress.levels.connected),
+        units::grouped(progress.clients)
+    );
+    let all = progress.levels.connected == progress.clients;
+    if second.due + second.sent + second.delivered > 0 {
+        parts.push(format!("out {}", units::rate(second.sent as f64)));
+        parts.push(format!("in {}", units::rate(second.delivered as f64)));
+    }
+    let p99s = [("flight", &times.flight_response), ("ack", &times.ack_response)]
+        .map(|(name, times)| times.supported_quantile(0.99).map(|p99| (name, p99)));
+    if let Some((name, p99)) = p99s.into_iter().flatten().next() {
+        parts.push(format!("{name} p99 {}", units::latency(p99)));
+    }
     let total = &progress.total;
-    let lost = total.ack_timeouts + total.unacked_at_end;
+    let lost = total.ack_timeouts + total.unacked_at_end + total.lost;
     let errors = total.connections_lost
         + total.refused_tcp
         + total.refused_by_connack()
         + total.connect_timeouts
         + total.protocol_errors;
-    // A narrow terminal cuts the end off, so what matters most comes first.
-    let mut line = format!(
-        "{:>3}s {:<10} {}/{} connected  {lost} lost  {errors} errors",
-        progress.elapsed / SECOND,
-        progress.phase.map_or("", Phase::name),
-        units::grouped(progress.levels.connected),
-        units::grouped(progress.clients),
+    let some = [(lost, "lost"), (errors, "errors"), (total.shed, "shed")];
+    parts.extend(
+        some.iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{} {what}", units::grouped(*count))),
     );
-    line += &progress.outlook.as_ref().map_or(String::new(), |outlook| format!("  {outlook}"));
-    line += &latency("flight", &times.flight_response);
-    line += &latency("ack", &times.ack_response);
-    line += &format!(
-        "  {} offered {} sent {} acked {} delivered",
-        units::rate(second.due as f64),
-        units::rate(second.sent as f64),
-        units::rate(second.acked as f64),
-        units::rate(second.delivered as f64),
-    );
-    line
+    parts.extend(progress.outlook.clone());
+    if !all {
+        parts.push(connected.clone());
+    }
+    // From here on for wide terminals.
+    if second.due > 0 {
+        let (offered, acked) = (units::rate(second.due as f64), units::rate(second.acked as f64));
+        parts.push(format!("offered {offered}  acked {acked}"));
+    }
+    if all {
+        parts.push(connected);
+    }
+    parts.push(format!("since {}s", progress.elapsed / SECOND));
+    parts.join("  ")
 }
 
 #[cfg(test)]
@@ -103,19 +130,13 @@ mod tests {
     use super::*;
     use crate::stats::{Counters, Levels};
 
-    #[test]
-    fn the_line_holds_what_one_watches() {
+    fn progress(connected: u64) -> Progress {
         let mut progress = Progress {
             phase: Some(Phase::Measure),
+            left: Some(12 * SECOND - 1),
             elapsed: 7 * SECOND,
             clients: 2000,
-            levels: Levels { connected: 1998, ..Levels::default() },
-            total: Counters {
-                ack_timeouts: 1,
-                unacked_at_end: 2,
-                connections_lost: 2,
-                ..Counters::default()
-            },
+            levels: Levels { connected, ..Levels::default() },
             ..Progress::default()
         };
         progress.second.counters =
@@ -124,10 +145,37 @@ mod tests {
         times.flight_response.record_n(301_000, 990);
         times.flight_response.record_n(1_240_000, 11);
         times.ack_response.record_n(218_000, 12);
+        progress
+    }
+
+    #[test]
+    fn what_matters_is_within_80_columns() {
         assert_eq!(
-            line(&progress),
-            "  7s measure    1,998/2,000 connected  3 lost  2 errors  flight p50 301 us p99 1.24 ms  ack p50 218 us  \
-             20.0 k/s offered 20.0 k/s sent 19.0 k/s acked 18.0 k/s delivered"
+            line(&progress(2000)),
+            "measure  12s left  out 20.0 k/s  in 18.0 k/s  flight p99 1.24 ms  offered 20.0 k/s  acked 19.0 k/s  \
+             2,000/2,000 connected  since 7s"
         );
+        let mut bad = progress(1998);
+        bad.total = Counters { ack_timeouts: 1, lost: 2, connections_lost: 2, ..Counters::default() };
+        let text = line(&bad);
+        let seen: String = text.chars().take(80).collect();
+        for what in ["measure  12s left", "3 lost", "out 20.0 k/s", "in 18.0 k/s", "p99 1.24 ms"] {
+            assert!(seen.contains(what), "{what}: {seen}");
+        }
+        assert!(text.contains("  3 lost  2 errors  1,998/2,000 connected  "), "{text}");
+    }
+
+    #[test]
+    fn who_connects_is_told_of_connections_alone() {
+        let levels = Levels { connected: 17, ..Levels::default() };
+        let phase = Some(Phase::Connect);
+        let progress = Progress { phase, clients: 2000, levels, elapsed: SECOND, ..Progress::default() };
+        assert_eq!(line(&progress), "connect   17/2,000 connected  since 1s");
+    }
+
+    #[test]
+    fn what_is_left_is_told_in_whole_seconds() {
+        let texts = [0, 1, 59 * SECOND, 65 * SECOND, 3725 * SECOND].map(left);
+        assert_eq!(texts, ["0s left", "1s left", "59s left", "1m 05s left", "1h 02m left"]);
     }
 }

@@ -9,6 +9,7 @@ use super::args::PublishArgs;
 use super::bench::interruption;
 use super::connection::{self, Reconnects, positive, qos};
 use super::fleet::{Texts, Windows};
+use super::live::Onlookers;
 use super::plan::check_tolerance;
 use super::{Usage, fleet, ids, keys};
 use crate::fleet::{Content, Expect, Listening, PublisherName, Publishing, Slow, Spec};
@@ -72,8 +73,11 @@ pub fn run(args: &PublishArgs) -> anyhow::Result<Exit> {
         publishing: Some(publishing(args, clients, pacing, content)),
         listening,
     };
-    let record = fleet::run(spec, &interrupt, &args.output, &TEXTS)?;
-    fleet::conclude(&record, places, &args.output, &TEXTS)
+    let mut onlookers = Onlookers::open(&args.output, &interrupt)?;
+    let record = fleet::run(spec, &interrupt, &args.output, &TEXTS, &mut onlookers)?;
+    let exit = fleet::conclude(&record, places, &args.output, &TEXTS);
+    onlookers.linger(&interrupt);
+    exit
 }
 
 fn publishing(

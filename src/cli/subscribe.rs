@@ -4,6 +4,7 @@ use super::args::SubscribeArgs;
 use super::bench::interruption;
 use super::connection::{self, Reconnects, positive};
 use super::fleet::{Texts, Windows};
+use super::live::Onlookers;
 use super::output::complain;
 use super::{Usage, fleet, ids};
 use crate::fleet::{Expect, Listening, Print, Slow, Spec};
@@ -46,14 +47,17 @@ pub fn run(args: &SubscribeArgs) -> anyhow::Result<Exit> {
         publishing: None,
         listening,
     };
-    let record = fleet::run(spec, &interrupt, &args.output, &TEXTS)?;
+    let mut onlookers = Onlookers::open(&args.output, &interrupt)?;
+    let record = fleet::run(spec, &interrupt, &args.output, &TEXTS, &mut onlookers)?;
     let unprinted = print.map_or(0, |print| print.finish());
     if unprinted > 0 {
         complain(format_args!(
             "warning: {unprinted} payloads came faster than they could be printed, and were not"
         ));
     }
-    fleet::conclude(&record, places, &args.output, &TEXTS)
+    let exit = fleet::conclude(&record, places, &args.output, &TEXTS);
+    onlookers.linger(&interrupt);
+    exit
 }
 
 /// Clients that a person can have meant: more ports than there are, but not more memory.

@@ -136,6 +136,19 @@ impl<'p> Phases<'p> {
         !time_ns.is_multiple_of(SECOND) || self.phases.iter().any(begins)
     }
 
+    /// How long `phase` still lasts at most at `now`, where that is known.
+    fn left(&self, phase: Phase, now: Nanos) -> Option<Nanos> {
+        let end = match (phase, self.told?) {
+            (Phase::WarmUp, Command::Publish(segment)) => segment.opens,
+            (Phase::Measure, Command::Publish(segment)) if segment.closes < Nanos::MAX => segment.closes,
+            (Phase::Drain, Command::Drain { until }) => {
+                until.min(self.heard.1 + self.shared.spec.plan.drain_ns)
+            }
+            _ => return None,
+        };
+        Some(end.saturating_sub(now))
+    }
+
     fn is_measuring(&self) -> bool {
         self.phases.last().is_some_and(|times| times.phase == Phase::Measure)
     }
@@ -302,6 +315,7 @@ impl Conductor<Command, Effort> for Phases<'_> {
         let time_ns = progress.elapsed;
         let phase = self.phase_at(time_ns);
         (progress.phase, progress.part) = (Some(phase), self.is_part(time_ns));
+        progress.left = self.left(phase, self.shared.epoch + time_ns);
         progress.outlook = self.pilot.as_ref().map(|pilot| pilot.outlook());
         let (counters, histograms) = (&progress.second.counters, &progress.second.histograms);
         self.series.push(Second {
@@ -339,7 +353,7 @@ impl Phases<'_> {
     /// The record of a run that is over.
     pub fn record(mut self, mut board: Board<Effort>) -> Record {
         self.close(board.end);
-        board.total.counters.lost += self.shared.lost_by_all();
+        Arc::make_mut(&mut board.total).counters.lost += self.shared.lost_by_all();
         let plan = self.shared.spec.plan.clone();
         self.made(board, plan, (0, 0))
     }

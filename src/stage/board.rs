@@ -6,6 +6,7 @@ use crate::record::{BrokerCost, Ended, Generator, Neighbour};
 use crate::stats::{Interval, Latencies, Strain, Tally};
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
+use std::sync::Arc;
 
 /// What went wrong with a worker: whose fault it was, and what in words.
 pub type Fault = (Ended, String);
@@ -38,7 +39,7 @@ pub struct Board<E> {
     /// When the run ended; `Nanos::MAX` before.
     pub end: Nanos,
     /// Everything measured so far.
-    pub total: Interval,
+    pub total: Arc<Interval>,
     /// Workers from this one on have their figures apart,
     pub apart: usize,
     /// which are these, and nowhere else.
@@ -70,7 +71,7 @@ impl<E> Board<E> {
             epoch,
             clients,
             end: Nanos::MAX,
-            total: Interval::default(),
+            total: Arc::default(),
             apart: usize::MAX,
             aside: Interval::default(),
             running: workers,
@@ -95,7 +96,7 @@ impl<E> Board<E> {
         let is_whole = tally.second >= self.closed && !tally.part;
         second.workers += usize::from(is_whole);
         if worker < self.apart {
-            self.total.merge(&tally.measured);
+            Arc::make_mut(&mut self.total).merge(&tally.measured);
             second.connected += if is_whole { tally.connected } else { 0 };
             second.interval.merge(&tally.measured);
             second.measured.merge(&tally.measured.histograms);
@@ -151,6 +152,7 @@ impl<E> Board<E> {
             connected,
             workers: strains,
             total: self.total.counters,
+            so_far: self.total.clone(),
             ..Progress::default()
         })
     }
@@ -165,6 +167,7 @@ impl<E> Board<E> {
             second: interval,
             workers: strains,
             total: self.total.counters,
+            so_far: self.total.clone(),
             ..Progress::default()
         })
     }

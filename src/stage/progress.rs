@@ -3,6 +3,7 @@
 use crate::clock::Nanos;
 use crate::record::{Phase, Pressure, Used};
 use crate::stats::{Counters, Interval, Latencies, Levels, Strain};
+use std::sync::Arc;
 
 /// The state of a run, about once a second.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +14,8 @@ pub struct Progress {
     pub clients: u64,
     /// The phase, in a run that has some.
     pub phase: Option<Phase>,
+    /// How long it still lasts at most, where that is known.
+    pub left: Option<Nanos>,
     /// Whether the second is no whole one of its phase.
     pub part: bool,
     /// How far a search is, in words.
@@ -31,6 +34,8 @@ pub struct Progress {
     pub broker: Option<Used>,
     /// What was counted so far, of what is measured.
     pub total: Counters,
+    /// The same with its histograms, shared with who counts on: whoever keeps it has it copied.
+    pub so_far: Arc<Interval>,
     /// Where the workers stand.
     pub levels: Levels,
     /// Listeners and responders that have not subscribed yet, nor failed.

@@ -2,13 +2,13 @@ use serde::{Deserialize, Serialize};
 
 /// Defines [`Counters`], so that a new counter joins `merge` and the record by being declared.
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
         /// Events counted. Messages are counted by whether their *intended* time lies in the interval or
         /// phase, connections and bytes by when they happened.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
         #[serde(default)]
         pub struct Counters {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $doc])* pub $name: u64,)*
             /// Connections refused with a CONNACK, by its return code 0-5 (section 3.2.2.3 of MQTT 3.1.1;
             /// index 0, accepted, stays 0): 1 unacceptable protocol version, 2 identifier rejected,
             /// 3 server unavailable, 4 bad user name or password, 5 not authorized.
@@ -22,6 +22,12 @@ macro_rules! counters {
                 for (mine, theirs) in self.refused.iter_mut().zip(other.refused) {
                     *mine += theirs;
                 }
+            }
+
+            /// Every counter but [`refused`](Counters::refused) by its name, with what it counts in words, in the order
+            /// of declaration.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($name), concat!($($doc),*).trim_ascii(), self.$name)),*].into_iter()
             }
 
             /// What was counted since `earlier`, a former state of the same counters.
@@ -163,6 +169,17 @@ mod tests {
         assert_eq!(flat(&sum), flat(&one).iter().map(|count| count * 2).collect::<Vec<_>>());
         assert_eq!(sum.since(&one), one);
         assert_eq!(one.refused_by_connack(), 15);
+    }
+
+    /// Each by the name that it has in records, none forgotten and none twice.
+    #[test]
+    fn every_counter_is_told_by_its_name() {
+        let counters = numbered();
+        let mut json = serde_json::to_value(counters).expect("plain data");
+        json.as_object_mut().expect("a struct").remove("refused");
+        let told = counters.iter().map(|(name, _, value)| (name.to_owned(), value.into()));
+        assert_eq!(serde_json::Value::Object(told.collect()), json);
+        assert!(counters.iter().all(|(_, help, _)| !help.starts_with(' ') && help.ends_with('.')));
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub const FLOORS: [&[&str]; 10] = [
     &["engine"],
     &["crew", "stage", "doctor"],
     &["run", "fleet", "reflector"],
-    &["report", "gate"],
+    &["report", "gate", "live"],
     &["experiment", "capacity"],
     &["cli"],
 ];

@@ -1,7 +1,9 @@
 //! Flags of where results go.
 
 use super::RequireArgs;
+use crate::units::Span;
 use clap::{Args, ValueEnum};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Where results go.
@@ -26,6 +28,16 @@ pub struct OutputArgs {
     /// The progress on standard error, each second.
     #[arg(long, value_enum, default_value_t = ProgressArg::Always, value_name = "WHEN", help_heading = "Output")]
     pub progress: ProgressArg,
+    /// Show the run under way on the whole terminal instead of in one line [default: off].
+    #[arg(long, conflicts_with = "quiet", help_heading = "Output")]
+    pub tui: bool,
+    /// Serve the figures of the run under way under http://ADDRESS/metrics for Prometheus, as OpenMetrics; port 0 takes
+    /// a free one [default: off].
+    #[arg(long, value_name = "ADDRESS", help_heading = "Output")]
+    pub metrics: Option<SocketAddr>,
+    /// Wait so long after the end, at most, until the last figures were scraped.
+    #[arg(long, default_value = "0s", value_name = "TIME", requires = "metrics", help_heading = "Output")]
+    pub linger: Span,
     #[command(flatten)]
     pub require: RequireArgs,
     /// File (TOML) with flags by their names; the command line wins [default: none].

@@ -1,0 +1,60 @@
+//! What is known of a run at one moment.
+
+use crate::clock::Nanos;
+use crate::record::{Phase, Pressure};
+use crate::stage::Progress;
+use crate::stats::{Counters, Interval, Levels, Strain};
+use std::sync::Arc;
+
+/// Everything that can be scraped.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pub elapsed: Nanos,
+    pub clients: u64,
+    pub phase: Option<Phase>,
+    pub levels: Levels,
+    /// What is measured so far; at the end what the record has.
+    pub counts: Counters,
+    /// Its times.
+    pub measured: Arc<Interval>,
+    /// How each worker fared since the beginning,
+    pub workers: Vec<Strain>,
+    /// and the longest stall of each in the second that is over.
+    pub stalls: Vec<Nanos>,
+    /// What the machine took since the beginning.
+    pub pressure: Pressure,
+    /// How the run ended, once it has.
+    pub exit_code: Option<u8>,
+}
+
+impl Snapshot {
+    /// One more second is over.
+    pub fn follow(&mut self, progress: &Progress) {
+        let (mut workers, mut pressure) = (std::mem::take(&mut self.workers), self.pressure);
+        workers.resize(workers.len().max(progress.workers.len()), Strain::default());
+        workers.iter_mut().zip(&progress.workers).for_each(|(sum, second)| sum.merge(second));
+        let second = &progress.pressure;
+        pressure.stolen_ns += second.stolen_ns;
+        pressure.others_ns += second.others_ns;
+        pressure.throttled_ns += second.throttled_ns;
+        pressure.throttled += second.throttled;
+        *self = Snapshot {
+            elapsed: progress.elapsed,
+            clients: progress.clients,
+            phase: progress.phase,
+            levels: progress.levels,
+            counts: progress.total,
+            measured: progress.so_far.clone(),
+            workers,
+            stalls: progress.workers.iter().map(Strain::stall_ns).collect(),
+            pressure,
+            exit_code: None,
+        };
+    }
+
+    /// The run is over, and this is what its record has.
+    pub fn conclude(&mut self, counts: &Counters, exit_code: u8) {
+        self.counts = *counts;
+        self.exit_code = Some(exit_code);
+    }
+}
