@@ -149,7 +149,7 @@ fn a_scenario_keeps_a_place_that_is_no_text() {
 fn measuring(mut command: Command) -> Child {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.any(|line| line.contains(" measure ")), "it never measured");
+    assert!(lines.any(|line| line.starts_with("measure ")), "it never measured");
     std::thread::spawn(move || lines.for_each(drop));
     child
 }
@@ -225,7 +225,7 @@ fn a_hangup_ends_a_scenario_in_order() {
         .spawn()
         .unwrap();
     let said = out.join("run/load.stderr");
-    while !std::fs::read_to_string(&said).is_ok_and(|text| text.contains(" measure ")) {
+    while !std::fs::read_to_string(&said).is_ok_and(|text| text.contains("measure ")) {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it measured");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }

@@ -78,7 +78,7 @@ fn while_measuring_without_an_end() {
     let broker = Broker::honest();
     let mut running =
         Bench::against(broker.address, &format!("--progress always --clients 4 {arguments}")).start();
-    running.wait_for("s measure ");
+    running.wait_for("measure ");
     running.signal(libc::SIGINT);
     let outcome = running.wait();
     outcome.ends(130, &["interrupted"]).is_partial().acks_account_for_what_was_sent();
@@ -119,7 +119,7 @@ fn twice() {
     let (broker, disconnects) = clinging();
     let arguments = "--progress always --clients 10 -T 20 --warmup 0 --duration 60s";
     let mut running = Bench::against(broker.address, arguments).start();
-    running.wait_for("s measure ");
+    running.wait_for("measure ");
     running.signal(libc::SIGINT);
     disconnects.recv_timeout(Duration::from_secs(10)).expect("the farewell begins");
     running.signal(libc::SIGINT);

@@ -196,7 +196,7 @@ fn mosquitto_is_killed_and_comes_back() {
     let Some(mut mosquitto) = Mosquitto::start() else { return };
     let arguments = "--progress always --clients 20 -T 50 --warmup 0 --duration 6s --drain 1s";
     let mut running = Bench::against(mosquitto.address, arguments).start();
-    running.wait_for("s measure ");
+    running.wait_for("measure ");
     mosquitto.kill();
     mosquitto.come_back();
     let outcome = running.wait();
@@ -217,7 +217,7 @@ fn mosquitto_is_killed_for_good() {
     let Some(mut mosquitto) = Mosquitto::start() else { return };
     let arguments = "--progress always --clients 20 -T 50 --warmup 0 --duration 4s --drain 1s";
     let mut running = Bench::against(mosquitto.address, arguments).start();
-    running.wait_for("s measure ");
+    running.wait_for("measure ");
     mosquitto.kill();
     let outcome = running.wait();
     outcome.ends(4, &["connections lost and not established again: 20", &mosquitto.address.to_string()]);
