@@ -19,7 +19,7 @@ fn interrupted_in(
     let broker = Broker::start(script);
     let arguments = format!("--progress always --clients 10 -T 20 {arguments}");
     let mut running = Bench::against(broker.address, &arguments).start();
-    running.wait_for(&format!("s {} ", phase.name()));
+    running.wait_for(&format!("{} ", phase.name()));
     running.signal(signal);
     let outcome = running.wait();
     outcome.ends(130, &["interrupted"]).is_partial();

@@ -69,7 +69,7 @@ fn a_close_without_what_was_sent_confirms_nothing() {
     let listener = narrow();
     let mut running = bench(&listener, "-n 20 --drain 0s --progress always").start();
     let stream = accept(&listener);
-    running.wait_for("s disconnect ");
+    running.wait_for("disconnect ");
     stream.shutdown(Shutdown::Write).expect("the client is there");
     let outcome = running.wait();
     outcome.ends(5, &["messages at QoS 0 that the broker may not have read: 20"]);
