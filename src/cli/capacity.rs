@@ -39,14 +39,29 @@ pub fn run(args: &CapacityArgs) -> anyhow::Result<Exit> {
     let mut explorer = Explorer::new(goals, terms);
     let begin = clock::now();
     let end = bench::perform(&args.run, prepared, &interrupt, &mut onlookers, Some(&mut explorer))?;
+    let counts = end.counts;
     let record = explorer.record(end, clock::now() - begin);
-    conclude(&args.run, &record, output)
+    onlookers.conclude(&counts, record.exit_code);
+    let exit = conclude(&args.run, &record, output);
+    onlookers.linger(&interrupt);
+    exit
 }
 
 /// What is wanted; nothing lost is, if nothing else.
 fn goals(args: &CapacityArgs) -> Result<Vec<Goal>, Usage> {
     let RunArgs {
-        rate, msgs_per_second, msg_count, probes, abort, hlog, output, schedule, away, stay, ..
+        rate,
+        msgs_per_second,
+        msg_count,
+        probes,
+        abort,
+        hlog,
+        output,
+        schedule,
+        away,
+        stay,
+        series,
+        ..
     } = &args.run;
     let senseless = [
         (rate.is_some(), "--rate: the search decides on rates; give it --min and --max"),
@@ -60,6 +75,10 @@ fn goals(args: &CapacityArgs) -> Result<Vec<Goal>, Usage> {
         (probes.is_some(), "--probes: there are none beside trials"),
         (!output.require.bounds.is_empty(), "--require: what a trial has to keep is a --goal"),
         (!abort.abort_on.is_empty(), "--abort-on: a trial far beyond the broker ends by itself"),
+        (
+            series.is_asked(),
+            "--repeat, --baseline and --save-baseline are of runs: a search has trials enough",
+        ),
         (hlog.is_some(), "--hlog: it is of one load"),
         (output.junit.is_some() || output.github_summary, "--junit and --github-summary are of runs"),
     ];
@@ -147,7 +166,9 @@ mod tests {
 
     #[test]
     fn what_the_search_decides_on_is_no_flag_of_it() {
-        for flag in ["--rate 5k", "-T 1", "-n 100", "--probes 3", "--require lost==0"] {
+        for flag in
+            ["--rate 5k", "-T 1", "-n 100", "--probes 3", "--require lost==0", "--repeat 3", "--baseline x"]
+        {
             let name = goals(&typed(flag)).expect_err(flag).to_string();
             assert!(name.starts_with("--"), "{name}");
         }

@@ -28,6 +28,9 @@ impl<'a> Series<'a> {
     /// Reads the baseline and makes sure of the folders, before anything runs.
     pub fn open(args: &'a SeriesArgs, output: &'a OutputArgs) -> anyhow::Result<Series<'a>> {
         let runs = args.repeat.unwrap_or(1);
+        if runs > 1 && output.tui {
+            return Err(Usage("--tui: it shows one run; leave it out, or --repeat".to_owned()).into());
+        }
         let folder = output.json.clone().filter(|_| runs > 1);
         if folder.as_deref() == Some(Path::new("-")) {
             return Err(Usage("--json -: of several runs it takes a folder".to_owned()).into());

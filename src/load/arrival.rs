@@ -135,7 +135,7 @@ impl Schedule {
                     return None;
                 }
                 let message = *round * u64::from(*publishers) + u64::from(number);
-                let due = Due { place: *place, intended: profile.due(u128::from(message) * WHOLE)? };
+                let due = Due { place: *place, intended: profile.due_whole(message)? };
                 *place += 1;
                 if *place as usize == numbers.len() {
                     (*place, *round) = (0, *round + 1);

@@ -19,6 +19,8 @@ pub struct Profile {
     pieces: Vec<Piece>,
     /// Of all pieces together.
     area: Area,
+    /// Nanoseconds between two messages, where the rate never changes.
+    gap: Option<f64>,
     end: Nanos,
     /// As it was typed; of a constant rate nothing was.
     text: String,
@@ -77,11 +79,13 @@ impl Profile {
     pub fn constant(rate_per_s: f64) -> Profile {
         let rate = ((rate_per_s * 1e9).round() as u64).max(1);
         let piece = Piece { start: 0, span: Nanos::MAX, from: rate, to: rate, before: 0 };
-        Profile { area: Area::MAX, end: Nanos::MAX, pieces: vec![piece], text: String::new() }
+        let gap = Some(1e9 * SECOND as f64 / rate as f64);
+        Profile { area: Area::MAX, gap, end: Nanos::MAX, pieces: vec![piece], text: String::new() }
     }
 
     fn of(pieces: &[(u64, u64, Nanos)], text: &str) -> Result<Profile, ProfileError> {
-        let mut profile = Profile { pieces: Vec::new(), area: 0, end: 0, text: text.trim().to_owned() };
+        let text = text.trim().to_owned();
+        let mut profile = Profile { pieces: Vec::new(), area: 0, gap: None, end: 0, text };
         if !(1..=LONGEST).contains(&pieces.len()) {
             return Err(ProfileError::Length);
         }
@@ -112,6 +116,15 @@ impl Profile {
     /// The highest rate, per second.
     pub fn peak(&self) -> f64 {
         self.pieces.iter().map(|piece| piece.from.max(piece.to)).max().unwrap_or(0) as f64 / 1e9
+    }
+
+    /// When message `number` (from 0) is due; `None` when there are not so many.
+    #[inline]
+    pub fn due_whole(&self, number: u64) -> Option<Nanos> {
+        match self.gap {
+            Some(gap) => Some((number as f64 * gap).round() as Nanos),
+            None => self.due(u128::from(number) * WHOLE),
+        }
     }
 
     /// When the integral goes beyond so many billionths of a message; `None` when it never does.

@@ -128,3 +128,10 @@ pub struct SeriesArgs {
     #[command(flatten)]
     pub question: QuestionArgs,
 }
+
+impl SeriesArgs {
+    /// Whether more than one run is wanted, or a comparison.
+    pub fn is_asked(&self) -> bool {
+        self.repeat.is_some() || self.baseline.is_some() || self.save_baseline.is_some()
+    }
+}
