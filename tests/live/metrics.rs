@@ -112,6 +112,21 @@ fn r30_the_last_scrape_has_the_figures_of_the_record() {
     }
 }
 
+/// A search is there for the last scrape, too, and says how it ended.
+#[test]
+fn the_end_of_a_search_is_scraped() {
+    let (folder, port) = (tempfile::tempdir().unwrap(), Port::take(LOCAL));
+    let (json, address) = (folder.path().join("capacity.json"), SocketAddr::from((LOCAL, port.number)));
+    let flags = "capacity --embedded --cores 1 --clients 20 --min 500 --max 500 --duration 300ms --warmup 0 --trials 1 \
+                 --confirm 0 --curve 0";
+    let mut load = load(env!("CARGO_BIN_EXE_malaria-bench"), flags, address, &json);
+    let text = last(&mut load, address);
+    let record = std::fs::read_to_string(&json).unwrap();
+    let record: malaria_bench::record::CapacityRecord = serde_json::from_str(&record).unwrap();
+    assert!(!record.trials.is_empty());
+    assert_eq!(samples(&text)["malaria_exit_code"], f64::from(record.exit_code));
+}
+
 #[test]
 fn r30_a_fleet_is_scraped_as_a_run_is() {
     let (folder, port) = (tempfile::tempdir().unwrap(), Port::take(LOCAL));
