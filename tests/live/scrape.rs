@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::port::{self, Port};
@@ -46,7 +46,12 @@ pub fn need(found: Option<PathBuf>, what: &str) -> Option<PathBuf> {
 /// The interpreter beside which tools/test puts packages.
 pub fn python() -> Option<PathBuf> {
     let python = Path::new(env!("CARGO_TARGET_TMPDIR")).join("paho/bin/python");
-    need(python.is_file().then_some(python), "prometheus-client")
+    let has_it = |python: &PathBuf| {
+        let found =
+            Command::new(python).args(["-c", "import prometheus_client"]).stderr(Stdio::null()).status();
+        found.is_ok_and(|status| status.success())
+    };
+    need(Some(python).filter(has_it), "prometheus-client")
 }
 
 /// A Prometheus that scrapes one address.
