@@ -131,6 +131,55 @@ fn a_trial_is_judged_by_its_goal_and_by_what_every_goal_asks() {
     assert!(overrun.0 == Grade::Bad && overrun.1.contains("at 700/s"), "{overrun:?}");
 }
 
+/// One at 1,000 messages a second that a broker does `done` of.
+fn judged(done: f64, change: impl Fn(&mut Trial)) -> TrialRecord {
+    let load = Load { rate_per_s: 1000.0, settle: SECOND, span: 5 * SECOND };
+    let mut one = trial(&load, done, &mut 0);
+    one.growth = 0.0;
+    change(&mut one);
+    one.record.conclude();
+    trial::judge(one, &[goal("lost == 0")], Purpose::Search)
+}
+
+#[test]
+fn a_message_is_done_when_all_its_subscribers_have_it() {
+    let fan_out = |trial: &mut Trial| {
+        let record = &mut trial.record;
+        (record.counts.expected, record.counts.delivered) = (15_000, 15_000);
+        record.throughput.delivered *= 3;
+    };
+    assert_eq!(judged(1000.0, fan_out).done_per_s, 1000.0);
+    let unheard = |trial: &mut Trial| {
+        (trial.record.counts.expected, trial.record.counts.delivered) = (0, 0);
+        trial.record.throughput.delivered = 0;
+    };
+    assert_eq!(judged(998.0, unheard).done_per_s, 998.0, "nobody subscribes: acknowledged");
+}
+
+/// A broker whose answers take long has as much longer to be done with the last of them.
+#[test]
+fn the_time_to_be_done_grows_with_the_response() {
+    let late = |p99: Nanos| {
+        judged(1000.0, |trial| {
+            trial.record.phases[2].end_ns += 3 * SECOND;
+            trial.record.latencies.flight_response.p99_ns = Some(p99);
+        })
+    };
+    assert_eq!(late(310 * MILLISECOND).grade, Grade::Good);
+    assert_eq!(late(300 * MILLISECOND).grade, Grade::Bad);
+}
+
+#[test]
+fn the_throughput_is_of_the_middle_one_of_the_good_trials_there() {
+    let mut explorer = Explorer::new(vec![goal("lost == 0")], terms());
+    explorer.trials = [1000.0, 996.0, 998.0].map(|done| judged(done, |_| ())).into();
+    let lost = |trial: &mut Trial| (trial.record.counts.delivered, trial.record.counts.lost) = (4990, 10);
+    explorer.trials.push(judged(995.0, lost));
+    explorer.trials.push(TrialRecord { rate_per_s: 2000.0, ..judged(1000.0, |_| ()) });
+    assert_eq!(explorer.throughput(0, 1000.0), Some(998.0));
+    assert_eq!(explorer.throughput(0, 3000.0), None);
+}
+
 #[test]
 fn what_the_generator_could_not_offer_is_never_called_a_capacity() {
     let record = explore(terms(), 1e9, |_, trial| {

@@ -156,3 +156,33 @@ impl Scene {
         board.quota = Groups::of_self(Path::new("/")).quota();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the parts of a run cost is what all of it did, and each has phases of its own.
+    #[test]
+    fn what_a_part_cost_is_in_no_other() {
+        let own = Subject::Process(std::process::id());
+        let watch = Watch::open(Path::new("/"), 0, &[own]).expect("this process is there");
+        let mut broker =
+            Broker { watch, first: None, told: None, last: None, edges: Vec::new(), most: (None, None) };
+        broker.first = broker.look();
+        broker.told = broker.first;
+        let mut part = |phase| {
+            broker.enter(phase);
+            let mut cost = broker.cost();
+            // Until the kernel has counted some of this.
+            while cost.whole.expect("it has not ended").cpu_ns() == 0 {
+                cost = broker.cost();
+                broker.enter(phase);
+            }
+            (cost.whole.expect("it has not ended").cpu_ns(), broker.edges.len(), broker.told)
+        };
+        let ((first, _, _), (second, phases, told)) = (part(Phase::Measure), part(Phase::Drain));
+        assert!(first > 0 && second > 0 && phases <= 1, "{first} {second} {phases}");
+        let all = told.and_then(|told| Some(told.since(&broker.first?).cpu_ns())).expect("it has not ended");
+        assert!(first + second <= all, "{first} and {second} are more than {all}");
+    }
+}

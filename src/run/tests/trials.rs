@@ -162,6 +162,23 @@ fn a_queue_shows_as_growth() {
     );
 }
 
+/// Two hundred times what the broker does: it ends early with what that is, and the next load finds no long queue.
+#[test]
+fn a_load_far_beyond_the_broker_ends_early() {
+    let service = Some(crate::script::Service { per_s: 100.0, burst: 1 });
+    let script = Script { service, ..Script::default() };
+    let plan = Plan { ack_timeout_ns: 60 * SECOND, drain_limit_ns: 100 * SECOND, ..plan(2, 1, 20_000.0) };
+    let scene = Scene::new(Setup { script, ..Setup::exact(1) }, plan);
+    let loads = [load(20_000.0, 200 * MILLISECOND, 5 * SECOND), load(50.0, 0, SECOND)];
+    let (world, trials, _) = offer(scene, &loads);
+    let done = trials[0].overrun_per_s.expect("it is far beyond");
+    assert!((50.0..=150.0).contains(&done), "{done}");
+    let read = world.truth().messages.len();
+    assert!(read < 20_000, "{read} of 104,000 were sent");
+    let Trial { record, overrun_per_s, .. } = &trials[1];
+    assert_eq!((*overrun_per_s, record.exit_code, record.counts.delivered), (None, 0, 50));
+}
+
 #[test]
 fn an_interrupt_ends_the_trials_too() {
     let scene = Scene::new(Setup::exact(1), plan(10, 1, 100.0));
