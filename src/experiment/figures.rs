@@ -63,7 +63,7 @@ impl Tally {
         match (document.malaria_bench, document.schema) {
             (Some(fleet), _) => self.add_fleet(&fleet)?,
             (None, Some(schema)) if schema == CAPACITY_SCHEMA => {
-                self.add_capacity(&serde_json::from_str(json)?)
+                self.add_capacity(&serde_json::from_str(json)?);
             }
             (None, Some(_)) => self.add_main(&Record::from_json(json)?)?,
             (None, None) => return Ok(false),
