@@ -366,3 +366,16 @@ fn a_number_of_clients_is_whole() {
     let reason = format!("the goal holds at {capacity} clients, not at {upper} clients");
     assert_eq!(result.reason, reason);
 }
+
+/// At a hundredth of what was found too little comes for a percentile.
+#[test]
+fn a_curve_is_not_bad_for_want_of_samples() {
+    let unmeasured = |purpose| {
+        let load = Load { offered: 1000.0, settle: SECOND, span: 5 * SECOND };
+        let one = trial(&load, 2000.0, &mut 0);
+        trial::judge(one, &[goal("round-trip p99 < 1s")], Over::Rate, purpose)
+    };
+    assert_eq!(unmeasured(Purpose::Curve).grade, Grade::Good);
+    let search = unmeasured(Purpose::Search);
+    assert!(search.grade == Grade::Bad && search.reason.contains("not measured"), "{search:?}");
+}

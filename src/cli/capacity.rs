@@ -26,10 +26,8 @@ fn most(over: Over) -> f64 {
 
 /// Share of what the machine can generate that is tried at most.
 const OF_CALIBRATED: f64 = 0.9;
-/// Messages of a trial at the lowest rate: p99 takes 600.
+/// Messages of a trial at the lowest rate, or connects: p99 takes 600.
 const LEAST: f64 = 1000.0;
-/// The lowest of other loads: whole numbers that are 1 % apart.
-const FEWEST: f64 = 100.0;
 /// Clients of a trial of connects stay for so long after the last has connected.
 const STAY: Nanos = SECOND;
 
@@ -85,9 +83,6 @@ fn each(
         if !matches!(record.ended, Ended::Completed | Ended::Broker) {
             (first.ended, first.partial_reason) = (record.ended, record.partial_reason.clone());
         }
-        let new = record.warnings.iter().filter(|warning| !first.warnings.contains(warning));
-        let new: Vec<_> = new.cloned().collect();
-        first.warnings.extend(new);
         last = Some(Trial::of_run(record, began));
     }
     Ok(first.expect("a search begins with a trial"))
@@ -203,13 +198,16 @@ fn terms(args: &CapacityArgs) -> Result<SearchTerms, Usage> {
     });
     let calibrated = calibrated.map(|most| most * OF_CALIBRATED);
     let highest = args.max.map_or(calibrated.unwrap_or(most(over)), Rate::per_second);
-    let least = if over == Over::Rate { LEAST * 1e9 / trial_ns as f64 } else { FEWEST };
+    let apart = (1.0 / width).floor();
+    let (least, whole) = match over {
+        Over::Rate | Over::ConnectRate => (LEAST * 1e9 / trial_ns as f64, false),
+        Over::Clients | Over::FanOut => (apart, true),
+    };
     let lowest = args.min.map_or(least.min(highest), Rate::per_second);
     if lowest > highest {
         return Err(Usage(format!("--min {lowest} is more than --max {highest}")));
     }
-    let apart = (1.0 / width).floor();
-    if over.whole(0.5) == 1.0 && lowest < apart && highest > lowest {
+    if whole && lowest < apart && highest > lowest {
         let width = units::percent(width);
         return Err(Usage(format!(
             "--min {lowest}: loads are whole numbers, of which those below {apart} are more than --width {width} apart"
@@ -278,6 +276,20 @@ mod tests {
             let name = goals(&typed(flag)).expect_err(flag).to_string();
             assert!(name.starts_with("--"), "{name}");
         }
+        for flags in [
+            "--over clients --clients 3",
+            "--over fan-out --subscribers 3",
+            "--over fan-out --clients 3",
+            "--over connect-rate --connect-rate 3",
+            "--over connect-rate --rate 3",
+            "--over clients --scale 2",
+            "--over clients --tui",
+        ] {
+            assert!(goals(&typed(flags)).expect_err(flags).to_string().starts_with("--"), "{flags}");
+        }
+        assert_eq!(goals(&typed("--over clients --rate 5k")).unwrap(), ["lost == 0".parse().unwrap()]);
+        let idle = goals(&typed("--over clients --topology idle")).unwrap();
+        assert_eq!(idle, ["connections-lost == 0".parse().unwrap()]);
         assert_eq!(goals(&typed("")).unwrap(), ["lost == 0".parse().unwrap()]);
         let windows = CapacityArgs { goals: vec!["ack p99 < 5ms over 10s".parse().unwrap()], ..typed("") };
         assert!(goals(&windows).expect_err("a trial has none").to_string().contains("one window"));
@@ -301,5 +313,24 @@ mod tests {
         assert_eq!((strict.trial_ns, strict.width, strict.confirm_ns), (10 * SECOND, 0.005, 0));
         assert!(terms(&typed("--min 10k --max 1k")).is_err());
         assert!(terms(&typed("--duration 50ms")).is_err());
+        let clients = terms(&typed("--over clients --quick")).unwrap();
+        assert_eq!((clients.over, clients.lowest, clients.highest), (Over::Clients, 50.0, 100_000.0));
+        let too_few = terms(&typed("--over clients --min 20")).expect_err("1 % of 20 is no client");
+        assert!(too_few.to_string().contains("below 100"), "{too_few}");
+        let connects = terms(&typed("--over connect-rate --max 5k")).unwrap();
+        assert_eq!((connects.lowest, connects.settle_ns), (200.0, 0));
+    }
+
+    #[test]
+    fn a_load_is_in_the_flags_of_its_run() {
+        let run = |line: &str, over, load| of_load(&typed(line).run, over, load, 3 * SECOND);
+        let clients = run("--topology idle", Over::Clients, 1234.0);
+        assert_eq!((clients.clients, clients.duration.nanos()), (Some(1234), 3 * SECOND));
+        let heard = run("--publishers 2", Over::FanOut, 70.0);
+        assert!(heard.topology == TopologyArg::FanOut && heard.subscribers == Some(70));
+        assert_eq!((heard.publishers, heard.clients), (Some(2), None));
+        let connects = run("", Over::ConnectRate, 1500.0);
+        assert_eq!((connects.clients, connects.duration.nanos()), (Some(4500), SECOND));
+        assert_eq!(connects.connection.connect_rate, Rate::new(1500.0));
     }
 }

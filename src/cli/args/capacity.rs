@@ -39,7 +39,8 @@ pub struct CapacityArgs {
     /// What to search the most of.
     #[arg(long, value_enum, default_value_t = OverArg::Rate, value_name = "WHAT", help_heading = "Search")]
     pub over: OverArg,
-    /// The lowest load to try [default: 1,000 messages in a trial; else 100].
+    /// The lowest load to try [default: 1,000 messages or connects in a trial; of
+    /// clients and subscribers 1/--width].
     #[arg(long, value_name = "LOAD", help_heading = "Search")]
     pub min: Option<Rate>,
     /// The highest load to try [default: 90 % of what `calibrate` found, or else 1M messages/s or 20k connects/s; 100k
