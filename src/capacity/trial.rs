@@ -215,6 +215,6 @@ fn overtaxed(record: &Record) -> Option<String> {
 fn broken(record: &mut Record, goal: &Goal, purpose: Purpose) -> Option<String> {
     gate::judge(&goal.0, record);
     let drawn = purpose == Purpose::Curve;
-    let broken = record.bounds.iter().find(|bound| !bound.holds() && !(drawn && bound.found.is_none()));
+    let broken = record.bounds.iter().find(|bound| !(bound.holds() || drawn && bound.found.is_none()));
     broken.map(|bound| format!("{}: {}", bound.bound, bound.found_in_words()))
 }
