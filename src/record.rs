@@ -34,8 +34,6 @@ pub use capacity::{CAPACITY_SCHEMA, Capacity, CapacityRecord, Grade, Purpose, Se
 pub use cost::{BrokerCost, PhaseCost};
 pub use exit::{Exit, Outcome};
 pub use finished::Finished;
-#[cfg(test)]
-pub(crate) use fleet::samples as fleet_samples;
 pub use fleet::{
     FLEET_SCHEMA, FleetRecord, FleetSecond, FlightSample, Heard, ListenEnd, Listener, Publisher, Spread,
 };
@@ -44,6 +42,8 @@ pub use plan::{Absence, Arrival, Close, Part, Plan, Poll, Schedule, Topology, Ve
 pub use pressure::Pressure;
 pub use probes::Probes;
 pub use verdict::{Behind, Divergence, Evidence, Judgement, Pace, Sharing, Tail, Verdict};
+#[cfg(test)]
+pub(crate) use {capacity::samples as capacity_samples, fleet::samples as fleet_samples};
 
 /// Name and version of the record's format.
 pub const SCHEMA: &str = "malaria-bench/1";

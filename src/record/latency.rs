@@ -171,6 +171,16 @@ pub enum Reading {
     Unknown,
 }
 
+impl Reading {
+    /// The time, where it is one.
+    pub fn nanos(self) -> Option<Nanos> {
+        match self {
+            Reading::Is(ns) => Some(ns),
+            Reading::Never | Reading::Unknown => None,
+        }
+    }
+}
+
 impl fmt::Display for Reading {
     /// `1.40 ms`, `never` or `-`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

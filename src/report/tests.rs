@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 mod agreement;
 mod cost;
+mod everywhere;
 
 /// Everything that can go wrong at once.
 fn worst() -> Record {
@@ -96,7 +97,7 @@ fn r30_one_number_everywhere() {
     let runs = [Run { label: "one".to_owned(), record: Finished::Run(Box::new(record.clone())) }];
     let of_runs = runs_csv(&runs).unwrap();
     let [summary, table, page] =
-        [text(&record, 100, false), comparison(&runs, 160, false).unwrap(), html(&runs).unwrap()];
+        [text(&record, 100, false), comparison(&runs, 160, false).unwrap(), html(&runs, &[]).unwrap()];
     for (name, label, latency) in [
         ("ack_response", "ack response", &record.latencies.ack_response),
         ("flight_response", "flight response", &record.latencies.flight_response),

@@ -33,7 +33,7 @@ fn without_rule(reason: &str) -> String {
 }
 
 prop_compose! {
-    fn loads()(
+    pub(super) fn loads()(
         (closed, due, missing, blocked) in (any::<bool>(), 1_000u64..1_000_000, 0u64..1_000, 0u64..3),
         (wake, hearing, response) in (1u64..10_000, 1u64..10_000, 1u64..100_000),
         (waited, busy, stolen, throttled) in (0.0..1.0, 0.0..1.0, 0u64..200, 0u64..500),
