@@ -24,6 +24,7 @@ mod pressure;
 mod probes;
 #[cfg(test)]
 pub(crate) mod samples;
+mod scenario;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -41,6 +42,7 @@ pub use latency::{Figure, Latencies, Latency, Reading};
 pub use plan::{Absence, Arrival, Close, Part, Plan, Poll, Schedule, Topology, Verify};
 pub use pressure::Pressure;
 pub use probes::Probes;
+pub use scenario::{BrokerDifference, Combination, SCENARIO_SCHEMA, Scenario, Step, StepFigures};
 pub use verdict::{Behind, Divergence, Evidence, Judgement, Pace, Sharing, Tail, Verdict};
 #[cfg(test)]
 pub(crate) use {capacity::samples as capacity_samples, fleet::samples as fleet_samples};

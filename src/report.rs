@@ -1,7 +1,7 @@
 //! A finished [`Record`] for people and for machines: the summary on one screen, and JSON; and several
 //! finished runs beside each other.
 
-use crate::record::{CapacityRecord, Finished, Record};
+use crate::record::{CapacityRecord, Finished, Record, Scenario};
 use crate::stats::HistogramError;
 use digest::Digest;
 use std::ops::Range;
@@ -124,6 +124,15 @@ pub fn html(runs: &[Run], sides: &[Side]) -> Result<String, ReportError> {
 /// how it was searched.
 pub fn capacity_html(searches: &[(String, CapacityRecord)]) -> String {
     html::capacity(searches)
+}
+
+/// A scenario, as its `summary` says, as such a page, and below it its runs, unless there are many: broker against broker,
+/// and a chart over each variable.
+///
+/// # Errors
+/// When a histogram of a record is not what it should be.
+pub fn scenario_html(scenario: &Scenario, summary: &str, runs: &[Run]) -> Result<String, ReportError> {
+    html::of_scenario(scenario, summary, runs)
 }
 
 /// The runs as JUnit XML: a suite for each, with a case for the run itself, one for each of its bounds, and what was

@@ -3,7 +3,7 @@
 use super::args::ReportArgs;
 use super::output::{self, Output};
 use super::{Environment, Usage};
-use crate::record::{CAPACITY_SCHEMA, CapacityRecord, Exit, Finished, RecordError, Verdict};
+use crate::record::{CAPACITY_SCHEMA, CapacityRecord, Exit, Finished, RecordError, Scenario, Verdict};
 use crate::report::{self, ReportError, Run, Side};
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
@@ -48,24 +48,22 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
     let places = wanted.iter().map(|one| Output::open_for(one.flag, one.path));
     let places = places.collect::<Result<Vec<Output>, Environment>>()?;
     match documents(args)? {
-        Documents::Runs { runs, sides } => of_runs(args, &wanted, places, &runs, &sides),
+        Documents::Runs(runs) => of_runs(args, &wanted, places, &runs),
         Documents::Searches(searches) => of_searches(args, &wanted, places, &searches),
     }
 }
 
-fn of_runs(
-    args: &ReportArgs,
-    wanted: &[Wanted],
-    places: Vec<Output>,
-    runs: &[Run],
-    sides: &[Side],
-) -> anyhow::Result<Exit> {
+fn of_runs(args: &ReportArgs, wanted: &[Wanted], places: Vec<Output>, given: &Runs) -> anyhow::Result<Exit> {
+    let Runs { runs, sides, scenario } = given;
     // A damaged histogram shows only when it is drawn; nothing is written then.
     let blame = |error: ReportError| Usage(error.to_string());
     let sound: Vec<Run> = runs.iter().filter(|run| says_something(&run.record)).cloned().collect();
     let make = |one: &Wanted| match one.make {
         Some(make) => make(if one.kept { &sound } else { runs }),
-        None => report::html(runs, sides),
+        None => match scenario {
+            Some((scenario, summary)) => report::scenario_html(scenario, summary, runs),
+            None => report::html(runs, sides),
+        },
     };
     let texts = wanted.iter().map(make).collect::<Result<Vec<String>, ReportError>>().map_err(blame)?;
     let written = places.into_iter().zip(&texts).map(|(place, text)| write(place, text));
@@ -169,8 +167,16 @@ fn check(args: &ReportArgs, wanted: &[Wanted]) -> Result<(), Usage> {
 
 /// What was given.
 enum Documents {
-    Runs { runs: Vec<Run>, sides: Vec<Side> },
+    Runs(Box<Runs>),
     Searches(Vec<(String, CapacityRecord)>),
+}
+
+struct Runs {
+    runs: Vec<Run>,
+    /// The base first; none where no base was chosen.
+    sides: Vec<Side>,
+    /// Where one scenario was given, and nothing else, its summary.
+    scenario: Option<(Scenario, String)>,
 }
 
 /// One of them.
@@ -210,7 +216,23 @@ fn documents(args: &ReportArgs) -> Result<Documents, Usage> {
     let names = labels(&paths).into_iter().zip(sides);
     let sides = names.map(|(name, (_, runs))| Side { name, runs });
     let sides = if args.baseline.is_some() { sides.collect() } else { Vec::new() };
-    Ok(Documents::Runs { runs: runs.collect(), sides })
+    Ok(Documents::Runs(Box::new(Runs { runs: runs.collect(), sides, scenario: scenario(args)? })))
+}
+
+/// The summary in the only folder that was given, if it is that of a scenario.
+fn scenario(args: &ReportArgs) -> Result<Option<(Scenario, String)>, Usage> {
+    let ([folder], None) = (&args.files[..], &args.baseline) else { return Ok(None) };
+    let path = folder.join("summary.json");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path);
+    let text = text.map_err(|error| Usage(format!("{}: cannot be read: {error}", path.display())))?;
+    match Scenario::from_json(&text) {
+        Ok(scenario) => Ok(Some((scenario, text))),
+        Err(RecordError::Schema { .. }) => Ok(None),
+        Err(error) => Err(no_record(&path, &error)),
+    }
 }
 
 /// The record of a file, or those of a folder.

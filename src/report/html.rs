@@ -4,7 +4,7 @@
 //! [`Markup`](markup::Markup), which knows no other way to take text than as text.
 
 use super::{ReportError, Run, Side};
-use crate::record::{Figure, Finished, Latency, Reading};
+use crate::record::{Figure, Finished, Latency, Reading, Scenario};
 use data::File;
 use markup::Markup;
 
@@ -18,6 +18,7 @@ mod look;
 mod markup;
 mod percentiles;
 mod run;
+mod scenario;
 mod seconds;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,21 @@ const NOTHING: &str = "-";
 
 /// Characters of a header that stays in one piece.
 const LONG: usize = 24;
+
+/// Most runs that are told of below their scenario; the page of each folder in it has the others.
+const BELOW: usize = 12;
+
+/// The page of a scenario and of its runs.
+pub fn of_scenario(scenario: &Scenario, summary: &str, runs: &[Run]) -> Result<String, ReportError> {
+    let file = File { name: "summary.json".to_owned(), mime: "application/json", text: summary.to_owned() };
+    let runs = if runs.len() > BELOW { &[] } else { runs };
+    let digests = super::digests(runs)?;
+    Ok(document(&format!("Scenario: {}", scenario.scenario), |body| {
+        scenario::write(scenario, body);
+        digests.iter().enumerate().for_each(|(at, run)| run::write(run, at, body));
+        data::links(&[vec![file], files(runs)].concat(), body);
+    }))
+}
 
 /// The page of runs; the first side, if there is any, is what the others are held against.
 pub fn page(runs: &[Run], sides: &[Side]) -> Result<String, ReportError> {
@@ -70,9 +86,10 @@ fn files(runs: &[Run]) -> Vec<File> {
         mime: "application/json",
         text: json(run).expect("a record is plain data with string keys"),
     };
-    let seconds = super::series_csv(runs);
-    let seconds = File { name: "seconds.csv".to_owned(), mime: "text/csv", text: seconds };
-    runs.iter().map(record).chain([seconds]).collect()
+    let seconds =
+        |runs| File { name: "seconds.csv".to_owned(), mime: "text/csv", text: super::series_csv(runs) };
+    let seconds = Some(runs).filter(|runs| !runs.is_empty()).map(seconds);
+    runs.iter().map(record).chain(seconds).collect()
 }
 
 /// A whole document, which asks for nothing: not even a broken one of us could.

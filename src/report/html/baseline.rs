@@ -72,12 +72,11 @@ fn values(metric: &Metric, runs: &[Digest], side: &Side) -> Option<Vec<f64>> {
 fn ratio(base: &[f64], new: Option<&[f64]>, cell: &mut Markup) {
     let Some((was, is)) = mean(base).zip(new.and_then(mean)) else { return cell.text(NOTHING) };
     cell.leaf("b", &[], &times(is / was));
-    let change = new.and_then(|new| Change::between(base, new));
-    let between = change.map_or("one run a side".to_owned(), |change| {
+    if let Some(change) = new.and_then(|new| Change::between(base, new)) {
         let (low, high) = change.interval(ALPHA);
-        format!("{} to {}", times(low), times(high))
-    });
-    cell.leaf("span", &[("class", "under quiet")], &between);
+        let between = format!("{} to {}", times(low), times(high));
+        cell.leaf("span", &[("class", "under quiet")], &between);
+    }
 }
 
 fn times(ratio: f64) -> String {
@@ -100,7 +99,7 @@ fn notes(runs: &[Digest], sides: &[Side], page: &mut Markup) {
     });
     let text = format!(
         "Ratios of geometric means. Under each: the truth is below the first and above the second with a chance of {:.0} % \
-         each; one run says nothing of how runs scatter. {}.",
+         each; one run a side says nothing of how runs scatter. {}.",
         ALPHA * 100.0,
         counts.collect::<Vec<_>>().join(", ")
     );

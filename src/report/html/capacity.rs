@@ -40,15 +40,15 @@ pub fn page(searches: &[(String, CapacityRecord)]) -> String {
 
 /// What was found of each, and the curves of all in one.
 fn beside(searches: &[(String, CapacityRecord)], page: &mut Markup) {
-    table("Capacities", &["search", "goal", "capacity", "done there"], page, |rows| {
+    table("Capacities", &["search", "capacity", "done there", "goal"], page, |rows| {
         for (label, record) in searches {
             for result in &record.results {
                 rows.element("tr", &[], |row| {
                     row.leaf("th", &[("scope", "row")], label);
-                    row.leaf("td", &[("class", "left")], &result.goal.join(", "));
-                    row.leaf("td", &[], &figure(record, result));
+                    row.element("td", &[], |cell| cell.leaf("b", &[], &figure(record, result)));
                     let done = load::throughput(result).map(|done| load::amount(record, done));
                     row.leaf("td", &[], &done.unwrap_or_else(|| NOTHING.to_owned()));
+                    row.leaf("td", &[], &result.goal.join(", "));
                 });
             }
         }

@@ -60,7 +60,7 @@ pub struct Chart<'a> {
     pub note: &'a str,
     pub x: Axis,
     pub x_title: &'a str,
-    pub x_text: fn(f64) -> String,
+    pub x_text: &'a dyn Fn(f64) -> String,
     pub y: Axis,
     pub y_text: fn(f64) -> String,
     /// A stretch of the x axis to be shaded.

@@ -12,6 +12,10 @@ use crate::units;
 /// Units of the width of a bar.
 const BAR: f64 = 1000.0;
 
+/// What is said below tables with figures that are no broker's.
+pub const VOID: &str =
+    "In italics: the generator was the limit. These figures are its own, not the broker's.";
+
 pub fn write(runs: &[Digest], curves: &[Vec<Curve>], page: &mut Markup) {
     if runs.len() > 1 {
         page.leaf("h2", &[], "Comparison");
@@ -99,24 +103,37 @@ fn overview(runs: &[Digest], page: &mut Markup) {
         },
     );
     if runs.iter().any(|run| run.void) {
-        let text = "In italics: the generator was the limit. These figures are its own, not the broker's.";
-        page.leaf("p", &[("class", "quiet")], text);
+        page.leaf("p", &[("class", "quiet")], VOID);
     }
 }
 
 fn heads(groups: &[(&str, Vec<&(&str, CellOf)>)], head: &mut Markup) {
+    let spans = groups.iter().map(|(group, columns)| (*group, columns.len()));
+    let columns = groups.iter().flat_map(|(_, columns)| columns).map(|(header, _)| *header);
+    double_heads("run", spans, columns, head);
+}
+
+/// Two rows: names of as many columns as they say, and below them those of the columns.
+fn double_heads<'a>(
+    first: &str,
+    groups: impl Iterator<Item = (&'a str, usize)>,
+    columns: impl Iterator<Item = &'a str>,
+    head: &mut Markup,
+) {
     head.element("tr", &[], |row| {
-        row.leaf("th", &[("rowspan", "2"), ("scope", "col")], "run");
-        for (group, columns) in groups {
-            let span = columns.len().to_string();
+        row.leaf("th", &[("rowspan", "2"), ("scope", "col")], first);
+        for (group, span) in groups {
+            let span = span.to_string();
             row.leaf("th", &[("class", "group"), ("colspan", &span), ("scope", "colgroup")], group);
         }
     });
-    head.element("tr", &[], |row| {
-        for (header, _) in groups.iter().flat_map(|(_, columns)| columns) {
-            row.leaf("th", &[("scope", "col")], header);
-        }
-    });
+    head.element("tr", &[], |row| columns.for_each(|header| row.leaf("th", &[("scope", "col")], header)));
+}
+
+/// The same columns under each name.
+pub fn grouped_heads(first: &str, groups: &[&str], columns: &[&str], head: &mut Markup) {
+    let all = groups.iter().flat_map(|_| columns.iter().copied());
+    double_heads(first, groups.iter().map(|group| (*group, columns.len())), all, head);
 }
 
 fn name(run: &Digest, at: usize, row: &mut Markup) {

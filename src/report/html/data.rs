@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 /// A file within the page.
+#[derive(Clone)]
 pub struct File {
     pub name: String,
     pub mime: &'static str,

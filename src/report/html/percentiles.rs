@@ -101,7 +101,7 @@ fn chart(title: &str, lines: Vec<Line>) -> Chart<'_> {
         note: "",
         x: Axis::between(ticks[..shown.clamp(2, ticks.len())].to_vec()),
         x_title: "percentile",
-        x_text: |at| {
+        x_text: &|at| {
             let named = NAMED.iter().find(|(quantile, _)| (nines(*quantile) - at).abs() < 1e-9);
             named.map_or(String::new(), |(_, text)| (*text).to_owned())
         },

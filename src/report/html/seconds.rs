@@ -138,7 +138,7 @@ fn draw(
         note,
         x: Axis::linear(stage.until_s),
         x_title: "seconds since the start of the run",
-        x_text: |seconds| format!("{}", (seconds * 1000.0).round() / 1000.0),
+        x_text: &|seconds| format!("{}", (seconds * 1000.0).round() / 1000.0),
         y,
         y_text,
         shaded: stage.shaded_s,

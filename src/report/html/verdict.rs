@@ -54,7 +54,8 @@ pub fn badge(words: &str, tint: Tint, void: bool, page: &mut Markup) {
     });
 }
 
-fn class(what: &str, tint: Tint, void: bool) -> String {
+/// Classes of something with this verdict.
+pub fn class(what: &str, tint: Tint, void: bool) -> String {
     let how = match tint {
         _ if void => "void",
         Tint::Good => "good",

@@ -144,7 +144,7 @@ fn draw(
     let most = lines.iter().flat_map(|line| &line.marks).map(|mark| mark.x).fold(0.0, f64::max);
     let x_title = load::title(record);
     let x = Axis::linear(most);
-    Chart { title, note, x, x_title, x_text: number, y, y_text, shaded: None, guides, zooms: false, lines }
+    Chart { title, note, x, x_title, x_text: &number, y, y_text, shaded: None, guides, zooms: false, lines }
         .draw(page);
 }
 
@@ -189,7 +189,7 @@ fn course(record: &CapacityRecord, page: &mut Markup) {
         note: "what was offered, and whether it kept the goals",
         x: Axis::linear(seconds(end)),
         x_title: "seconds since the start of the search",
-        x_text: |seconds| format!("{}", (seconds * 1000.0).round() / 1000.0),
+        x_text: &|seconds| format!("{}", (seconds * 1000.0).round() / 1000.0),
         y: Axis::logarithmic(least, most),
         y_text: number,
         shaded: None,

@@ -1,12 +1,13 @@
 //! The pages as Chromium shows them.
 
 use super::browser::{Browser, View};
+use super::scenario::scenario;
 use super::{fleet, run};
 use crate::record::capacity_samples::{irregular, searched};
 use crate::record::fleet_samples::{lossy, published};
 use crate::record::samples::{broken, clean, watched};
 use crate::record::{Finished, Record};
-use crate::report::{Run, Side, capacity_html, html, json};
+use crate::report::{Run, Side, capacity_html, html, json, scenario_html};
 use serde_json::json;
 
 const SCREEN: View = View { width: 1280, dark: false, media: "screen", scripts: true };
@@ -36,6 +37,7 @@ fn pages() -> Vec<(&'static str, String)> {
     vec![
         ("run", html(&all[1..2], &[]).expect("ours")),
         ("runs", html(&all, &sides).expect("ours")),
+        ("scenario", scenario_html(&scenario(), "{}", &all[..2]).expect("ours")),
         ("capacity", capacity_html(&[("mosquitto".to_owned(), searched())])),
         (
             "capacities",
