@@ -146,6 +146,14 @@ pub enum Figure {
 }
 
 impl Figure {
+    /// Samples that it takes.
+    pub fn samples(self) -> u64 {
+        match self {
+            Figure::Min | Figure::Mean | Figure::Max => 1,
+            percentile => stats::samples_for(percentile.quantile()),
+        }
+    }
+
     /// The share of everything expected that it is not below, 0 to 1.
     fn quantile(self) -> f64 {
         match self {

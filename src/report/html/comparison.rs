@@ -67,8 +67,8 @@ const COLUMNS: [(&str, &[(&str, CellOf)]); 6] = [
     (
         "broker",
         &[
-            ("CPU/message", |run| run.cpu_per_message().map(units::latency)),
-            ("memory/connection", |run| run.memory_per_connection().map(units::bytes)),
+            ("CPU per message", |run| run.cpu_per_message().map(units::latency)),
+            ("memory per connection", |run| run.memory_per_connection().map(units::bytes)),
         ],
     ),
 ];

@@ -5,7 +5,7 @@ use super::markup::Markup;
 use super::seconds::{self, Measure, Stage};
 use super::{NOTHING, table, verdict};
 use crate::cpu;
-use crate::record::{BrokerCost, Machine};
+use crate::record::{BrokerCost, Figure, Latency, Machine, Reading};
 use crate::report::cost;
 use crate::report::digest::Digest;
 use crate::report::summary::{Count, FIGURES};
@@ -139,11 +139,24 @@ fn latencies(run: &Digest, page: &mut Markup) {
             });
         }
     });
+    if let Some(takes) = too_few(run.latencies.iter().map(|(_, latency)| latency.as_ref())) {
+        page.leaf("p", &[("class", "quiet")], &takes);
+    }
     for (name, latency) in run.latencies.iter().filter(|(_, latency)| latency.overflow > 0) {
         let count = units::grouped(latency.overflow);
         let text = format!("{name}: {count} samples above one hour are counted as one hour");
         page.leaf("p", &[("class", "warning")], &text);
     }
+}
+
+/// What the percentiles take that some of these have too few samples for.
+fn too_few<'l>(latencies: impl Iterator<Item = &'l Latency>) -> Option<String> {
+    let measured: Vec<&Latency> = latencies.filter(|latency| latency.count > 0).collect();
+    let unknown = |figure: Figure| measured.iter().any(|latency| latency.read(figure) == Reading::Unknown);
+    let lacking = FIGURES.iter().filter(|(_, _, figure)| unknown(*figure));
+    let takes = lacking.map(|(name, _, figure)| format!("{name} takes {}", units::grouped(figure.samples())));
+    let takes: Vec<String> = takes.collect();
+    (!takes.is_empty()).then(|| format!("-: too few samples; {}.", takes.join(", ")))
 }
 
 fn counts(run: &Digest, page: &mut Markup) {
