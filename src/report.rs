@@ -126,13 +126,18 @@ pub fn capacity_html(searches: &[(String, CapacityRecord)]) -> String {
     html::capacity(searches)
 }
 
-/// A scenario, as its `summary` says, as such a page, and below it its runs, unless there are many: broker against broker,
+/// A scenario, as its `summary` says, as such a page, and below it its searches and runs, unless there are many: broker against broker,
 /// and a chart over each variable.
 ///
 /// # Errors
 /// When a histogram of a record is not what it should be.
-pub fn scenario_html(scenario: &Scenario, summary: &str, runs: &[Run]) -> Result<String, ReportError> {
-    html::of_scenario(scenario, summary, runs)
+pub fn scenario_html(
+    scenario: &Scenario,
+    summary: &str,
+    runs: &[Run],
+    searches: &[(String, CapacityRecord)],
+) -> Result<String, ReportError> {
+    html::of_scenario(scenario, summary, runs, searches)
 }
 
 /// The runs as JUnit XML: a suite for each, with a case for the run itself, one for each of its bounds, and what was

@@ -54,14 +54,14 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
 }
 
 fn of_runs(args: &ReportArgs, wanted: &[Wanted], places: Vec<Output>, given: &Runs) -> anyhow::Result<Exit> {
-    let Runs { runs, sides, scenario } = given;
+    let Runs { runs, sides, scenario, searches } = given;
     // A damaged histogram shows only when it is drawn; nothing is written then.
     let blame = |error: ReportError| Usage(error.to_string());
     let sound: Vec<Run> = runs.iter().filter(|run| says_something(&run.record)).cloned().collect();
     let make = |one: &Wanted| match one.make {
         Some(make) => make(if one.kept { &sound } else { runs }),
         None => match scenario {
-            Some((scenario, summary)) => report::scenario_html(scenario, summary, runs),
+            Some((scenario, summary)) => report::scenario_html(scenario, summary, runs, searches),
             None => report::html(runs, sides),
         },
     };
@@ -175,8 +175,10 @@ struct Runs {
     runs: Vec<Run>,
     /// The base first; none where no base was chosen.
     sides: Vec<Side>,
-    /// Where one scenario was given, and nothing else, its summary.
+    /// Where one scenario was given, and nothing else, its summary,
     scenario: Option<(Scenario, String)>,
+    /// and its searches.
+    searches: Vec<(String, CapacityRecord)>,
 }
 
 /// One of them.
@@ -187,7 +189,7 @@ enum Document {
 
 /// The records of all files and folders, in their order, the base first. What was given by one name is one side.
 fn documents(args: &ReportArgs) -> Result<Documents, Usage> {
-    let (mut files, mut records, mut searches, mut sides) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut records, mut searches, mut sides) = (Vec::new(), Vec::new(), Vec::new());
     for path in args.baseline.iter().chain(&args.files) {
         let before = records.len();
         for (file, document) in read_all(path)? {
@@ -198,25 +200,27 @@ fn documents(args: &ReportArgs) -> Result<Documents, Usage> {
         }
         sides.push((path.clone(), before..records.len()));
     }
-    if records.is_empty() {
-        files.extend(searches.iter().map(|(file, _)| file.clone()));
-        let searches = labels(&files).into_iter().zip(searches.into_iter().map(|(_, record)| record));
-        return Ok(Documents::Searches(searches.collect()));
-    }
-    // In a folder of runs they are passed over.
-    if let Some((path, _)) = searches.iter().find(|(file, _)| args.files.contains(file)) {
+    let scenario = scenario(args)?;
+    // In a folder of runs they are passed over, unless it is a scenario's.
+    let typed = searches.iter().find(|(file, _)| args.files.contains(file) && !records.is_empty());
+    if let Some((path, _)) = typed {
         let path = path.display();
         return Err(Usage(format!(
             "{path}: runs and searches for a capacity are not on one page; give either"
         )));
     }
-    files.extend(records.iter().map(|(file, _)| file.clone()));
-    let runs = labels(&files).into_iter().zip(records).map(|(label, (_, record))| Run { label, record });
+    let (files, found): (Vec<_>, Vec<_>) = searches.into_iter().unzip();
+    let searches = labels(&files).into_iter().zip(found).collect();
+    if records.is_empty() && scenario.is_none() {
+        return Ok(Documents::Searches(searches));
+    }
+    let (files, found): (Vec<_>, Vec<_>) = records.into_iter().unzip();
+    let runs = labels(&files).into_iter().zip(found).map(|(label, record)| Run { label, record });
     let paths: Vec<PathBuf> = sides.iter().map(|(path, _)| path.clone()).collect();
     let names = labels(&paths).into_iter().zip(sides);
     let sides = names.map(|(name, (_, runs))| Side { name, runs });
     let sides = if args.baseline.is_some() { sides.collect() } else { Vec::new() };
-    Ok(Documents::Runs(Box::new(Runs { runs: runs.collect(), sides, scenario: scenario(args)? })))
+    Ok(Documents::Runs(Box::new(Runs { runs: runs.collect(), sides, scenario, searches })))
 }
 
 /// The summary in the only folder that was given, if it is that of a scenario.

@@ -1,6 +1,6 @@
 //! What a scenario left, as far as it is read again: `summary.json` in its folder.
 
-use super::RecordError;
+use super::{Over, RecordError};
 use crate::clock::Nanos;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -83,6 +83,12 @@ pub struct StepFigures {
     pub flight_p99_ns: Option<Nanos>,
     /// Deliveries that never came.
     pub lost: Option<u64>,
+    /// Of a search: the highest load at which its first goal was kept, or a lower bound of it,
+    #[serde(default)]
+    pub capacity: Option<f64>,
+    /// and what it is a number of.
+    #[serde(default)]
+    pub capacity_over: Option<Over>,
 }
 
 /// A figure of one broker against the same of the first.

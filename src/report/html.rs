@@ -4,7 +4,7 @@
 //! [`Markup`](markup::Markup), which knows no other way to take text than as text.
 
 use super::{ReportError, Run, Side};
-use crate::record::{Figure, Finished, Latency, Reading, Scenario};
+use crate::record::{CapacityRecord, Figure, Finished, Latency, Reading, Scenario};
 use data::File;
 use markup::Markup;
 
@@ -35,15 +35,31 @@ const LONG: usize = 24;
 /// Most runs that are told of below their scenario; the page of each folder in it has the others.
 const BELOW: usize = 12;
 
-/// The page of a scenario and of its runs.
-pub fn of_scenario(scenario: &Scenario, summary: &str, runs: &[Run]) -> Result<String, ReportError> {
-    let file = File { name: "summary.json".to_owned(), mime: "application/json", text: summary.to_owned() };
+/// The page of a scenario, and of its runs and searches.
+pub fn of_scenario(
+    scenario: &Scenario,
+    summary: &str,
+    runs: &[Run],
+    searches: &[(String, CapacityRecord)],
+) -> Result<String, ReportError> {
+    let summary =
+        File { name: "summary.json".to_owned(), mime: "application/json", text: summary.to_owned() };
     let runs = if runs.len() > BELOW { &[] } else { runs };
+    let searches = if searches.len() > BELOW { &[] } else { searches };
     let digests = super::digests(runs)?;
+    let mut all = vec![summary];
+    all.extend(files(runs));
+    if !searches.is_empty() {
+        all.extend(capacity::files(searches));
+    }
     Ok(document(&format!("Scenario: {}", scenario.scenario), |body| {
         scenario::write(scenario, body);
+        if !searches.is_empty() {
+            body.leaf("h2", &[], "Searches");
+            capacity::write(searches, body);
+        }
         digests.iter().enumerate().for_each(|(at, run)| run::write(run, at, body));
-        data::links(&[vec![file], files(runs)].concat(), body);
+        data::links(&all, body);
     }))
 }
 

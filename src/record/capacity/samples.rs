@@ -28,10 +28,10 @@ pub(crate) fn searched() -> CapacityRecord {
         "something else ran on CPU 0: a worker was ready and waited for 17.3 % of the time".to_owned();
     let result = |goal: &str, capacity: f64, regular: bool, reason: &str| Capacity {
         goal: vec![goal.to_owned(), "lost == 0".to_owned()],
-        capacity_per_s: Some(capacity),
-        lower_per_s: Some(capacity),
-        upper_per_s: regular.then_some(5_000.0),
-        throughput_per_s: Some(capacity * 0.999),
+        capacity: Some(capacity),
+        lower: Some(capacity),
+        upper: regular.then_some(5_000.0),
+        throughput: Some(capacity * 0.999),
         regular,
         reason: reason.to_owned(),
     };
@@ -47,8 +47,9 @@ pub(crate) fn searched() -> CapacityRecord {
         machine: record.machine,
         broker: record.broker,
         search: SearchTerms {
-            lowest_per_s: 200.0,
-            highest_per_s: 20_000.0,
+            over: Over::Rate,
+            lowest: 200.0,
+            highest: 20_000.0,
             width: 0.01,
             trials: 11,
             exceed_ratio: 0.5,
@@ -80,7 +81,7 @@ pub(crate) fn searched() -> CapacityRecord {
 pub(crate) fn irregular() -> CapacityRecord {
     let mut record = searched();
     let mut open = record.results[0].clone();
-    (open.goal, open.regular, open.upper_per_s) = (vec!["flight p99 < 1s".to_owned()], false, None);
+    (open.goal, open.regular, open.upper) = (vec!["flight p99 < 1s".to_owned()], false, None);
     open.reason = "at least 4,950/s: the time was up".to_owned();
     record.results.push(open);
     record.warnings = vec!["the broker shares CPU 0 with the generator".to_owned()];
@@ -99,8 +100,8 @@ fn trial(purpose: Purpose, start_ns: Nanos, span_ns: Nanos, rate_per_s: f64) -> 
         purpose,
         start_ns,
         span_ns,
-        rate_per_s,
-        done_per_s: rate_per_s.min(5_000.0),
+        offered: rate_per_s,
+        done: rate_per_s.min(5_000.0),
         grade: if good { Grade::Good } else { Grade::Bad },
         kept: vec![good],
         reason: if good { String::new() } else { "flight p99 < 50ms: 1.80 s".to_owned() },

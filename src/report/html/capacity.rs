@@ -11,42 +11,49 @@ use crate::report::{distribution, summary};
 use crate::units::{self, Span};
 
 mod curves;
-mod load;
 
-/// The page of several searches, each with what it is called.
-pub fn page(searches: &[(String, CapacityRecord)]) -> String {
+/// A search and what it is called.
+type Search = (String, CapacityRecord);
+
+/// The page of several searches.
+pub fn page(searches: &[Search]) -> String {
     let title = match searches {
         [(label, _)] => format!("Capacity: {label}"),
         searches => format!("Capacity: {} searches", searches.len()),
     };
     document(&title, |body| {
-        if searches.len() > 1 {
-            beside(searches, body);
-        }
-        for (label, record) in searches {
-            body.element("article", &[], |article| {
-                if searches.len() > 1 {
-                    article.leaf("h2", &[], label);
-                }
-                answers(record, article);
-                curves::write(record, article);
-                trials(record, article);
-                facts(record, article);
-            });
-        }
+        write(searches, body);
         data::links(&files(searches), body);
     })
 }
 
+/// What is told of them: beside each other first, then each by itself.
+pub fn write(searches: &[Search], page: &mut Markup) {
+    if searches.len() > 1 {
+        beside(searches, page);
+    }
+    for (label, record) in searches {
+        page.element("article", &[], |article| {
+            if searches.len() > 1 {
+                article.leaf("h2", &[], label);
+            }
+            answers(record, article);
+            curves::write(record, article);
+            trials(record, article);
+            facts(record, article);
+        });
+    }
+}
+
 /// What was found of each, and the curves of all in one.
-fn beside(searches: &[(String, CapacityRecord)], page: &mut Markup) {
+fn beside(searches: &[Search], page: &mut Markup) {
     table("Capacities", &["search", "capacity", "done there", "goal"], page, |rows| {
         for (label, record) in searches {
             for result in &record.results {
                 rows.element("tr", &[], |row| {
                     row.leaf("th", &[("scope", "row")], label);
                     row.element("td", &[], |cell| cell.leaf("b", &[], &figure(record, result)));
-                    let done = load::throughput(result).map(|done| load::amount(record, done));
+                    let done = result.throughput.map(|done| record.search.over.amount(done));
                     row.leaf("td", &[], &done.unwrap_or_else(|| NOTHING.to_owned()));
                     row.leaf("td", &[], &result.goal.join(", "));
                 });
@@ -58,7 +65,7 @@ fn beside(searches: &[(String, CapacityRecord)], page: &mut Markup) {
 
 /// `4,975/s`, `at least 20,000/s`, or `none`.
 fn figure(record: &CapacityRecord, result: &Capacity) -> String {
-    let found = load::found(result).map(|found| load::amount(record, found));
+    let found = result.capacity.map(|found| record.search.over.amount(found));
     match (found, result.regular) {
         (Some(found), true) => found,
         (Some(found), false) => format!("at least {found}"),
@@ -85,7 +92,7 @@ fn answers(record: &CapacityRecord, page: &mut Markup) {
 }
 
 fn answer(record: &CapacityRecord, result: &Capacity, void: bool, cards: &mut Markup) {
-    let (words, tint, class) = match (load::found(result), result.regular) {
+    let (words, tint, class) = match (result.capacity, result.regular) {
         _ if void => ("UNKNOWN", Tint::Bad, "card void"),
         (Some(_), true) => ("CAPACITY", Tint::Good, "card good"),
         (Some(_), false) => ("IRREGULAR: A BOUND ONLY", Tint::Warning, "card warning"),
@@ -100,8 +107,8 @@ fn answer(record: &CapacityRecord, result: &Capacity, void: bool, cards: &mut Ma
         });
         card.leaf("p", &[], &result.reason);
         let done =
-            load::throughput(result).map(|done| format!("trials there did {}", load::amount(record, done)));
-        let too_much = load::too_much(result).map(|load| format!("too much: {}", load::amount(record, load)));
+            result.throughput.map(|done| format!("trials there did {}", record.search.over.amount(done)));
+        let too_much = result.upper.map(|load| format!("too much: {}", record.search.over.amount(load)));
         let rest: Vec<String> = [done, too_much].into_iter().flatten().collect();
         card.leaf("p", &[("class", "quiet")], &rest.join("; "));
     });
@@ -162,8 +169,8 @@ fn cells(record: &CapacityRecord, trial: &TrialRecord) -> (String, [String; 10])
     let nothing = || NOTHING.to_owned();
     let latency = |of: Option<Nanos>| of.map_or_else(nothing, units::latency);
     let cells = [
-        load::amount(record, load::offered(trial)),
-        load::amount(record, load::done(trial)),
+        record.search.over.amount(trial.offered),
+        record.search.over.amount(trial.done),
         latency(trial.p50_ns),
         latency(trial.p99_ns),
         latency(trial.p999_ns),
@@ -204,8 +211,9 @@ fn facts(record: &CapacityRecord, page: &mut Markup) {
     );
 }
 
-fn files(searches: &[(String, CapacityRecord)]) -> Vec<File> {
-    let json = |(label, record): &(String, CapacityRecord)| File {
+/// The records, and all trials as CSV.
+pub fn files(searches: &[Search]) -> Vec<File> {
+    let json = |(label, record): &Search| File {
         name: data::file_name(label, "json"),
         mime: "application/json",
         text: text::json(record),
@@ -216,7 +224,7 @@ fn files(searches: &[(String, CapacityRecord)]) -> Vec<File> {
 }
 
 /// The trials with a header: nothing where nothing was measured.
-fn csv(searches: &[(String, CapacityRecord)]) -> String {
+fn csv(searches: &[Search]) -> String {
     let mut text = String::from(
         "search,start_ns,span_ns,purpose,grade,offered,done,p50_ns,p99_ns,p999_ns,growth,lost,generator_busy,\
          broker_cpu_per_message_ns,broker_most_bytes,reason\n",
@@ -230,8 +238,8 @@ fn csv(searches: &[(String, CapacityRecord)]) -> String {
                 trial.span_ns.to_string(),
                 curves::purpose(trial.purpose).to_owned(),
                 grade(trial.grade).to_owned(),
-                load::offered(trial).to_string(),
-                load::done(trial).to_string(),
+                trial.offered.to_string(),
+                trial.done.to_string(),
                 cell(trial.p50_ns),
                 cell(trial.p99_ns),
                 cell(trial.p999_ns),

@@ -2,7 +2,7 @@
 
 use super::markup::Markup;
 use super::{NOTHING, verdict};
-use crate::record::{BrokerDifference, Combination, Exit, Scenario, StepFigures};
+use crate::record::{BrokerDifference, Combination, Exit, Over, Scenario, StepFigures};
 use crate::report::page::Tint;
 use crate::stats::inference::{median, scatter};
 use crate::units;
@@ -28,10 +28,22 @@ const ACK_P50: Figure = ("ack p50", |figures| figures.ack_p50_ns.map(|ns| ns as 
 const ACK_P99: Figure = ("ack p99", |figures| figures.ack_p99_ns.map(|ns| ns as f64), latency);
 const FLIGHT_P50: Figure = ("flight p50", |figures| figures.flight_p50_ns.map(|ns| ns as f64), latency);
 const FLIGHT_P99: Figure = ("flight p99", |figures| figures.flight_p99_ns.map(|ns| ns as f64), latency);
-/// A rate and a tail are compared: the first that there is of each.
-const RATES: [Figure; 3] = [DELIVERED, ACKED, SENT];
+/// What was searched, by what it is a number of.
+const CAPACITIES: [Figure; 4] = [
+    ("capacity", |figures| capacity(figures, Over::Rate), |load| Over::Rate.amount(load)),
+    ("capacity", |figures| capacity(figures, Over::Clients), |load| Over::Clients.amount(load)),
+    ("capacity", |figures| capacity(figures, Over::ConnectRate), |load| Over::ConnectRate.amount(load)),
+    ("capacity", |figures| capacity(figures, Over::FanOut), |load| Over::FanOut.amount(load)),
+];
+/// What was held or got through, and a tail are compared: the first that there is of each.
+const RATES: [Figure; 7] =
+    [CAPACITIES[0], CAPACITIES[1], CAPACITIES[2], CAPACITIES[3], DELIVERED, ACKED, SENT];
 const TAILS: [Figure; 2] = [FLIGHT_P99, ACK_P99];
 const ALL: [Figure; 7] = [SENT, ACKED, DELIVERED, ACK_P50, ACK_P99, FLIGHT_P50, FLIGHT_P99];
+
+fn capacity(figures: &StepFigures, over: Over) -> Option<f64> {
+    figures.capacity.filter(|_| figures.capacity_over == Some(over))
+}
 
 fn latency(nanos: f64) -> String {
     units::latency(nanos.round() as u64)
@@ -237,8 +249,11 @@ fn against(scenario: &Scenario, group: Option<&Group>, figure: &Figure, row: &mu
 /// Every combination: exit code, rates, latencies, losses.
 fn combinations(groups: &[Group], page: &mut Markup) {
     let has_brokers = groups.iter().any(|group| group.broker.is_some());
-    let figures: Vec<&Figure> =
-        ALL.iter().filter(|figure| groups.iter().any(|group| !group.values(figure).is_empty())).collect();
+    let figures: Vec<&Figure> = CAPACITIES
+        .iter()
+        .chain(&ALL)
+        .filter(|figure| groups.iter().any(|group| !group.values(figure).is_empty()))
+        .collect();
     let mut headers = vec!["combination", "exit", "runs"];
     headers.extend(figures.iter().map(|figure| figure.0));
     headers.push("lost");

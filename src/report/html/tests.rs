@@ -1,7 +1,7 @@
 use crate::record::capacity_samples::{irregular, searched};
 use crate::record::fleet_samples::{lossy, published, self_check, subscribed};
 use crate::record::samples::{broken, clean, idle, watched};
-use crate::record::{Amount, BoundResult, BoundState, Finished, FleetRecord, Grade, Record, Second};
+use crate::record::{Amount, BoundResult, BoundState, Finished, FleetRecord, Grade, Over, Record, Second};
 use crate::report::{Run, Side, capacity_html, html};
 use crate::units;
 
@@ -362,9 +362,18 @@ fn the_answer_of_a_search_comes_first() {
     ] {
         assert!(page.contains(part), "{part}");
     }
+    let mut clients = searched();
+    clients.search.over = Over::Clients;
+    let page = capacity_html(&[("mosquitto".to_owned(), clients), ("other".to_owned(), searched())]);
+    assert!(page.contains("<p class=\"answer\">4,950 clients</p>"));
+    assert!(
+        page.contains("<text x=\"265.0\" y=\"270.0\" text-anchor=\"middle\">clients</text>"),
+        "the axis has its unit"
+    );
+    assert!(!page.contains("other: 30.1 ms"), "clients and rates have no axis in common");
     let mut limited = searched();
     limited.trials.iter_mut().for_each(|trial| trial.grade = Grade::Void);
-    limited.results[0].capacity_per_s = None;
+    limited.results[0].capacity = None;
     limited.conclude();
     let page = capacity_html(&[("mosquitto".to_owned(), limited)]);
     assert_balanced(&page);

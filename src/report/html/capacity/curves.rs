@@ -1,8 +1,7 @@
 //! What trials found, as charts.
 
-use super::load;
 use crate::clock::Nanos;
-use crate::record::{CapacityRecord, Grade, Purpose, TrialRecord};
+use crate::record::{CapacityRecord, Grade, Over, Purpose, TrialRecord};
 use crate::report::capacity::{grade, shown};
 use crate::report::html::axis::Axis;
 use crate::report::html::chart::{At, Chart, Guide, Line, Mark};
@@ -33,14 +32,14 @@ pub fn write(record: &CapacityRecord, page: &mut Markup) {
     });
 }
 
-/// The 99th percentiles of several searches.
+/// The 99th percentiles of several searches, of those over the same as the first.
 pub fn beside(searches: &[(String, CapacityRecord)], page: &mut Markup) {
-    let lines = searches
-        .iter()
-        .enumerate()
-        .map(|(at, (label, record))| line(record, label, Look(at), &told(record), P99.1, units_latency));
-    let lines: Vec<Line> = lines.filter(|line| !line.marks.is_empty()).collect();
     let Some((_, first)) = searches.first() else { return };
+    let alike = searches.iter().filter(|(_, record)| record.search.over == first.search.over);
+    let line = |(at, (label, record)): (usize, &(String, CapacityRecord))| {
+        line(record, label, Look(at), &told(record), P99.1, units_latency)
+    };
+    let lines: Vec<Line> = alike.enumerate().map(line).filter(|line| !line.marks.is_empty()).collect();
     if !lines.is_empty() {
         over_load(first, "99th percentile of latency", lines, Vec::new(), page);
     }
@@ -82,9 +81,9 @@ fn over_load(record: &CapacityRecord, name: &str, lines: Vec<Line>, limits: Vec<
 
 /// What was done of what was offered.
 fn done(record: &CapacityRecord, trials: &[&TrialRecord], page: &mut Markup) {
-    let offered = line(record, "offered", Look(1), trials, |trial| Some(load::offered(trial)), number);
-    let done = line(record, "done", Look(0), trials, |trial| Some(load::done(trial)), number);
-    let most = trials.iter().map(|trial| load::offered(trial).max(load::done(trial))).fold(0.0, f64::max);
+    let offered = line(record, "offered", Look(1), trials, |trial| Some(trial.offered), number);
+    let done = line(record, "done", Look(0), trials, |trial| Some(trial.done), number);
+    let most = trials.iter().map(|trial| trial.offered.max(trial.done)).fold(0.0, f64::max);
     let lines = vec![offered, done];
     let guides = capacities(record, At::X);
     draw(record, "Done of what was offered", "", (Axis::linear(most), number), (lines, guides), page);
@@ -116,8 +115,8 @@ fn line(
     text: fn(f64) -> String,
 ) -> Line {
     let mark = |trial: &&TrialRecord| {
-        let (x, y) = (load::offered(trial), of(trial)?);
-        let (offered, grade) = (load::amount(record, x), grade(trial.grade));
+        let (x, y) = (trial.offered, of(trial)?);
+        let (offered, grade) = (record.search.over.amount(x), grade(trial.grade));
         Some(Mark { x, y, text: format!("{} at {offered}, {grade}", text(y)) })
     };
     let values: Vec<Option<Mark>> = trials.iter().map(mark).collect();
@@ -142,7 +141,7 @@ fn draw(
     page: &mut Markup,
 ) {
     let most = lines.iter().flat_map(|line| &line.marks).map(|mark| mark.x).fold(0.0, f64::max);
-    let x_title = load::title(record);
+    let x_title = name(record.search.over);
     let x = Axis::linear(most);
     Chart { title, note, x, x_title, x_text: &number, y, y_text, shaded: None, guides, zooms: false, lines }
         .draw(page);
@@ -150,10 +149,10 @@ fn draw(
 
 /// What was found for each goal.
 fn capacities(record: &CapacityRecord, at: fn(f64) -> At) -> Vec<Guide> {
-    let found = record.results.iter().filter_map(|result| Some((load::found(result)?, result.regular)));
+    let found = record.results.iter().filter_map(|result| Some((result.capacity?, result.regular)));
     let guide = |(found, regular): (f64, bool)| {
         let least = if regular { "" } else { "at least " };
-        Guide { at: at(found), text: format!("{least}{}", load::amount(record, found)) }
+        Guide { at: at(found), text: format!("{least}{}", record.search.over.amount(found)) }
     };
     let mut guides: Vec<Guide> = found.map(guide).collect();
     guides.dedup_by(|one, other| one.text == other.text);
@@ -165,9 +164,10 @@ fn course(record: &CapacityRecord, page: &mut Markup) {
     let of = |grade: Grade| record.trials.iter().filter(move |trial| trial.grade == grade);
     let seconds = |ns: Nanos| ns as f64 / 1e9;
     let mark = |trial: &TrialRecord| {
-        let (x, y) = (seconds(trial.start_ns), load::offered(trial));
+        let (x, y) = (seconds(trial.start_ns), trial.offered);
         let why = if trial.reason.is_empty() { String::new() } else { format!(": {}", trial.reason) };
-        let text = format!("{} at {x:.0} s, for {}{why}", load::amount(record, y), purpose(trial.purpose));
+        let text =
+            format!("{} at {x:.0} s, for {}{why}", record.search.over.amount(y), purpose(trial.purpose));
         Mark { x, y, text }
     };
     // Good and bad are as far apart as looks can be.
@@ -182,7 +182,7 @@ fn course(record: &CapacityRecord, page: &mut Markup) {
     });
     let lines = lines.filter(|line| !line.marks.is_empty()).collect();
     let end = record.trials.iter().map(|trial| trial.start_ns + trial.span_ns).max().unwrap_or(0);
-    let loads = || record.trials.iter().map(load::offered);
+    let loads = || record.trials.iter().map(|trial| trial.offered);
     let (least, most) = (loads().fold(f64::INFINITY, f64::min), loads().fold(0.0, f64::max));
     Chart {
         title: "Trials",
@@ -198,6 +198,16 @@ fn course(record: &CapacityRecord, page: &mut Markup) {
         lines,
     }
     .draw(page);
+}
+
+/// What the axis of loads is called.
+fn name(over: Over) -> &'static str {
+    match over {
+        Over::Rate => "offered, messages a second",
+        Over::Clients => "clients",
+        Over::ConnectRate => "offered, connects a second",
+        Over::FanOut => "subscribers of each message",
+    }
 }
 
 /// What a trial was for.

@@ -107,7 +107,7 @@ fn draw(
     };
     Chart {
         title: figure.0,
-        note: if logarithmic { "median of the runs, logarithmic" } else { "per second, median of the runs" },
+        note: if logarithmic { "median of the runs, logarithmic" } else { "median of the runs" },
         x: Axis::between((0..values.len()).map(|at| at as f64).collect()),
         x_title: name,
         x_text: &x_text,

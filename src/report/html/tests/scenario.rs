@@ -1,7 +1,8 @@
 //! The page of a scenario.
 
 use super::{assert_balanced, place};
-use crate::record::{BrokerDifference, Combination, Scenario, Step, StepFigures};
+use crate::record::capacity_samples::searched;
+use crate::record::{BrokerDifference, Combination, Over, Scenario, Step, StepFigures};
 use crate::report::scenario_html;
 use std::collections::BTreeMap;
 
@@ -66,7 +67,7 @@ pub fn scenario() -> Scenario {
 
 #[test]
 fn brokers_stand_in_one_row_and_each_variable_has_its_charts() {
-    let page = scenario_html(&scenario(), "{}", &[]).expect("ours");
+    let page = scenario_html(&scenario(), "{}", &[], &[]).expect("ours");
     assert_balanced(&page);
     let card = place(
         &page,
@@ -92,6 +93,28 @@ fn brokers_stand_in_one_row_and_each_variable_has_its_charts() {
     }
 }
 
+/// What several brokers hold stands in one row, and the searches below.
+#[test]
+fn searches_of_a_scenario_are_told_with_it() {
+    let mut scenario = scenario();
+    for run in &mut scenario.combinations {
+        let clients: f64 = if run.broker.as_deref() == Some("mosquitto") { 1_200.0 } else { 900.0 };
+        run.steps[0].figures = Some(StepFigures {
+            capacity: Some(clients),
+            capacity_over: Some(Over::Clients),
+            ..StepFigures::default()
+        });
+    }
+    let searches = [("mosquitto".to_owned(), searched())];
+    let page = scenario_html(&scenario, "{}", &[], &searches).expect("ours");
+    assert_balanced(&page);
+    let row = &page[place(&page, "<th scope=\"row\">clients=10 qos=1</th>")..];
+    let row = row.split_once("</tr>").expect("an end").0;
+    assert!(row.contains("1,200 clients \u{b1}0 %") && row.contains("900 clients \u{b1}0 %"), "{row}");
+    assert!(place(&page, "All combinations") < place(&page, "<p class=\"answer\">4,950/s</p>"));
+    assert!(page.contains("<a download=\"mosquitto.json\""));
+}
+
 #[test]
 fn variables_keep_their_order() {
     let text = r#"{ "schema": "malaria-bench/scenario/1", "scenario": "x", "started_at": "", "version": "", "exit_code": 0,
@@ -101,7 +124,7 @@ fn variables_keep_their_order() {
     let pairs: Vec<_> =
         read.combinations[0].variables.iter().map(|(name, value)| (&name[..], &value[..])).collect();
     assert_eq!(pairs, [("z", "1"), ("a", "2")]);
-    assert_balanced(&scenario_html(&read, text, &[]).expect("ours"));
+    assert_balanced(&scenario_html(&read, text, &[], &[]).expect("ours"));
     let other = Scenario::from_json(&text.replace("scenario/1", "scenario/2")).expect_err("another");
     assert!(other.to_string().contains("malaria-bench/scenario/2"), "{other}");
 }

@@ -37,7 +37,7 @@ fn pages() -> Vec<(&'static str, String)> {
     vec![
         ("run", html(&all[1..2], &[]).expect("ours")),
         ("runs", html(&all, &sides).expect("ours")),
-        ("scenario", scenario_html(&scenario(), "{}", &all[..2]).expect("ours")),
+        ("scenario", scenario_html(&scenario(), "{}", &all[..2], &[]).expect("ours")),
         ("capacity", capacity_html(&[("mosquitto".to_owned(), searched())])),
         (
             "capacities",
