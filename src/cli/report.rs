@@ -223,8 +223,11 @@ fn documents(args: &ReportArgs) -> Result<Documents, Usage> {
     Ok(Documents::Runs(Box::new(Runs { runs: runs.collect(), sides, scenario, searches })))
 }
 
-/// The summary in the only folder that was given, if it is that of a scenario.
+/// The summary in the only folder that was given, if it is that of a scenario, and there is to be a page.
 fn scenario(args: &ReportArgs) -> Result<Option<(Scenario, String)>, Usage> {
+    if args.html.is_none() {
+        return Ok(None);
+    }
     let ([folder], None) = (&args.files[..], &args.baseline) else { return Ok(None) };
     let path = folder.join("summary.json");
     if !path.is_file() {

@@ -46,19 +46,7 @@ pub(crate) fn searched() -> CapacityRecord {
         versions: record.versions,
         machine: record.machine,
         broker: record.broker,
-        search: SearchTerms {
-            over: Over::Rate,
-            lowest: 200.0,
-            highest: 20_000.0,
-            width: 0.01,
-            trials: 11,
-            exceed_ratio: 0.5,
-            settle_ns: SECOND,
-            trial_ns: 5 * SECOND,
-            confirm_ns: 30 * SECOND,
-            curve_ns: 10 * SECOND,
-            limit_ns: 1200 * SECOND,
-        },
+        search: terms(),
         results: vec![result(
             "flight p99 < 50ms",
             found,
@@ -75,6 +63,22 @@ pub(crate) fn searched() -> CapacityRecord {
     };
     record.conclude();
     record
+}
+
+fn terms() -> SearchTerms {
+    SearchTerms {
+        over: Over::Rate,
+        lowest: 200.0,
+        highest: 20_000.0,
+        width: 0.01,
+        trials: 11,
+        exceed_ratio: 0.5,
+        settle_ns: SECOND,
+        trial_ns: 5 * SECOND,
+        confirm_ns: 30 * SECOND,
+        curve_ns: 10 * SECOND,
+        limit_ns: 1200 * SECOND,
+    }
 }
 
 /// Twice the same, of which the second goal was not decided.
