@@ -133,6 +133,7 @@ fn charts_tell_what_lies_under_the_cursor_and_are_looked_at_closely() {
     let whole = browser.evaluate(TICKS);
     assert_eq!(whole, json!(["0", "5", "10", "15"]));
     browser.strike("+");
+    assert_eq!(browser.evaluate(TICKS), json!(["2", "4", "6", "8"]), "half of it");
     browser.strike("+");
     let close = browser.evaluate(TICKS);
     assert_eq!(close, json!(["2", "3", "4", "5"]), "about the cursor");
