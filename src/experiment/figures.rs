@@ -199,9 +199,9 @@ mod tests {
 
     #[test]
     fn a_search_has_what_it_found() {
-        let record = crate::record::samples::capacity();
+        let record = crate::record::capacity_samples::searched();
         let figures = figures(&[serde_json::to_string(&record).unwrap()]);
-        assert_eq!((figures.capacity, figures.capacity_over), (Some(19_800.0), Some(Over::Rate)));
+        assert_eq!((figures.capacity, figures.capacity_over), (Some(4_950.0), Some(Over::Rate)));
     }
 
     #[test]
