@@ -24,6 +24,7 @@ mod pressure;
 mod probes;
 #[cfg(test)]
 pub(crate) mod samples;
+mod scenario;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -36,8 +37,6 @@ pub use capacity::{
 pub use cost::{BrokerCost, PhaseCost};
 pub use exit::{Exit, Outcome};
 pub use finished::Finished;
-#[cfg(test)]
-pub(crate) use fleet::samples as fleet_samples;
 pub use fleet::{
     FLEET_SCHEMA, FleetRecord, FleetSecond, FlightSample, Heard, ListenEnd, Listener, Publisher, Spread,
 };
@@ -45,7 +44,10 @@ pub use latency::{Figure, Latencies, Latency, Reading};
 pub use plan::{Absence, Arrival, Close, Part, Plan, Poll, Schedule, Topology, Verify};
 pub use pressure::Pressure;
 pub use probes::Probes;
+pub use scenario::{BrokerDifference, Combination, SCENARIO_SCHEMA, Scenario, Step, StepFigures};
 pub use verdict::{Behind, Divergence, Evidence, Judgement, Pace, Sharing, Tail, Verdict};
+#[cfg(test)]
+pub(crate) use {capacity::samples as capacity_samples, fleet::samples as fleet_samples};
 
 /// Name and version of the record's format.
 pub const SCHEMA: &str = "malaria-bench/1";

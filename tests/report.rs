@@ -62,8 +62,8 @@ fn two_runs_are_compared_as_text_html_and_csv() {
     assert_eq!(stdout(&malaria_bench(here, &flags)), "", "files only");
     let page = read(here.join("both.html"));
     assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
-    assert_eq!(page.matches("<article>").count(), 2);
-    assert!(page.contains("--clients 100 --rate 2k") && !page.contains("http"));
+    assert_eq!(page.matches("<article id=").count(), 2);
+    assert!(page.contains("--clients 100 --rate 2k") && !page.contains("http:"));
     let csv = read(here.join("both.csv"));
     assert!(csv.starts_with("run,latency,quantile,value_ns,count\nfew,tcp_connect,"));
     let samples = |run: &str| {

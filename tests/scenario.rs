@@ -73,6 +73,21 @@ fn a_sweep_leaves_records_and_a_table() {
     assert_eq!(read(&dir, "summary.csv").lines().count(), 5);
     let code = u64::try_from(output.status.code().unwrap()).unwrap();
     assert_eq!(summary["exit_code"], code);
+    // Its folder has a page: of the whole, and of the runs below.
+    let report =
+        Command::new(BENCH).arg("report").arg(dir.path().join("out")).args(["--html", "-"]).output().unwrap();
+    let page = text(&report.stdout);
+    assert!(report.status.success(), "{}", text(&report.stderr));
+    for part in [
+        "4 combinations: ",
+        "<h2>Over qos</h2>",
+        "<h2>Over size</h2>",
+        "size=1KiB: ",
+        "<a download=\"summary.json\"",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    assert_eq!(page.matches("<article id=").count(), 4);
 }
 
 /// What several brokers hold, beside each other.

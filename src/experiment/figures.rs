@@ -209,11 +209,9 @@ mod tests {
 
     #[test]
     fn a_search_has_what_it_found() {
-        let mut record = crate::record::samples::capacity();
-        assert!(figures(&[serde_json::to_string(&record).unwrap()]).void, "it has no trial");
-        record.exit_code = 0;
+        let record = crate::record::capacity_samples::searched();
         let figures = figures(&[serde_json::to_string(&record).unwrap()]);
-        assert_eq!((figures.capacity, figures.capacity_over), (Some(19_800.0), Some(Over::Rate)));
+        assert_eq!((figures.capacity, figures.capacity_over), (Some(4_950.0), Some(Over::Rate)));
         assert_eq!((figures.capacity_regular, figures.void), (Some(true), false));
     }
 
@@ -229,6 +227,9 @@ mod tests {
             [samples::clean(), starved].map(|record| serde_json::to_string(&record).unwrap());
         assert!(!figures(std::slice::from_ref(&sound)).void);
         assert!(figures(&[starved, sound]).void);
+        let mut record = crate::record::capacity_samples::searched();
+        record.exit_code = Exit::GeneratorLimited.code();
+        assert!(figures(&[serde_json::to_string(&record).unwrap()]).void);
     }
 
     #[test]

@@ -41,10 +41,10 @@ fn tables_and_the_page_have_what_the_record_has() {
     assert!(lines[0].contains("CPU/msg  mem/conn"), "{table}");
     assert!(lines[1].contains("5.50 us   3.0 KiB"), "{table}");
     assert!(!comparison(&runs[1..], 160, false).expect("ours").contains("CPU/msg"), "nobody has it");
-    let page = html(&runs).expect("ours");
+    let page = html(&runs, &[]).expect("ours");
     for part in ["<td>5.50 us</td>", "<td>3.0 KiB</td>", "0.22 CPUs at 1 s", "13.9 MiB", "broker's CPU"] {
         assert!(page.contains(&part.replace('\'', "&#39;")), "{part}");
     }
-    let without = html(&runs[1..]).expect("ours");
+    let without = html(&runs[1..], &[]).expect("ours");
     assert!(!without.contains("broker&#39;s CPU") && !without.contains("broker cost"));
 }
