@@ -409,6 +409,11 @@ impl Record {
         self.exit_reason = outcome.reason;
     }
 
+    /// Whether it says nothing of its broker.
+    pub fn is_void(&self) -> bool {
+        self.verdict.is_void(self.ended, Outcome::of(self).exit)
+    }
+
     /// What the schedule offers in messages per second of all publishers; 0 in a closed loop.
     pub fn schedule_rate(&self) -> f64 {
         match self.plan.schedule {

@@ -31,6 +31,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     }
     let series = Series::open(&args.series, &args.output)?;
     let mut prepared = Some(prepare(args)?);
+    series.make_folders()?;
     // Before the first packet: a run whose record cannot be kept is not begun, nor one that cannot work.
     let output =
         if series.runs == 1 { args.output.json.as_deref().map(Output::open).transpose()? } else { None };

@@ -259,12 +259,19 @@ fn read_all(path: &Path) -> Result<Vec<(PathBuf, Document)>, Usage> {
     }
 }
 
+/// What `ab` keeps aside: no run of a pair that counts.
+const ASIDE: [&str; 2] = ["warm-up", "void"];
+
 /// Every file of JSON in a folder, and in those in it.
 fn beneath(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    let is_of_pairs = ["a", "b"].iter().chain(&ASIDE).all(|name| folder.join(name).is_dir());
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            beneath(&entry.path(), files)?;
+            let is_aside = ASIDE.iter().any(|name| entry.file_name() == *name);
+            if !(is_of_pairs && is_aside) {
+                beneath(&entry.path(), files)?;
+            }
         } else if entry.path().extension().is_some_and(|extension| extension == "json") {
             files.push(entry.path());
         }
@@ -365,5 +372,26 @@ mod tests {
         assert_eq!(labels(&["a/run.json", "b/run.json"]), ["a/run.json", "b/run.json"]);
         assert_eq!(labels(&["run.json", "run.json", "-"]), ["run.json", "run.json (2)", "-"]);
         assert_eq!(labels(&["-"]), ["standard input"]);
+    }
+
+    /// Of the folder of `ab` only the pairs that count; elsewhere a folder may be called as it likes.
+    #[test]
+    fn what_ab_kept_aside_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a/01.json", "b/01.json", "void/a-02.json", "warm-up/a.json", "logs/a-01/run.stderr"] {
+            let file = dir.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, "{}").unwrap();
+        }
+        let found = || {
+            let mut files = Vec::new();
+            beneath(dir.path(), &mut files).unwrap();
+            files.sort();
+            let name = |file: &PathBuf| file.strip_prefix(dir.path()).unwrap().display().to_string();
+            files.iter().map(name).collect::<Vec<_>>()
+        };
+        assert_eq!(found(), ["a/01.json", "b/01.json"]);
+        std::fs::remove_dir_all(dir.path().join("b")).unwrap();
+        assert_eq!(found(), ["a/01.json", "void/a-02.json", "warm-up/a.json"]);
     }
 }

@@ -86,9 +86,15 @@ pub struct StepFigures {
     /// Of a search: the highest load at which its first goal was kept, or a lower bound of it,
     #[serde(default)]
     pub capacity: Option<f64>,
-    /// and what it is a number of.
+    /// what it is a number of,
     #[serde(default)]
     pub capacity_over: Option<Over>,
+    /// and whether it is the highest.
+    #[serde(default)]
+    pub capacity_regular: Option<bool>,
+    /// Whether all that says nothing of the broker.
+    #[serde(default)]
+    pub void: bool,
 }
 
 /// A figure of one broker against the same of the first.

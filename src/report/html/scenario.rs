@@ -67,20 +67,31 @@ impl Group<'_> {
         (self.broker, self.group, self.variables, self.step)
     }
 
-    fn is_void(run: &Combination) -> bool {
-        run.exit_code == Exit::GeneratorLimited.code()
+    fn is_void(figures: Option<&StepFigures>) -> bool {
+        figures.is_some_and(|figures| figures.void)
     }
 
     /// Whether no run of it says anything of the broker.
     fn void(&self) -> bool {
-        self.runs.iter().all(|(run, _)| Group::is_void(run))
+        self.runs.iter().all(|(_, figures)| Group::is_void(*figures))
     }
 
-    /// Of the runs that say something; of all where none does.
+    /// Of the runs that say something, or of all where none does. All of them or none: without the runs whose percentile
+    /// never came, the others would look the better.
     fn values(&self, figure: &Figure) -> Vec<f64> {
         let void = self.void();
-        let sound = self.runs.iter().filter(|(run, _)| void || !Group::is_void(run));
-        sound.filter_map(|(_, figures)| (figure.1)((*figures)?)).collect()
+        let sound = self.runs.iter().filter(|(_, figures)| void || !Group::is_void(*figures));
+        sound.map(|(_, figures)| (figure.1)((*figures)?)).collect::<Option<_>>().unwrap_or_default()
+    }
+
+    /// What stands before a capacity of which one run is no more than a lower bound.
+    fn sign(&self, figure: &Figure) -> &'static str {
+        let is_bound = |figures: &StepFigures| {
+            figures.capacity_regular == Some(false)
+                && figures.capacity.is_some()
+                && (figure.1)(figures) == figures.capacity
+        };
+        if self.runs.iter().any(|(_, figures)| figures.is_some_and(is_bound)) { "\u{2265} " } else { "" }
     }
 
     /// The middle one, and how they scatter: `20.0 k/s ±2 %`.
@@ -88,7 +99,7 @@ impl Group<'_> {
         let values = self.values(figure);
         let Some(middle) = median(&values) else { return NOTHING.to_owned() };
         let scatter = scatter(&values).map(|share| format!(" \u{b1}{:.0} %", share * 100.0));
-        (figure.2)(middle) + &scatter.unwrap_or_default()
+        format!("{}{}{}", self.sign(figure), (figure.2)(middle), scatter.unwrap_or_default())
     }
 
     /// Everything that tells it from others but the broker, and one variable.

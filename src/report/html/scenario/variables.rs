@@ -75,7 +75,8 @@ fn lines(groups: &[Group], name: &str, values: &[&str], figure: &Figure) -> Vec<
             let x = values.iter().position(|known| *known == value)? as f64;
             let y = median(&group.values(figure))?;
             let void = if group.void() { ", but the generator was the limit" } else { "" };
-            Some(Mark { x, y, text: format!("{} at {name}={value}{void}", (figure.2)(y)) })
+            let told = format!("{}{}", group.sign(figure), (figure.2)(y));
+            Some(Mark { x, y, text: format!("{told} at {name}={value}{void}") })
         };
         let mut marks: Vec<Mark> = of.iter().filter_map(mark).collect();
         marks.sort_by(|one, other| one.x.total_cmp(&other.x));
