@@ -10,9 +10,3 @@ mod snapshot;
 
 pub use screen::Screen;
 pub use server::Exporter;
-
-/// Lets the other threads of this machine go first: a look at a run must not cost it anything.
-fn stand_back() {
-    // Of this thread alone, as Linux has it. Who is refused is merely less polite.
-    let _ = rustix::process::setpriority_process(None, 19);
-}

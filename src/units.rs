@@ -288,6 +288,20 @@ pub fn count(count: u64) -> String {
     }
 }
 
+/// A value of a Prometheus series, whose name says its unit: a time of `..._seconds_total`, memory of `..._bytes`, all
+/// digits of a whole number, three significant ones of others.
+pub fn metric(name: &str, value: f64) -> String {
+    let name = name.split('{').next().unwrap_or(name);
+    let is = |unit: &str| name.strip_suffix("_total").unwrap_or(name).ends_with(unit);
+    match value {
+        _ if is("_seconds") && value >= 0.0 => latency((value * 1e9).round() as u64),
+        _ if is("_bytes") && value >= 0.0 => bytes(value.round() as u64),
+        0.0..1e15 if value.fract() == 0.0 => grouped(value as u64),
+        0.0.. => scaled(value, &[(1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")]).trim_end().to_owned(),
+        _ => value.to_string(),
+    }
+}
+
 /// Every digit of a count, in groups of three: `1,234,567`.
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();

@@ -208,6 +208,7 @@ fn spec(args: &RunArgs, plan: Plan, connection: Connection, cores: Cores, target
         probe_cpu: probes,
         connection,
         subjects: args.broker.subjects(),
+        asked: args.metrics.asked(),
         retain: args.retain,
         command: super::command_line(),
         warnings,

@@ -29,7 +29,12 @@ impl FromStr for Condition {
             Claim::Latency { of, .. } => windows::timed(*of, &Default::default()).is_some(),
             Claim::Count { of, .. } | Claim::Part { of, .. } => live(of),
             Claim::Rate { .. } => true,
-            Claim::Share { .. } | Claim::Cost { .. } | Claim::Own { .. } | Claim::Verdict { .. } => false,
+            Claim::Share { .. }
+            | Claim::Cost { .. }
+            | Claim::Own { .. }
+            | Claim::Series { .. }
+            | Claim::SeriesRate { .. }
+            | Claim::Verdict { .. } => false,
         };
         if known { Ok(Condition(bound)) } else { Err(BoundError::Later(text.trim().to_owned())) }
     }

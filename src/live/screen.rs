@@ -3,6 +3,7 @@
 mod terminal;
 mod view;
 
+use crate::cpu;
 use crate::stage::Progress;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -40,7 +41,7 @@ impl Screen {
         terminal::take()?;
         let common = shared.clone();
         let thread = thread::Builder::new().name("screen".into()).spawn(move || {
-            super::stand_back();
+            cpu::stand_back();
             // A terminal that has gone is none to tell of.
             let _ = show(&common, &interrupt);
             terminal::give_back();

@@ -1,6 +1,7 @@
 //! Flags about what the broker costs.
 
 use crate::cpu::Subject;
+use crate::scrape::{Asked, Selector};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -30,4 +31,38 @@ impl BrokerArgs {
         let containers = self.broker_container.iter().cloned().map(Subject::Container);
         processes.chain(groups).chain(containers).collect()
     }
+}
+
+/// Series that are looked at where nobody chose any: what client libraries of Prometheus tell of their process.
+const USUAL: [&str; 2] = ["process_cpu_seconds_total", "process_resident_memory_bytes"];
+
+/// What others tell of the broker.
+#[derive(Args)]
+pub struct MetricsArgs {
+    /// Prometheus endpoint of the broker, or of an exporter beside it, to look at once a second; repeat it for the nodes
+    /// of a cluster, whose series are added up [default: none].
+    #[arg(long, value_name = "URL", value_parser = url, help_heading = "Broker")]
+    pub broker_metrics: Vec<String>,
+    /// Series to keep of it, such as 'emqx_messages_dropped{node="a"}'; those that differ in other labels are added up.
+    /// Repeat it for several [default: process_cpu_seconds_total and process_resident_memory_bytes].
+    #[arg(long, value_name = "SERIES", requires = "broker_metrics", help_heading = "Broker")]
+    pub broker_series: Vec<Selector>,
+}
+
+impl MetricsArgs {
+    /// The same for who looks.
+    pub fn asked(&self) -> Asked {
+        let usual = || USUAL.iter().map(|name| name.parse().expect("a name")).collect();
+        let series = if self.broker_series.is_empty() { usual() } else { self.broker_series.clone() };
+        Asked { urls: self.broker_metrics.clone(), series }
+    }
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("http://").unwrap_or_default();
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    if host.is_empty() || text.contains(char::is_whitespace) {
+        return Err("expected http://HOST[:PORT]/PATH, such as http://broker.lab:9100/metrics".into());
+    }
+    Ok(text.to_owned())
 }

@@ -1,0 +1,39 @@
+//! What others tell of the broker while a run goes on: chosen series of Prometheus endpoints, and topics of `$SYS`.
+//!
+//! A [`Reader`] looks once a second and where a phase begins, on a thread that gives way to everybody else. Whoever does
+//! not answer costs a warning: no run waits for it or ends because of it.
+
+mod account;
+mod exposition;
+mod http;
+mod reader;
+mod selector;
+#[cfg(test)]
+mod tests;
+
+pub use reader::{Asked, Reader};
+pub use selector::{Selector, SelectorError};
+
+use crate::record::SeriesKind;
+
+/// One look at all that is to be known.
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Look {
+    /// In the order of the names; `None` where it was not told.
+    values: Vec<Option<Told>>,
+    /// Why somebody did not answer.
+    error: Option<String>,
+}
+
+/// The value of one series, or the sum of several.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Told {
+    value: f64,
+    kind: SeriesKind,
+}
+
+/// Where a [`Reader`] looks.
+trait Source: Send {
+    /// Looks, for no longer than a second or so.
+    fn look(&mut self) -> Look;
+}
