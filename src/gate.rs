@@ -37,7 +37,7 @@ mod windows;
 
 pub use metric::{Metric, MetricError, Tolerated};
 pub use parse::BoundError;
-pub use watch::{Condition, Watch};
+pub use watch::{Condition, Ticker, Watch};
 pub use windows::Windows;
 
 /// A bound on a figure of a record, from text and to text without loss.

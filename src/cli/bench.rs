@@ -101,8 +101,9 @@ pub fn perform(
     };
     let spec = spec(args, plan, connection, cores, targets);
     let mut observer = Observer::new(args, &spec)?;
+    let mut bounds = gate::Ticker::new(&args.output.require.bounds);
     let observe = &mut |progress: &Progress| {
-        onlookers.show(progress);
+        onlookers.show(progress, &mut bounds);
         observer.second(progress);
     };
     let mut record = match pilot {

@@ -3,6 +3,7 @@
 mod terminal;
 mod view;
 
+use super::Tick;
 use crate::cpu;
 use crate::stage::Progress;
 use ratatui::Terminal;
@@ -55,10 +56,11 @@ impl Screen {
         }
     }
 
-    /// One more second is over.
-    pub fn show(&self, progress: &Progress) {
+    /// One more second is over, after which bounds stand like this.
+    pub fn show(&self, progress: &Progress, ticks: &[Tick]) {
         let mut view = self.shared.view.lock().unwrap_or_else(PoisonError::into_inner);
         view.0.follow(progress);
+        view.0.ticks = ticks.to_vec();
         view.1 = true;
         self.shared.changed.notify_all();
     }

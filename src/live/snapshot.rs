@@ -1,7 +1,7 @@
 //! What is known of a run at one moment.
 
 use crate::clock::Nanos;
-use crate::record::{Phase, Pressure};
+use crate::record::{Phase, Pressure, Used};
 use crate::stage::Progress;
 use crate::stats::{Counters, Interval, Levels, Strain};
 use std::sync::Arc;
@@ -23,6 +23,10 @@ pub struct Snapshot {
     pub stalls: Vec<Nanos>,
     /// What the machine took since the beginning.
     pub pressure: Pressure,
+    /// What the broker used since the beginning, and holds, where it is watched,
+    pub broker: Option<Used>,
+    /// and what others told of it last.
+    pub metrics: Vec<(Arc<str>, Option<f64>)>,
     /// How the run ended, once it has.
     pub exit_code: Option<u8>,
 }
@@ -38,6 +42,10 @@ impl Snapshot {
         pressure.others_ns += second.others_ns;
         pressure.throttled_ns += second.throttled_ns;
         pressure.throttled += second.throttled;
+        let broker = match (self.broker, progress.broker) {
+            (Some(before), Some(second)) => Some(before.and(&second)),
+            (before, second) => second.or(before),
+        };
         *self = Snapshot {
             elapsed: progress.elapsed,
             clients: progress.clients,
@@ -48,6 +56,8 @@ impl Snapshot {
             workers,
             stalls: progress.workers.iter().map(Strain::stall_ns).collect(),
             pressure,
+            broker,
+            metrics: progress.metrics.clone(),
             exit_code: None,
         };
     }
