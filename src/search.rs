@@ -142,6 +142,8 @@ pub struct Search {
     /// What could be offered at first. What could not later may be so again: so often that is tried.
     first_ceiling: Step,
     chances: u32,
+    /// Trials in a row that said nothing; so many were enough.
+    voids: u32,
     spoilt: bool,
 }
 
@@ -157,6 +159,8 @@ enum Start {
 
 /// Trials in a row of one load that may say nothing.
 const VOID: u32 = 3;
+/// Trials in a row, of whatever load, after which nothing more is tried.
+const HOPELESS: u32 = 9;
 /// How often what could not be offered is tried again in the end.
 const CHANCES: u32 = 2;
 
@@ -180,6 +184,7 @@ impl Search {
             asked: (steps, 0),
             first_ceiling: steps,
             chances: CHANCES,
+            voids: 0,
             spoilt: false,
         }
     }
@@ -207,7 +212,7 @@ impl Search {
     /// The load to try next; `None` when everything is found that can be.
     pub fn propose(&mut self) -> Option<f64> {
         let step = match self.start {
-            _ if self.spoilt => return None,
+            _ if self.spoilt || self.voids == HOPELESS => return None,
             Start::Highest => self.known.ceiling,
             Start::Second(step) | Start::Third(_, step) => step,
             Start::Over => self.nominate()?,
@@ -240,7 +245,11 @@ impl Search {
         let (step, voids) = self.asked;
         match outcome {
             Outcome::Void(offered) => {
-                self.asked.1 = voids + 1;
+                (self.asked.1, self.voids) = (voids + 1, self.voids + 1);
+                if self.voids == HOPELESS && self.known.highest_lower().is_none() {
+                    self.spoilt = true;
+                    return;
+                }
                 if matches!(self.start, Start::Highest) {
                     // More than there is was asked for, most likely: what there was is the next to try.
                     return self.lower_ceiling(step, self.below(offered * (1.0 - 2.0 * self.terms.width)));
@@ -251,7 +260,7 @@ impl Search {
                 }
             }
             Outcome::Valid(kept, done) => {
-                self.asked.1 = 0;
+                (self.asked.1, self.voids) = (0, 0);
                 let loads = &mut self.known.loads;
                 let tried = loads.entry(step).or_insert_with(|| vec![Tried::default(); kept.len()]);
                 for (tried, kept) in tried.iter_mut().zip(&kept) {

@@ -18,7 +18,7 @@ mod values;
 mod watch;
 
 pub use broker::{BrokerArgs, MetricsArgs};
-pub use capacity::CapacityArgs;
+pub use capacity::{CapacityArgs, OverArg};
 pub use compare::{AbArgs, CompareArgs, SeriesArgs};
 pub use connection::{CloseArg, ConnectionArgs, WillArgs};
 pub use gate::{JudgeArgs, RequireArgs};

@@ -86,7 +86,9 @@ pub fn perform(
     pilot: Option<&mut dyn Pilot>,
 ) -> anyhow::Result<Record> {
     let outlook = doctor::check(&prepared)?;
-    onlookers.line.note(outlook.memory.as_deref());
+    if onlookers.outlook.is_none() {
+        onlookers.line.note(outlook.memory.as_deref());
+    }
     let Prepared { plan, connection, mut cores, mut targets } = prepared;
     cores.warnings.extend(outlook.hurts);
     let reflector = match args.embedded {

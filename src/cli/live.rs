@@ -16,6 +16,8 @@ use std::time::Duration;
 /// Everything that shows a run, as its flags say.
 pub struct Onlookers {
     pub line: Line,
+    /// How far a search is that the run is of, in words.
+    pub outlook: Option<String>,
     screen: Option<Screen>,
     exporter: Option<Exporter>,
     linger: Duration,
@@ -46,13 +48,24 @@ impl Onlookers {
         let line = Line::new(if args.tui { ProgressArg::Never } else { args.progress }, args.quiet);
         let screen = args.tui.then(|| Screen::open(interrupt.clone())).transpose();
         let screen = screen.map_err(|error| Environment(format!("--tui: {error}; leave it out")))?;
-        Ok(Onlookers { line, screen, exporter, linger: Duration::from_nanos(args.linger.nanos()) })
+        Ok(Onlookers {
+            line,
+            outlook: None,
+            screen,
+            exporter,
+            linger: Duration::from_nanos(args.linger.nanos()),
+        })
     }
 
     /// One more second of a run is over that has to keep `bounds`.
     pub fn show(&mut self, progress: &Progress, bounds: &mut Ticker) {
         bounds.second(progress);
-        self.line.show(progress);
+        match &self.outlook {
+            None => self.line.show(progress),
+            Some(outlook) => {
+                self.line.show(&Progress { outlook: Some(outlook.clone()), ..progress.clone() });
+            }
+        }
         // Only the screen has room for them.
         let stand = if self.screen.is_some() { bounds.stand(progress) } else { Vec::new() };
         let tick = |(bound, found): (String, Option<(String, bool)>)| {

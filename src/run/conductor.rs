@@ -200,7 +200,7 @@ impl<'p> Phases<'p> {
         let load = match &mut self.pilot {
             None => (window.0, start.saturating_add(window.1), None),
             Some(pilot) => match pilot.next(last) {
-                Some(Load { rate_per_s, settle, span }) => (settle, start + settle + span, Some(rate_per_s)),
+                Some(Load { offered, settle, span }) => (settle, start + settle + span, Some(offered)),
                 None => return self.enter(Phase::Disconnect, now, Command::Disconnect),
             },
         };
@@ -386,7 +386,8 @@ impl Phases<'_> {
             counts.unacked_at_end = counts.sent.saturating_sub(counts.acked + counts.ack_timeouts);
         }
         record.conclude();
-        Trial { record, growth: self.growth.share(rate_per_s), overrun_per_s: self.overrun_per_s }
+        let growth = self.growth.share(rate_per_s);
+        Trial { began: 0, record, growth, overrun_per_s: self.overrun_per_s }
     }
 
     /// The record of what is on `board`, which followed `plan`, with its phases and seconds from these on.

@@ -1,14 +1,14 @@
 //! One load after the other while the connections stay up: what a search for a capacity is made of.
 
 use crate::clock::{MILLISECOND, Nanos};
-use crate::record::Record;
+use crate::record::{Phase, Record};
 use crate::stats::Levels;
 
 /// What is to be offered next.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Load {
-    /// Messages a second of all publishers together.
-    pub rate_per_s: f64,
+    /// Messages a second of all publishers together, or what else the one who decides is asked for.
+    pub offered: f64,
     /// Publishing before the measure phase, in nanoseconds.
     pub settle: Nanos,
     /// Length of the measure phase, in nanoseconds.
@@ -17,6 +17,8 @@ pub struct Load {
 
 /// What came of a load.
 pub struct Trial {
+    /// When the run that it is of began, in nanoseconds since the first did: 0 where all trials are of one.
+    pub began: Nanos,
     /// As of a run of its own, but for the connections, which are those of the whole. What has not come when its drain
     /// ended is lost.
     pub record: Record,
@@ -24,6 +26,26 @@ pub struct Trial {
     pub growth: f64,
     /// Where it was ended early, because far more was under way than the broker gets done in time: what that was a second.
     pub overrun_per_s: Option<f64>,
+}
+
+impl Trial {
+    /// Of a run of its own, which began so long after the first. What was under way is known once a second.
+    pub fn of_run(record: Record, began: Nanos) -> Trial {
+        let (mut growth, mut levels) = (Growth::default(), Levels::default());
+        let audience = record.counts.expected as f64 / record.counts.sent.max(1) as f64;
+        for second in record.series.iter().filter(|second| second.phase == Phase::Measure && !second.part) {
+            (levels.due, levels.sent) = (levels.due + second.offered, levels.sent + second.sent);
+            (levels.acked, levels.delivered) =
+                (levels.acked + second.acked, levels.delivered + second.delivered);
+            levels.expected = (levels.sent as f64 * audience) as u64;
+            levels.outstanding =
+                if record.plan.qos > 0 { levels.sent.saturating_sub(levels.acked) } else { 0 };
+            growth.sample(second.time_ns, &levels);
+        }
+        let rate_per_s = record.schedule_rate();
+        let growth = if rate_per_s > 0.0 { growth.share(rate_per_s) } else { 0.0 };
+        Trial { began, record, growth, overrun_per_s: None }
+    }
 }
 
 /// Who decides on loads.

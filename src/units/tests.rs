@@ -241,3 +241,13 @@ fn series_are_told_in_the_unit_of_their_name() {
         assert_eq!(metric(name, value), text, "{name} {value}");
     }
 }
+
+#[test]
+fn what_is_left_is_told_in_whole_seconds() {
+    let second = 1_000_000_000;
+    let texts = [0, 1, 59 * second, 65 * second, 3725 * second].map(left);
+    assert_eq!(texts, ["0s left", "1s left", "59s left", "1m 05s left", "1h 02m left"]);
+    let took = Duration::from_secs(30);
+    assert_eq!(outlook(took, 3, 12), ", about 1m 30s left");
+    assert_eq!([outlook(took, 0, 12), outlook(took, 12, 12)], ["", ""], "nobody knows, and nothing is left");
+}

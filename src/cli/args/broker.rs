@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// Who the broker is, on this machine.
 ///
 /// Without any of these it is the one process that listens at the port of a host of this machine.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct BrokerArgs {
     /// Process of the broker, to tell what it and all that it has started use: CPU per message, memory per connection
     /// and more; repeat it for several [default: the one that listens at the broker's port on this machine].
@@ -37,7 +37,7 @@ impl BrokerArgs {
 const USUAL: [&str; 2] = ["process_cpu_seconds_total", "process_resident_memory_bytes"];
 
 /// What others tell of the broker.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct MetricsArgs {
     /// Prometheus endpoint of the broker, or of an exporter beside it, to look at once a second; repeat it for the nodes
     /// of a cluster, whose series are added up [default: none].

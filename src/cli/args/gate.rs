@@ -22,7 +22,7 @@ Examples:
 What was not measured does not hold. The exit code is that of a run with these
 bounds (7 when nothing else went wrong); of several files, the gravest.";
 
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct RequireArgs {
     /// Exit with 7 unless this holds, such as 'ack p99 < 5ms', 'acked >= 10k/s', 'lost == 0' or
     /// 'success >= 99.9%'; repeat it for several (see malaria-bench check --help) [default: none].
@@ -31,7 +31,7 @@ pub struct RequireArgs {
 }
 
 /// What ends a run early.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct AbortArgs {
     /// End the run when this comes true, and exit with 7: 'flight p99 > 1s over 10s', 'acked < 1k/s over 5s' or
     /// 'ack-timeouts > 100'; looked at each second of the measure phase; repeat it for several [default: none].
@@ -42,7 +42,7 @@ pub struct AbortArgs {
     pub abort_after: Span,
 }
 
-#[derive(Args)]
+#[derive(Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct JudgeArgs {
     /// Results of the main job, of publish or of subscribe, written with --json.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Where results go.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct OutputArgs {
     /// Write the result (JSON) to FILE, or to standard output with - [default: nowhere].
     #[arg(long, value_name = "FILE", help_heading = "Output")]

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// What is typed without a subcommand.
 ///
 /// The progress of the old commands is read by scripts, that of the main job by people.
-#[derive(Args)]
+#[derive(Clone, Args)]
 #[command(mut_arg("progress", |progress| progress.default_value("auto")))]
 pub struct RunArgs {
     /// Start the built-in reflector on loopback, on CPUs of its own, and measure that [default: off].
