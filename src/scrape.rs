@@ -1,4 +1,4 @@
-//! What others tell of the broker while a run goes on: chosen series of Prometheus endpoints, and topics of `$SYS`.
+//! What the broker and others tell of it while a run goes on: chosen series of Prometheus endpoints, and topics of `$SYS`.
 //!
 //! A [`Reader`] looks once a second and where a phase begins, on a thread that gives way to everybody else. Whoever does
 //! not answer costs a warning: no run waits for it or ends because of it.
@@ -8,13 +8,19 @@ mod exposition;
 mod http;
 mod reader;
 mod selector;
+mod sys;
 #[cfg(test)]
 mod tests;
 
 pub use reader::{Asked, Reader};
 pub use selector::{Selector, SelectorError};
+pub use sys::{Address, Sys, USUAL};
 
 use crate::record::SeriesKind;
+use std::time::Duration;
+
+/// The longest that one of those who are asked may take.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One look at all that is to be known.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -36,4 +42,9 @@ struct Told {
 trait Source: Send {
     /// Looks, for no longer than a second or so.
     fn look(&mut self) -> Look;
+
+    /// What the reader of the figures has to know.
+    fn note(&self) -> Option<String> {
+        None
+    }
 }

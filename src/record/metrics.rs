@@ -14,7 +14,7 @@ pub struct BrokerMetrics {
 /// One or several endpoints that are looked at together.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct MetricsSource {
-    /// `http://broker:9100/metrics`, or the address of a broker and `$SYS`.
+    /// `http://broker:9100/metrics`, or `$SYS` of the broker itself.
     pub addresses: Vec<String>,
     /// How often they were looked at.
     pub looks: u64,
@@ -22,6 +22,8 @@ pub struct MetricsSource {
     pub failures: u64,
     /// What the last failure was; null without one.
     pub error: Option<String>,
+    /// What has to be known of what was told; null without anything.
+    pub note: Option<String>,
 }
 
 /// Whether a series only rises.
@@ -116,6 +118,13 @@ impl BrokerMetrics {
         let messages = throughput.sent + throughput.delivered;
         let series = self.series.into_iter().map(|series| series.per(messages, connections));
         BrokerMetrics { series: series.collect(), ..self }
+    }
+
+    /// The same and what was told elsewhere.
+    pub fn and(mut self, more: BrokerMetrics) -> BrokerMetrics {
+        self.sources.extend(more.sources);
+        self.series.extend(more.series);
+        self
     }
 
     /// What the reader has to know: who did not answer, and what nobody told.

@@ -385,6 +385,7 @@ pub(crate) fn told() -> Record {
             looks: 20,
             failures: 2,
             error: Some("http://127.0.0.1:9100/metrics: io: Connection refused".to_owned()),
+            note: None,
         }],
         series: vec![
             series("process_cpu_seconds_total", Some(SeriesKind::Counter), 1.6),

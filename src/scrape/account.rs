@@ -18,6 +18,8 @@ pub struct Account {
     pub failures: u64,
     /// Why, at last.
     pub error: Option<String>,
+    /// What is to be known of it all.
+    pub note: Option<String>,
     /// Phases begun so far; those from `taken` on are kept.
     pub begun: usize,
     taken: usize,
@@ -70,6 +72,7 @@ impl Account {
             looks: 0,
             failures: 0,
             error: None,
+            note: None,
             begun: 0,
             taken: 0,
             spans: VecDeque::new(),

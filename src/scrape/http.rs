@@ -1,12 +1,9 @@
 //! Prometheus endpoints.
 
-use super::{Look, Selector, Source, Told, exposition};
-use std::time::Duration;
+use super::{Look, PATIENCE, Selector, Source, Told, exposition};
 use ureq::Agent;
 
-/// The longest that an endpoint may take,
-pub const PATIENCE: Duration = Duration::from_secs(1);
-/// and the most that it may say.
+/// The most that an endpoint may say.
 const LONGEST: u64 = 16 << 20;
 
 /// Endpoints whose series are added up: the nodes of a cluster.

@@ -1,8 +1,9 @@
 //! The thread that looks, and whoever is told.
 
 use super::account::Account;
-use super::http::{Endpoints, PATIENCE};
-use super::{Look, Selector, Source};
+use super::http::Endpoints;
+use super::sys::{Sys, Topics};
+use super::{Look, PATIENCE, Selector, Source};
 use crate::cpu;
 use crate::record::{BrokerMetrics, BrokerSeries, MetricsSource, Phase};
 use std::io;
@@ -14,12 +15,16 @@ use std::time::{Duration, Instant};
 const EVERY: Duration = Duration::from_secs(1);
 
 /// What is to be known of the broker.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Asked {
-    /// Endpoints that are asked.
+    /// Endpoints that are asked,
     pub urls: Vec<String>,
-    /// For which series.
+    /// and for which series.
     pub series: Vec<Selector>,
+    /// The broker itself,
+    pub sys: Option<Sys>,
+    /// and which topics of `$SYS`.
+    pub topics: Vec<Selector>,
 }
 
 /// Looks at what others tell of the broker, as long as it lives.
@@ -53,17 +58,23 @@ impl Shared {
 }
 
 impl Reader {
-    /// Begins to look, and has done so once, or tried to, when it is answered.
+    /// Begins to look wherever something is asked, and has done so once, or tried to, when it is answered.
     ///
     /// # Errors
     /// A thread that cannot be started.
-    pub fn open(asked: &Asked) -> io::Result<Option<Reader>> {
-        if asked.urls.is_empty() {
-            return Ok(None);
+    pub fn open(asked: &Asked) -> io::Result<Vec<Reader>> {
+        let mut readers = Vec::new();
+        if !asked.urls.is_empty() {
+            let source = Box::new(Endpoints::new(&asked.urls, &asked.series));
+            let patience = PATIENCE * asked.urls.len() as u32;
+            readers.push(Reader::of(source, asked.urls.clone(), &asked.series, patience)?);
         }
-        let source = Box::new(Endpoints::new(&asked.urls, &asked.series));
-        let patience = PATIENCE * asked.urls.len() as u32;
-        Reader::of(source, asked.urls.clone(), &asked.series, patience).map(Some)
+        if let Some(sys) = &asked.sys {
+            let source = Box::new(Topics::new(sys, &asked.topics));
+            // A connection, and what is kept.
+            readers.push(Reader::of(source, vec!["$SYS".to_owned()], &asked.topics, PATIENCE * 2)?);
+        }
+        Ok(readers)
     }
 
     pub(super) fn of(
@@ -123,6 +134,7 @@ impl Reader {
             looks: account.looks,
             failures: account.failures,
             error: account.error.clone(),
+            note: account.note.clone(),
         };
         BrokerMetrics { series: series.collect(), sources: vec![source] }
     }
@@ -142,6 +154,7 @@ fn look(shared: &Shared, mut source: Box<dyn Source>) {
         let next = Instant::now() + EVERY;
         let look: Look = source.look();
         let mut state = shared.state();
+        state.account.note = source.note();
         state.account.add(begun, look);
         shared.changed.notify_all();
         loop {

@@ -3,8 +3,10 @@
 use super::account::Account;
 use super::exposition::read;
 use super::http::Endpoints;
+use super::sys::Topics;
 use super::*;
 use crate::record::{Phase, SeriesSpan};
+use crate::wire;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -262,4 +264,73 @@ fn who_does_not_answer_is_an_error() {
     assert!(gone.error.is_some_and(|error| error.contains("refused")));
     let odd = Endpoints::new(&[serve("hello\r\n\r\n")], &selectors(&["up"])).look();
     assert!(odd.error.is_some(), "{odd:?}");
+}
+
+/// A broker that lets everybody in, answers SUBSCRIBE and then says `reports`, each once it has heard something again.
+fn reporting(code: wire::ConnectCode, reports: &'static [&'static [(&'static str, &'static str)]]) -> Sys {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = Address::Tcp(listener.local_addr().expect("it is bound"));
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let (mut part, mut packets) = ([0; 1024], Vec::new());
+        assert!(stream.read(&mut part).is_ok_and(|count| count > 0), "CONNECT and SUBSCRIBE");
+        wire::encode_connack(wire::ConnAck { session_present: false, code }, &mut packets);
+        let granted = [wire::SubAckCode::Granted(wire::QoS::AtMostOnce); 2];
+        wire::encode_suback(wire::PacketId::MIN, granted, &mut packets).expect("codes");
+        for report in reports {
+            for (topic, payload) in *report {
+                let (dup, qos, retain, packet_id) = (false, wire::QoS::AtMostOnce, true, None);
+                let publish =
+                    wire::Publish { dup, qos, retain, topic, packet_id, payload: payload.as_bytes() };
+                publish.encode(&mut packets).expect("a message");
+            }
+            stream.write_all(&std::mem::take(&mut packets)).expect("it is heard");
+            assert!(stream.read(&mut part).is_ok_and(|count| count > 0), "a ping");
+        }
+    });
+    let (client_id, protocol) = ("me-sys".to_owned(), wire::Protocol::V311);
+    Sys { at, protocol, client_id, username: None, password: None }
+}
+
+const TOPICS: [&str; 2] = ["$SYS/broker/messages/received", "$SYS/broker/heap/current"];
+
+#[test]
+fn what_a_broker_publishes_of_itself_is_read() {
+    let (received, heap) = (TOPICS[0], TOPICS[1]);
+    static REPORTS: [&[(&str, &str)]; 2] = [
+        &[(TOPICS[0], "17"), (TOPICS[1], "4096 bytes"), ("$SYS/other", "1")],
+        &[(TOPICS[0], "20"), (TOPICS[1], "none")],
+    ];
+    let sys = reporting(wire::ConnectCode::Accepted, &REPORTS);
+    let mut topics = Topics::new(&sys, &selectors(&[received, heap]));
+    let told = |value, kind| Some(Told { value, kind });
+    let first = topics.look();
+    let expected = vec![told(17.0, SeriesKind::Counter), told(4096.0, SeriesKind::Gauge)];
+    assert_eq!((first.error, first.values), (None, expected));
+    // The next report comes when the broker has heard of us, which may be a look later.
+    let mut look = topics.look();
+    while look.error.is_none() && look.values[0] != told(20.0, SeriesKind::Counter) {
+        look = topics.look();
+    }
+    assert_eq!(look.values, [told(20.0, SeriesKind::Counter), told(4096.0, SeriesKind::Gauge)]);
+    assert_eq!(look.error, None);
+}
+
+#[test]
+fn who_is_not_let_in_or_lost_has_no_topics() {
+    let sys = reporting(wire::ConnectCode::NotAuthorized, &[&[]]);
+    let refused = Topics::new(&sys, &selectors(&TOPICS)).look();
+    assert!(
+        refused.error.is_some_and(|error| error.starts_with("$SYS: it refuses"))
+            && refused.values == [None; 2]
+    );
+    let sys = reporting(wire::ConnectCode::Accepted, &[&[(TOPICS[0], "17"), (TOPICS[1], "1")]]);
+    let mut topics = Topics::new(&sys, &selectors(&TOPICS));
+    assert_eq!(topics.look().error, None);
+    // It ends when it has heard the first ping.
+    let mut look = topics.look();
+    while look.error.is_none() {
+        look = topics.look();
+    }
+    assert_eq!(look.values, [None; 2], "what was told is not what is");
 }

@@ -4,7 +4,7 @@ use super::{Board, Progress, StageError};
 use crate::clock::Nanos;
 use crate::cpu::{Groups, Meter, Reading, Subject, Threads, Watch, WatchError};
 use crate::engine::{self, Endpoint, Poll};
-use crate::record::{BrokerCost, Phase, PhaseCost, Pressure, Used};
+use crate::record::{BrokerCost, BrokerMetrics, Phase, PhaseCost, Pressure, Used};
 use crate::scrape::{Asked, Reader};
 use crate::stats::Strain;
 use std::path::Path;
@@ -39,8 +39,8 @@ pub struct Scene {
     /// Where brokers on this machine listen.
     ports: Vec<u16>,
     broker: Option<Broker>,
-    /// Who looks at what others tell of it, and the phase that was told there.
-    reader: Option<Reader>,
+    /// Who looks at what is told of it, and the phase that was told there.
+    readers: Vec<Reader>,
     phase: Option<Phase>,
 }
 
@@ -126,8 +126,9 @@ impl Scene {
         });
         let ports: Vec<u16> = ports.collect();
         Ok(Scene {
+            // A connection of theirs is none of the run's.
+            readers: Reader::open(setting.asked)?,
             broker: Broker::find(&ports, setting)?,
-            reader: Reader::open(setting.asked)?,
             phase: None,
             before: Threads::look(Path::new("/")),
             meter: Meter::new(Path::new("/"), cpus),
@@ -142,7 +143,7 @@ impl Scene {
     pub fn second(&mut self, workers: &[(usize, Strain)], second: &mut Progress) {
         second.pressure = Pressure::of(&self.meter.take(), workers);
         second.broker = self.broker.as_mut().and_then(Broker::second);
-        second.metrics = self.reader.as_ref().map_or_else(Vec::new, Reader::latest);
+        second.metrics = self.readers.iter().flat_map(Reader::latest).collect();
     }
 
     /// This phase is under way.
@@ -150,24 +151,20 @@ impl Scene {
         if let Some(broker) = &mut self.broker {
             broker.enter(phase);
         }
-        if self.phase.replace(phase) != Some(phase)
-            && let Some(reader) = &self.reader
-        {
-            reader.enter(phase);
+        if self.phase.replace(phase) != Some(phase) {
+            self.readers.iter().for_each(|reader| reader.enter(phase));
         }
     }
 
     /// The last phase is over.
     pub fn finish(&mut self) {
-        if let Some(reader) = &self.reader {
-            reader.finish();
-        }
+        self.readers.iter().for_each(Reader::finish);
     }
 
     /// Tells what the broker used and who else has run since the last time, at the end.
     pub fn tell<E>(&mut self, board: &mut Board<E>) {
         board.broker = self.broker.as_mut().map(Broker::cost);
-        board.metrics = self.reader.as_ref().map(Reader::tell);
+        board.metrics = self.readers.iter().map(Reader::tell).reduce(BrokerMetrics::and);
         let now = Threads::look(Path::new("/"));
         let own = (std::process::id(), &self.cpus[..]);
         board.neighbours = now.beside(&self.before, own, &self.ports, board.end - self.since);

@@ -113,3 +113,36 @@ fn who_tells_nothing_costs_a_warning() {
         assert!(metrics.series.iter().all(|series| series.kind.is_none() && series.phases.len() == 6));
     }
 }
+
+/// What mosquitto says of itself, over a connection that is in no figure of the run.
+#[test]
+fn what_the_broker_says_of_itself_is_in_the_record() {
+    let Some(broker) = Broker::start(Kind::Mosquitto) else { return };
+    let mut run = command(broker.address(), &LOAD.replace("--duration 2s", "--duration 5s"));
+    run.args(["--broker-sys", "--broker-series", "$SYS/broker/clients/maximum"]);
+    run.args(["--require", "metric $SYS/broker/publish/messages/dropped == 0"]);
+    let record = start(run).record();
+    let metrics = record.broker_metrics.as_ref().expect("it was asked");
+    assert!(metrics.sources[0].failures == 0, "{metrics:?}");
+    assert_eq!((record.counts.connections_asked, record.counts.connections_established), (100, 100));
+    let series = |name: &str| {
+        let name = format!("$SYS/broker/{name}");
+        metrics
+            .series
+            .iter()
+            .find(|series| series.name == name)
+            .unwrap_or_else(|| panic!("{name}: {metrics:?}"))
+    };
+    assert_eq!(series("publish/messages/dropped").rise(), Some(0.0));
+    // Those of the load, the one that asks, and the test's own watch: in the last report of several.
+    let connected = series("clients/connected").measured().expect("it was told");
+    assert_eq!(connected.most, Some(102.0), "{connected:?}");
+    assert_eq!(series("clients/maximum").kind, Some(SeriesKind::Gauge));
+    let received = series("messages/received");
+    let rises: f64 = received.phases.iter().filter_map(|span| span.rise()).sum();
+    assert_eq!(received.kind, Some(SeriesKind::Counter));
+    // Of the run it has at most what went in: what was published, acknowledged and asked.
+    assert!(rises > 0.0 && rises <= record.counts.packets_out as f64 + 100.0, "{rises} {:?}", record.counts);
+    let expected = if record.exit_code == 6 { BoundState::Void } else { BoundState::Held };
+    assert_eq!(record.bounds[0].result, expected, "{:?}", record.bounds);
+}

@@ -1,7 +1,8 @@
 //! Flags about what the broker costs.
 
+use crate::cli::Usage;
 use crate::cpu::Subject;
-use crate::scrape::{Asked, Selector};
+use crate::scrape::{self, Asked, Selector};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -45,16 +46,37 @@ pub struct MetricsArgs {
     pub broker_metrics: Vec<String>,
     /// Series to keep of it, such as 'emqx_messages_dropped{node="a"}'; those that differ in other labels are added up.
     /// Repeat it for several [default: process_cpu_seconds_total and process_resident_memory_bytes].
-    #[arg(long, value_name = "SERIES", requires = "broker_metrics", help_heading = "Broker")]
+    #[arg(long, value_name = "SERIES", help_heading = "Broker")]
     pub broker_series: Vec<Selector>,
+    /// Ask the broker for what it publishes under $SYS, over a connection of its own: messages and bytes in, out and
+    /// dropped, clients, heap. Other topics are series: --broker-series '$SYS/broker/...' [default: off].
+    #[arg(long, conflicts_with = "embedded", help_heading = "Broker")]
+    pub broker_sys: bool,
 }
 
 impl MetricsArgs {
-    /// The same for who looks.
-    pub fn asked(&self) -> Asked {
-        let usual = || USUAL.iter().map(|name| name.parse().expect("a name")).collect();
-        let series = if self.broker_series.is_empty() { usual() } else { self.broker_series.clone() };
-        Asked { urls: self.broker_metrics.clone(), series }
+    /// The same for who looks, but for where the broker is.
+    ///
+    /// # Errors
+    /// A series of which nobody is asked.
+    pub fn asked(&self) -> Result<Asked, Usage> {
+        let names =
+            |names: &[&str]| names.iter().map(|name| name.parse().expect("a name")).collect::<Vec<_>>();
+        let (more, mut series): (Vec<Selector>, Vec<Selector>) =
+            self.broker_series.iter().cloned().partition(|series| series.name.starts_with("$SYS/"));
+        if let (Some(series), true) = (series.first(), self.broker_metrics.is_empty()) {
+            return Err(Usage(format!("--broker-series {series}: say with --broker-metrics who tells it")));
+        }
+        if let (Some(topic), false) = (more.first(), self.broker_sys) {
+            return Err(Usage(format!("--broker-series {topic}: add --broker-sys")));
+        }
+        if series.is_empty() {
+            series = names(&USUAL);
+        }
+        let mut topics = names(&scrape::USUAL);
+        topics.extend(more);
+        let urls = self.broker_metrics.clone();
+        Ok(Asked { urls, series, topics, sys: None })
     }
 }
 
