@@ -6,7 +6,7 @@
 use crate::clock::Nanos;
 use crate::gate::{Bound, BoundError};
 use crate::record::{
-    CAPACITY_SCHEMA, Capacity, CapacityRecord, Ended, Grade, Purpose, Record, SearchTerms, TrialRecord,
+    CAPACITY_SCHEMA, Capacity, CapacityRecord, Ended, Grade, Over, Purpose, Record, SearchTerms, TrialRecord,
 };
 use crate::run::{Load, Pilot, Trial};
 use crate::search::{Found, Outcome, Search, Terms};
@@ -40,6 +40,8 @@ const LESS: f64 = 0.02;
 const RETREATS: u32 = 10;
 /// Trials in a row that say nothing, after which nothing more is confirmed or drawn.
 const VOID: u32 = 3;
+/// Warnings of trials that are kept.
+const WARNINGS: usize = 20;
 
 /// What is done at a time.
 enum Stage {
@@ -57,6 +59,19 @@ enum Stage {
     Over,
 }
 
+/// What longer trials said of what was found.
+#[derive(Clone, PartialEq, Debug)]
+enum Confirmation {
+    /// None yet.
+    None,
+    /// This load keeps the goal.
+    At(f64),
+    /// None of those that were tried does.
+    Refuted,
+    /// Nothing, and why.
+    Unsaid(String),
+}
+
 /// Decides on loads until everything is found.
 pub struct Explorer {
     goals: Vec<Goal>,
@@ -64,14 +79,15 @@ pub struct Explorer {
     search: Search,
     stage: Stage,
     /// What was confirmed for each goal.
-    confirmed: Vec<Option<f64>>,
+    confirmed: Vec<Confirmation>,
     trials: Vec<TrialRecord>,
     /// Trials in a row that say nothing.
     void: u32,
     /// How the run came to its end within a trial.
     ended: Ended,
-    /// The time was up.
-    cut: bool,
+    /// Why it ended before it was through, in words.
+    cut: Option<String>,
+    warnings: Vec<String>,
 }
 
 impl Explorer {
@@ -87,7 +103,7 @@ impl Explorer {
             goals.len(),
         );
         Explorer {
-            confirmed: vec![None; goals.len()],
+            confirmed: vec![Confirmation::None; goals.len()],
             goals,
             terms,
             search,
@@ -95,12 +111,16 @@ impl Explorer {
             trials: Vec::new(),
             void: 0,
             ended: Ended::Completed,
-            cut: false,
+            cut: None,
+            warnings: Vec::new(),
         }
     }
 
     /// The record of a search that is over; `end` is of the run that it was made of.
-    pub fn record(self, end: Record, elapsed_ns: Nanos) -> CapacityRecord {
+    pub fn record(mut self, end: Record, elapsed_ns: Nanos) -> CapacityRecord {
+        let news = end.warnings.into_iter().filter(|warning| !self.warnings.contains(warning));
+        let news: Vec<_> = news.collect();
+        self.warnings.extend(news);
         let ended = if end.ended == Ended::Completed { self.ended } else { end.ended };
         let mut record = CapacityRecord {
             schema: CAPACITY_SCHEMA.to_owned(),
@@ -115,10 +135,10 @@ impl Explorer {
             trials: self.trials,
             elapsed_ns,
             ended,
-            partial_reason: end.partial_reason,
+            partial_reason: end.partial_reason.filter(|_| ended != Ended::Completed),
             exit_code: 0,
             exit_reason: String::new(),
-            warnings: end.warnings,
+            warnings: self.warnings,
         };
         record.conclude();
         record
@@ -134,47 +154,12 @@ impl Explorer {
     /// What is found for a goal, as far as the search is.
     fn result(&self, goal: usize) -> Capacity {
         let found = self.found(goal);
-        let confirming = self.terms.confirm_ns > 0;
-        let confirmed = self.confirmed[goal];
-        let capacity = if confirming { confirmed.or(found.lower) } else { found.lower };
-        let amount = |load: f64| self.terms.over.amount(load);
-        let (regular, reason) = match (found.lower, found.upper, capacity) {
-            _ if self.search.is_spoilt() => {
-                (false, "the generator cannot offer any of these loads".to_owned())
-            }
-            (_, _, Some(capacity)) if found.regular && (!confirming || confirmed.is_some()) => (
-                true,
-                format!("the goal holds at {}, not at {}", amount(capacity), above(found.upper, amount)),
-            ),
-            (_, _, Some(capacity)) if found.regular && self.cut => {
-                (false, format!("{} was not confirmed when the time was up", amount(capacity)))
-            }
-            (_, _, Some(capacity)) if found.regular => {
-                (false, format!("longer trials did not confirm {}, nor what is below", amount(capacity)))
-            }
-            (Some(lower), upper, _) if self.cut => {
-                (false, format!("the time was up between {} and {}", amount(lower), above(upper, amount)))
-            }
-            (Some(lower), _, _) if self.search.ceiling().is_some() => {
-                let why = self.trials.iter().rfind(|trial| trial.grade == Grade::Void);
-                let why = why.map_or("", |trial| &trial.reason);
-                (false, format!("at least {}: the generator could not offer more: {why}", amount(lower)))
-            }
-            (Some(lower), None, _) => {
-                (false, format!("at least {}, the most that was to be tried", amount(lower)))
-            }
-            (Some(lower), Some(upper), _) => (
-                false,
-                format!("between {} and {}: trials contradict each other", amount(lower), amount(upper)),
-            ),
-            (None, Some(upper), _) if self.cut => {
-                (false, format!("the time was up below {}, where the goal does not hold", amount(upper)))
-            }
-            (None, Some(upper), _) => {
-                (false, format!("the goal does not hold even at {}: {}", amount(upper), self.why(goal)))
-            }
-            (None, None, _) => (false, "nothing was found out".to_owned()),
+        let (capacity, settled) = match &self.confirmed[goal] {
+            Confirmation::At(load) => (Some(*load), true),
+            Confirmation::Refuted => (None, false),
+            Confirmation::None | Confirmation::Unsaid(_) => (found.lower, self.terms.confirm_ns == 0),
         };
+        let regular = found.regular && settled && capacity.is_some() && !self.search.is_spoilt();
         Capacity {
             goal: self.goals[goal].0.iter().map(ToString::to_string).collect(),
             capacity,
@@ -182,8 +167,61 @@ impl Explorer {
             upper: found.upper,
             throughput: capacity.and_then(|capacity| self.throughput(goal, capacity)),
             regular,
-            reason,
+            reason: self.reason(goal, &found, capacity.filter(|_| regular)),
         }
+    }
+
+    /// What was found, in words.
+    fn reason(&self, goal: usize, found: &Found, capacity: Option<f64>) -> String {
+        let amount = |load: f64| self.terms.over.amount(load);
+        match (found.lower, found.upper) {
+            _ if self.search.is_spoilt() => "the generator cannot offer any of these loads".to_owned(),
+            (_, Some(upper)) if let Some(capacity) = capacity => {
+                format!("the goal holds at {}, not at {}", amount(capacity), amount(upper))
+            }
+            (Some(lower), _) if found.regular => match (&self.confirmed[goal], &self.cut) {
+                (Confirmation::Unsaid(why), _) | (_, Some(why)) => {
+                    format!("{} was not confirmed: {why}", amount(lower))
+                }
+                _ => format!("longer trials refuted {}, and what is below", amount(lower)),
+            },
+            (lower, upper) if let Some(cut) = &self.cut => {
+                format!("{cut}: {}", self.settled(goal, lower, upper))
+            }
+            (Some(lower), _) if self.search.ceiling().is_some() => {
+                let why = self.trials.iter().rfind(|trial| trial.grade == Grade::Void);
+                let why = why.map_or("", |trial| &trial.reason);
+                format!("at least {}: the generator could not offer more: {why}", amount(lower))
+            }
+            (Some(lower), None) => format!("at least {}, the most that was to be tried", amount(lower)),
+            (Some(lower), Some(upper)) => {
+                format!("between {} and {}: trials contradict each other", amount(lower), amount(upper))
+            }
+            (None, Some(upper)) => {
+                format!("the goal does not hold even at {}: {}", amount(upper), self.why(goal))
+            }
+            (None, None) => "nothing was found out".to_owned(),
+        }
+    }
+
+    /// What was known when it was ended early.
+    fn settled(&self, goal: usize, lower: Option<f64>, upper: Option<f64>) -> String {
+        let amount = |load: f64| self.terms.over.amount(load);
+        let promise = self.search.promise(goal).filter(|_| lower.is_none()).map(|(load, good)| {
+            let trials = if good == 1 { "one trial".to_owned() } else { format!("{good} trials") };
+            format!(", but {trials} at {} kept it", amount(self.terms.over.whole(load)))
+        });
+        let known = match (lower, upper) {
+            (Some(lower), Some(upper)) => {
+                format!("the goal holds at {}, not at {}", amount(lower), amount(upper))
+            }
+            (Some(lower), None) => format!("the goal holds at {}, nothing above was settled", amount(lower)),
+            (None, Some(upper)) => {
+                format!("the goal does not hold at {}, nothing below was settled", amount(upper))
+            }
+            (None, None) => "nothing was settled".to_owned(),
+        };
+        known + &promise.unwrap_or_default()
     }
 
     /// Why the last trial that did not keep a goal did not.
@@ -218,19 +256,22 @@ impl Explorer {
                     None => {}
                 }
                 if *good == enough {
-                    self.confirmed[goal] = Some(*load);
+                    self.confirmed[goal] = Confirmation::At(*load);
                     self.stage = self.confirm(goal + 1);
                 } else if *bad > all - enough {
                     let less = self.terms.over.whole(*load * (1.0 - LESS));
                     (*load, *good, *bad, *retreats) = (less, 0, 0, *retreats + 1);
                     if *retreats > RETREATS || *load < self.terms.lowest {
+                        self.confirmed[goal] = Confirmation::Refuted;
                         self.stage = self.confirm(goal + 1);
                     }
                 } else if self.void == VOID {
+                    self.confirmed[goal] = Confirmation::Unsaid(trial.reason.clone());
                     self.stage = self.confirm(goal + 1);
                 }
             }
-            Stage::Curve(at) => *at += usize::from(trial.grade != Grade::Void || self.void == VOID),
+            Stage::Curve(_) if self.void == VOID => self.stage = Stage::Over,
+            Stage::Curve(at) => *at += usize::from(trial.grade != Grade::Void),
             Stage::Over => {}
         }
         self.trials.push(trial);
@@ -250,6 +291,24 @@ impl Explorer {
         }
     }
 
+    /// The next load cannot be tried on this machine, for this reason. The curve does without; else that is the end.
+    pub fn fail(&mut self, why: String) {
+        match &mut self.stage {
+            Stage::Curve(at) => *at += 1,
+            _ => (self.stage, self.cut) = (Stage::Over, Some(why)),
+        }
+    }
+
+    /// Keeps what is new of what a trial warns of: where each has its own run, those of the first.
+    fn warn(&mut self, warnings: &[String]) {
+        if self.terms.over == Over::Rate || self.trials.is_empty() {
+            let news = warnings.iter().filter(|warning| !self.warnings.contains(warning)).take(WARNINGS);
+            let news: Vec<_> = news.cloned().collect();
+            self.warnings.extend(news);
+            self.warnings.truncate(WARNINGS);
+        }
+    }
+
     /// The next load.
     fn decide(&mut self) -> Option<Load> {
         let (settle, SearchTerms { trial_ns, confirm_ns, curve_ns, .. }) = (self.terms.settle_ns, self.terms);
@@ -259,6 +318,11 @@ impl Explorer {
             match &self.stage {
                 Stage::Search => match self.search.propose() {
                     Some(wanted) => return Some(load(wanted, trial_ns)),
+                    None if self.search.is_hopeless() => {
+                        let why = "the generator was the bottleneck again and again";
+                        self.confirmed.fill(Confirmation::Unsaid(why.to_owned()));
+                        self.stage = Stage::Over;
+                    }
                     None => self.stage = self.confirm(0),
                 },
                 Stage::Confirm { load: wanted, .. } => return Some(load(*wanted, confirm_ns)),
@@ -306,27 +370,33 @@ impl Explorer {
     }
 }
 
-/// `bound` in words, where there is one.
-fn above(bound: Option<f64>, amount: impl Fn(f64) -> String) -> String {
-    bound.map_or_else(|| "what can be tried".to_owned(), amount)
-}
-
 impl Pilot for Explorer {
     fn next(&mut self, last: Option<Trial>) -> Option<Load> {
         if let Some(trial) = last {
-            let began = trial.began;
-            let now = began + trial.record.phases.last().map_or(0, |phase| phase.end_ns);
+            let now = trial.began + trial.record.phases.last().map_or(0, |phase| phase.end_ns);
             self.ended = trial.record.ended;
+            // A run of its own in which nobody could stay found too many, unless nobody could connect at all to begin with.
+            let some = trial.record.counts.connections_established > 0;
+            let is_too_many = self.terms.over != Over::Rate && (some || !self.trials.is_empty());
+            self.warn(&trial.record.warnings);
             let judged = trial::judge(trial, &self.goals, self.terms.over, self.purpose());
             self.note(judged);
-            // A run of its own that found no broker found too many for it, if the first did.
-            let too_many = self.ended == Ended::Broker && began > 0;
-            if self.ended != Ended::Completed && !too_many {
+            let ended = match self.ended {
+                Ended::Completed => None,
+                Ended::Broker if is_too_many => {
+                    self.ended = Ended::Completed;
+                    None
+                }
+                Ended::Interrupted => Some("it was interrupted"),
+                Ended::Broker => Some("the broker was gone"),
+                Ended::Internal | Ended::Environment | Ended::Aborted => Some("it was ended"),
+            };
+            if let Some(why) = ended {
+                self.cut = Some(why.to_owned());
                 return None;
             }
-            self.ended = Ended::Completed;
-            if now >= self.terms.limit_ns {
-                self.cut = !matches!(self.stage, Stage::Over);
+            if now >= self.terms.limit_ns && !matches!(self.stage, Stage::Over) {
+                self.cut = Some("the time was up".to_owned());
                 self.stage = Stage::Over;
             }
         }

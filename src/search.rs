@@ -276,7 +276,9 @@ impl Search {
         match self.start {
             // Not even the lowest load can be offered.
             _ if step == 0 => self.spoilt = true,
-            Start::Highest => self.first_ceiling = self.known.ceiling,
+            // Once is no proof: who was in the way may be gone when everything else is known.
+            Start::Highest if self.voids >= VOID => self.first_ceiling = self.known.ceiling,
+            Start::Highest => {}
             Start::Second(_) => self.start = Start::Second(self.known.ceiling),
             Start::Third(second, _) => self.set_out(second, second),
             Start::Over => {}
@@ -318,6 +320,18 @@ impl Search {
         let close = lower.zip(upper).is_some_and(|(lower, upper)| upper - lower <= finest.width);
         let regular = close && known == Some(bounds(finest));
         Found { lower: lower.map(|step| self.load(step)), upper: upper.map(|step| self.load(step)), regular }
+    }
+
+    /// The highest load of which no trial broke a goal, and how many kept it, decided or not.
+    pub fn promise(&self, goal: usize) -> Option<(f64, u32)> {
+        let mut loads = self.known.loads.iter().rev();
+        let (step, tried) = loads.find(|(_, tried)| tried[goal].bad == 0 && tried[goal].good > 0)?;
+        Some((self.load(*step), tried[goal].good))
+    }
+
+    /// Whether it was given up because trials said nothing again and again.
+    pub fn is_hopeless(&self) -> bool {
+        self.voids == HOPELESS
     }
 
     /// Whether so little could be offered that nothing is known.

@@ -48,7 +48,8 @@ fn trial(load: &Load, capacity: f64, now: &mut Nanos) -> Trial {
         })
         .collect();
     record.conclude();
-    Trial { began: 0, record, growth: (due - done) as f64 / due.max(1) as f64, overrun_per_s: None }
+    let growth = (due - done) as f64 / due.max(1) as f64;
+    Trial { began: 0, record, growth, quiet_ns: 0, overrun_per_s: None }
 }
 
 /// Searches; `meddle` may change what comes of a trial.
@@ -130,6 +131,45 @@ fn a_trial_is_judged_by_its_goal_and_by_what_every_goal_asks() {
         limited(trial);
     });
     assert!(overrun.0 == Grade::Bad && overrun.1.contains("at 700/s"), "{overrun:?}");
+    let stood = judged("lost == 0", &|trial| {
+        trial.overrun_per_s = Some(700.0);
+        let phase = trial.record.phases[1];
+        for second in &mut trial.record.series {
+            (second.phase, second.time_ns, second.stall_ns) = (Phase::Measure, phase.end_ns, 2 * SECOND);
+        }
+    });
+    assert!(stood.0 == Grade::Void && stood.1.contains("stood still for 2.00 s"), "{stood:?}");
+    let gone = judged("lost == 0", &|trial| {
+        trial.record.counts.connections_lost = trial.record.counts.connections_established;
+        limited(trial);
+    });
+    assert!(gone.0 == Grade::Bad && gone.1.starts_with("connections lost"), "{gone:?}");
+    let waited = judged("lost <= 1%", &|trial| {
+        trial.record.phases[2].end_ns += 3 * SECOND;
+        trial.quiet_ns = 2900 * MILLISECOND;
+        lost(trial);
+    });
+    assert_eq!(waited.0, Grade::Good, "it was waited for what never came: {waited:?}");
+}
+
+/// What one goal allows is not allowed by the others, and of all faults it is only the loss.
+#[test]
+fn a_loss_is_allowed_by_the_goal_that_says_so() {
+    let judged = |change: &dyn Fn(&mut Trial)| {
+        let load = Load { offered: 1000.0, settle: SECOND, span: 5 * SECOND };
+        let mut one = trial(&load, 2000.0, &mut 0);
+        let counts = &mut one.record.counts;
+        (counts.delivered, counts.lost) = (counts.delivered - 10, 10);
+        change(&mut one);
+        one.record.conclude();
+        let goals = [goal("flight p99 < 50ms"), goal("lost <= 1%")];
+        trial::judge(one, &goals, Over::Rate, Purpose::Search)
+    };
+    let one = judged(&|_| ());
+    assert_eq!((one.grade, &one.kept[..]), (Grade::Mixed, &[false, true][..]), "{one:?}");
+    let corrupted = judged(&|trial| trial.record.counts.corrupted = 3);
+    assert_eq!(corrupted.grade, Grade::Bad, "{corrupted:?}");
+    assert!(corrupted.reason.contains("corrupted"), "{}", corrupted.reason);
 }
 
 /// One at 1,000 messages a second that a broker does `done` of.
@@ -215,7 +255,62 @@ fn what_longer_trials_do_not_confirm_is_taken_back() {
     let record = explore(terms(), 20_000.0, |_, trial| {
         trial.growth += f64::from(u8::from(trial.record.plan.duration_ns == Some(30 * SECOND)));
     });
-    assert_eq!((record.exit_code, record.results[0].regular), (9, false), "{}", record.exit_reason);
+    let result = &record.results[0];
+    assert_eq!(
+        (record.exit_code, result.regular, result.capacity),
+        (9, false, None),
+        "{}",
+        record.exit_reason
+    );
+    assert!(result.reason.starts_with("longer trials refuted "), "{}", result.reason);
+    assert!(record.trials.iter().all(|trial| trial.purpose != Purpose::Curve), "there is nothing to draw");
+    // Nobody can say.
+    let record = explore(terms(), 20_000.0, |_, trial| {
+        if trial.record.plan.duration_ns == Some(30 * SECOND) {
+            limited(trial);
+        }
+    });
+    let result = &record.results[0];
+    assert!(!result.regular && result.capacity == result.lower, "{result:?}");
+    assert!(
+        result.reason.contains("was not confirmed: ") && !result.reason.contains("refuted"),
+        "{result:?}"
+    );
+}
+
+#[test]
+fn a_curve_that_says_nothing_is_left() {
+    let record = explore(terms(), 20_000.0, |_, trial| {
+        if trial.record.plan.duration_ns == Some(10 * SECOND) {
+            limited(trial);
+        }
+    });
+    let drawn = record.trials.iter().filter(|trial| trial.purpose == Purpose::Curve).count();
+    assert_eq!((drawn, record.exit_code), (3, 0), "{}", record.exit_reason);
+}
+
+/// A load that the machine has no room for, wherever the search is.
+#[test]
+fn what_cannot_be_tried_ends_a_search_with_what_is_known() {
+    let failing = |from: usize, drawing: bool| {
+        let mut explorer = Explorer::new(vec![goal("lost == 0")], terms());
+        let (mut now, mut last, mut count) = (0, None, 0);
+        while let Some(load) = explorer.next(last.take()) {
+            count += 1;
+            if count >= from && (load.span == 10 * SECOND) == drawing {
+                explorer.fail("no ports are left".to_owned());
+                continue;
+            }
+            last = Some(trial(&load, 20_000.0, &mut now));
+            assert!(count < 500, "it does not end");
+        }
+        explorer.record(clean(), now)
+    };
+    let drawn = failing(1, true);
+    assert_eq!((drawn.exit_code, drawn.results[0].regular), (0, true), "a curve does without");
+    let early = failing(5, false);
+    assert_eq!((early.exit_code, early.trials.len()), (9, 4));
+    assert!(early.exit_reason.starts_with("no ports are left: "), "{}", early.exit_reason);
 }
 
 #[test]
@@ -229,6 +324,15 @@ fn the_time_limit_and_an_interrupt_end_it_with_what_is_known() {
         }
     });
     assert_eq!((record.trials.len(), record.exit_code), (6, 130));
+    let reason = &record.results[0].reason;
+    assert!(reason.starts_with("it was interrupted: "), "{reason}");
+    let record = explore(terms(), 20_000.0, |count, trial| {
+        trial.growth = 0.0;
+        if count == 3 {
+            (trial.record.ended, trial.record.partial) = (Ended::Broker, true);
+        }
+    });
+    assert_eq!((record.trials.len(), record.exit_code), (4, 4), "{}", record.exit_reason);
 }
 
 #[test]
@@ -289,7 +393,8 @@ fn of_run(over: Over, load: f64, done: f64, change: impl Fn(&mut Record)) -> Tri
     }
     change(&mut record);
     record.conclude();
-    trial::judge(Trial::of_run(record, 7 * SECOND), &[goal("lost == 0")], over, Purpose::Search)
+    let one = Trial { began: 7 * SECOND, ..Trial::of_run(record) };
+    trial::judge(one, &[goal("lost == 0")], over, Purpose::Search)
 }
 
 #[test]
@@ -313,7 +418,12 @@ fn what_is_done_of_a_load_is_a_number_of_the_same() {
 fn connects_that_the_generator_was_too_slow_for_say_nothing() {
     let connecting = |strain: Strain| {
         of_run(Over::ConnectRate, 1000.0, 900.0, |record| {
-            let second = Second { phase: Phase::Connect, workers: vec![strain], ..record.series[0].clone() };
+            let second = Second {
+                phase: Phase::Connect,
+                time_ns: SECOND,
+                workers: vec![strain],
+                ..record.series[0].clone()
+            };
             record.series.push(second);
         })
     };
@@ -325,17 +435,6 @@ fn connects_that_the_generator_was_too_slow_for_say_nothing() {
         "{starved:?}"
     );
     assert_eq!(connecting(Strain { busy_ns: 890 * MILLISECOND, ..Strain::default() }).grade, Grade::Bad);
-}
-
-#[test]
-fn a_queue_that_grows_from_second_to_second_is_told() {
-    let grown = of_run(Over::Clients, 800.0, 800.0, |record| {
-        for (at, second) in record.series.iter_mut().enumerate() {
-            second.acked -= 10 * at as u64;
-            second.delivered -= 10 * at as u64;
-        }
-    });
-    assert!(grown.grade == Grade::Bad && grown.reason.contains("grew by"), "{grown:?}");
 }
 
 /// A broker that has room for 300 clients, and none for the first who ask for too many.

@@ -259,7 +259,7 @@ fn conclude(args: &OutputArgs, record: &Record, output: Option<Output>) -> anyho
 }
 
 /// What to do about clients that were not let in.
-fn advice(record: &Record) -> Option<String> {
+pub fn advice(record: &Record) -> Option<String> {
     let counts = &record.counts;
     let [_, protocol, identifier, unavailable, password, authorization] = counts.refused;
     let about_refusals = [

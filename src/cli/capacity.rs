@@ -8,7 +8,7 @@ use super::{Usage, calibrate};
 use crate::capacity::{Explorer, Goal};
 use crate::clock::{self, MILLISECOND, Nanos, SECOND};
 use crate::record::{CapacityRecord, Ended, Exit, Over, Plan, Record, Schedule, SearchTerms};
-use crate::run::{Load, Pilot, Trial};
+use crate::run::{Load, Pilot, Single, Trial};
 use crate::units::{self, Rate, Span};
 use crate::{engine, report};
 use std::sync::Arc;
@@ -41,10 +41,16 @@ pub fn run(args: &CapacityArgs) -> anyhow::Result<Exit> {
     }
     let goals = goals(args)?;
     let terms = terms(args)?;
-    let highest = of_load(&args.run, terms.over, terms.highest, terms.trial_ns);
-    let mut prepared = bench::prepare(&highest)?;
-    if terms.over == Over::Rate {
-        offer(&mut prepared.plan, &terms)?;
+    let mut asked = args.run.clone();
+    asked.output.require.bounds = goals.iter().flat_map(|goal| &goal.0).cloned().collect();
+    let highest = Load { offered: terms.highest, settle: terms.settle_ns, span: terms.trial_ns };
+    let mut prepared = bench::prepare(&of_load(&asked, &terms, &highest))?;
+    match (terms.over, &prepared.plan.schedule) {
+        (Over::Rate, _) => offer(&mut prepared.plan, &terms)?,
+        (_, Schedule::Closed { .. }) => {
+            return Err(Usage("--rate max: a closed loop takes what there is; give a rate".into()).into());
+        }
+        _ => {}
     }
     let output = args.run.output.json.as_deref().map(Output::open).transpose()?;
     engine::probe()?;
@@ -54,12 +60,15 @@ pub fn run(args: &CapacityArgs) -> anyhow::Result<Exit> {
     let begin = clock::now();
     let end = match terms.over {
         Over::Rate => bench::perform(&args.run, prepared, &interrupt, &mut onlookers, Some(&mut explorer))?,
-        over => each(&args.run, over, &mut explorer, &interrupt, &mut onlookers)?,
+        _ => each(&args.run, &terms, &mut explorer, &interrupt, &mut onlookers)?,
     };
-    let counts = end.counts;
+    let (counts, advice) = (end.counts, bench::advice(&end));
     let record = explorer.record(end, clock::now() - begin);
     onlookers.conclude(&counts, record.exit_code);
     let exit = conclude(&args.run, &record, output);
+    if let Some(advice) = advice {
+        complain(format_args!("{advice}"));
+    }
     onlookers.linger(&interrupt);
     exit
 }
@@ -67,41 +76,73 @@ pub fn run(args: &CapacityArgs) -> anyhow::Result<Exit> {
 /// A run for each load. What comes back is the first of them, ended as the last.
 fn each(
     args: &RunArgs,
-    over: Over,
+    terms: &SearchTerms,
     explorer: &mut Explorer,
     interrupt: &Arc<AtomicBool>,
     onlookers: &mut Onlookers,
 ) -> anyhow::Result<Record> {
     let (begin, mut first, mut last) = (clock::now(), None::<Record>, None);
-    while let Some(Load { offered, span, .. }) = explorer.next(last.take()) {
-        let began = clock::now() - begin;
+    while let Some(load) = explorer.next(last.take()) {
+        let began = if first.is_none() { 0 } else { clock::now() - begin };
         onlookers.outlook = Some(explorer.outlook());
-        let run = of_load(args, over, offered, span);
-        let record = bench::perform(&run, bench::prepare(&run)?, interrupt, onlookers, None)?;
+        let (record, trial) = match one(&of_load(args, terms, &load), load, interrupt, onlookers) {
+            Ok(done) => done,
+            // What this machine cannot do at all is told at once.
+            Err(error) if first.is_none() => return Err(error),
+            Err(error) => {
+                explorer.fail(format!("{}: {error:#}", terms.over.amount(load.offered)));
+                continue;
+            }
+        };
+        let established = record.counts.connections_established;
         let first = first.get_or_insert_with(|| record.clone());
-        // Of later ones too much may have been asked: that is no end of the search.
-        if !matches!(record.ended, Ended::Completed | Ended::Broker) {
-            (first.ended, first.partial_reason) = (record.ended, record.partial_reason.clone());
+        // Nobody could stay: too many, or too fast, which is no end of the search.
+        if record.ended != Ended::Broker || (first.counts.connections_established == 0 && established == 0) {
+            (first.ended, first.partial_reason) = (record.ended, record.partial_reason);
+        } else {
+            first.ended = Ended::Completed;
         }
-        last = Some(Trial::of_run(record, began));
+        last = Some(Trial { began, ..trial });
     }
     Ok(first.expect("a search begins with a trial"))
 }
 
-/// The run that offers a load for so long.
-fn of_load(args: &RunArgs, over: Over, load: f64, span: Nanos) -> RunArgs {
+/// One run, and its trial.
+fn one(
+    run: &RunArgs,
+    load: Load,
+    interrupt: &Arc<AtomicBool>,
+    onlookers: &mut Onlookers,
+) -> anyhow::Result<(Record, Trial)> {
+    let prepared = bench::prepare(run)?;
+    let Schedule::Open { rate_per_s, .. } = prepared.plan.schedule else {
+        let record = bench::perform(run, prepared, interrupt, onlookers, None)?;
+        return Ok((record.clone(), Trial::of_run(record)));
+    };
+    let mut single = Single::new(Load { offered: rate_per_s, ..load });
+    let record = bench::perform(run, prepared, interrupt, onlookers, Some(&mut single))?;
+    let trial = single.trial.unwrap_or_else(|| Trial::of_run(record.clone()));
+    Ok((record, trial))
+}
+
+/// The run that offers a load.
+fn of_load(args: &RunArgs, terms: &SearchTerms, load: &Load) -> RunArgs {
     let mut run = args.clone();
-    run.duration = Span::from_nanos(span);
+    let Load { offered, settle, span } = *load;
+    (run.warmup, run.duration) = (Some(Span::from_nanos(settle)), Span::from_nanos(span));
     let number = |load: f64| load.ceil().min(f64::from(u32::MAX)) as u32;
-    match over {
+    match terms.over {
         Over::Rate => {}
-        Over::Clients => run.clients = Some(number(load)),
-        Over::FanOut => (run.topology, run.subscribers) = (TopologyArg::FanOut, Some(number(load))),
+        Over::Clients => run.clients = Some(number(offered)),
+        Over::FanOut => (run.topology, run.subscribers) = (TopologyArg::FanOut, Some(number(offered))),
         Over::ConnectRate => {
             run.topology = TopologyArg::Idle;
-            run.clients = Some(number(load * span as f64 / 1e9));
-            run.connection.connect_rate = Rate::new(load);
-            (run.warmup, run.duration) = (Some(Span::from_nanos(0)), Span::from_nanos(STAY));
+            // No more than at the highest rate, which the machine has room for.
+            let seconds = |span: Nanos| span as f64 / 1e9;
+            let most = terms.highest * seconds(terms.trial_ns);
+            run.clients = Some(number((offered * seconds(span)).min(most)));
+            run.connection.connect_rate = Rate::new(offered);
+            run.duration = Span::from_nanos(STAY);
         }
     }
     run
@@ -122,24 +163,23 @@ fn goals(args: &CapacityArgs) -> Result<Vec<Goal>, Usage> {
     let goal = match args.over {
         OverArg::ConnectRate => "connack p99 < 1s",
         OverArg::Clients if idle => "connections-lost == 0",
+        _ if args.run.topology == TopologyArg::Publish => "shed == 0",
         OverArg::Rate | OverArg::Clients | OverArg::FanOut => "lost == 0",
     };
     Ok(vec![goal.parse().expect("a bound")])
 }
 
 /// Flags that make no sense here, whether they were given, and why not.
-fn senseless(args: &CapacityArgs) -> [(bool, &'static str); 14] {
+fn senseless(args: &CapacityArgs) -> [(bool, &'static str); 15] {
     let RunArgs { rate, msgs_per_second, msg_count, probes, abort, hlog, output, schedule, series, .. } =
         &args.run;
     let (over, of_rate) = (args.over, args.over == OverArg::Rate);
-    let rated = rate.is_some() || msgs_per_second.is_some() || schedule.is_some();
+    let rated = rate.is_some() || msgs_per_second.is_some();
     let clients = args.run.clients.is_some();
     [
-        (rated && of_rate, "--rate, -T, --schedule: the search decides on rates; give it --min and --max"),
-        (
-            rated && over == OverArg::ConnectRate,
-            "--rate, -T, --schedule: nobody publishes in trials of connects",
-        ),
+        (rated && of_rate, "--rate, -T: the search decides on rates; give it --min and --max"),
+        (schedule.is_some(), "--schedule: a trial has one rate"),
+        (rated && over == OverArg::ConnectRate, "--rate, -T: nobody publishes in trials of connects"),
         (clients && !of_rate, "--clients: the search decides on them; give it --min and --max"),
         (
             over == OverArg::FanOut && args.run.subscribers.is_some(),
@@ -323,14 +363,20 @@ mod tests {
 
     #[test]
     fn a_load_is_in_the_flags_of_its_run() {
-        let run = |line: &str, over, load| of_load(&typed(line).run, over, load, 3 * SECOND);
-        let clients = run("--topology idle", Over::Clients, 1234.0);
+        let run = |line: &str, offered| {
+            let args = typed(line);
+            let load = Load { offered, settle: 0, span: 3 * SECOND };
+            of_load(&args.run, &terms(&args).unwrap(), &load)
+        };
+        let clients = run("--over clients --topology idle", 1234.0);
         assert_eq!((clients.clients, clients.duration.nanos()), (Some(1234), 3 * SECOND));
-        let heard = run("--publishers 2", Over::FanOut, 70.0);
+        let heard = run("--over fan-out --publishers 2", 70.0);
         assert!(heard.topology == TopologyArg::FanOut && heard.subscribers == Some(70));
         assert_eq!((heard.publishers, heard.clients), (Some(2), None));
-        let connects = run("", Over::ConnectRate, 1500.0);
+        let connects = run("--over connect-rate --max 2k", 1500.0);
         assert_eq!((connects.clients, connects.duration.nanos()), (Some(4500), SECOND));
         assert_eq!(connects.connection.connect_rate, Rate::new(1500.0));
+        let confirming = run("--over connect-rate --max 500", 1500.0);
+        assert_eq!(confirming.clients, Some(2500), "no more than in a trial of the highest rate");
     }
 }

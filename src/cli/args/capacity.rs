@@ -47,7 +47,7 @@ pub struct CapacityArgs {
     /// clients; 10k subscribers].
     #[arg(long, value_name = "LOAD", help_heading = "Search")]
     pub max: Option<Rate>,
-    /// By how much the loads that keep the goal and do not may differ in the end.
+    /// Largest gap, at the end, between the highest good and the lowest bad load.
     #[arg(long, default_value = "1%", value_name = "SHARE", value_parser = share, help_heading = "Search")]
     pub width: f64,
     /// Trials that decide about a load; half of them may be bad.
@@ -59,7 +59,7 @@ pub struct CapacityArgs {
     /// Length of the trials of the curve at 1, 10, 50, 75, 90, 100 and 110 % of what was found; 0 for none.
     #[arg(long, default_value = "10s", value_name = "TIME", help_heading = "Search")]
     pub curve: Span,
-    /// Begin no other trial after this time.
+    /// Start no new trial after this time.
     #[arg(long, default_value = "20m", value_name = "TIME", help_heading = "Search")]
     pub time_limit: Span,
     /// Trials of 3s, a width of 2 %, confirmed by 10s, a curve of 3s: a few minutes [default: off].

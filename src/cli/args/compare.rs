@@ -115,7 +115,7 @@ pub struct AbArgs {
 /// A run as one of several, and against others.
 #[derive(Clone, Args)]
 pub struct SeriesArgs {
-    /// Run it so many times; --json is a folder then, with the record of each [default: 1].
+    /// Run it N times; --json is then a folder with one record per run [default: 1].
     #[arg(long, value_name = "N", value_parser = super::values::count::<u32, 1>, help_heading = "Comparison")]
     pub repeat: Option<u32>,
     /// Compare with these records, a file or a folder of them, and exit with 8 when it got worse, 9 when nobody can

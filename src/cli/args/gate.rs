@@ -12,7 +12,7 @@ Bounds: a name, one of < <= > >= ==, and a value with its unit.
   acked >= 10k/s, sent >= 50k/s, delivered >= 10k messages
   lost == 0, duplicated == 0, shed <= 0.1%, connected == 1000, success >= 99.9%
   broker-cpu-per-message < 5us, broker-memory-per-connection < 4KiB, broker-memory < 1GiB
-  verdict == clean, cpu <= 50%, cpu-per-message < 40us, memory-per-client < 1KiB
+  verdict == clean, cpu <= 50%, generator-cpu-per-message < 40us, memory-per-client < 1KiB
   flight p99 < 50ms over 10s, delivered >= 9k/s over 10s     in every 10 seconds of the measure phase
 
 Examples:
@@ -37,7 +37,7 @@ pub struct AbortArgs {
     /// 'ack-timeouts > 100'; looked at each second of the measure phase; repeat it for several [default: none].
     #[arg(long, value_name = "CONDITION", help_heading = "Phases")]
     pub abort_on: Vec<Condition>,
-    /// So much of the measure phase is over before --abort-on is looked at.
+    /// Ignore --abort-on for this much of the measure phase.
     #[arg(long, default_value = "0s", value_name = "TIME", requires = "abort_on", help_heading = "Phases")]
     pub abort_after: Span,
 }
