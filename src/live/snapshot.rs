@@ -68,3 +68,31 @@ impl Snapshot {
         self.exit_code = Some(exit_code);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was used adds up, what is held is that of the last second; one in which nobody looked changes nothing.
+    #[test]
+    fn what_the_broker_used_adds_up() {
+        let used = |user, memory| Used {
+            user_cpu_ns: user,
+            system_cpu_ns: 1,
+            voluntary_switches: Some(2),
+            involuntary_switches: Some(3),
+            throttled_ns: (user > 5).then_some(4),
+            resident_bytes: Some(memory),
+            ..Used::default()
+        };
+        let mut snapshot = Snapshot::default();
+        for broker in [None, Some(used(10, 100)), Some(used(7, 50)), None] {
+            snapshot.follow(&Progress { broker, ..Progress::default() });
+        }
+        let sum = snapshot.broker.expect("it was watched");
+        assert_eq!((sum.user_cpu_ns, sum.system_cpu_ns, sum.switches()), (17, 2, Some(10)));
+        assert_eq!((sum.resident_bytes, sum.throttled_ns, sum.descriptors), (Some(50), Some(8), None));
+        snapshot.follow(&Progress { broker: Some(used(5, 1)), ..Progress::default() });
+        assert_eq!(snapshot.broker.expect("it is").throttled_ns, None, "a part of a sum is none");
+    }
+}

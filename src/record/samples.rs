@@ -366,8 +366,9 @@ pub(crate) fn told() -> Record {
         let span = |at: usize, times: &PhaseTimes| {
             let first = each * at as f64;
             let last = first + each;
+            let mean = Some((first + last) / 2.0);
             let (first, last) = (Some(first), Some(last));
-            SeriesSpan { phase: times.phase, first, last, least: first, mean: first, most: last }
+            SeriesSpan { phase: times.phase, first, last, least: first, mean, most: last }
         };
         let phases = record.phases.iter().enumerate().map(|(at, times)| span(at, times));
         BrokerSeries {

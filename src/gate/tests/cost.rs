@@ -83,6 +83,8 @@ fn what_others_told_of_the_broker_is_bounded_by_name() {
             ("metric dropped{node=\"a\"} <= 1.2/s", "1.20/s, held"),
             ("metric process_resident_memory_bytes < 12MiB", "12582912.00, BROKEN"),
             ("metric process_resident_memory_bytes min < 10MiB", "9437184.00, held"),
+            ("metric process_resident_memory_bytes mean < 11MiB", "11010048.00, held"),
+            ("metric process_resident_memory_bytes max < 11MiB", "12582912.00, BROKEN"),
             ("metric process_resident_memory_bytes per connection < 3.2kB", "3145.73, held"),
         ],
     );

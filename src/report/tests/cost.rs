@@ -55,7 +55,7 @@ fn the_summary_says_what_others_told() {
     let expected = "\
 broker metrics   process_cpu_seconds_total rose by 1.60 s (0.160 /s, 4.00 us per message)
                  dropped{node=\"a\"} rose by 12 (1.20 /s, 0.0000300 per message)
-                 process_resident_memory_bytes 9.0 MiB on average, 12.0 MiB at most (3.1 KiB per
+                 process_resident_memory_bytes 10.5 MiB on average, 12.0 MiB at most (3.1 KiB per
                  connection)
 ";
     assert!(found.contains(expected), "{found}");
