@@ -19,6 +19,7 @@ mod exit;
 mod finished;
 mod fleet;
 mod latency;
+mod metrics;
 mod plan;
 mod pressure;
 mod probes;
@@ -41,6 +42,7 @@ pub use fleet::{
     FLEET_SCHEMA, FleetRecord, FleetSecond, FlightSample, Heard, ListenEnd, Listener, Publisher, Spread,
 };
 pub use latency::{Figure, Latencies, Latency, Reading};
+pub use metrics::{BrokerMetrics, BrokerSeries, MetricsSource, SeriesKind, SeriesSpan};
 pub use plan::{Absence, Arrival, Close, Part, Plan, Poll, Schedule, Topology, Verify};
 pub use pressure::Pressure;
 pub use probes::Probes;
@@ -100,6 +102,9 @@ pub struct Record {
     /// What the run cost the broker; null where nobody watched it.
     #[serde(default)]
     pub broker_cost: Option<BrokerCost>,
+    /// What others told of the broker; null where nobody was asked.
+    #[serde(default)]
+    pub broker_metrics: Option<BrokerMetrics>,
     /// What the probes had on the same way at the same time; null where there were none.
     #[serde(default)]
     pub probes: Option<Probes>,
@@ -262,6 +267,9 @@ pub struct Second {
     /// What the broker used in it, and holds at its end; null where it was not watched, or had ended.
     #[serde(default)]
     pub broker: Option<Used>,
+    /// What was told last of each of [`BrokerMetrics::series`]; empty where nobody was asked.
+    #[serde(default)]
+    pub metrics: Vec<Option<f64>>,
     /// Median response time of this second's acknowledgements; null with fewer than 12.
     pub ack_p50_ns: Option<Nanos>,
     /// 99th percentile of the same; null with fewer than 600.

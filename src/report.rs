@@ -14,6 +14,7 @@ mod distribution;
 mod export;
 pub mod fleet;
 mod html;
+mod metrics;
 mod page;
 mod summary;
 #[cfg(test)]

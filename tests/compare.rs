@@ -2,8 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use malaria_bench::record::Record;
 use serde_json::Value;
@@ -275,6 +276,94 @@ fn is_no_worse_than_itself() {
 #[test]
 fn mosquitto_is_no_worse_than_itself() {
     is_no_worse_than_itself();
+}
+
+/// Takes a CPU from whoever wants it, as long as it lives.
+struct Burner(Child);
+
+impl Burner {
+    fn start() -> Burner {
+        Burner(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("a shell runs"))
+    }
+}
+
+impl Drop for Burner {
+    fn drop(&mut self) {
+        // It has no end of its own.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The step of the example for GitHub that gates a broker on its CPU per message, as a script.
+fn example() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/action/example.yml");
+    let text = std::fs::read_to_string(file).expect("it is there");
+    let (_, step) = text.split_once("- name: Ten runs of each\n").expect("the step");
+    let (env, run) = step.split_once("        run: |\n").expect("a script");
+    let (_, load) = env.split_once("LOAD: ").expect("the load");
+    let lines = run.lines().take_while(|line| line.starts_with("          "));
+    format!("LOAD='{}'\n{}", load.trim(), lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// Does what the example says, with `old` and `new` in place of brokers, and every `.0` in its script by `.1`.
+fn gate(old: &str, new: &str, changes: &[(&str, &str)]) -> Ended {
+    let dir = TempDir::new().unwrap();
+    for (folder, broker) in [("base", old), ("new", new)] {
+        let file = dir.path().join(folder).join("broker");
+        std::fs::create_dir(dir.path().join(folder)).unwrap();
+        std::fs::write(&file, format!("#!/bin/sh\nexec {broker} \"$@\" 2>/dev/null\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let port = free_port().to_string();
+    let script = changes.iter().chain(&[("1884", port.as_str())]).fold(example(), |script, (from, to)| {
+        assert!(script.contains(from), "`{from}` is not in the example");
+        script.replace(from, to)
+    });
+    let programs = Path::new(BENCH).parent().expect("a folder").display().to_string();
+    let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
+    let mut shell = Command::new("bash");
+    shell.args(["-e", "-c", &script]).env("PATH", path).current_dir(dir.path());
+    shell.output().expect("bash runs").into()
+}
+
+/// Beside other tests, which come and go, shorter runs scatter more: more is tolerated.
+const SHORT: [(&str, &str); 3] =
+    [("--warmup 500ms", "--warmup 100ms"), ("--duration 2s", "--duration 500ms"), ("=10%", "=30%")];
+
+/// What no gate may say of a broker that is the same.
+#[track_caller]
+fn is_no_alarm(ended: Ended) {
+    let ended = ended.ends_with(&[0]);
+    assert!(!ended.text.contains("Result: FAIL"), "{}", ended.text);
+    assert!(ended.text.contains("Result: ") || ended.text.contains("nobody can tell"), "{}", ended.text);
+}
+
+/// The example for continuous integration, on a machine of which something else has a CPU.
+#[test]
+fn the_ci_example_gives_no_false_alarm_on_a_busy_machine() {
+    let (Some(_), Some(program)) = (mosquitto(), find("mosquitto")) else { return };
+    let (_burner, program) = (Burner::start(), program.display().to_string());
+    is_no_alarm(gate(&program, &program, &SHORT));
+}
+
+/// The example as it stands, ten times: ten minutes.
+#[test]
+#[ignore = "it takes ten minutes"]
+fn the_ci_example_gives_no_false_alarm_for_long() {
+    let (Some(_), Some(program)) = (mosquitto(), find("mosquitto")) else { return };
+    let (_burner, program) = (Burner::start(), program.display().to_string());
+    (0..10).for_each(|_| is_no_alarm(gate(&program, &program, &[])));
+}
+
+/// A broker that writes down each packet is dearer, and the example fails.
+#[test]
+fn the_ci_example_fails_for_a_dearer_broker() {
+    let (Some(_), Some(program)) = (mosquitto(), find("mosquitto")) else { return };
+    let program = program.display().to_string();
+    let ended = gate(&program, &format!("{program} -v"), &SHORT[..2]).ends_with(&[0, 8]);
+    // A machine that is too busy to tell says so.
+    assert!(ended.code == 8 || ended.text.contains("nobody can tell"), "{}", ended.text);
 }
 
 /// The same broker with three hundredths of a CPU, where it takes four.

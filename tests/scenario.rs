@@ -55,6 +55,12 @@ fn a_sweep_leaves_records_and_a_table() {
     assert!(stdout.starts_with("qos  size  exit  "), "{stdout}{stderr}");
     let rows = stdout.lines().filter(|line| !line.starts_with("exit codes: ")).count();
     assert_eq!(rows, 5, "{stdout}{stderr}");
+    // What is left is told until nothing is.
+    let ends: Vec<&str> =
+        stderr.lines().filter(|line| line.contains("clean") || line.contains("exit code")).collect();
+    let (last, before) = ends.split_last().expect("each says how it ended");
+    assert!(before.iter().all(|line| line.contains(", about ") && line.ends_with(" left")), "{stderr}");
+    assert!(!last.contains(" left"), "{stderr}");
     let summary = summary(&dir);
     assert_eq!(summary["schema"], "malaria-bench/scenario/1");
     let combinations = summary["combinations"].as_array().unwrap();

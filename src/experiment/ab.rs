@@ -15,12 +15,13 @@ use super::{Error, complain, prepare, print};
 use crate::gate::compare::{Comparison, Question, Verdicted, compare};
 use crate::record::{Ended, Exit, Record};
 use crate::stats::inference::LOOKS;
+use crate::units;
 use rustix::process::Signal;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long a broker may take until it accepts connections.
 const READY: Duration = Duration::from_secs(60);
@@ -81,6 +82,7 @@ pub fn pairs(pairs: &Pairs) -> Result<Exit, Error> {
         interrupts,
         sides: [vec![], vec![]],
         void: 0,
+        begun: Instant::now(),
     };
     let ending = match course.run()? {
         Ending::Cut(exit, why) => course.cut(exit, why)?,
@@ -122,6 +124,7 @@ struct Course<'p> {
     sides: [Vec<Record>; 2],
     /// Pairs that do not.
     void: usize,
+    begun: Instant,
 }
 
 impl Course<'_> {
@@ -197,7 +200,9 @@ impl Course<'_> {
         base.push(a);
         new.push(b);
         let done = base.len();
-        self.say(format_args!("pair {done} of {look} ({most} at most)"));
+        // The warm-up took its time, too.
+        let left = units::outlook(self.begun.elapsed(), done + self.void + 1, look + self.void + 1);
+        self.say(format_args!("pair {done} of {look} ({most} at most){left}"));
         Ok(None)
     }
 

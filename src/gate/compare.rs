@@ -110,7 +110,7 @@ pub struct Compared {
     /// What.
     #[serde(serialize_with = "as_text")]
     pub metric: Metric,
-    /// Of its values: `ns`, `per_s`, `bytes` or `count`.
+    /// Of its values: `ns`, `per_s`, `bytes`, `count`, or `number`: as it was told.
     pub unit: &'static str,
     /// Whether the result rests on it.
     pub gates: bool,

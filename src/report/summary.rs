@@ -1,7 +1,7 @@
 //! What stands in the summary, section by section.
 
-use super::cost;
 use super::page::{Column, Page, Tint};
+use super::{cost, metrics};
 use crate::clock::Nanos;
 use crate::cpu;
 use crate::record::{
@@ -419,6 +419,9 @@ fn broker_cost(record: &Record, page: &mut Page) {
     if let Some(cost) = &record.broker_cost {
         page.paragraph("broker cost", &cost::watched(cost));
         page.items("", &cost::items(cost));
+    }
+    for (at, line) in metrics::lines(record).iter().enumerate() {
+        page.paragraph(if at == 0 { "broker metrics" } else { "" }, line);
     }
 }
 

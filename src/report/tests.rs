@@ -1,5 +1,5 @@
 use super::*;
-use crate::record::samples::{broken, clean, idle, probed, watched};
+use crate::record::samples::{broken, clean, idle, probed, told, watched};
 use crate::record::{Amount, BoundResult, BoundState, Ended, Figure, Probes, Schedule, Throughput, Worker};
 use crate::units;
 use serde_json::{Value, json};
@@ -347,7 +347,7 @@ fn control_characters_do_not_reach_the_terminal() {
 
 #[test]
 fn json_is_read_back_as_the_same_record() {
-    for record in [clean(), broken(), idle(), probed()] {
+    for record in [clean(), broken(), idle(), probed(), told()] {
         let json = json(&record);
         assert!(json.starts_with("{\n  \"schema\": \"malaria-bench/1\",\n") && json.ends_with("}\n"));
         assert_eq!(Record::from_json(&json).expect("what was written"), record);
@@ -377,7 +377,7 @@ fn json_is_as_its_schema_says() {
     let mut closed = clean();
     closed.plan.schedule = Schedule::Closed { inflight: 8 };
     closed.plan.msg_count = Some(5);
-    let bounded = [with_bound(clean()), with_bound(watched())];
+    let bounded = [with_bound(clean()), with_bound(watched()), told()];
     for record in [clean(), broken(), idle(), worst(), closed, probed()].into_iter().chain(bounded) {
         let instance = parsed(&json(&record));
         if let Some(error) = validator.iter_errors(&instance).next() {
@@ -429,8 +429,13 @@ fn the_schema_knows_every_field() {
     ] {
         assert_eq!(keys(&schema["$defs"][name]["properties"]), keys(part(at)), "{name}");
     }
-    let watched = parsed(&json(&watched()));
-    for (name, at) in [("broker_cost", "/broker_cost"), ("used", "/series/0/broker")] {
+    let watched = parsed(&json(&told()));
+    for (name, at) in [
+        ("broker_cost", "/broker_cost"),
+        ("used", "/series/0/broker"),
+        ("broker_metrics", "/broker_metrics"),
+        ("series_span", "/broker_metrics/series/0/phases/0"),
+    ] {
         let part = watched.pointer(at).expect(at);
         assert_eq!(keys(&schema["$defs"][name]["properties"]), keys(part), "{name}");
     }

@@ -32,7 +32,7 @@ pub struct ReportArgs {
     /// Write the runs and their bounds as JUnit XML to OUT, or to standard output with - [default: nowhere].
     #[arg(long, value_name = "OUT")]
     pub junit: Option<PathBuf>,
-    /// Write rates, tails and losses as Bencher Metric Format to OUT, or to standard output with -; where the
+    /// Write rates, tails, losses and the cost of the broker as Bencher Metric Format to OUT, or to standard output with -; where the
     /// generator was the limit there are none, and the exit code is 6 [default: nowhere].
     #[arg(long, value_name = "OUT")]
     pub bencher: Option<PathBuf>,

@@ -1,6 +1,6 @@
 use super::*;
 use crate::clock::{MICROSECOND, SECOND};
-use crate::record::samples::clean;
+use crate::record::samples::{clean, told};
 use crate::record::{Ended, Latency, Verdict};
 use crate::stats::Histogram;
 
@@ -116,14 +116,19 @@ fn metrics_are_text_and_back() {
         "flight-service max",
         "broker-cpu-per-message",
         "generator-cpu-per-message",
+        "metric dropped{node=\"a=b\"}",
+        "metric cpu_seconds_total per-message",
     ] {
         assert_eq!(name.parse::<Metric>().unwrap().to_string(), name);
     }
-    for name in ["", "flight", "lost", "cpu", "flight p0", "flight p99 p99", "p99"] {
+    for name in ["metric up < 1", "metric", "", "flight", "lost", "cpu", "flight p0", "flight p99 p99", "p99"]
+    {
         assert!(name.parse::<Metric>().is_err(), "{name}");
     }
     let tolerated: Tolerated = "Flight  P99 = 12.5 %".parse().unwrap();
     assert_eq!((tolerated.metric.to_string(), tolerated.share), ("flight p99".to_owned(), 0.125));
+    let tolerated: Tolerated = "metric up{a=\"b=c\"}=5%".parse().unwrap();
+    assert_eq!((tolerated.metric.to_string(), tolerated.share), ("metric up{a=\"b=c\"}".to_owned(), 0.05));
     for text in
         ["flight p99", "flight p99=10", "flight p99=0%", "acked=100%", "=5%", "acked=x%", "acked=NaN%"]
     {
@@ -287,4 +292,27 @@ fn the_schema_is_that_of_what_is_written() {
             assert_eq!(known(metric).len(), known(&schema["$defs"]["metric"]["properties"]).len());
         }
     }
+}
+
+/// What others told is a cost: it is shown, and gates where somebody says so.
+#[test]
+fn what_others_told_of_the_broker_is_compared() {
+    let run = |each: f64| {
+        let mut record = told();
+        record.broker_metrics.as_mut().expect("told").series[0].per_message = Some(each);
+        record
+    };
+    let side = |factor: f64| [1.0, 1.01, 0.99, 1.005].map(|noise| run(4e-6 * factor * noise)).to_vec();
+    let name = "metric process_cpu_seconds_total per-message";
+    let question = Question { gates: vec![name.parse().expect("a metric")], ..Question::default() };
+    let result = |question: &Question, factor| compare(&side(1.0), &side(factor), question).expect("alike");
+    let worse = result(&question, 1.2);
+    assert_eq!(worse.result, Verdicted::Fail, "{worse:?}");
+    assert_eq!(result(&question, 0.8).result, Verdicted::Pass, "less is better");
+    let unasked = result(&Question::default(), 1.2);
+    assert_ne!(unasked.result, Verdicted::Fail, "{unasked:?}");
+    let shown = unasked.metrics.iter().find(|compared| compared.metric.to_string() == name).expect("shown");
+    assert_eq!((shown.unit, shown.gates, shown.result), ("number", false, Verdicted::Fail));
+    let text = unasked.text();
+    assert!(text.contains(name) && text.contains("4.0"), "{text}");
 }

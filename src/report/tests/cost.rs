@@ -1,7 +1,7 @@
 //! What the broker cost, in everything that is made of a record.
 
 use super::*;
-use crate::record::samples::watched;
+use crate::record::samples::{told, watched};
 use crate::record::{BrokerCost, Finished, PhaseCost};
 
 fn run(label: &str, record: Record) -> Run {
@@ -47,4 +47,20 @@ fn tables_and_the_page_have_what_the_record_has() {
     }
     let without = html(&runs[1..], &[]).expect("ours");
     assert!(!without.contains("broker&#39;s CPU") && !without.contains("broker cost"));
+}
+
+#[test]
+fn the_summary_says_what_others_told() {
+    let found = text(&told(), 100, false);
+    let expected = "\
+broker metrics   process_cpu_seconds_total rose by 1.60 s (0.160 /s, 4.00 us per message)
+                 dropped{node=\"a\"} rose by 12 (1.20 /s, 0.0000300 per message)
+                 process_resident_memory_bytes 10.5 MiB on average, 12.0 MiB at most (3.1 KiB per
+                 connection)
+";
+    assert!(found.contains(expected), "{found}");
+    for warning in ["2 of 20 looks", "Connection refused", "nobody tells missing"] {
+        assert!(found.contains(warning), "{warning} is not in\n{found}");
+    }
+    assert!(!text(&watched(), 100, false).contains("broker metrics"));
 }
