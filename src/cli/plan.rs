@@ -180,7 +180,7 @@ fn phases(args: &RunArgs, profile: Option<&Profile>) -> Result<(Nanos, Option<Na
 
 /// What to say of clients that have no part, where they are not idle by name.
 pub fn idle(plan: &Plan) -> Option<String> {
-    let idle = plan.clients - plan.publishers - plan.subscribers;
+    let idle = Split::of(plan).idle;
     (idle > 0 && plan.topology != Topology::Idle).then(|| {
         format!(
             "{} of {} clients are idle: --clients is more than {} that publish and {} that subscribe",
@@ -197,6 +197,7 @@ fn topology(arg: TopologyArg) -> Topology {
         TopologyArg::Pairs => Topology::Pairs,
         TopologyArg::FanIn => Topology::FanIn,
         TopologyArg::FanOut => Topology::FanOut,
+        TopologyArg::Itself => Topology::Itself,
         TopologyArg::Publish => Topology::Publish,
         TopologyArg::Idle => Topology::Idle,
     }
@@ -303,7 +304,7 @@ fn check_subscriptions(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
 
 /// Whether those are there who are to leave and come back, and may come back.
 fn check_comings(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
-    let idle = plan.clients - plan.publishers - plan.subscribers;
+    let idle = Split::of(plan).idle;
     let flag = if args.stay.is_some() { "--stay" } else { "--away" };
     if (args.stay.is_some() || !args.away.is_empty()) && !args.reconnect {
         return Err(Usage(format!("{flag}: who leaves comes back; leave out --reconnect false")));

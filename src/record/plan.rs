@@ -120,6 +120,9 @@ pub enum Topology {
     FanIn,
     /// Few publishers, many subscribers.
     FanOut,
+    /// Everybody publishes and hears itself.
+    #[serde(rename = "self")]
+    Itself,
     /// Publishers only: nobody listens.
     Publish,
     /// Connect and ping only.
@@ -133,6 +136,7 @@ impl fmt::Display for Topology {
             Topology::Pairs => "pairs",
             Topology::FanIn => "fan-in",
             Topology::FanOut => "fan-out",
+            Topology::Itself => "self",
             Topology::Publish => "publish",
             Topology::Idle => "idle",
         })

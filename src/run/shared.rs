@@ -70,7 +70,7 @@ impl Shared {
         let probes = (spec.plan.probes > 0).then(|| probes::of(&spec));
         let plan = &mut spec.plan;
         let (publishers, subscribers) = (plan.publishers, plan.subscribers);
-        let split = Split { publishers, subscribers, idle: plan.clients - publishers - subscribers };
+        let split = Split::of(plan);
         let topic = plan.topic_template.parse().expect("a plan's template was read before");
         let routes = Routes::new(split, &topic, plan.groups);
         let flows = routes.flows();

@@ -7,6 +7,7 @@ mod probes;
 mod rules;
 mod scripted;
 mod shared;
+mod to_itself;
 mod trials;
 
 use super::conductor::{Host, Phases};
@@ -16,7 +17,7 @@ use super::*;
 use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::crew::sim::*;
 use crate::engine::Usage;
-use crate::load::Stamp;
+use crate::load::{Split, Stamp};
 use crate::record::samples::clean;
 use crate::record::{self, Arrival, Ended, Topology};
 use crate::stage::simulated::perform;
@@ -240,7 +241,8 @@ fn given(world: &World, record: &Record) -> Account {
         let first = first.entry(stamp.publisher).or_insert(stamp.sequence);
         *first = stamp.sequence.min(*first);
     }
-    for index in record.plan.publishers..record.plan.publishers + record.plan.subscribers {
+    let split = Split::of(&record.plan);
+    for index in (0..record.plan.clients).filter(|index| split.subscriber(*index).is_some()) {
         let Some(client) = truth.find_client(&format!("c-{index}")) else { continue };
         let mut flows = std::collections::BTreeMap::<u32, Vec<u64>>::new();
         for (_, message) in truth.heard_by(client) {
@@ -342,6 +344,10 @@ fn some_plan(dice: &mut Dice) -> Plan {
     }
     if subscribers > 0 && dice.chance(0.2) {
         (plan.share, plan.groups) = (Some("perf".into()), Some(dice.within(&(1..=3)) as u32));
+    }
+    if subscribers > 0 && plan.share.is_none() && dice.chance(0.15) {
+        (plan.topology, plan.subscribers) = (Topology::Itself, publishers);
+        plan.clients = publishers + idle;
     }
     if plan.msg_count.is_none() && dice.chance(0.15) {
         let most = 2.0 * rate;

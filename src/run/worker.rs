@@ -43,11 +43,8 @@ impl Clients {
         let indices = shared.seats[worker].clients.clone();
         let (mut publishing, mut subscribing) = (Vec::new(), Vec::new());
         for &index in &*indices {
-            match shared.split.role(index) {
-                Role::Publisher(number) => publishing.push(number),
-                Role::Subscriber(number) => subscribing.push(number),
-                Role::Idle => {}
-            }
+            publishing.extend(shared.split.publisher(index));
+            subscribing.extend(shared.split.subscriber(index));
         }
         let (spec, split) = (&shared.spec, shared.split);
         let terms = Terms {
@@ -65,6 +62,7 @@ impl Clients {
         let routes = shared.clone();
         let routes = Box::new(move |index| routes.route(index));
         let staying = 0..indices.len() as u32;
+        let first = if split.itself { 0 } else { publishing.len() };
         let mut crew = Crew::new(terms, indices, |_| 0, routes, now);
         // Until it is known when the measure phase is.
         crew.books.measure(Nanos::MAX, Nanos::MAX);
@@ -72,7 +70,7 @@ impl Clients {
             desk,
             task: None,
             staying,
-            subscribers: Subscribers::new(shared.clone(), publishing.len(), &subscribing),
+            subscribers: Subscribers::new(shared.clone(), first, &subscribing),
             publishers: Publishers::new(shared.clone(), &publishing),
             comings: Comings::new(shared.clone(), &crew),
             crew,
@@ -127,6 +125,7 @@ impl Clients {
                 News::Room(place) => self.publishers.catch_up(&mut self.crew, link, place),
                 News::NoSubAck(place, trouble) => {
                     self.subscribers.unanswered(&mut self.crew, place, Some(trouble));
+                    self.publishers.catch_up(&mut self.crew, link, place);
                 }
                 News::Down { place, was, end, unacked } => {
                     if was == Step::Subscribing && !leaving {
@@ -239,7 +238,10 @@ impl<L: Link> App<L> for Clients {
                     subscribers.connected(crew, link, place, session_present);
                     publishers.catch_up(crew, link, place);
                 }
-                Event::Subscribed { codes, .. } => subscribers.granted(crew, link.arrived(), place, codes),
+                Event::Subscribed { codes, .. } => {
+                    subscribers.granted(crew, link.arrived(), place, codes);
+                    publishers.catch_up(crew, link, place);
+                }
                 _ => {}
             }
         }

@@ -162,6 +162,9 @@ pub enum TopologyArg {
     FanIn,
     /// All others hear one publisher, unless --publishers says otherwise.
     FanOut,
+    /// Everybody publishes to itself, on a topic of its own.
+    #[value(name = "self")]
+    Itself,
     /// Nobody listens.
     Publish,
     /// Connect and ping only.
