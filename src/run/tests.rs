@@ -345,15 +345,15 @@ fn some_plan(dice: &mut Dice) -> Plan {
     if subscribers > 0 && dice.chance(0.2) {
         (plan.share, plan.groups) = (Some("perf".into()), Some(dice.within(&(1..=3)) as u32));
     }
-    if subscribers > 0 && plan.share.is_none() && dice.chance(0.15) {
-        (plan.topology, plan.subscribers) = (Topology::Itself, publishers);
-        plan.clients = publishers + idle;
-    }
     if plan.msg_count.is_none() && dice.chance(0.15) {
         let most = 2.0 * rate;
         plan.profile = Some(format!(
             "line(0,{most},300ms) const(0,100ms) step({rate},{most},{rate},200ms) const({rate},1h)"
         ));
+    }
+    if subscribers > 0 && plan.share.is_none() && dice.chance(0.15) {
+        (plan.topology, plan.subscribers) = (Topology::Itself, publishers);
+        plan.clients = publishers + idle;
     }
     plan
 }
