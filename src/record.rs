@@ -40,7 +40,7 @@ pub use fleet::{
     FLEET_SCHEMA, FleetRecord, FleetSecond, FlightSample, Heard, ListenEnd, Listener, Publisher, Spread,
 };
 pub use latency::{Figure, Latencies, Latency, Reading};
-pub use plan::{Absence, Arrival, Close, Part, Plan, Poll, Schedule, Topology, Verify};
+pub use plan::{Absence, Arrival, Close, Flap, Part, Plan, Poll, Schedule, Topology, Verify};
 pub use pressure::Pressure;
 pub use probes::Probes;
 pub use verdict::{Behind, Divergence, Evidence, Judgement, Pace, Sharing, Tail, Verdict};

@@ -217,6 +217,7 @@ fn spec(broker: SocketAddr, qos: u8, schedule: Schedule) -> Spec {
         profile: None,
         absences: Vec::new(),
         stay_ns: None,
+        flap: None,
         groups: None,
         share: None,
         filters: Vec::new(),

@@ -107,6 +107,7 @@ fn spec(load: &Load, broker: SocketAddr, cpu: usize) -> Spec {
         profile: None,
         absences: Vec::new(),
         stay_ns: None,
+        flap: None,
         groups: None,
         share: None,
         filters: Vec::new(),

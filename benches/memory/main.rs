@@ -146,6 +146,7 @@ fn spec(clients: u32, broker: SocketAddr, cpu: usize) -> Spec {
         profile: None,
         absences: Vec::new(),
         stay_ns: None,
+        flap: None,
         groups: None,
         share: None,
         filters: Vec::new(),

@@ -60,6 +60,7 @@ fn goals(args: &CapacityArgs) -> Result<Vec<Goal>, Usage> {
         schedule,
         away,
         stay,
+        flap,
         series,
         ..
     } = &args.run;
@@ -71,7 +72,10 @@ fn goals(args: &CapacityArgs) -> Result<Vec<Goal>, Usage> {
         ),
         (msg_count.is_some(), "--msg-count: trials are as long as --duration says"),
         (schedule.is_some(), "--schedule: the search decides on rates; give it --min and --max"),
-        (!away.is_empty() || stay.is_some(), "--away, --stay: nobody comes and goes in trials"),
+        (
+            !away.is_empty() || stay.is_some() || flap.is_some(),
+            "--away, --stay, --flap: nobody comes and goes in trials",
+        ),
         (probes.is_some(), "--probes: there are none beside trials"),
         (!output.require.bounds.is_empty(), "--require: what a trial has to keep is a --goal"),
         (!abort.abort_on.is_empty(), "--abort-on: a trial far beyond the broker ends by itself"),

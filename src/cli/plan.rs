@@ -125,6 +125,7 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
         share: args.share.clone(),
         absences: args.away.iter().map(|away| away.0).collect(),
         stay_ns: args.stay.map(Span::nanos),
+        flap: args.flap.map(|flap| flap.0),
         filters: args.filters.clone(),
         schedule: schedule(args, split, profile.as_ref())?,
         profile: profile.filter(|_| split.publishers > 0).map(|profile| profile.to_string()),
@@ -315,6 +316,9 @@ fn check_comings(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
              --publishers and --subscribers, or --topology idle"
                 .into(),
         ));
+    }
+    if args.flap.is_some() && plan.subscribers == 0 {
+        return Err(Usage("--flap: there are no subscribers in this run".into()));
     }
     let absent = plan.absences.iter().find(|absence| match absence.part {
         Part::Publishers => plan.publishers == 0,

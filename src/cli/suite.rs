@@ -66,7 +66,10 @@ fn rates(plan: &Plan) -> [Option<f64>; 2] {
     };
     match plan.schedule {
         Schedule::Open { rate_per_s, .. } => {
-            [Some(rate_per_s), Some(rate_per_s / f64::from(plan.publishers.max(1)) * flows as f64)]
+            let there =
+                plan.flap.map_or(1.0, |flap| 1.0 - (flap.for_ns as f64 / flap.every_ns as f64).min(1.0));
+            let heard = flows as f64 / f64::from(plan.publishers.max(1)) * there;
+            [Some(rate_per_s), Some(rate_per_s * heard)]
         }
         Schedule::Closed { .. } => [None, None],
         Schedule::None => [Some(0.0), Some(0.0)],
@@ -114,6 +117,7 @@ mod tests {
             ("reconnect-storm", 2000, 1000.0, 1000.0),
             ("conn-churn", 10_000, 0.0, 0.0),
             ("sub-flapping", 1001, 10.0, 10_000.0),
+            ("sub-unsub-flapping", 2000, 1000.0, 1000.0),
         ];
         for (name, clients, taken, given) in published {
             let rates = [Some(taken), Some(given)];
@@ -139,6 +143,16 @@ mod tests {
         }
         let small = expected(&Named::find("mqttbs/p2p-50k").unwrap(), scale("0.01")).unwrap();
         assert_eq!(small, Expected { clients: 1000, rates: [Some(500.0), Some(500.0)] });
+    }
+
+    /// Who is not subscribed is not given anything.
+    #[test]
+    fn what_comes_out_is_for_those_who_are_subscribed() {
+        let named = Named {
+            name: "mine".into(),
+            text: "[[step]]\nrun = '--clients 200 --rate 1k --flap 10s,2.5s'\n".into(),
+        };
+        assert_eq!(expected(&named, scale("1")).unwrap().rates, [Some(1000.0), Some(750.0)]);
     }
 
     #[test]

@@ -50,6 +50,7 @@ const SUITE: &[(&str, &str)] = suite! {
     "reconnect-storm"
     "conn-churn"
     "sub-flapping"
+    "sub-unsub-flapping"
     "chirino/1-1-1"
     "chirino/fanin-10"
     "chirino/fanout-10"

@@ -45,6 +45,9 @@ pub struct Plan {
     /// How long idle clients stay before they leave and come again, in nanoseconds; null where they stay to the end.
     #[serde(default)]
     pub stay_ns: Option<Nanos>,
+    /// How subscriptions come and go; null where they stay to the end.
+    #[serde(default)]
+    pub flap: Option<Flap>,
     /// When messages are sent.
     pub schedule: Schedule,
     /// How the rate of an open loop changes in time, as --schedule has it; null where it does not.
@@ -173,6 +176,15 @@ pub struct Absence {
     /// When they leave, in nanoseconds since the start of the schedule.
     pub at_ns: Nanos,
     /// When they come back, in nanoseconds since then; 0 is at once.
+    pub for_ns: Nanos,
+}
+
+/// Subscriptions that come and go while their clients stay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Flap {
+    /// After how long each subscriber unsubscribes, again and again, in nanoseconds.
+    pub every_ns: Nanos,
+    /// How long after UNSUBACK it subscribes again, in nanoseconds; 0 is at once.
     pub for_ns: Nanos,
 }
 

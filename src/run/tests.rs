@@ -2,6 +2,7 @@
 
 mod aborted;
 mod comings;
+mod flapping;
 mod known;
 mod probes;
 mod rules;

@@ -97,6 +97,7 @@ impl Clients {
             Command::Drain { .. } | Command::Disconnect => {
                 self.publishers.end();
                 self.comings.end(&mut self.crew, link);
+                self.subscribers.settle();
                 self.watch.close(link, &self.crew.books.levels);
                 self.window = Nanos::MAX..Nanos::MAX;
                 self.crew.books.levels.draining = 1;
@@ -124,13 +125,14 @@ impl Clients {
             match news {
                 News::Room(place) => self.publishers.catch_up(&mut self.crew, link, place),
                 News::NoSubAck(place, trouble) => {
-                    self.subscribers.unanswered(&mut self.crew, place, Some(trouble));
+                    self.subscribers.unanswered(&mut self.crew, link.now(), place, Some(trouble));
                     self.publishers.catch_up(&mut self.crew, link, place);
                 }
                 News::Down { place, was, end, unacked } => {
                     if was == Step::Subscribing && !leaving {
-                        self.subscribers.unanswered(&mut self.crew, place, None);
+                        self.subscribers.unanswered(&mut self.crew, link.now(), place, None);
                     }
+                    self.subscribers.down(place, link.now());
                     self.publishers.ended(&mut self.crew, place, &end, unacked);
                     match end {
                         End::Failed if !leaving => self.crew.retry(link.now(), place),
@@ -242,6 +244,10 @@ impl<L: Link> App<L> for Clients {
                     subscribers.granted(crew, link.arrived(), place, codes);
                     publishers.catch_up(crew, link, place);
                 }
+                Event::Unsubscribed(_) => {
+                    subscribers.withdrawn(link.now(), place);
+                    publishers.catch_up(crew, link, place);
+                }
                 _ => {}
             }
         }
@@ -284,11 +290,12 @@ impl<L: Link> App<L> for Clients {
         let deadlines = self.crew.poll_deadlines(link);
         self.hear_news(link);
         let comings = self.comings.poll(&mut self.crew, link);
+        let turns = self.subscribers.poll_turns(&mut self.crew, link);
         let leaving = self.task == Some(Command::Disconnect);
         let dial = if leaving { None } else { self.crew.poll_dial(link) };
         let task = self.poll_task(link);
         self.crew.end_pass(link, |written, time| self.publishers.handed(written, time));
-        [Some(self.crew.books.tally_due()), window, deadlines, comings, dial, task]
+        [Some(self.crew.books.tally_due()), window, deadlines, comings, turns, dial, task]
             .into_iter()
             .flatten()
             .min()

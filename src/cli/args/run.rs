@@ -1,7 +1,7 @@
 //! Flags of the main job.
 
 use super::gate::AbortArgs;
-use super::values::{Away, PerSecond, Scale, Total, count};
+use super::values::{Away, Flapping, PerSecond, Scale, Total, count};
 use super::{BrokerArgs, ConnectionArgs, OutputArgs, SeriesArgs};
 use crate::load::{Profile, Template};
 use crate::units::{Size, Span};
@@ -63,6 +63,10 @@ pub struct RunArgs {
     /// [default: they stay].
     #[arg(long, value_name = "TIME", help_heading = "Connections")]
     pub stay: Option<Span>,
+    /// Each subscriber unsubscribes every EVERY, once it has what was sent before, and subscribes again FOR after UNSUBACK, 0 at
+    /// once; one after the other, evenly. What is published meanwhile is not expected [default: they stay subscribed].
+    #[arg(long, value_name = "EVERY[,FOR]", conflicts_with = "share", help_heading = "Connections")]
+    pub flap: Option<Flapping>,
     /// Establish lost connections again, as --reconnect-attempts says.
     #[arg(long, default_value_t = true, action = ArgAction::Set, value_name = "BOOL", help_heading = "Connections")]
     pub reconnect: bool,
