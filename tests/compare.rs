@@ -69,13 +69,19 @@ fn free_port() -> u16 {
 fn repeats_are_kept_and_are_a_baseline() {
     let dir = TempDir::new().unwrap();
     let [runs, base] = ["runs", "base"].map(|name| dir.path().join(name).display().to_string());
-    let output = ["--repeat", "3", "--json", &runs, "--save-baseline", &base];
+    let logs = dir.path().join("logs");
+    let hlog = logs.display().to_string();
+    let output = ["--repeat", "3", "--json", &runs, "--save-baseline", &base, "--hlog", &hlog];
     // A busy machine may make the generator the bottleneck; nothing else may go wrong.
     let ended = bench(&format!("--embedded {RUN}"), &output).ends_with(&[0, 6]);
     ended.says("run 3 of 3: ");
     ended.says("\nover all runs ");
     let kept = records(runs.as_ref());
     assert_eq!(kept.len(), 3);
+    for number in 1..=3 {
+        let log = std::fs::read_to_string(logs.join(format!("0{number}.hlog"))).unwrap();
+        assert!(log.contains("Tag=ack_response,"), "{log}");
+    }
     assert!(kept.iter().all(|record| record.counts.sent == 1000 && record.counts.lost == 0));
     let saved = records(base.as_ref());
     assert_eq!(saved.len(), if ended.code == 0 { 3 } else { 0 }, "{}", ended.text);
@@ -99,6 +105,17 @@ fn repeats_are_kept_and_are_a_baseline() {
     // another load is no gate
     let ended = bench(&format!("--embedded {RUN} -q 0"), &["--baseline", &runs]).ends_with(&[2]);
     ended.says("qos 1 against 0");
+}
+
+/// A bound that is broken is in the exit code of a repeated run, and every code is told.
+#[test]
+fn a_broken_bound_of_one_of_many_runs_is_the_exit_code() {
+    let bound = ["--repeat", "2", "--require", "sent < 5 messages"];
+    let ended = bench(&format!("--embedded {RUN}"), &bound).ends_with(&[6, 7]);
+    match ended.code {
+        7 => ended.says("with 7 (bounds)"),
+        _ => ended.says("with 6 (generator-limited)"),
+    };
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn spec(load: &Load, broker: SocketAddr, cpu: usize) -> Spec {
             tolerance,
         ),
     };
-    let (seed, clients) = (1, load.clients);
+    let clients = load.clients;
     let (topology, publishers, subscribers) = match load.work {
         Work::Sent | Work::Acked | Work::Completed => (Topology::Publish, clients, 0),
         Work::FanOut => (Topology::FanOut, 1, clients - 1),
@@ -79,46 +79,22 @@ fn spec(load: &Load, broker: SocketAddr, cpu: usize) -> Spec {
     let plan = Plan {
         hosts: vec![broker.ip().to_string()],
         port: broker.port(),
-        embedded: false,
-        cores_asked: 1,
-        cores_used: 1,
-        workers: 1,
         clients,
         publishers,
         subscribers,
-        probes: 0,
         topology,
         schedule,
         qos: load.work.qos() as u8,
         sub_qos: 0,
         size_bytes: load.payload as u64,
-        msg_count: None,
         warmup_ns: load.warmup,
         duration_ns: Some(load.measure),
-        drain_ns: 5 * SECOND,
-        drain_limit_ns: 60 * SECOND,
         connect_rate_per_s,
-        connect_timeout_ns: 10 * SECOND,
-        ack_timeout_ns: 30 * SECOND,
         keepalive_ns: if pings { SECOND } else { Nanos::from(KEEP_ALIVE_S) * SECOND },
-        clean_session: true,
         client_id_prefix: "bench".to_owned(),
-        topic_template: "bench/%p".to_owned(),
-        profile: None,
-        absences: Vec::new(),
-        stay_ns: None,
-        flap: None,
-        groups: None,
-        share: None,
-        filters: Vec::new(),
-        backlog_ns: SECOND,
         tolerance_ns,
-        verify: malaria_bench::record::Verify::Sampled,
-        close: malaria_bench::record::Close::Fin,
-        poll: malaria_bench::record::Poll::Sleep,
         reconnect: false,
-        seed,
-        run_id: format!("{:08x}", run::run_id(seed)),
+        ..Plan::default()
     };
     Spec { cpus: vec![cpu], ..Spec::new(plan, vec![broker.into()]) }
 }

@@ -11,8 +11,8 @@ use super::broker;
 use super::expand::Broker;
 use super::process::{GLANCE, Interrupts, Process, exit_code};
 use super::{Error, complain, prepare, print};
-use crate::gate::compare::{Comparison, Question, Verdicted, compare, is_void};
-use crate::record::{Exit, Record};
+use crate::gate::compare::{Comparison, Question, Verdicted, compare, is_void, new_fault};
+use crate::record::{Exit, Outcome, Record};
 use crate::stats::inference::LOOKS;
 use rustix::process::Signal;
 use std::fs::File;
@@ -79,15 +79,24 @@ pub fn pairs(pairs: &Pairs) -> Result<Exit, Error> {
         out,
         interrupts,
         sides: [vec![], vec![]],
+        aside: [vec![], vec![]],
         void: 0,
     };
-    let (exit, text) = match course.run()? {
+    let (exit, mut text) = match course.run()? {
         Ending::Cut(exit, why) => (exit, format!("Result: VOID, exit code {}: {why}\n", exit.code())),
         Ending::Compared(comparison) => {
             let json = serde_json::to_string_pretty(&comparison).expect("plain data with string keys");
             std::fs::write(course.out.join("comparison.json"), json + "\n")?;
             (Exit::from_code(comparison.exit_code), comparison.text())
         }
+    };
+    let exit = match course.fault_aside().filter(|fault| exit.graver(fault.exit) != exit) {
+        Some(fault) => {
+            let code = fault.exit.code();
+            text += &format!("exit code {code} after all: in a pair that is void B had {}\n", fault.reason);
+            fault.exit
+        }
+        None => exit,
     };
     print(&text)?;
     course.say(format_args!("results are in {}", course.out.display()));
@@ -104,7 +113,9 @@ struct Course<'p> {
     interrupts: Interrupts,
     /// Records of the pairs that count.
     sides: [Vec<Record>; 2],
-    /// Pairs that do not.
+    /// Records of those that do not,
+    aside: [Vec<Record>; 2],
+    /// and how many these are.
     void: usize,
 }
 
@@ -145,6 +156,8 @@ impl Course<'_> {
         if is_void(&a) || is_void(&b) {
             self.void += 1;
             self.put_aside(number)?;
+            self.aside[0].push(a);
+            self.aside[1].push(b);
             self.say(format_args!("pair {number}: void, the generator was the bottleneck"));
             // a third of all: with more, what is left is what was lucky
             if self.void * 2 > look {
@@ -214,6 +227,12 @@ impl Course<'_> {
             return Ok(Err((exit, said(&logs, name, number))));
         }
         read(&place)
+    }
+
+    /// What B has broken in pairs that are void because of the other side, and A never: void siblings hide nothing.
+    fn fault_aside(&self) -> Option<Outcome> {
+        let base = [&self.sides[0][..], &self.aside[0]].concat();
+        new_fault(&base, &self.aside[1])
     }
 
     /// Moves the records of a pair to where they do not count.

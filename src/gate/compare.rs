@@ -167,9 +167,10 @@ pub fn compare(base: &[Record], new: &[Record], question: &Question) -> Result<C
     let [base_runs, new_runs] = [base, new].map(sound);
     let metrics = compared(&base_runs, &new_runs, question);
     let [base, new] = sides;
-    let (result, outcome) = match too_many_void(base, new) {
-        Some(reason) => (Verdicted::Void, Outcome { exit: Exit::GeneratorLimited, reason }),
-        None => conclude(&metrics, fault(&base_runs, &new_runs)),
+    let (result, outcome) = match (too_many_void(base, new), fault(&base_runs, &new_runs)) {
+        (Some(reason), None) => (Verdicted::Void, Outcome { exit: Exit::GeneratorLimited, reason }),
+        // What a run has broken is broken, whatever the generator did in others.
+        (_, fault) => conclude(&metrics, fault),
     };
     let Outcome { exit, reason } = outcome;
     let exit_code = exit.code();
@@ -227,7 +228,12 @@ fn too_many_void(base: Side, new: Side) -> Option<String> {
     Some(format!("the generator was the bottleneck in {} of {all} runs of {name}", side.void))
 }
 
-/// The gravest fault of the new runs that no run of the base has: what got lost is in no latency.
+/// The gravest fault of the new runs that no run of the base has; of those that say something of their broker.
+pub fn new_fault(base: &[Record], new: &[Record]) -> Option<Outcome> {
+    fault(&sound(base), &sound(new))
+}
+
+/// The same: what got lost is in no latency.
 fn fault(base: &[&Record], new: &[&Record]) -> Option<Outcome> {
     let of = |run: &&Record| Some(Outcome::of(run)).filter(|outcome| is_fault(outcome.exit));
     let known: Vec<Exit> = base.iter().filter_map(of).map(|outcome| outcome.exit).collect();

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Nanos;
+use crate::clock::{MICROSECOND, Nanos, SECOND};
 
 /// What a run was asked to do, with every default resolved.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -102,8 +102,58 @@ pub struct Plan {
     /// Seed of all random streams. A decimal string, because many JSON readers round integers above 2^53.
     #[serde(with = "decimal")]
     pub seed: u64,
-    /// Number of the run that every payload carries, as 8 hexadecimal digits.
+    /// Number of the run that every payload carries, as 8 hexadecimal digits. It follows from the seed.
     pub run_id: String,
+}
+
+/// What is asked for where nothing is said: 500 pairs, 1 message a second each, at QoS 1 for ten seconds.
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan {
+            hosts: vec!["localhost".to_owned()],
+            port: 1883,
+            embedded: false,
+            cores_asked: 1,
+            cores_used: 1,
+            workers: 1,
+            clients: 1000,
+            publishers: 500,
+            subscribers: 500,
+            probes: 0,
+            topology: Topology::Pairs,
+            groups: None,
+            share: None,
+            filters: Vec::new(),
+            absences: Vec::new(),
+            stay_ns: None,
+            flap: None,
+            schedule: Schedule::Open { rate_per_s: 500.0, arrival: Arrival::Constant, inflight: 65_535 },
+            profile: None,
+            qos: 1,
+            sub_qos: 1,
+            size_bytes: 100,
+            msg_count: None,
+            warmup_ns: 2 * SECOND,
+            duration_ns: Some(10 * SECOND),
+            drain_ns: 5 * SECOND,
+            drain_limit_ns: 60 * SECOND,
+            connect_rate_per_s: None,
+            connect_timeout_ns: 10 * SECOND,
+            ack_timeout_ns: 30 * SECOND,
+            keepalive_ns: 60 * SECOND,
+            clean_session: true,
+            client_id_prefix: "malaria".to_owned(),
+            topic_template: "bench/%p".to_owned(),
+            backlog_ns: SECOND,
+            tolerance_ns: 100 * MICROSECOND,
+            poll: Poll::Sleep,
+            verify: Verify::Sampled,
+            close: Close::Fin,
+            reconnect: true,
+            seed: 1,
+            run_id: String::new(),
+        }
+    }
 }
 
 impl Plan {

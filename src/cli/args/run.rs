@@ -148,8 +148,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub connection: ConnectionArgs,
     /// Write the histograms of every second to FILE while the run goes on, as an interval log of HdrHistogram
-    /// (.hlog) with the latency as its tag [default: nowhere].
-    #[arg(long, value_name = "FILE", conflicts_with = "repeat", help_heading = "Output")]
+    /// (.hlog) with the latency as its tag; with --repeat a folder, with the log of each [default: nowhere].
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub hlog: Option<PathBuf>,
     #[command(flatten)]
     pub output: OutputArgs,

@@ -122,6 +122,21 @@ fn a_third_of_a_side_may_be_void() {
     assert_eq!(result(&all, &slower(1.0)), (Verdicted::Void, 6));
 }
 
+/// Void siblings hide nothing.
+#[test]
+fn what_a_run_has_broken_is_broken_whatever_is_void() {
+    let mut runs: Vec<Record> = slower(1.0).into_iter().map(void).collect();
+    let mut broken = run(1000, 10_000);
+    crate::gate::judge(&["flight p99 < 1us".parse().unwrap()], &mut broken);
+    assert_eq!(broken.exit_code, 7);
+    runs.push(broken.clone());
+    assert_eq!(result(&slower(1.0), &runs), (Verdicted::Fail, 7));
+    assert_eq!(result(&runs, &runs), (Verdicted::Void, 6), "the base has it, too");
+    let found = new_fault(&slower(1.0), &[void(run(1000, 10_000)), broken]).expect("one is broken");
+    assert_eq!(found.exit, Exit::Bounds);
+    assert!(new_fault(&[], &[void(run(1000, 10_000))]).is_none(), "what is void is no fault");
+}
+
 /// What got lost is in no latency.
 #[test]
 fn a_fault_of_the_new_side_alone_is_one() {
