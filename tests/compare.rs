@@ -128,6 +128,9 @@ fn what_makes_no_sense_is_a_usage_error() {
     bench("--embedded --repeat 2 --json -", &[]).ends_with(&[2]).says("folder");
     bench("--embedded --baseline", &[&empty]).ends_with(&[2]).says("no record");
     bench("ab --a-host one --b-host two --", &["--host", "three"]).ends_with(&[2]).says("--host");
+    for elsewhere in ["publish --repeat 2", "subscribe --baseline x", "scenario x.toml --save-baseline y"] {
+        bench(elsewhere, &[]).ends_with(&[2]).says("`run NAME`");
+    }
     bench("ab --a-host one", &[]).ends_with(&[2]).says("--b");
 }
 

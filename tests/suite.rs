@@ -168,6 +168,24 @@ fn every_workload_is_run() {
     assert!(missing.is_empty(), "nobody runs {missing:?}");
 }
 
+/// A workload is a run like any other: it is repeated, and has a baseline.
+#[test]
+fn workloads_are_repeated_and_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = dir.path().join("kept");
+    let kept = kept.to_str().unwrap();
+    let run =
+        "run mqttbs/p2p-1k --embedded --cores 1 --scale 0.01 --warmup 0 --duration 500ms --progress never";
+    let run = |more: &[&str]| bench(&[&run.split(' ').collect::<Vec<_>>(), more].concat());
+    let first = run(&["--repeat", "2", "--json", kept]);
+    assert!(matches!(first.status.code(), Some(0 | 6)), "{}", text(&first.stderr));
+    assert!(text(&first.stdout).contains("over all runs"), "{}", text(&first.stdout));
+    assert_eq!(std::fs::read_dir(kept).unwrap().count(), 2);
+    let second = run(&["--repeat", "2", "--baseline", kept, "--gate", "sent"]);
+    assert!(matches!(second.status.code(), Some(0 | 6 | 8 | 9)), "{}", text(&second.stderr));
+    assert!(text(&second.stdout).contains("runs: 2 of the base, 2 new"), "{}", text(&second.stdout));
+}
+
 /// What is printed is a scenario, and its steps are the workload.
 #[test]
 fn what_is_printed_is_a_scenario_file() {
