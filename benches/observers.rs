@@ -30,15 +30,17 @@ fn main() {
     let allowed = cpu::allowed();
     let (first, last) = (allowed[0], allowed[allowed.len() - 1]);
     let broker = free_address();
-    pin(last);
-    let mut reflector = start(Command::new(BENCH).args([
-        "reflector",
-        "--cores",
-        "1",
-        "--quiet",
-        "--port",
-        &broker.port().to_string(),
-    ]));
+    let mut reflector = start(
+        last,
+        Command::new(BENCH).args([
+            "reflector",
+            "--cores",
+            "1",
+            "--quiet",
+            "--port",
+            &broker.port().to_string(),
+        ]),
+    );
     wait_for(broker);
     let dir = tempfile::tempdir().expect("a directory");
     let mut logs = Vec::new();
@@ -100,12 +102,11 @@ fn run(broker: SocketAddr, (first, last): (usize, usize), observed: bool, dir: &
         }
         false => _ = command.args(["--progress", "never"]),
     }
-    pin(first);
-    let mut child = start(&mut command);
-    pin(last);
+    let mut child = start(first, &mut command);
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
+            cpu::pin(last).unwrap_or_else(|error| panic!("{error}"));
             while observed && !over.load(Ordering::Acquire) {
                 std::thread::sleep(SCRAPES);
                 scrape(metrics);
@@ -124,8 +125,14 @@ fn scrape(address: SocketAddr) {
     let _ = asked.and_then(|()| socket.read_to_end(&mut Vec::new()));
 }
 
-fn start(command: &mut Command) -> Child {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it is built")
+/// Starts a process on `cpu`, which it has from the thread that starts it.
+fn start(cpu: usize, command: &mut Command) -> Child {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let start = || {
+        cpu::pin(cpu).unwrap_or_else(|error| panic!("{error}"));
+        command.spawn().expect("it is built")
+    };
+    std::thread::scope(|scope| scope.spawn(start).join().expect("it starts"))
 }
 
 fn free_address() -> SocketAddr {
@@ -139,11 +146,6 @@ fn wait_for(broker: SocketAddr) {
         assert!(begin.elapsed() < Duration::from_secs(10), "the reflector does not listen");
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// This thread, and what it starts from now on.
-fn pin(cpu: usize) {
-    cpu::pin(cpu).unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// CPU of all processes that were waited for, in microseconds.

@@ -1,15 +1,15 @@
-//! The highest rate that a broker holds under an objective.
+//! The highest load that a broker holds under an objective.
 //!
-//! One run, whose connections stay up while one load after the other is offered: [`crate::search`] says which, `trial`
-//! what came of each. What was found is confirmed by longer trials, and the curve of latency over load drawn around it.
+//! Messages: one run, whose connections stay up while one rate after the other is offered. Clients, connects and subscribers:
+//! a run for each load. [`crate::search`] says which load comes next, `trial` what came of each. What was found is confirmed by longer trials, and the curve of latency over load drawn around it.
 
 use crate::clock::Nanos;
 use crate::gate::{Bound, BoundError};
 use crate::record::{
-    CAPACITY_SCHEMA, Capacity, CapacityRecord, Ended, Grade, Purpose, Record, SearchTerms, TrialRecord,
+    CAPACITY_SCHEMA, Capacity, CapacityRecord, Ended, Grade, Over, Purpose, Record, SearchTerms, TrialRecord,
 };
 use crate::run::{Load, Pilot, Trial};
-use crate::search::{Outcome, Search, Terms};
+use crate::search::{Found, Outcome, Search, Terms};
 use crate::units;
 use std::str::FromStr;
 
@@ -32,7 +32,7 @@ impl FromStr for Goal {
 
 /// Loads of the curve, as shares of what was found.
 const CURVE: [f64; 7] = [0.01, 0.1, 0.5, 0.75, 0.9, 1.0, 1.1];
-/// Trials that confirm a rate, and how many of them have to be good.
+/// Trials that confirm a load, and how many of them have to be good.
 const CONFIRMATIONS: (u32, u32) = (3, 2);
 /// Where they are not, so much less is tried, as a share,
 const LESS: f64 = 0.02;
@@ -40,14 +40,16 @@ const LESS: f64 = 0.02;
 const RETREATS: u32 = 10;
 /// Trials in a row that say nothing, after which nothing more is confirmed or drawn.
 const VOID: u32 = 3;
+/// Warnings of trials that are kept.
+const WARNINGS: usize = 20;
 
 /// What is done at a time.
 enum Stage {
     Search,
-    /// What was found for this goal is confirmed: at this rate, with so many good and bad trials, after so many retreats.
+    /// What was found for this goal is confirmed: at this load, with so many good and bad trials, after so many retreats.
     Confirm {
         goal: usize,
-        rate: f64,
+        load: f64,
         good: u32,
         bad: u32,
         retreats: u32,
@@ -57,6 +59,19 @@ enum Stage {
     Over,
 }
 
+/// What longer trials said of what was found.
+#[derive(Clone, PartialEq, Debug)]
+enum Confirmation {
+    /// None yet.
+    None,
+    /// This load keeps the goal.
+    At(f64),
+    /// None of those that were tried does.
+    Refuted,
+    /// Nothing, and why.
+    Unsaid(String),
+}
+
 /// Decides on loads until everything is found.
 pub struct Explorer {
     goals: Vec<Goal>,
@@ -64,14 +79,15 @@ pub struct Explorer {
     search: Search,
     stage: Stage,
     /// What was confirmed for each goal.
-    confirmed: Vec<Option<f64>>,
+    confirmed: Vec<Confirmation>,
     trials: Vec<TrialRecord>,
     /// Trials in a row that say nothing.
     void: u32,
     /// How the run came to its end within a trial.
     ended: Ended,
-    /// The time was up.
-    cut: bool,
+    /// Why it ended before it was through, in words.
+    cut: Option<String>,
+    warnings: Vec<String>,
 }
 
 impl Explorer {
@@ -79,7 +95,7 @@ impl Explorer {
     pub fn new(goals: Vec<Goal>, terms: SearchTerms) -> Explorer {
         let search = Search::new(
             Terms {
-                range: (terms.lowest_per_s, terms.highest_per_s),
+                range: (terms.lowest, terms.highest),
                 width: terms.width,
                 trials: terms.trials,
                 exceed: terms.exceed_ratio,
@@ -87,7 +103,7 @@ impl Explorer {
             goals.len(),
         );
         Explorer {
-            confirmed: vec![None; goals.len()],
+            confirmed: vec![Confirmation::None; goals.len()],
             goals,
             terms,
             search,
@@ -95,12 +111,16 @@ impl Explorer {
             trials: Vec::new(),
             void: 0,
             ended: Ended::Completed,
-            cut: false,
+            cut: None,
+            warnings: Vec::new(),
         }
     }
 
     /// The record of a search that is over; `end` is of the run that it was made of.
-    pub fn record(self, end: Record, elapsed_ns: Nanos) -> CapacityRecord {
+    pub fn record(mut self, end: Record, elapsed_ns: Nanos) -> CapacityRecord {
+        let news = end.warnings.into_iter().filter(|warning| !self.warnings.contains(warning));
+        let news: Vec<_> = news.collect();
+        self.warnings.extend(news);
         let ended = if end.ended == Ended::Completed { self.ended } else { end.ended };
         let mut record = CapacityRecord {
             schema: CAPACITY_SCHEMA.to_owned(),
@@ -115,66 +135,93 @@ impl Explorer {
             trials: self.trials,
             elapsed_ns,
             ended,
-            partial_reason: end.partial_reason,
+            partial_reason: end.partial_reason.filter(|_| ended != Ended::Completed),
             exit_code: 0,
             exit_reason: String::new(),
-            warnings: end.warnings,
+            warnings: self.warnings,
         };
         record.conclude();
         record
     }
 
+    /// What the search found for a goal.
+    fn found(&self, goal: usize) -> Found {
+        let found = self.search.found(goal);
+        let whole = |load: Option<f64>| load.map(|load| self.terms.over.whole(load));
+        Found { lower: whole(found.lower), upper: whole(found.upper), ..found }
+    }
+
     /// What is found for a goal, as far as the search is.
     fn result(&self, goal: usize) -> Capacity {
-        let found = self.search.found(goal);
-        let confirming = self.terms.confirm_ns > 0;
-        let confirmed = self.confirmed[goal];
-        let capacity = if confirming { confirmed.or(found.lower) } else { found.lower };
-        let rate = |rate: f64| format!("{}/s", units::grouped(rate.round() as u64));
-        let (regular, reason) = match (found.lower, found.upper, capacity) {
-            _ if self.search.is_spoilt() => {
-                (false, "the generator cannot offer any of these rates".to_owned())
-            }
-            (_, _, Some(capacity)) if found.regular && (!confirming || confirmed.is_some()) => {
-                (true, format!("{} keeps the goal, {} does not", rate(capacity), above(found.upper, rate)))
-            }
-            (_, _, Some(capacity)) if found.regular && self.cut => {
-                (false, format!("{} was not confirmed when the time was up", rate(capacity)))
-            }
-            (_, _, Some(capacity)) if found.regular => {
-                (false, format!("longer trials did not confirm {}, nor what is below", rate(capacity)))
-            }
-            (Some(lower), upper, _) if self.cut => {
-                (false, format!("the time was up between {} and {}", rate(lower), above(upper, rate)))
-            }
-            (Some(lower), _, _) if self.search.ceiling().is_some() => {
-                let why = self.trials.iter().rfind(|trial| trial.grade == Grade::Void);
-                let why = why.map_or("", |trial| &trial.reason);
-                (false, format!("at least {}: the generator could not offer more: {why}", rate(lower)))
-            }
-            (Some(lower), None, _) => {
-                (false, format!("at least {}, the highest rate that was to be tried", rate(lower)))
-            }
-            (Some(lower), Some(upper), _) => {
-                (false, format!("between {} and {}: trials contradict each other", rate(lower), rate(upper)))
-            }
-            (None, Some(upper), _) if self.cut => {
-                (false, format!("the time was up below {}, which does not keep the goal", rate(upper)))
-            }
-            (None, Some(upper), _) => {
-                (false, format!("even {} does not keep the goal: {}", rate(upper), self.why(goal)))
-            }
-            (None, None, _) => (false, "nothing was found out".to_owned()),
+        let found = self.found(goal);
+        let (capacity, settled) = match &self.confirmed[goal] {
+            Confirmation::At(load) => (Some(*load), true),
+            Confirmation::Refuted => (None, false),
+            Confirmation::None | Confirmation::Unsaid(_) => (found.lower, self.terms.confirm_ns == 0),
         };
+        let regular = found.regular && settled && capacity.is_some() && !self.search.is_spoilt();
         Capacity {
             goal: self.goals[goal].0.iter().map(ToString::to_string).collect(),
-            capacity_per_s: capacity,
-            lower_per_s: found.lower,
-            upper_per_s: found.upper,
-            throughput_per_s: capacity.and_then(|capacity| self.throughput(goal, capacity)),
+            capacity,
+            lower: found.lower,
+            upper: found.upper,
+            throughput: capacity.and_then(|capacity| self.throughput(goal, capacity)),
             regular,
-            reason,
+            reason: self.reason(goal, &found, capacity.filter(|_| regular)),
         }
+    }
+
+    /// What was found, in words.
+    fn reason(&self, goal: usize, found: &Found, capacity: Option<f64>) -> String {
+        let amount = |load: f64| self.terms.over.amount(load);
+        match (found.lower, found.upper) {
+            _ if self.search.is_spoilt() => "the generator cannot offer any of these loads".to_owned(),
+            (_, Some(upper)) if let Some(capacity) = capacity => {
+                format!("the goal holds at {}, not at {}", amount(capacity), amount(upper))
+            }
+            (Some(lower), _) if found.regular => match (&self.confirmed[goal], &self.cut) {
+                (Confirmation::Unsaid(why), _) | (_, Some(why)) => {
+                    format!("{} was not confirmed: {why}", amount(lower))
+                }
+                _ => format!("longer trials refuted {}, and what is below", amount(lower)),
+            },
+            (lower, upper) if let Some(cut) = &self.cut => {
+                format!("{cut}: {}", self.settled(goal, lower, upper))
+            }
+            (Some(lower), _) if self.search.ceiling().is_some() => {
+                let why = self.trials.iter().rfind(|trial| trial.grade == Grade::Void);
+                let why = why.map_or("", |trial| &trial.reason);
+                format!("at least {}: the generator could not offer more: {why}", amount(lower))
+            }
+            (Some(lower), None) => format!("at least {}, the most that was to be tried", amount(lower)),
+            (Some(lower), Some(upper)) => {
+                format!("between {} and {}: trials contradict each other", amount(lower), amount(upper))
+            }
+            (None, Some(upper)) => {
+                format!("the goal does not hold even at {}: {}", amount(upper), self.why(goal))
+            }
+            (None, None) => "nothing was found out".to_owned(),
+        }
+    }
+
+    /// What was known when it was ended early.
+    fn settled(&self, goal: usize, lower: Option<f64>, upper: Option<f64>) -> String {
+        let amount = |load: f64| self.terms.over.amount(load);
+        let promise = self.search.promise(goal).filter(|_| lower.is_none()).map(|(load, good)| {
+            let trials = if good == 1 { "one trial".to_owned() } else { format!("{good} trials") };
+            format!(", but {trials} at {} kept it", amount(self.terms.over.whole(load)))
+        });
+        let known = match (lower, upper) {
+            (Some(lower), Some(upper)) => {
+                format!("the goal holds at {}, not at {}", amount(lower), amount(upper))
+            }
+            (Some(lower), None) => format!("the goal holds at {}, nothing above was settled", amount(lower)),
+            (None, Some(upper)) => {
+                format!("the goal does not hold at {}, nothing below was settled", amount(upper))
+            }
+            (None, None) => "nothing was settled".to_owned(),
+        };
+        known + &promise.unwrap_or_default()
     }
 
     /// Why the last trial that did not keep a goal did not.
@@ -183,13 +230,11 @@ impl Explorer {
         self.trials.iter().rfind(missed).map_or("", |trial| &trial.reason)
     }
 
-    /// What the middle one of the good trials at `rate` did.
-    fn throughput(&self, goal: usize, rate: f64) -> Option<f64> {
-        let good = self
-            .trials
-            .iter()
-            .filter(|trial| trial.rate_per_s == rate && trial.kept.get(goal) == Some(&true));
-        let mut done: Vec<f64> = good.map(|trial| trial.done_per_s).collect();
+    /// What the middle one of the good trials at `load` did.
+    fn throughput(&self, goal: usize, load: f64) -> Option<f64> {
+        let good =
+            self.trials.iter().filter(|trial| trial.offered == load && trial.kept.get(goal) == Some(&true));
+        let mut done: Vec<f64> = good.map(|trial| trial.done).collect();
         done.sort_by(f64::total_cmp);
         done.get(done.len() / 2).copied()
     }
@@ -200,10 +245,10 @@ impl Explorer {
         self.void = if trial.grade == Grade::Void { self.void + 1 } else { 0 };
         match &mut self.stage {
             Stage::Search => self.search.tell(match trial.grade {
-                Grade::Void => Outcome::Void(trial.done_per_s),
-                _ => Outcome::Valid(kept, trial.done_per_s),
+                Grade::Void => Outcome::Void(trial.done),
+                _ => Outcome::Valid(kept, trial.done),
             }),
-            Stage::Confirm { goal, rate, good, bad, retreats } => {
+            Stage::Confirm { goal, load, good, bad, retreats } => {
                 let (goal, (all, enough)) = (*goal, CONFIRMATIONS);
                 match kept.get(goal) {
                     Some(true) => *good += 1,
@@ -211,18 +256,22 @@ impl Explorer {
                     None => {}
                 }
                 if *good == enough {
-                    self.confirmed[goal] = Some(*rate);
+                    self.confirmed[goal] = Confirmation::At(*load);
                     self.stage = self.confirm(goal + 1);
                 } else if *bad > all - enough {
-                    (*rate, *good, *bad, *retreats) = (*rate * (1.0 - LESS), 0, 0, *retreats + 1);
-                    if *retreats > RETREATS || *rate < self.terms.lowest_per_s {
+                    let less = self.terms.over.whole(*load * (1.0 - LESS));
+                    (*load, *good, *bad, *retreats) = (less, 0, 0, *retreats + 1);
+                    if *retreats > RETREATS || *load < self.terms.lowest {
+                        self.confirmed[goal] = Confirmation::Refuted;
                         self.stage = self.confirm(goal + 1);
                     }
                 } else if self.void == VOID {
+                    self.confirmed[goal] = Confirmation::Unsaid(trial.reason.clone());
                     self.stage = self.confirm(goal + 1);
                 }
             }
-            Stage::Curve(at) => *at += usize::from(trial.grade != Grade::Void || self.void == VOID),
+            Stage::Curve(_) if self.void == VOID => self.stage = Stage::Over,
+            Stage::Curve(at) => *at += usize::from(trial.grade != Grade::Void),
             Stage::Over => {}
         }
         self.trials.push(trial);
@@ -234,27 +283,51 @@ impl Explorer {
         let regular = |goal: &usize| self.search.found(*goal).regular;
         match (goal..self.goals.len()).find(regular).filter(|_| self.terms.confirm_ns > 0) {
             Some(goal) => {
-                let rate = self.search.found(goal).lower.expect("a regular result has both bounds");
-                Stage::Confirm { goal, rate, good: 0, bad: 0, retreats: 0 }
+                let load = self.found(goal).lower.expect("a regular result has both bounds");
+                Stage::Confirm { goal, load, good: 0, bad: 0, retreats: 0 }
             }
-            None if self.terms.curve_ns > 0 && self.result(0).capacity_per_s.is_some() => Stage::Curve(0),
+            None if self.terms.curve_ns > 0 && self.result(0).capacity.is_some() => Stage::Curve(0),
             None => Stage::Over,
+        }
+    }
+
+    /// The next load cannot be tried on this machine, for this reason. The curve does without; else that is the end.
+    pub fn fail(&mut self, why: String) {
+        match &mut self.stage {
+            Stage::Curve(at) => *at += 1,
+            _ => (self.stage, self.cut) = (Stage::Over, Some(why)),
+        }
+    }
+
+    /// Keeps what is new of what a trial warns of: where each has its own run, those of the first.
+    fn warn(&mut self, warnings: &[String]) {
+        if self.terms.over == Over::Rate || self.trials.is_empty() {
+            let news = warnings.iter().filter(|warning| !self.warnings.contains(warning)).take(WARNINGS);
+            let news: Vec<_> = news.cloned().collect();
+            self.warnings.extend(news);
+            self.warnings.truncate(WARNINGS);
         }
     }
 
     /// The next load.
     fn decide(&mut self) -> Option<Load> {
         let (settle, SearchTerms { trial_ns, confirm_ns, curve_ns, .. }) = (self.terms.settle_ns, self.terms);
-        let load = |rate_per_s, span| Load { rate_per_s, settle, span };
+        let over = self.terms.over;
+        let load = |load, span| Load { offered: over.whole(load), settle, span };
         loop {
             match &self.stage {
                 Stage::Search => match self.search.propose() {
-                    Some(rate) => return Some(load(rate, trial_ns)),
+                    Some(wanted) => return Some(load(wanted, trial_ns)),
+                    None if self.search.is_hopeless() => {
+                        let why = "the generator was the bottleneck again and again";
+                        self.confirmed.fill(Confirmation::Unsaid(why.to_owned()));
+                        self.stage = Stage::Over;
+                    }
                     None => self.stage = self.confirm(0),
                 },
-                Stage::Confirm { rate, .. } => return Some(load(*rate, confirm_ns)),
+                Stage::Confirm { load: wanted, .. } => return Some(load(*wanted, confirm_ns)),
                 Stage::Curve(at) => {
-                    let found = self.result(0).capacity_per_s.expect("there is one, or no curve");
+                    let found = self.result(0).capacity.expect("there is one, or no curve");
                     match CURVE.get(*at) {
                         Some(share) => return Some(load(found * share, curve_ns)),
                         None => self.stage = Stage::Over,
@@ -297,23 +370,33 @@ impl Explorer {
     }
 }
 
-/// `bound` in words, where there is one.
-fn above(bound: Option<f64>, rate: impl Fn(f64) -> String) -> String {
-    bound.map_or_else(|| "what can be tried".to_owned(), rate)
-}
-
 impl Pilot for Explorer {
     fn next(&mut self, last: Option<Trial>) -> Option<Load> {
         if let Some(trial) = last {
-            let now = trial.record.phases.last().map_or(0, |phase| phase.end_ns);
+            let now = trial.began + trial.record.phases.last().map_or(0, |phase| phase.end_ns);
             self.ended = trial.record.ended;
-            let judged = trial::judge(trial, &self.goals, self.purpose());
+            // A run of its own in which nobody could stay found too many, unless nobody could connect at all to begin with.
+            let some = trial.record.counts.connections_established > 0;
+            let is_too_many = self.terms.over != Over::Rate && (some || !self.trials.is_empty());
+            self.warn(&trial.record.warnings);
+            let judged = trial::judge(trial, &self.goals, self.terms.over, self.purpose());
             self.note(judged);
-            if self.ended != Ended::Completed {
+            let ended = match self.ended {
+                Ended::Completed => None,
+                Ended::Broker if is_too_many => {
+                    self.ended = Ended::Completed;
+                    None
+                }
+                Ended::Interrupted => Some("it was interrupted"),
+                Ended::Broker => Some("the broker was gone"),
+                Ended::Internal | Ended::Environment | Ended::Aborted => Some("it was ended"),
+            };
+            if let Some(why) = ended {
+                self.cut = Some(why.to_owned());
                 return None;
             }
-            if now >= self.terms.limit_ns {
-                self.cut = !matches!(self.stage, Stage::Over);
+            if now >= self.terms.limit_ns && !matches!(self.stage, Stage::Over) {
+                self.cut = Some("the time was up".to_owned());
                 self.stage = Stage::Over;
             }
         }
@@ -321,11 +404,11 @@ impl Pilot for Explorer {
     }
 
     fn outlook(&self) -> String {
-        let found = self.search.found(0);
-        let rate = |rate: Option<f64>| rate.map_or("?".to_owned(), units::rate);
+        let found = self.found(0);
+        let amount = |load: Option<f64>| load.map_or("?".to_owned(), |load| self.terms.over.short(load));
         let what = match &self.stage {
-            Stage::Search => format!("between {} and {}", rate(found.lower), rate(found.upper)),
-            Stage::Confirm { rate, .. } => format!("confirming {}", units::rate(*rate)),
+            Stage::Search => format!("between {} and {}", amount(found.lower), amount(found.upper)),
+            Stage::Confirm { load, .. } => format!("confirming {}", amount(Some(*load))),
             Stage::Curve(at) => format!("curve {} of {}", at + 1, CURVE.len()),
             Stage::Over => "over".to_owned(),
         };

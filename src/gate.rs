@@ -14,6 +14,7 @@
 //! # Ok::<(), malaria_bench::gate::BoundError>(())
 //! ```
 
+use crate::clock::Nanos;
 use crate::record::{Amount, BoundResult, BoundState, FleetRecord, Record, Verdict};
 use crate::units::{Rate, Span};
 use cost::Cost;
@@ -160,6 +161,22 @@ impl Bound {
     /// before it was answered, so that a slow broker is asked less and looks the better for it.
     pub fn needs_a_schedule(&self) -> bool {
         matches!(self.claim, Claim::Latency { of: Timing::AckResponse | Timing::FlightResponse, .. })
+    }
+
+    /// Whether it asks for a tail of response times no longer than messages are held back for others.
+    pub fn is_within(&self, tolerance: Nanos) -> bool {
+        let is_tail = |at| match at {
+            Statistic::Percentile(millionths) => millionths >= 900_000,
+            Statistic::Max => true,
+            Statistic::Min | Statistic::Mean => false,
+        };
+        let is_most = matches!(self.relation, Relation::Below | Relation::AtMost);
+        match self.claim {
+            Claim::Latency { of: Timing::AckResponse | Timing::FlightResponse, at, limit } => {
+                is_most && is_tail(at) && limit.nanos() <= tolerance
+            }
+            _ => false,
+        }
     }
 
     /// Whether it is on windows, which only the main job has.

@@ -30,7 +30,9 @@ mod verdict;
 
 pub use bounds::{Amount, BoundResult, BoundState, Window};
 pub use calibration::{Calibrated, Calibration};
-pub use capacity::{CAPACITY_SCHEMA, Capacity, CapacityRecord, Grade, Purpose, SearchTerms, TrialRecord};
+pub use capacity::{
+    CAPACITY_SCHEMA, Capacity, CapacityRecord, Grade, Over, Purpose, SearchTerms, TrialRecord,
+};
 pub use cost::{BrokerCost, PhaseCost};
 pub use exit::{Exit, Outcome};
 pub use finished::Finished;

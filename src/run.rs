@@ -18,7 +18,7 @@ mod trials;
 mod worker;
 
 pub use crate::load::run_id;
-pub use trials::{Load, Pilot, Trial};
+pub use trials::{Load, Pilot, Single, Trial};
 
 use crate::clock;
 use crate::cpu::Subject;

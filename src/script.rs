@@ -206,10 +206,12 @@ pub enum Zero {
     Start,
 }
 
-/// How many messages a broker takes care of.
+/// How many packets of one kind a broker takes care of.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Service {
-    /// PUBLISH packets a second, of all clients together; the others wait in the broker.
+    /// Which.
+    pub of: PacketType,
+    /// So many a second, of all clients together; the others wait in the broker.
     pub per_s: f64,
     /// So many at once after a rest.
     pub burst: u64,

@@ -142,6 +142,8 @@ pub struct Search {
     /// What could be offered at first. What could not later may be so again: so often that is tried.
     first_ceiling: Step,
     chances: u32,
+    /// Trials in a row that said nothing; so many were enough.
+    voids: u32,
     spoilt: bool,
 }
 
@@ -157,6 +159,8 @@ enum Start {
 
 /// Trials in a row of one load that may say nothing.
 const VOID: u32 = 3;
+/// Trials in a row, of whatever load, after which nothing more is tried.
+const HOPELESS: u32 = 9;
 /// How often what could not be offered is tried again in the end.
 const CHANCES: u32 = 2;
 
@@ -180,6 +184,7 @@ impl Search {
             asked: (steps, 0),
             first_ceiling: steps,
             chances: CHANCES,
+            voids: 0,
             spoilt: false,
         }
     }
@@ -207,7 +212,7 @@ impl Search {
     /// The load to try next; `None` when everything is found that can be.
     pub fn propose(&mut self) -> Option<f64> {
         let step = match self.start {
-            _ if self.spoilt => return None,
+            _ if self.spoilt || self.voids == HOPELESS => return None,
             Start::Highest => self.known.ceiling,
             Start::Second(step) | Start::Third(_, step) => step,
             Start::Over => self.nominate()?,
@@ -240,7 +245,11 @@ impl Search {
         let (step, voids) = self.asked;
         match outcome {
             Outcome::Void(offered) => {
-                self.asked.1 = voids + 1;
+                (self.asked.1, self.voids) = (voids + 1, self.voids + 1);
+                if self.voids == HOPELESS && self.known.highest_lower().is_none() {
+                    self.spoilt = true;
+                    return;
+                }
                 if matches!(self.start, Start::Highest) {
                     // More than there is was asked for, most likely: what there was is the next to try.
                     return self.lower_ceiling(step, self.below(offered * (1.0 - 2.0 * self.terms.width)));
@@ -251,7 +260,7 @@ impl Search {
                 }
             }
             Outcome::Valid(kept, done) => {
-                self.asked.1 = 0;
+                (self.asked.1, self.voids) = (0, 0);
                 let loads = &mut self.known.loads;
                 let tried = loads.entry(step).or_insert_with(|| vec![Tried::default(); kept.len()]);
                 for (tried, kept) in tried.iter_mut().zip(&kept) {
@@ -267,7 +276,9 @@ impl Search {
         match self.start {
             // Not even the lowest load can be offered.
             _ if step == 0 => self.spoilt = true,
-            Start::Highest => self.first_ceiling = self.known.ceiling,
+            // Once is no proof: who was in the way may be gone when everything else is known.
+            Start::Highest if self.voids >= VOID => self.first_ceiling = self.known.ceiling,
+            Start::Highest => {}
             Start::Second(_) => self.start = Start::Second(self.known.ceiling),
             Start::Third(second, _) => self.set_out(second, second),
             Start::Over => {}
@@ -309,6 +320,18 @@ impl Search {
         let close = lower.zip(upper).is_some_and(|(lower, upper)| upper - lower <= finest.width);
         let regular = close && known == Some(bounds(finest));
         Found { lower: lower.map(|step| self.load(step)), upper: upper.map(|step| self.load(step)), regular }
+    }
+
+    /// The highest load of which no trial broke a goal, and how many kept it, decided or not.
+    pub fn promise(&self, goal: usize) -> Option<(f64, u32)> {
+        let mut loads = self.known.loads.iter().rev();
+        let (step, tried) = loads.find(|(_, tried)| tried[goal].bad == 0 && tried[goal].good > 0)?;
+        Some((self.load(*step), tried[goal].good))
+    }
+
+    /// Whether it was given up because trials said nothing again and again.
+    pub fn is_hopeless(&self) -> bool {
+        self.voids == HOPELESS
     }
 
     /// Whether so little could be offered that nothing is known.

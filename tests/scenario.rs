@@ -75,6 +75,42 @@ fn a_sweep_leaves_records_and_a_table() {
     assert_eq!(summary["exit_code"], code);
 }
 
+/// What several brokers hold, beside each other.
+#[test]
+fn a_capacity_is_searched_on_each_broker() {
+    let dir = TempDir::new().unwrap();
+    let broker = |name: &str, rate: &str, port: u16| {
+        let script = dir.path().join(format!("{name}.toml"));
+        std::fs::write(&script, format!("rate = '{rate}'\n")).unwrap();
+        let script = script.display();
+        format!(
+            "[brokers.{name}]\nhost = '127.0.0.1:{port}'\nready = {port}\n\
+             start = 'exec ${{program}} reflector --cores 1 --port {port} --script {script}'\n"
+        )
+    };
+    let step = "[[step]]\nname = 'search'\nrun = 'capacity -H ${host} --cores 1 --clients 20 --min 200 --max 8k \
+                --duration 300ms --warmup 100ms --trials 1 --width 10% --confirm 0 --curve 0 --tolerance 2ms'\n";
+    let brokers = broker("slow", "500", free_port()) + &broker("fast", "2k", free_port());
+    let output = scenario(&dir, &(step.to_owned() + &brokers), &[]);
+    let (summary, stdout) = (summary(&dir), text(&output.stdout));
+    let combinations = summary["combinations"].as_array().unwrap();
+    assert_eq!(combinations.len(), 2, "{summary:#}");
+    assert!(stdout.lines().next().is_some_and(|header| header.ends_with("capacity")), "{stdout}");
+    for combination in combinations {
+        // Who is too busy says nothing, or only that it is at least so much.
+        assert!([0, 6, 9].contains(&combination["exit_code"].as_u64().unwrap()), "{summary:#}");
+        let figures = &combination["steps"][0]["figures"];
+        assert_eq!((figures["capacity_over"].as_str(), figures["sent"].as_u64()), (Some("rate"), None));
+        assert_eq!(combination["problems"], Value::Array(vec![]), "{summary:#}");
+    }
+    let capacity = |at: usize| combinations[at]["steps"][0]["figures"]["capacity"].as_f64();
+    if let (Some(slow), Some(fast)) = (capacity(0), capacity(1))
+        && combinations.iter().all(|combination| combination["exit_code"] == 0)
+    {
+        assert!(slow < fast, "{stdout}");
+    }
+}
+
 /// checklist 78, 87: subscriber and publisher at once, the publisher when the subscription stands, against brokers
 /// that are started and stopped, with their output and logs kept.
 #[test]

@@ -18,7 +18,7 @@ mod values;
 mod watch;
 
 pub use broker::BrokerArgs;
-pub use capacity::CapacityArgs;
+pub use capacity::{CapacityArgs, OverArg};
 pub use compare::{AbArgs, CompareArgs, SeriesArgs};
 pub use connection::{CloseArg, ConnectionArgs, WillArgs};
 pub use gate::{JudgeArgs, RequireArgs};
@@ -74,9 +74,10 @@ Exit codes:
   0 clean   1 internal fault   2 usage   3 environment (kernel, limits, unwritable output)
   4 broker (unreachable, refused, not all clients connected)
   5 delivery (loss, duplicates at QoS 2, reordering, missing acknowledgements)
-  6 the generator was the bottleneck   7 a bound of --require did not hold
+  6 the generator was the bottleneck, or nothing was measured
+  7 a bound of --require did not hold, or --abort-on came true
   8 worse than the base by more than is tolerated   9 too few runs, or too little, to tell
-  130 interrupted; of 2 to 8 the lowest that applies, but 6 and 9 only where no other does";
+  130 interrupted. One run: the lowest of 3 to 7 that applies; several runs: the gravest (README)";
 
 /// A load generator and benchmarker for MQTT brokers.
 ///
@@ -100,7 +101,7 @@ pub enum Command {
     Doctor(Box<RunArgs>),
     /// Measure what this machine can generate at most, for later runs to say how much of it they used.
     Calibrate(CalibrateArgs),
-    /// Find the highest rate that a broker holds under an objective.
+    /// Find the highest load that a broker sustains under a goal: messages/s, clients, connects/s or fan-out.
     Capacity(Box<CapacityArgs>),
     /// Read finished records again, and compare them: as text, HTML or CSV.
     Report(ReportArgs),

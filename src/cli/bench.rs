@@ -88,7 +88,9 @@ pub fn perform(
     pilot: Option<&mut dyn Pilot>,
 ) -> anyhow::Result<Record> {
     let outlook = doctor::check(&prepared)?;
-    onlookers.line.note(outlook.memory.as_deref());
+    if onlookers.outlook.is_none() {
+        onlookers.line.note(outlook.memory.as_deref());
+    }
     let Prepared { plan, connection, mut cores, mut targets, hlog } = prepared;
     cores.warnings.extend(outlook.hurts);
     let reflector = match args.embedded {
@@ -240,7 +242,7 @@ fn conclude(args: &OutputArgs, record: &Record, output: Option<Output>) -> anyho
 }
 
 /// What to do about clients that were not let in.
-fn advice(record: &Record) -> Option<String> {
+pub fn advice(record: &Record) -> Option<String> {
     let counts = &record.counts;
     let [_, protocol, identifier, unavailable, password, authorization] = counts.refused;
     let about_refusals = [

@@ -15,6 +15,8 @@ use std::time::Duration;
 /// Everything that shows a run, as its flags say.
 pub struct Onlookers {
     pub line: Line,
+    /// How far a search is that the run is of, in words.
+    pub outlook: Option<String>,
     screen: Option<Screen>,
     exporter: Option<Exporter>,
     linger: Duration,
@@ -45,12 +47,23 @@ impl Onlookers {
         let line = Line::new(if args.tui { ProgressArg::Never } else { args.progress }, args.quiet);
         let screen = args.tui.then(|| Screen::open(interrupt.clone())).transpose();
         let screen = screen.map_err(|error| Environment(format!("--tui: {error}; leave it out")))?;
-        Ok(Onlookers { line, screen, exporter, linger: Duration::from_nanos(args.linger.nanos()) })
+        Ok(Onlookers {
+            line,
+            outlook: None,
+            screen,
+            exporter,
+            linger: Duration::from_nanos(args.linger.nanos()),
+        })
     }
 
     /// One more second of a run is over.
     pub fn show(&mut self, progress: &Progress) {
-        self.line.show(progress);
+        match &self.outlook {
+            None => self.line.show(progress),
+            Some(outlook) => {
+                self.line.show(&Progress { outlook: Some(outlook.clone()), ..progress.clone() });
+            }
+        }
         self.hand_on(progress);
     }
 

@@ -253,6 +253,10 @@ fn check(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
             "--reconnect false: then there are no --reconnect-attempts; leave out one of them".into(),
         );
     }
+    if let Some(bound) = args.output.require.bounds.iter().find(|bound| bound.is_within(plan.tolerance_ns)) {
+        let tolerance = Span::from_nanos(plan.tolerance_ns);
+        return error(format!("{bound}: messages are late by a --tolerance of {tolerance} on purpose"));
+    }
     if plan.size_bytes < STAMP_LEN as u64 {
         return error(format!(
             "--size {}: a payload is at least {STAMP_LEN} bytes, the stamp from which delivery and time are \

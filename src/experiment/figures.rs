@@ -1,7 +1,7 @@
 //! What a step measured, from the records its commands left.
 
 use crate::clock::Nanos;
-use crate::record::{FleetRecord, Latency, Listener, Record};
+use crate::record::{CAPACITY_SCHEMA, CapacityRecord, FleetRecord, Latency, Listener, Over, Record};
 use crate::stats::Histogram;
 use serde::Serialize;
 
@@ -21,6 +21,10 @@ pub struct Figures {
     pub ack_p99_ns: Option<Nanos>,
     pub flight_p50_ns: Option<Nanos>,
     pub flight_p99_ns: Option<Nanos>,
+    /// The highest load at which the first goal of a search was kept, or a lower bound of it,
+    pub capacity: Option<f64>,
+    /// and what it is a number of.
+    pub capacity_over: Option<Over>,
 }
 
 /// Why a document has no figures.
@@ -58,6 +62,9 @@ impl Tally {
         let document: Document = serde_json::from_str(json)?;
         match (document.malaria_bench, document.schema) {
             (Some(fleet), _) => self.add_fleet(&fleet)?,
+            (None, Some(schema)) if schema == CAPACITY_SCHEMA => {
+                self.add_capacity(&serde_json::from_str(json)?);
+            }
             (None, Some(_)) => self.add_main(&Record::from_json(json)?)?,
             (None, None) => return Ok(false),
         }
@@ -82,6 +89,11 @@ impl Tally {
         self.flight.merge(&record.latencies.flight_response.histogram()?);
         self.missing += record.latencies.flight_response.missing;
         Ok(())
+    }
+
+    fn add_capacity(&mut self, record: &CapacityRecord) {
+        self.sums.capacity = record.results.first().and_then(|result| result.capacity);
+        self.sums.capacity_over = Some(record.search.over);
     }
 
     fn add_fleet(&mut self, record: &FleetRecord) -> Result<(), FiguresError> {
@@ -183,6 +195,13 @@ mod tests {
         let figures = figures(&[document(record), document(heard)]);
         assert_eq!((figures.sent, figures.delivered), (Some(sent), Some(received)));
         assert!(figures.sent_per_s.is_some() && figures.lost.is_some());
+    }
+
+    #[test]
+    fn a_search_has_what_it_found() {
+        let record = crate::record::samples::capacity();
+        let figures = figures(&[serde_json::to_string(&record).unwrap()]);
+        assert_eq!((figures.capacity, figures.capacity_over), (Some(19_800.0), Some(Over::Rate)));
     }
 
     #[test]

@@ -173,12 +173,18 @@ impl Summary {
         identity.retain(|(name, _)| name != "repeat");
         let repeated = self.combinations.iter().any(|done| done.repeat.is_some());
         let names = identity.iter().map(|(name, _)| name.clone());
+        let searched = rows.iter().any(|row| row.figure(|figures| figures.capacity_over).is_some());
         let measured = ["exit", "sent", "acked", "delivered", "ack p50", "p99", "flight p50", "p99", "lost"];
         let header = names.chain(repeated.then(|| "runs".to_owned())).chain(measured.map(str::to_owned));
+        let header = header.chain(searched.then(|| "capacity".to_owned()));
         let groups = spread::groups(&rows);
         let lines = groups.iter().map(|group| {
             let of_group = identity.iter().map(|(_, cells)| cells[group.first].clone());
-            of_group.chain(repeated.then(|| group.runs())).chain(group.cells()).collect()
+            of_group
+                .chain(repeated.then(|| group.runs()))
+                .chain(group.cells())
+                .chain(searched.then(|| group.capacity()))
+                .collect()
         });
         let mut text = table(header, lines, identity.len());
         text += &spread::text(&self.differences);
@@ -215,6 +221,7 @@ impl Summary {
             "acked",
             "delivered",
             "lost",
+            "capacity",
             "directory",
         ];
         let header = identity.iter().map(|(name, _)| name.clone());
@@ -239,6 +246,7 @@ impl Summary {
                 count(|figures| figures.acked),
                 count(|figures| figures.delivered),
                 count(|figures| figures.lost),
+                rate(|figures| figures.capacity),
                 row.done.directory.clone(),
             ];
             let identity = identity.iter().map(|(_, cells)| cells[at].clone());
@@ -340,9 +348,32 @@ mod tests {
         assert_eq!(
             summary().csv(),
             "group,clients,topic,exit_code,sent_per_s,acked_per_s,delivered_per_s,ack_p50_ns,ack_p99_ns,\
-             flight_p50_ns,flight_p99_ns,sent,acked,delivered,lost,directory\n\
-             fan-in,1,\"a,\"\"b\"\"\",0,1234.500,,,150000,,,,1000,,,0,fan-in/clients=1\n\
-             fan-in,10,\"a,\"\"b\"\"\",4,,,,,,,,,,,,fan-in/clients=10\n"
+             flight_p50_ns,flight_p99_ns,sent,acked,delivered,lost,capacity,directory\n\
+             fan-in,1,\"a,\"\"b\"\"\",0,1234.500,,,150000,,,,1000,,,0,,fan-in/clients=1\n\
+             fan-in,10,\"a,\"\"b\"\"\",4,,,,,,,,,,,,,fan-in/clients=10\n"
+        );
+    }
+
+    /// Brokers beside each other by what they hold.
+    #[test]
+    fn what_was_searched_has_a_column() {
+        let mut summary = summary();
+        let figures = |capacity| Figures {
+            capacity: Some(capacity),
+            capacity_over: Some(crate::record::Over::Clients),
+            ..Figures::default()
+        };
+        for (done, (broker, capacity)) in summary.combinations.iter_mut().zip([("a", 900.0), ("b", 1200.0)]) {
+            done.broker = Some(broker.into());
+            done.steps.last_mut().unwrap().figures = Some(figures(capacity));
+        }
+        let table = summary.table();
+        let cells: Vec<_> = table.lines().take(3).map(|line| line.rsplit("  ").next().unwrap()).collect();
+        assert_eq!(cells, ["capacity", "900 clients", "1,200 clients"], "{table}");
+        assert!(
+            summary.csv().lines().nth(2).unwrap().ends_with(",1200.000,fan-in/clients=10"),
+            "{}",
+            summary.csv()
         );
     }
 

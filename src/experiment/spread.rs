@@ -59,17 +59,19 @@ impl Group<'_> {
         }
     }
 
+    /// The median of a figure, and how it scatters.
+    fn cell(&self, of: &dyn Fn(&Figures) -> Option<f64>, show: &dyn Fn(f64) -> String) -> String {
+        let values = self.values(of);
+        let shown = median(&values).map(show);
+        let scatter = scatter(&values).map(|share| format!(" ±{:.0} %", share * 100.0));
+        shown.map_or("-".to_owned(), |shown| shown + &scatter.unwrap_or_default())
+    }
+
     /// Exit code, rates, latencies and losses: the gravest, medians with the scatter behind them, the most.
     pub fn cells(&self) -> [String; 9] {
-        let cell = |of: &dyn Fn(&Figures) -> Option<f64>, show: &dyn Fn(f64) -> String| {
-            let values = self.values(of);
-            let shown = median(&values).map(show);
-            let scatter = scatter(&values).map(|share| format!(" ±{:.0} %", share * 100.0));
-            shown.map_or("-".to_owned(), |shown| shown + &scatter.unwrap_or_default())
-        };
-        let rate = |of: fn(&Figures) -> Option<f64>| cell(&of, &units::rate);
+        let rate = |of: fn(&Figures) -> Option<f64>| self.cell(&of, &units::rate);
         let time = |of: fn(&Figures) -> Option<u64>| {
-            cell(&|figures| of(figures).map(|ns| ns as f64), &|ns| units::latency(ns.round() as u64))
+            self.cell(&|figures| of(figures).map(|ns| ns as f64), &|ns| units::latency(ns.round() as u64))
         };
         let lost = self.rows.iter().filter_map(|row| row.figure(|figures| figures.lost)).max();
         [
@@ -83,6 +85,12 @@ impl Group<'_> {
             time(|figures| figures.flight_p99_ns),
             lost.map_or("-".to_owned(), units::grouped),
         ]
+    }
+
+    /// What was found, in the middle with the scatter behind it.
+    pub fn capacity(&self) -> String {
+        let over = self.rows.iter().find_map(|row| row.figure(|figures| figures.capacity_over));
+        over.map_or("-".to_owned(), |over| self.cell(&|figures| figures.capacity, &|load| over.amount(load)))
     }
 }
 
@@ -108,9 +116,10 @@ pub struct Difference {
 
 type Figure = (&'static str, fn(&Figures) -> Option<f64>);
 
-/// What brokers are compared by: what got through, and its tail.
+/// What brokers are compared by: what they hold or what got through, and its tail.
 const FIGURES: [&[Figure]; 2] = [
     &[
+        ("capacity", |figures| figures.capacity),
         ("delivered", |figures| figures.delivered_per_s),
         ("acked", |figures| figures.acked_per_s),
         ("sent", |figures| figures.sent_per_s),

@@ -17,7 +17,7 @@ pub struct CapacityRecord {
     pub started_at: String,
     /// The command line as typed. Never holds a password.
     pub command: Vec<String>,
-    /// What was asked, but for the rate: that of the schedule is the highest that was to be tried.
+    /// What was asked, with the most that was to be tried of what was searched for.
     pub plan: Plan,
     /// What made the record.
     pub versions: Versions,
@@ -48,13 +48,15 @@ pub struct CapacityRecord {
 /// How a capacity is searched: MLRsearch (draft-ietf-bmwg-mlrsearch), with the tests of a trial that the README tells.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SearchTerms {
-    /// The lowest rate that is tried, in messages per second of all publishers,
-    pub lowest_per_s: f64,
+    /// What is searched: the load of a trial, and the unit of everything that was offered, done and found.
+    pub over: Over,
+    /// The lowest load that is tried,
+    pub lowest: f64,
     /// and the highest.
-    pub highest_per_s: f64,
+    pub highest: f64,
     /// By how much the bounds may differ in the end, as a share of the upper one (0 to 1).
     pub width: f64,
-    /// Trials that decide about a rate in the end,
+    /// Trials that decide about a load in the end,
     pub trials: u32,
     /// and share of them (0 to 1) that may be bad.
     pub exceed_ratio: f64,
@@ -70,22 +72,64 @@ pub struct SearchTerms {
     pub limit_ns: Nanos,
 }
 
+/// What a load is a number of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Over {
+    /// Messages per second of all publishers.
+    #[default]
+    Rate,
+    /// Clients that are connected.
+    Clients,
+    /// Connections per second.
+    ConnectRate,
+    /// Subscribers of each message.
+    FanOut,
+}
+
+impl Over {
+    /// So much of it, with its unit.
+    pub fn amount(self, load: f64) -> String {
+        let number = units::grouped(load.round() as u64);
+        match self {
+            Over::Rate => format!("{number}/s"),
+            Over::Clients => format!("{number} clients"),
+            Over::ConnectRate => format!("{number} connects/s"),
+            Over::FanOut => format!("{number} subscribers"),
+        }
+    }
+
+    /// The same where there is little room: `44.3k/s`.
+    pub fn short(self, load: f64) -> String {
+        match self {
+            Over::Rate => units::rate(load),
+            Over::Clients | Over::ConnectRate | Over::FanOut => self.amount(load),
+        }
+    }
+
+    /// The nearest load that there is: of clients and subscribers a whole number.
+    pub fn whole(self, load: f64) -> f64 {
+        match self {
+            Over::Rate | Over::ConnectRate => load,
+            Over::Clients | Over::FanOut => load.round().max(1.0),
+        }
+    }
+}
+
 /// What was found for one goal.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Capacity {
     /// The bounds that a good trial kept, besides what is asked of each: `flight p99 < 50ms`.
     pub goal: Vec<String>,
-    /// The highest rate at which the goal was kept, confirmed where that was asked, in messages per second of all
-    /// publishers; null where there is none.
-    pub capacity_per_s: Option<f64>,
-    /// The highest rate below `upper_per_s` that kept it, before anything was confirmed,
-    pub lower_per_s: Option<f64>,
+    /// The highest load at which the goal was kept, confirmed where that was asked; null where there is none.
+    pub capacity: Option<f64>,
+    /// The highest load below `upper` that kept it, before anything was confirmed,
+    pub lower: Option<f64>,
     /// and the lowest that did not; null where none was found.
-    pub upper_per_s: Option<f64>,
-    /// Messages per second that were done in the middle one of the trials at `capacity_per_s`: MLRsearch's conditional
-    /// throughput.
-    pub throughput_per_s: Option<f64>,
-    /// Whether both bounds were found, as close to each other as was asked, and confirmed. If not, `capacity_per_s` is no
+    pub upper: Option<f64>,
+    /// What was done in the middle one of the trials at `capacity`: MLRsearch's conditional throughput.
+    pub throughput: Option<f64>,
+    /// Whether both bounds were found, as close to each other as was asked, and confirmed. If not, `capacity` is no
     /// capacity: the broker does at least that.
     pub regular: bool,
     /// What was found, in words.
@@ -127,11 +171,12 @@ pub struct TrialRecord {
     pub start_ns: Nanos,
     /// and how long that was.
     pub span_ns: Nanos,
-    /// What was offered, in messages per second of all publishers.
-    pub rate_per_s: f64,
-    /// Messages per second that were done: delivered to all their subscribers, or acknowledged where nobody subscribes,
-    /// or sent where nobody acknowledges.
-    pub done_per_s: f64,
+    /// What was offered.
+    pub offered: f64,
+    /// What was done of it. Messages: delivered to all their subscribers, or acknowledged where nobody subscribes, or sent
+    /// where nobody acknowledges. Clients: connected all the time. Connects: those a second until all were connected.
+    /// Subscribers: as many as the share of the deliveries that came.
+    pub done: f64,
     /// Whether it kept the goals.
     pub grade: Grade,
     /// Which of them it kept; empty where it says nothing.
@@ -140,13 +185,15 @@ pub struct TrialRecord {
     pub reason: String,
     /// Verdict as of a run of its own.
     pub verdict: Verdict,
-    /// By how much what was under way grew, as a share of what was offered (0.02: of 100 messages two stayed in a queue).
+    /// By how much what was under way grew, as a share of what was offered (0.02: of 100 messages two stayed in a queue);
+    /// of connects, by how much longer they took.
     pub growth: f64,
     /// From the end of the measure phase until everything was done or given up, in nanoseconds.
     pub drain_ns: Nanos,
     /// Deliveries lost.
     pub lost: u64,
-    /// Response times of deliveries, or of acknowledgements where nobody subscribes, in nanoseconds; null with too few.
+    /// Response times of deliveries, or of acknowledgements where nobody subscribes, or of CONNECT where nobody publishes
+    /// or that is what was searched, in nanoseconds; null with too few.
     pub p50_ns: Option<Nanos>,
     /// The 99th percentile.
     pub p99_ns: Option<Nanos>,
@@ -191,16 +238,5 @@ impl CapacityRecord {
             true => Outcome { exit: Exit::Clean, reason: "a capacity was found for every goal".into() },
             false => Outcome { exit: Exit::Inconclusive, reason: reasons.join("; ") },
         }
-    }
-}
-
-impl TrialRecord {
-    /// `44,320/s of 50,000/s`, or one of both where they are the same.
-    pub fn rates(&self) -> String {
-        let [rate, done] = [self.rate_per_s, self.done_per_s].map(|rate| units::grouped(rate.round() as u64));
-        if (self.rate_per_s - self.done_per_s).abs() < 0.005 * self.rate_per_s {
-            return format!("{rate}/s");
-        }
-        format!("{done}/s of {rate}/s")
     }
 }

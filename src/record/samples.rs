@@ -12,6 +12,51 @@ pub(crate) fn clean() -> Record {
     CLEAN.clone()
 }
 
+/// A search that found 19,800/s, and nothing of its trials.
+pub(crate) fn capacity() -> CapacityRecord {
+    let end = clean();
+    let mut record = CapacityRecord {
+        schema: CAPACITY_SCHEMA.to_owned(),
+        started_at: end.started_at,
+        command: "malaria-bench capacity --embedded".split(' ').map(str::to_owned).collect(),
+        plan: end.plan,
+        versions: end.versions,
+        machine: end.machine,
+        broker: end.broker,
+        search: SearchTerms {
+            over: Over::Rate,
+            lowest: 200.0,
+            highest: 1e6,
+            width: 0.01,
+            trials: 11,
+            exceed_ratio: 0.5,
+            settle_ns: SECOND,
+            trial_ns: 5 * SECOND,
+            confirm_ns: 30 * SECOND,
+            curve_ns: 10 * SECOND,
+            limit_ns: 1200 * SECOND,
+        },
+        results: vec![Capacity {
+            goal: vec!["lost == 0".to_owned()],
+            capacity: Some(19_800.0),
+            lower: Some(19_800.0),
+            upper: Some(20_000.0),
+            throughput: Some(19_795.0),
+            regular: true,
+            reason: "the goal holds at 19,800/s, not at 20,000/s".to_owned(),
+        }],
+        trials: Vec::new(),
+        elapsed_ns: 400 * SECOND,
+        ended: Ended::Completed,
+        partial_reason: None,
+        exit_code: 0,
+        exit_reason: String::new(),
+        warnings: Vec::new(),
+    };
+    record.conclude();
+    record
+}
+
 fn make_clean() -> Record {
     let mut record = Record {
         schema: SCHEMA.to_owned(),

@@ -27,7 +27,7 @@ pub fn text(record: &CapacityRecord, width: usize, color: bool) -> String {
     headline(record, &mut page);
     for result in &record.results {
         let goal = result.goal.join(", ");
-        page.paragraph(if record.results.len() > 1 { &goal } else { "goal" }, &found(result, &goal));
+        page.paragraph(if record.results.len() > 1 { &goal } else { "goal" }, &found(record, result, &goal));
     }
     page.blank();
     let [clients, publishers] =
@@ -58,9 +58,10 @@ fn headline(record: &CapacityRecord, page: &mut Page) {
         Exit::Broker => ("BROKER FAULT", Tint::Bad),
         _ => ("FAILED", Tint::Bad),
     };
-    let figure = record.results.first().and_then(|result| Some((result.capacity_per_s?, result.regular)));
-    let figure =
-        figure.map(|(rate, regular)| format!("{}{}", if regular { "" } else { "at least " }, rate_of(rate)));
+    let over = record.search.over;
+    let figure = record.results.first().and_then(|result| Some((result.capacity?, result.regular)));
+    let figure = figure
+        .map(|(load, regular)| format!("{}{}", if regular { "" } else { "at least " }, over.amount(load)));
     let code = (record.exit_code != 0).then(|| format!("exit code {}", record.exit_code));
     let words: Vec<_> = [Some(words.to_owned()), figure, code].into_iter().flatten().collect();
     page.headline(&words.join(", "), tint);
@@ -72,22 +73,19 @@ fn headline(record: &CapacityRecord, page: &mut Page) {
     }
 }
 
-fn rate_of(rate: f64) -> String {
-    format!("{}/s", units::grouped(rate.round() as u64))
-}
-
-fn found(result: &Capacity, goal: &str) -> String {
-    let throughput = result.throughput_per_s.map(|rate| format!("; trials there did {}", rate_of(rate)));
+fn found(record: &CapacityRecord, result: &Capacity, goal: &str) -> String {
+    let did = |load| format!("; trials there did {}", record.search.over.amount(load));
+    let throughput = result.throughput.map(did);
     format!("{goal}: {}{}", result.reason, throughput.unwrap_or_default())
 }
 
 fn search(record: &CapacityRecord) -> String {
-    let SearchTerms { lowest_per_s, highest_per_s, width, trials, trial_ns, .. } = record.search;
+    let SearchTerms { over, lowest, highest, width, trials, trial_ns, .. } = record.search;
     let span = |nanos: Nanos| Span::from_nanos(nanos / 1_000_000 * 1_000_000);
     let mut text = format!(
         "{} to {}, to {}, {trials} trials of {} decide; {} trials in {}",
-        rate_of(lowest_per_s),
-        rate_of(highest_per_s),
+        over.amount(lowest),
+        over.amount(highest),
         units::percent(width),
         span(trial_ns),
         record.trials.len(),
@@ -95,8 +93,8 @@ fn search(record: &CapacityRecord) -> String {
     );
     let void: Vec<_> = record.trials.iter().filter(|trial| trial.grade == Grade::Void).collect();
     if let Some(last) = void.last() {
-        let (rate, reason) = (rate_of(last.rate_per_s), &last.reason);
-        text += &format!("; {} said nothing, the last at {rate}, because {reason}", void.len());
+        let (load, reason) = (over.amount(last.offered), &last.reason);
+        text += &format!("; {} said nothing, the last at {load}, because {reason}", void.len());
     }
     text
 }
@@ -107,6 +105,7 @@ fn trials(record: &CapacityRecord, page: &mut Page) {
         let trials = record.trials.iter().filter(move |trial| !curve || trial.purpose == Purpose::Curve);
         last_of_each(trials)
     };
+    let over = record.search.over;
     let curve = of(true);
     let shown = if curve.is_empty() { of(false) } else { curve };
     let latency = |of: Option<Nanos>| of.map_or(NOTHING.to_owned(), units::latency);
@@ -116,7 +115,7 @@ fn trials(record: &CapacityRecord, page: &mut Page) {
         cells: shown.iter().map(|trial| cell(trial)).collect(),
     };
     let columns = vec![
-        column("done", 0, &|trial| rate_of(trial.done_per_s)),
+        column("done", 0, &|trial| over.amount(trial.done)),
         column("p50", 3, &|trial| latency(trial.p50_ns)),
         column("p99", 1, &|trial| latency(trial.p99_ns)),
         column("p99.9", 4, &|trial| latency(trial.p999_ns)),
@@ -127,19 +126,19 @@ fn trials(record: &CapacityRecord, page: &mut Page) {
         column("broker mem", 9, &|trial| trial.broker_most_bytes.map_or(NOTHING.to_owned(), units::bytes)),
         column("trial", 2, &|trial| grade(trial.grade).to_owned()),
     ];
-    let rates: Vec<_> = shown.iter().map(|trial| rate_of(trial.rate_per_s)).collect();
-    let rows: Vec<_> = rates.iter().map(String::as_str).collect();
+    let loads: Vec<_> = shown.iter().map(|trial| over.amount(trial.offered)).collect();
+    let rows: Vec<_> = loads.iter().map(String::as_str).collect();
     page.table("offered", &rows, columns);
 }
 
-/// Of several trials at one rate the last.
+/// Of several trials at one load the last.
 fn last_of_each<'r>(trials: impl Iterator<Item = &'r TrialRecord>) -> Vec<&'r TrialRecord> {
     let mut last: Vec<&TrialRecord> = Vec::new();
     for trial in trials {
-        last.retain(|known| known.rate_per_s != trial.rate_per_s);
+        last.retain(|known| known.offered != trial.offered);
         last.push(trial);
     }
-    last.sort_by(|one, other| one.rate_per_s.total_cmp(&other.rate_per_s));
+    last.sort_by(|one, other| one.offered.total_cmp(&other.offered));
     last
 }
 

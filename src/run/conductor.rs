@@ -72,6 +72,8 @@ pub struct Phases<'p> {
     due: (u64, Nanos),
     /// Acknowledgements and deliveries, and when the last of them came: a drain goes on as long as some do.
     heard: (u64, Nanos),
+    /// Whether everything had come when the last drain ended.
+    drained: bool,
     /// Why the phases were left early.
     stopped: Option<(Ended, String)>,
     phases: Vec<PhaseTimes>,
@@ -101,6 +103,7 @@ impl<'p> Phases<'p> {
             told: None,
             due: (u64::MAX, 0),
             heard: (0, 0),
+            drained: false,
             stopped: None,
             phases: Vec::new(),
             series: Vec::new(),
@@ -195,10 +198,17 @@ impl<'p> Phases<'p> {
     /// The first load, or the one after what came of the last; the end, where there is none.
     fn publish(&mut self, now: Nanos, view: &View, last: Option<Trial>) -> Cue<Command> {
         let (start, window) = (now + LEAD, self.shared.window);
+        let nobody = last.is_some() && view.levels.connected == 0;
         let load = match &mut self.pilot {
             None => (window.0, start.saturating_add(window.1), None),
             Some(pilot) => match pilot.next(last) {
-                Some(Load { rate_per_s, settle, span }) => (settle, start + settle + span, Some(rate_per_s)),
+                Some(_) if nobody => {
+                    let rate = units::rate(self.segment.rate_per_s.unwrap_or(0.0));
+                    let reason =
+                        format!("after {rate} no client was connected any more, nor could one connect");
+                    return self.stop(now, Ended::Broker, reason);
+                }
+                Some(Load { offered, settle, span }) => (settle, start + settle + span, Some(offered)),
                 None => return self.enter(Phase::Disconnect, now, Command::Disconnect),
             },
         };
@@ -214,6 +224,12 @@ impl<'p> Phases<'p> {
         let command = Command::Publish(self.segment);
         self.told = Some(command);
         Cue::Tell(command)
+    }
+
+    /// Until then a broker that has dropped everybody may come back.
+    fn patience(&self) -> Nanos {
+        let over = self.phases.last().map_or(0, |phase| self.shared.epoch + phase.end_ns);
+        over + self.shared.spec.plan.connect_timeout_ns
     }
 
     /// Nothing comes due any more since `end`.
@@ -293,6 +309,7 @@ impl Conductor<Command, Effort> for Phases<'_> {
                 }
                 let until = until.min(self.heard.1 + self.shared.spec.plan.drain_ns);
                 if drained || now >= until {
+                    self.drained = drained;
                     if self.pilot.is_none() || self.stopped.is_some() {
                         return self.enter(Phase::Disconnect, now, Command::Disconnect);
                     }
@@ -303,10 +320,14 @@ impl Conductor<Command, Effort> for Phases<'_> {
                 Cue::Wait((now + LOOK).min(until))
             }
             Some(Command::Close) if !view.arrived => Cue::Wait(now + LOOK),
-            Some(Command::Close) => match self.closed.take() {
-                None => Cue::Collect,
-                Some(trial) => self.publish(now, view, Some(trial)),
-            },
+            Some(Command::Close) if self.closed.is_none() => Cue::Collect,
+            Some(Command::Close) if view.levels.connected == 0 && now < self.patience() => {
+                Cue::Wait(now + LOOK)
+            }
+            Some(Command::Close) => {
+                let trial = self.closed.take();
+                self.publish(now, view, trial)
+            }
             Some(Command::Disconnect) => Cue::Over,
         }
     }
@@ -373,17 +394,23 @@ impl Phases<'_> {
             connections_asked: self.before.connections_asked + counts.connections_asked,
             connections_established: self.before.connections_established + counts.connections_established,
             subscribed: self.before.subscribed + counts.subscribed,
+            subscribe_failures: self.before.subscribe_failures + counts.subscribe_failures,
             ..Counters::default()
         };
-        (counts.connections_asked, counts.connections_established, counts.subscribed) =
-            (self.before.connections_asked, self.before.connections_established, self.before.subscribed);
+        (counts.connections_asked, counts.connections_established) =
+            (self.before.connections_asked, self.before.connections_established);
+        (counts.subscribed, counts.subscribe_failures) =
+            (self.before.subscribed, self.before.subscribe_failures);
         // Nobody waits for them any longer.
         (counts.lost, counts.undelivered_at_end) = (counts.lost + counts.undelivered_at_end, 0);
         if record.plan.qos > 0 {
             counts.unacked_at_end = counts.sent.saturating_sub(counts.acked + counts.ack_timeouts);
         }
         record.conclude();
-        Trial { record, growth: self.growth.share(rate_per_s), overrun_per_s: self.overrun_per_s }
+        let growth = self.growth.share(rate_per_s);
+        let drained = record.phases.last().map_or(0, |phase| self.shared.epoch + phase.end_ns);
+        let quiet_ns = if self.drained { 0 } else { drained.saturating_sub(self.heard.1) };
+        Trial { began: 0, record, growth, quiet_ns, overrun_per_s: self.overrun_per_s }
     }
 
     /// The record of what is on `board`, which followed `plan`, with its phases and seconds from these on.

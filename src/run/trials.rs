@@ -7,8 +7,8 @@ use crate::stats::Levels;
 /// What is to be offered next.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Load {
-    /// Messages a second of all publishers together.
-    pub rate_per_s: f64,
+    /// Messages a second of all publishers together, or what else the one who decides is asked for.
+    pub offered: f64,
     /// Publishing before the measure phase, in nanoseconds.
     pub settle: Nanos,
     /// Length of the measure phase, in nanoseconds.
@@ -17,13 +17,53 @@ pub struct Load {
 
 /// What came of a load.
 pub struct Trial {
+    /// When the run that it is of began, in nanoseconds since the first did: 0 where all trials are of one.
+    pub began: Nanos,
     /// As of a run of its own, but for the connections, which are those of the whole. What has not come when its drain
     /// ended is lost.
     pub record: Record,
     /// By how much what was under way grew in the measure phase, as a share of what was offered. A queue grows.
     pub growth: f64,
+    /// For so long nothing had come any more when its drain was given up, in nanoseconds.
+    pub quiet_ns: Nanos,
     /// Where it was ended early, because far more was under way than the broker gets done in time: what that was a second.
     pub overrun_per_s: Option<f64>,
+}
+
+impl Trial {
+    /// Of a run of its own, in which nobody looked at what was under way.
+    pub fn of_run(mut record: Record) -> Trial {
+        let counts = &mut record.counts;
+        (counts.lost, counts.undelivered_at_end) = (counts.lost + counts.undelivered_at_end, 0);
+        record.conclude();
+        Trial { began: 0, record, growth: 0.0, quiet_ns: 0, overrun_per_s: None }
+    }
+}
+
+/// One load, and what came of it.
+pub struct Single {
+    load: Load,
+    /// Nothing where the run ended before that.
+    pub trial: Option<Trial>,
+}
+
+impl Single {
+    /// Of a run that has this load alone.
+    pub fn new(load: Load) -> Single {
+        Single { load, trial: None }
+    }
+}
+
+impl Pilot for Single {
+    fn next(&mut self, last: Option<Trial>) -> Option<Load> {
+        let first = last.is_none();
+        self.trial = last;
+        first.then_some(self.load)
+    }
+
+    fn outlook(&self) -> String {
+        String::new()
+    }
 }
 
 /// Who decides on loads.
@@ -58,15 +98,19 @@ pub struct Growth {
     audience: f64,
 }
 
-/// What the broker has had of a load, and not done, against what it has done.
+/// What the broker has had of a load, and not done, against the most that it has done.
 #[derive(Clone, Copy, Default)]
 pub struct Overrun {
     /// Where the workers stood when the load began.
     before: Levels,
+    /// Since when what is done is counted, and from how much on: since the first was done.
+    window: Option<(Nanos, f64)>,
+    /// The most that was done in a window, a second.
+    best_per_s: f64,
 }
 
-/// Before that nobody can tell.
-const SOON: Nanos = 250 * MILLISECOND;
+/// What is done is counted over so long: a hiccup is in some windows and not in others.
+const WINDOW: Nanos = 100 * MILLISECOND;
 /// What is under way is too much when it takes so long to be done, in seconds,
 const TOO_LONG_S: f64 = 2.0;
 /// and it is more than this.
@@ -75,20 +119,28 @@ const FEW: f64 = 1000.0;
 impl Overrun {
     /// Of a load that begins when the workers stand there.
     pub fn new(before: Levels) -> Overrun {
-        Overrun { before }
+        Overrun { before, ..Overrun::default() }
     }
 
     /// What the broker does a second, if what it was handed within `elapsed` is so far beyond that that to go on would only
-    /// leave it a longer queue for the next load. Where nothing is answered nobody can tell.
-    pub fn look(&self, elapsed: Nanos, levels: &Levels) -> Option<f64> {
+    /// leave it a longer queue for the next load. As long as nothing was answered nobody can tell.
+    pub fn look(&mut self, elapsed: Nanos, levels: &Levels) -> Option<f64> {
         let since = |of: fn(&Levels) -> u64| (of(levels).saturating_sub(of(&self.before))) as f64;
         let (sent, acked) = (since(|levels| levels.sent), since(|levels| levels.acked));
         let (expected, delivered) = (since(|levels| levels.expected), since(|levels| levels.delivered));
         // A delivery each, or what it takes for all of a message's.
         let done = if expected > 0.0 { delivered * sent / expected } else { acked };
-        let done_per_s = done * 1e9 / elapsed.max(1) as f64;
-        let answered = expected > 0.0 || acked > 0.0;
-        (answered && elapsed >= SOON && sent - done > FEW.max(TOO_LONG_S * done_per_s)).then_some(done_per_s)
+        match self.window {
+            None if done > 0.0 => self.window = Some((elapsed, done)),
+            Some((from, before)) if elapsed >= from + WINDOW => {
+                let per_s = (done - before) * 1e9 / (elapsed - from) as f64;
+                self.best_per_s = self.best_per_s.max(per_s);
+                self.window = Some((elapsed, done));
+            }
+            _ => {}
+        }
+        let best = self.best_per_s;
+        (best > 0.0 && sent - done > FEW.max(TOO_LONG_S * best)).then_some(best)
     }
 }
 
@@ -172,21 +224,41 @@ mod tests {
         assert!(grown(5, steady).abs() < 0.005, "{}", grown(5, steady));
     }
 
-    #[test]
-    fn a_load_far_beyond_the_broker_is_told_before_its_queue_is_long() {
+    /// When a load is ended: `done` tells how many of 1,000 offered in each millisecond were done by then.
+    fn ended(done: impl Fn(f64) -> f64) -> Option<(f64, f64)> {
         let before = levels(500.0, 500.0, 0.0, 1500.0);
-        let overrun = Overrun::new(before);
-        let after = |sent: f64, done: f64| {
+        let mut overrun = Overrun::new(before);
+        (1..=60).find_map(|look| {
+            let time = f64::from(look) / 10.0;
+            let (sent, done) = (1e6 * time, done(time).clamp(0.0, 1e6 * time));
             let of = levels(500.0 + sent, 500.0 + sent, sent - done, 3.0 * (500.0 + done));
-            Levels { acked: (500.0 + done) as u64, ..of }
-        };
-        assert_eq!(overrun.look(SECOND, &after(100_000.0, 10_000.0)), Some(10_000.0));
-        assert_eq!(overrun.look(SECOND / 5, &after(100_000.0, 10.0)), None, "it is too soon");
-        assert_eq!(overrun.look(SECOND, &after(29_000.0, 10_000.0)), None, "two seconds' worth may be");
-        assert_eq!(overrun.look(SECOND, &after(900.0, 0.0)), None, "so few say nothing");
-        let unheard = Levels { expected: 0, delivered: 0, ..after(100_000.0, 0.0) };
-        let silent = Overrun::new(Levels { expected: 0, delivered: 0, acked: 500, ..before });
-        assert_eq!(silent.look(SECOND, &unheard), None, "nothing is answered");
+            let now = Levels { acked: 500 + done as u64, ..of };
+            overrun.look(Nanos::from(look as u32) * SECOND / 10, &now).map(|per_s| (time, per_s))
+        })
+    }
+
+    #[test]
+    fn a_load_far_beyond_the_broker_is_ended_before_its_queue_is_long() {
+        let (time, per_s) = ended(|time| 10_000.0 * time).expect("a hundred times as much");
+        assert!(time < 0.6 && (per_s - 10_000.0).abs() < 200.0, "{time} s, {per_s}/s");
+        let (time, _) = ended(|time| 200_000.0 * time).expect("five times as much");
+        assert!((0.5..=0.7).contains(&time), "two fifths of a second's worth is two seconds of its: {time}");
+        assert_eq!(ended(|_| 0.0), None, "nothing is answered");
+    }
+
+    #[test]
+    fn what_takes_long_is_no_queue() {
+        for latency in [0.05, 0.3, 0.5, 1.5] {
+            assert_eq!(ended(|time| 1e6 * (time - latency)), None, "{latency} s each");
+        }
+        // A standstill of more than a second, when it has just begun and later; then all at once.
+        for from in [0.2, 2.0] {
+            let standstill =
+                |time: f64| if (from..from + 1.3).contains(&time) { 1e6 * from } else { 1e6 * (time - 0.01) };
+            assert_eq!(ended(standstill), None, "from {from} s on");
+        }
+        let (time, _) = ended(|time| 600_000.0 * time).expect("it adds up");
+        assert!(time >= 3.0, "what is only somewhat too much is a queue of two seconds later: {time}");
     }
 
     #[test]

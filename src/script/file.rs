@@ -25,6 +25,7 @@ struct File {
     #[serde(default)]
     seed: u64,
     rate: Option<Text<Rate>>,
+    rate_of: Option<Name>,
     burst: Option<u64>,
     read: Option<Text<Size>>,
     #[serde(default)]
@@ -170,10 +171,16 @@ pub(super) fn parse(text: &str) -> Result<Script, Error> {
         Script { seed: file.seed, read_per_s: positive(file.read)?, zero: file.zero, ..Script::default() };
     script.service = match (file.rate, file.burst) {
         (Some(Text(rate)), burst) => {
+            let On::Packet(of) = file.rate_of.unwrap_or(Name::Publish).meaning() else {
+                return Err(Error("`rate_of` is one kind of packet, such as \"connect\"".into()));
+            };
             let per_s = rate.per_second();
-            Some(Service { per_s, burst: burst.unwrap_or((per_s * BURST_S) as u64).max(1) })
+            Some(Service { of, per_s, burst: burst.unwrap_or((per_s * BURST_S) as u64).max(1) })
         }
         (None, Some(_)) => return Err(Error("`burst` says nothing without `rate`".into())),
+        (None, None) if file.rate_of.is_some() => {
+            return Err(Error("`rate_of` says nothing without `rate`".into()));
+        }
         (None, None) => None,
     };
     for fault in file.fault {

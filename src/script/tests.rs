@@ -104,7 +104,7 @@ fn delays_are_spread_as_they_should_be() {
 
 #[test]
 fn a_bucket_gives_its_rate_and_no_more_than_its_burst_at_once() {
-    let mut bucket = Bucket::new(Service { per_s: 1000.0, burst: 5 });
+    let mut bucket = Bucket::new(Service { of: PacketType::Publish, per_s: 1000.0, burst: 5 });
     let start = 77 * SECOND;
     assert_eq!((0..9).filter(|_| bucket.take(start)).count(), 5);
     assert_eq!(bucket.next(), start + MILLISECOND);
@@ -186,7 +186,7 @@ fn a_file_says_all_that_there_is_to_say() {
     };
     let expected = Script {
         seed: 5,
-        service: Some(Service { per_s: 5000.0, burst: 20 }),
+        service: Some(Service { of: PacketType::Publish, per_s: 5000.0, burst: 20 }),
         read_per_s: Some(64 << 10),
         zero: Zero::Connect,
         rules: vec![rule],
@@ -194,8 +194,21 @@ fn a_file_says_all_that_there_is_to_say() {
     };
     assert_eq!(Script::parse(text), Ok(expected));
     assert_eq!(Script::parse(""), Ok(Script::default()));
-    assert_eq!(Script::parse("rate = '50'").unwrap().service, Some(Service { per_s: 50.0, burst: 1 }));
-    assert_eq!(Script::parse("rate = '5k'").unwrap().service, Some(Service { per_s: 5000.0, burst: 50 }));
+    let connects = Script::parse("rate = '50'\nrate_of = 'connect'").unwrap().service;
+    assert_eq!(connects, Some(Service { of: PacketType::Connect, per_s: 50.0, burst: 1 }));
+    for wrong in
+        ["rate = '50'\nrate_of = 'delivery'", "rate = '50'\nrate_of = 'packet'", "rate_of = 'connect'"]
+    {
+        assert!(Script::parse(wrong).unwrap_err().to_string().contains("`rate_of`"), "{wrong}");
+    }
+    assert_eq!(
+        Script::parse("rate = '50'").unwrap().service,
+        Some(Service { of: PacketType::Publish, per_s: 50.0, burst: 1 })
+    );
+    assert_eq!(
+        Script::parse("rate = '5k'").unwrap().service,
+        Some(Service { of: PacketType::Publish, per_s: 5000.0, burst: 50 })
+    );
 }
 
 #[test]

@@ -93,6 +93,20 @@ fn the_edges_of_the_range_are_no_capacity() {
     assert_eq!(Broker::new(1, 60.0, 0.0).search(one).found(0).lower, Some(50.0));
 }
 
+/// Somebody keeps the machine busy: each load says nothing, though it is done.
+#[test]
+fn a_search_on_a_busy_machine_ends_soon() {
+    for good in [0, 5] {
+        let (mut broker, mut search, mut trials) = (Broker::new(1, 20_000.0, 0.0), Search::new(TERMS, 1), 0);
+        while let Some(load) = search.propose() {
+            trials += 1;
+            search.tell(if trials <= good { broker.trial(load) } else { Outcome::Void(load) });
+        }
+        assert_eq!(trials, good + HOPELESS);
+        assert_eq!(search.is_spoilt(), good == 0);
+    }
+}
+
 #[test]
 fn what_the_generator_cannot_offer_is_no_capacity() {
     // The broker does more than can be offered.

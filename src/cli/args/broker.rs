@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Who the broker is, on this machine.
 ///
 /// Without any of these it is the one process that listens at the port of a host of this machine.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct BrokerArgs {
     /// Process of the broker, to tell what it and all that it has started use: CPU per message, memory per connection
     /// and more; repeat it for several [default: the one that listens at the broker's port on this machine].

@@ -20,7 +20,7 @@ Exit codes: 0 pass, 8 fail, 9 inconclusive, 6 void (the generator limited too ma
 has such a fault and none of the base has.";
 
 /// What is compared, and how strictly.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct QuestionArgs {
     /// What the result rests on, such as 'flight p99', acked or broker-cpu-per-message; repeat it for several, three at most
     /// [default: what was delivered (or acknowledged, or sent) a second, flight p99 (or ack p99), and broker-cpu-per-message].
@@ -51,7 +51,7 @@ impl QuestionArgs {
 }
 
 /// The flags of `compare`.
-#[derive(Args)]
+#[derive(Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct CompareArgs {
     /// Records of the base: files that --json wrote, or folders of them.
@@ -84,7 +84,7 @@ Exit codes: 0 pass, 8 fail, 9 inconclusive after 20 pairs, 6 void; 4, 5 and 7 wh
 has not.";
 
 /// The flags of `ab`.
-#[derive(Args)]
+#[derive(Clone, Args)]
 #[command(after_help = AB_EXAMPLES)]
 pub struct AbArgs {
     /// Shell command that starts broker A, the base [default: it runs already].
@@ -113,9 +113,9 @@ pub struct AbArgs {
 }
 
 /// A run as one of several, and against others.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct SeriesArgs {
-    /// Run it so many times; --json is a folder then, with the record of each [default: 1].
+    /// Run it N times; --json is then a folder with one record per run [default: 1].
     #[arg(long, value_name = "N", value_parser = super::values::count::<u32, 1>, help_heading = "Comparison")]
     pub repeat: Option<u32>,
     /// Compare with these records, a file or a folder of them, and exit with 8 when it got worse, 9 when nobody can

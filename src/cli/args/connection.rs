@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use std::path::PathBuf;
 
 /// Which brokers, and how clients get and stay connected.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct ConnectionArgs {
     /// Broker: host, host:port, mqtt://host:port or unix:/path; repeat it to spread the clients evenly over several.
     #[arg(short = 'H', long, default_value = "localhost", value_name = "HOST", help_heading = "Broker")]
@@ -80,7 +80,7 @@ pub enum CloseArg {
 }
 
 /// What the broker publishes when a connection ends without DISCONNECT; the same for every client.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct WillArgs {
     /// Topic of the will: what the broker publishes when a client's connection ends without DISCONNECT
     /// [default: no will].

@@ -12,7 +12,7 @@ Bounds: a name, one of < <= > >= ==, and a value with its unit.
   acked >= 10k/s, sent >= 50k/s, delivered >= 10k messages
   lost == 0, duplicated == 0, shed <= 0.1%, connected == 1000, success >= 99.9%
   broker-cpu-per-message < 5us, broker-memory-per-connection < 4KiB, broker-memory < 1GiB
-  verdict == clean, cpu <= 50%, cpu-per-message < 40us, memory-per-client < 1KiB
+  verdict == clean, cpu <= 50%, generator-cpu-per-message < 40us, memory-per-client < 1KiB
   flight p99 < 50ms over 10s, delivered >= 9k/s over 10s     in every 10 seconds of the measure phase
 
 Examples:
@@ -22,7 +22,7 @@ Examples:
 What was not measured does not hold. The exit code is that of a run with these
 bounds (7 when nothing else went wrong); of several files, the gravest.";
 
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct RequireArgs {
     /// Exit with 7 unless this holds, such as 'ack p99 < 5ms', 'acked >= 10k/s', 'lost == 0' or
     /// 'success >= 99.9%'; repeat it for several (see malaria-bench check --help) [default: none].
@@ -31,18 +31,18 @@ pub struct RequireArgs {
 }
 
 /// What ends a run early.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct AbortArgs {
     /// End the run when this comes true, and exit with 7: 'flight p99 > 1s over 10s', 'acked < 1k/s over 5s' or
     /// 'ack-timeouts > 100'; looked at each second of the measure phase; repeat it for several [default: none].
     #[arg(long, value_name = "CONDITION", help_heading = "Phases")]
     pub abort_on: Vec<Condition>,
-    /// So much of the measure phase is over before --abort-on is looked at.
+    /// Ignore --abort-on for this much of the measure phase.
     #[arg(long, default_value = "0s", value_name = "TIME", requires = "abort_on", help_heading = "Phases")]
     pub abort_after: Span,
 }
 
-#[derive(Args)]
+#[derive(Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct JudgeArgs {
     /// Results of the main job, of publish or of subscribe, written with --json.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Where results go.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct OutputArgs {
     /// Write the result (JSON) to FILE, or to standard output with - [default: nowhere].
     #[arg(long, value_name = "FILE", help_heading = "Output")]
@@ -35,7 +35,7 @@ pub struct OutputArgs {
     /// a free one [default: off].
     #[arg(long, value_name = "ADDRESS", help_heading = "Output")]
     pub metrics: Option<SocketAddr>,
-    /// Wait so long after the end, at most, until the last figures were scraped.
+    /// Wait at most this long after the end for a last scrape.
     #[arg(long, default_value = "0s", value_name = "TIME", requires = "metrics", help_heading = "Output")]
     pub linger: Span,
     #[command(flatten)]

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// What is typed without a subcommand.
 ///
 /// The progress of the old commands is read by scripts, that of the main job by people.
-#[derive(Args)]
+#[derive(Clone, Args)]
 #[command(mut_arg("progress", |progress| progress.default_value("auto")))]
 pub struct RunArgs {
     /// Start the built-in reflector on loopback, on CPUs of its own, and measure that [default: off].
@@ -59,7 +59,7 @@ pub struct RunArgs {
     /// times [default: nobody].
     #[arg(long, value_name = "WHO,AT,FOR", help_heading = "Connections")]
     pub away: Vec<Away>,
-    /// Idle clients leave after so long and connect again, one after the other, evenly: N of them N/TIME a second
+    /// Idle clients disconnect after this time and reconnect, evenly spread: N clients make N/TIME connects a second
     /// [default: they stay].
     #[arg(long, value_name = "TIME", help_heading = "Connections")]
     pub stay: Option<Span>,
@@ -75,8 +75,8 @@ pub struct RunArgs {
     /// the broker has acknowledged (closed loop) [default: 1/s per publisher].
     #[arg(long, value_name = "RATE", help_heading = "Messages")]
     pub rate: Option<Total>,
-    /// The same per publisher; fractions allowed, such as 0.066, and 0 is `max`. Of this and --rate the lower
-    /// one holds [default: 1].
+    /// The same per publisher; fractions allowed, such as 0.066; 0 is `max`. If both are given, the lower one
+    /// holds [default: 1 without --rate].
     #[arg(short = 'T', long, value_name = "RATE", help_heading = "Messages")]
     pub msgs_per_second: Option<PerSecond>,
     /// Rates of all publishers together that change in time, one piece after the other: const(rate,time), line(from,to,time)
@@ -103,13 +103,13 @@ pub struct RunArgs {
     /// Topic template: %c client id, %i client index, %p pair, %r run id.
     #[arg(short, long, default_value = "bench/%p", value_name = "TOPIC", help_heading = "Messages")]
     pub topic: Template,
-    /// Of which deliveries every byte is compared with what was sent; the length always is.
+    /// Which deliveries are compared byte by byte with what was sent (the length always is).
     #[arg(long, value_enum, default_value_t = VerifyArg::Sampled, value_name = "WHICH", help_heading = "Messages")]
     pub verify: VerifyArg,
     /// Set the retain flag [default: off].
     #[arg(long, help_heading = "Messages")]
     pub retain: bool,
-    /// Schedule that a publisher may be behind before it sheds messages.
+    /// How far a publisher may fall behind its schedule before it sheds messages.
     #[arg(long, default_value = "1s", value_name = "TIME", help_heading = "Messages")]
     pub backlog: Span,
     /// Messages that come due within this time after others were sent are sent together, and are late by
@@ -134,10 +134,10 @@ pub struct RunArgs {
     /// --schedule nothing].
     #[arg(long, value_name = "TIME", help_heading = "Phases")]
     pub warmup: Option<Span>,
-    /// Wait for what is under way after the measure phase: it ends when nothing has come for so long.
+    /// After the measure phase, wait until nothing has arrived for this long.
     #[arg(long, default_value = "5s", value_name = "TIME", help_heading = "Phases")]
     pub drain: Span,
-    /// Longest wait for it, whatever comes.
+    /// Longest drain, even if messages still arrive.
     #[arg(long, default_value = "1m", value_name = "TIME", help_heading = "Phases")]
     pub drain_limit: Span,
 

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Commands that run others: one within another would have no end, or no place for its results.
-const OUTER: [&str; 5] = ["scenario", "matrix", "ab", "capacity", "attack"];
+const OUTER: [&str; 4] = ["scenario", "matrix", "ab", "attack"];
 
 /// Flags of a run that are not for the words of one of many: who runs them says these.
 const NOT_OF_ONE: [&str; 7] = ["host", "port", "embedded", "json", "repeat", "baseline", "save_baseline"];
@@ -87,6 +87,7 @@ mod tests {
             ("--embedded --clients 10", true),
             ("malaria-bench --embedded", true),
             ("publish -n 10 --topic 'a b'", true),
+            ("capacity --goal 'flight p99 < 50ms'", true),
             ("malaria subscribe -n 10", true),
             ("keygen -n 3", false),
             ("reflector --port 0", false),

@@ -13,7 +13,7 @@ use super::net::{Key, Net};
 use super::truth::Mark;
 use crate::clock::{Nanos, SECOND};
 use crate::script::{Act, Answer, Decision, Deed, Ending, Moment, On, Play, Script, Service, Who, is_client};
-use crate::wire::{self, Packet};
+use crate::wire::{self, Packet, PacketType};
 use session::Session;
 use std::collections::BTreeMap;
 use std::mem;
@@ -266,7 +266,7 @@ impl Peer {
                     break;
                 }
             };
-            if matches!(packet, Packet::Publish(_)) && !self.serves(net, key) {
+            if !self.serves(net, key, packet.packet_type()) {
                 break;
             }
             offset += used as u64;
@@ -288,9 +288,11 @@ impl Peer {
         }
     }
 
-    /// Whether the next PUBLISH of a connection has its turn; if not, nothing is read from it until it has.
-    fn serves(&mut self, net: &mut Net, key: Key) -> bool {
-        let Some(Service { per_s, burst }) = self.service else { return true };
+    /// Whether the next packet of a connection has its turn; if not, nothing is read from it until it has.
+    fn serves(&mut self, net: &mut Net, key: Key, packet: PacketType) -> bool {
+        let Some(Service { per_s, burst, .. }) = self.service.filter(|service| service.of == packet) else {
+            return true;
+        };
         if mem::take(&mut self.side(key).served) {
             return true;
         }

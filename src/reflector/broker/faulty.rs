@@ -14,7 +14,9 @@ use super::{Broker, Phase};
 use crate::clock::Nanos;
 use crate::engine::{Conn, Link};
 use crate::reflector::address::SessionKey;
-use crate::script::{Account, Bucket, Decision, Deed, Ending, Event, Moment, On, Play, Script, Who, Zero};
+use crate::script::{
+    Account, Bucket, Decision, Deed, Ending, Event, Moment, On, Play, Script, Service, Who, Zero,
+};
 use deliveries::{Parcel, Pending};
 
 /// Events that wait to be taken at most; what there is no room for is in the account all the same.
@@ -68,6 +70,7 @@ enum Later {
 pub(super) struct Faulty {
     seed: u64,
     play: Play,
+    service: Option<Service>,
     bucket: Option<Bucket>,
     read_per_s: Option<u64>,
     zero: Zero,
@@ -79,7 +82,7 @@ pub(super) struct Faulty {
     sides: Vec<Side>,
     /// Numbers given to connections, and to what was put off.
     numbers: u64,
-    /// Connections whose packets can be handled; those whose next one is a PUBLISH that waits for its turn.
+    /// Connections whose packets can be handled; those whose next one is rationed and waits for its turn.
     ready: VecDeque<Conn>,
     queued: VecDeque<Conn>,
     /// The end of the standstill.
@@ -99,6 +102,7 @@ impl Faulty {
         Faulty {
             seed: script.seed,
             play: Play::new(script.seed, script.rules),
+            service: script.service,
             bucket: script.service.map(Bucket::new),
             read_per_s: script.read_per_s,
             zero: script.zero,

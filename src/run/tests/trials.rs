@@ -21,7 +21,7 @@ impl Pilot for Fixed {
 }
 
 fn load(rate_per_s: f64, settle: Nanos, span: Nanos) -> Load {
-    Load { rate_per_s, settle, span }
+    Load { offered: rate_per_s, settle, span }
 }
 
 /// What came of `loads` in the scene's world, and of the run as a whole.
@@ -91,7 +91,7 @@ fn each_trial_has_what_was_meant_for_it_and_connections_stay_up() {
         for (trial, load) in trials.iter().zip(&loads) {
             let Trial { record, growth, .. } = trial;
             assert_eq!((record.verdict, record.exit_code), (record::Verdict::Clean, 0), "{record:?}");
-            assert_eq!(record.schedule_rate(), load.rate_per_s);
+            assert_eq!(record.schedule_rate(), load.offered);
             assert_eq!(record.counts.connections_established, 20);
             assert_eq!(record.latencies.flight_response.count, record.counts.delivered);
             assert!(
@@ -127,7 +127,7 @@ fn what_is_late_is_in_no_other_trial() {
         let known = truth(&world, &trials, &plan);
         for ((trial, load), (read, given)) in trials.iter().zip(&loads).zip(known) {
             let counts = &trial.record.counts;
-            assert_eq!(counts.due as f64, load.rate_per_s, "{counts:?}");
+            assert_eq!(counts.due as f64, load.offered, "{counts:?}");
             assert!(read <= counts.sent && counts.delivered <= given, "{counts:?} {read} {given}");
             assert_eq!(
                 counts.expected,
@@ -165,7 +165,7 @@ fn a_queue_shows_as_growth() {
 /// Two hundred times what the broker does: it ends early with what that is, and the next load finds no long queue.
 #[test]
 fn a_load_far_beyond_the_broker_ends_early() {
-    let service = Some(crate::script::Service { per_s: 100.0, burst: 1 });
+    let service = Some(crate::script::Service { of: PacketType::Publish, per_s: 100.0, burst: 1 });
     let script = Script { service, ..Script::default() };
     let plan = Plan { ack_timeout_ns: 60 * SECOND, drain_limit_ns: 100 * SECOND, ..plan(2, 1, 20_000.0) };
     let scene = Scene::new(Setup { script, ..Setup::exact(1) }, plan);
@@ -197,7 +197,7 @@ struct Searching {
 
 impl Pilot for Searching {
     fn next(&mut self, last: Option<Trial>) -> Option<Load> {
-        if let Some(Trial { record, growth, overrun_per_s }) = last {
+        if let Some(Trial { record, growth, overrun_per_s, .. }) = last {
             let good = record.exit_code == 0 && growth <= 0.005 && overrun_per_s.is_none();
             let done = overrun_per_s.unwrap_or(record.throughput.delivered as f64);
             self.search.tell(crate::search::Outcome::Valid(vec![good], done));
@@ -217,7 +217,7 @@ fn the_capacity_of_a_simulated_broker_is_found() {
     explore(0..20, |seed| {
         let mut dice = Dice::new(seed, "run capacity", 0);
         let (capacity, burst) = (dice.within(&(100..=400)) as f64, dice.within(&(1..=5)));
-        let service = Some(crate::script::Service { per_s: capacity, burst });
+        let service = Some(crate::script::Service { of: PacketType::Publish, per_s: capacity, burst });
         let script = Script { service, ..Script::default() };
         let most = 20_000.0;
         let plan = Plan { ack_timeout_ns: 30 * SECOND, drain_limit_ns: 60 * SECOND, ..plan(10, 1, most) };

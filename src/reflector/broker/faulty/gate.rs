@@ -75,7 +75,7 @@ impl Broker {
         }
     }
 
-    /// Handles what has its turn: of each connection one packet after the other, and a PUBLISH for each token.
+    /// Handles what has its turn: of each connection one packet after the other, those that are rationed for a token each.
     pub(super) fn serve<L: Link>(&mut self, link: &mut L) {
         let now = link.now();
         loop {
@@ -111,7 +111,7 @@ impl Broker {
         };
         let used = match wire::decode(rest, max) {
             Ok(None) => 0,
-            Ok(Some((Packet::Publish(_), _))) if !paid && !self.pay(link) => {
+            Ok(Some((packet, _))) if !paid && self.is_rationed(&packet) && !self.pay(link) => {
                 let faulty = self.faulty();
                 faulty.side(conn).waits = true;
                 faulty.queued.push_back(conn);
@@ -143,7 +143,12 @@ impl Broker {
         }
     }
 
-    /// Whether a PUBLISH may be handled at once.
+    /// Whether the script says how many such packets are handled.
+    fn is_rationed(&mut self, packet: &Packet) -> bool {
+        self.faulty().service.is_some_and(|service| service.of == packet.packet_type())
+    }
+
+    /// Whether a packet that is rationed may be handled at once.
     fn pay<L: Link>(&mut self, link: &mut L) -> bool {
         let now = link.now();
         let faulty = self.faulty();
