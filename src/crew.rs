@@ -124,7 +124,7 @@ pub enum News {
         /// published at QoS 0 what nobody hears.
         unacked: usize,
     },
-    /// SUBSCRIBE was not answered in time; in words. The client is still connected.
+    /// SUBSCRIBE, or UNSUBSCRIBE of one that goes on, was not answered in time; in words. The client is still connected.
     NoSubAck(Place, String),
     /// Messages were given up: its window may have room.
     Room(Place),
@@ -230,6 +230,8 @@ const HELD: u8 = 16;
 const TORN: u8 = 32;
 /// It has subscribed, and has no answer.
 const ASKED: u8 = 64;
+/// It goes on after UNSUBACK.
+const STAYS: u8 = 128;
 
 impl<M> Member<M> {
     fn is(&self, flag: u8) -> bool {

@@ -43,7 +43,7 @@ pub use fleet::{
 };
 pub use latency::{Figure, Latencies, Latency, Reading};
 pub use metrics::{BrokerMetrics, BrokerSeries, MetricsSource, SeriesKind, SeriesSpan};
-pub use plan::{Absence, Arrival, Close, Part, Plan, Poll, Schedule, Topology, Verify};
+pub use plan::{Absence, Arrival, Close, Flap, Part, Plan, Poll, Schedule, Topology, Verify};
 pub use pressure::Pressure;
 pub use probes::Probes;
 pub use scenario::{BrokerDifference, Combination, SCENARIO_SCHEMA, Scenario, Step, StepFigures};

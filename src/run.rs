@@ -84,6 +84,7 @@ pub enum RunError {
 impl Spec {
     /// The run that `plan` describes, on one worker.
     pub fn new(plan: Plan, targets: Vec<Endpoint>) -> Spec {
+        let plan = Plan { run_id: format!("{:08x}", run_id(plan.seed)), ..plan };
         Spec {
             connection: Connection {
                 keep_alive_s: (plan.keepalive_ns.div_ceil(crate::clock::SECOND)).min(u16::MAX.into()) as u16,

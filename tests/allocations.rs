@@ -11,9 +11,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use malaria_bench::clock::{MICROSECOND, MILLISECOND, Nanos, SECOND};
+use malaria_bench::clock::MILLISECOND;
 use malaria_bench::load::{Name, PayloadOf, PayloadPlan, Payloads, Template, Values};
-use malaria_bench::record::{Arrival, Phase, Plan, Schedule, Topology};
+use malaria_bench::record::{Arrival, Phase, Plan, Schedule};
 use malaria_bench::reflector::{Config, Reflector, WorkerPlacement};
 use malaria_bench::run::{self, Spec};
 use malaria_bench::stage::Progress;
@@ -185,49 +185,20 @@ fn watch(spec: Spec) -> Vec<Watched> {
 /// 50 pairs on one worker. Message latencies are not this test's business, so nothing is pinned apart.
 fn spec(broker: SocketAddr, qos: u8, schedule: Schedule) -> Spec {
     const PAIRS: u32 = 50;
-    let seed = 1;
     let plan = Plan {
         hosts: vec![broker.ip().to_string()],
         port: broker.port(),
-        embedded: false,
-        cores_asked: 1,
-        cores_used: 1,
-        workers: 1,
         clients: 2 * PAIRS,
         publishers: PAIRS,
         subscribers: PAIRS,
-        probes: 0,
-        topology: Topology::Pairs,
         schedule,
         qos,
         sub_qos: qos,
-        size_bytes: 100,
-        msg_count: None,
         warmup_ns: 500 * MILLISECOND,
         duration_ns: Some(3500 * MILLISECOND),
-        drain_ns: 5 * SECOND,
-        drain_limit_ns: 60 * SECOND,
-        connect_rate_per_s: None,
-        connect_timeout_ns: 10 * SECOND,
-        ack_timeout_ns: 30 * SECOND,
-        keepalive_ns: Nanos::from(60u32) * SECOND,
-        clean_session: true,
         client_id_prefix: format!("allocations-{qos}"),
-        topic_template: "bench/%p".to_owned(),
-        profile: None,
-        absences: Vec::new(),
-        stay_ns: None,
-        groups: None,
-        share: None,
-        filters: Vec::new(),
-        backlog_ns: SECOND,
-        tolerance_ns: 100 * MICROSECOND,
-        verify: malaria_bench::record::Verify::Sampled,
-        close: malaria_bench::record::Close::Fin,
-        poll: malaria_bench::record::Poll::Sleep,
         reconnect: false,
-        seed,
-        run_id: format!("{:08x}", run::run_id(seed)),
+        ..Plan::default()
     };
     let cpus = malaria_bench::cpu::allowed();
     Spec { cpus: vec![cpus[0]], ..Spec::new(plan, vec![broker.into()]) }

@@ -75,7 +75,9 @@ fn repeats_are_kept_and_are_a_baseline() {
     std::fs::create_dir(&runs).unwrap();
     std::fs::write(format!("{runs}/07.json"), "stale").unwrap();
     std::fs::write(format!("{runs}/notes.txt"), "mine").unwrap();
-    let output = ["--repeat", "3", "--json", &runs, "--save-baseline", &base];
+    let logs = dir.path().join("logs");
+    let hlog = logs.display().to_string();
+    let output = ["--repeat", "3", "--json", &runs, "--save-baseline", &base, "--hlog", &hlog];
     // A busy machine may make the generator the bottleneck; nothing else may go wrong.
     let ended = bench(&format!("--embedded {RUN}"), &output).ends_with(&[0, 6]);
     ended.says("run 3 of 3: ");
@@ -83,6 +85,10 @@ fn repeats_are_kept_and_are_a_baseline() {
     std::fs::remove_file(format!("{runs}/notes.txt")).expect("it was kept");
     let kept = records(runs.as_ref());
     assert_eq!(kept.len(), 3);
+    for number in 1..=3 {
+        let log = std::fs::read_to_string(logs.join(format!("0{number}.hlog"))).unwrap();
+        assert!(log.contains("Tag=ack_response,"), "{log}");
+    }
     assert!(kept.iter().all(|record| record.counts.sent == 1000 && record.counts.lost == 0));
     let saved = records(base.as_ref());
     assert_eq!(saved.len(), if ended.code == 0 { 3 } else { 0 }, "{}", ended.text);
@@ -108,6 +114,17 @@ fn repeats_are_kept_and_are_a_baseline() {
     ended.says("qos 1 against 0");
 }
 
+/// A bound that is broken is in the exit code of a repeated run, and every code is told.
+#[test]
+fn a_broken_bound_of_one_of_many_runs_is_the_exit_code() {
+    let bound = ["--repeat", "2", "--require", "sent < 5 messages"];
+    let ended = bench(&format!("--embedded {RUN}"), &bound).ends_with(&[6, 7]);
+    match ended.code {
+        7 => ended.says("with 7 (bounds)"),
+        _ => ended.says("with 6 (generator-limited)"),
+    };
+}
+
 #[test]
 fn what_makes_no_sense_is_a_usage_error() {
     let dir = TempDir::new().unwrap();
@@ -118,6 +135,9 @@ fn what_makes_no_sense_is_a_usage_error() {
     bench("--embedded --repeat 2 --json -", &[]).ends_with(&[2]).says("folder");
     bench("--embedded --baseline", &[&empty]).ends_with(&[2]).says("no record");
     bench("ab --a-host one --b-host two --", &["--host", "three"]).ends_with(&[2]).says("--host");
+    for elsewhere in ["publish --repeat 2", "subscribe --baseline x", "scenario x.toml --save-baseline y"] {
+        bench(elsewhere, &[]).ends_with(&[2]).says("`run NAME`");
+    }
     bench("ab --a-host one", &[]).ends_with(&[2]).says("--b");
     bench("ab --a-host one --b-host two --", &["--gate", "acked"])
         .ends_with(&[2])

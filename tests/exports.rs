@@ -9,8 +9,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A file of the environment in which tools/test puts readers, or nothing and a word about it; where that must not be,
-/// the end.
+const BENCH: &str = env!("CARGO_BIN_EXE_malaria-bench");
+
+/// A file of the environment in which tools/test puts readers, or one that is anywhere; or nothing and a word about it; where
+/// that must not be, the end.
 fn reader(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readers").join(name);
     if path.exists() {
@@ -30,7 +32,7 @@ fn well(output: &Output) -> String {
 
 /// A run against the built-in broker with everything that it can leave; how this machine fares is no matter.
 fn run(folder: &Path) -> Record {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_malaria-bench"));
+    let mut command = Command::new(BENCH);
     command
         .args("--embedded --clients 10 --rate 2k --duration 2s --warmup 200ms --tolerance 200ms".split(' '));
     command.args("--quiet --json run.json --junit junit.xml --hlog run.hlog --github-summary".split(' '));
@@ -76,6 +78,43 @@ fn r18_a_log_of_seconds_adds_up_to_the_record() {
     }
 }
 
+/// The log as HdrHistogram itself reads it, by Debian's package: each of its lines of percentiles is one of ours.
+#[test]
+fn r18_what_hdrhistogram_makes_of_a_log_is_what_we_make_of_it() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let record = run(folder.path());
+    let Some(library) = reader("/usr/share/java/hdrhistogram.jar") else { return };
+    let within = |program: &str| {
+        let mut command = Command::new(program);
+        command.current_dir(folder.path());
+        command
+    };
+    well(&within(BENCH).args(["report", "run.json", "--hgrm", "ours"]).output().expect("it is built"));
+    let processor = |arguments: &[&str]| {
+        let mut command = within("java");
+        command.arg("-cp").arg(&library).arg("org.HdrHistogram.HistogramLogProcessor");
+        well(&command.args(["-i", "run.hlog"]).args(arguments).output().expect("Java"))
+    };
+    for (name, latency) in record.latencies.iter().filter(|(_, latency)| latency.count > 0) {
+        let theirs = lines(&processor(&["-tag", name, "-outputValueUnitRatio", "1"]), 1.0);
+        let ours = lines(&read(&folder.path().join(format!("ours/run-{name}.hgrm"))), 1e6);
+        let last = *theirs.last().unwrap_or_else(|| panic!("{name} is not there"));
+        assert_eq!(last, (latency.max_ns.expect("a maximum"), latency.count), "{name}");
+        for line in &theirs {
+            assert!(ours.contains(line), "{name}: {line:?} is not among {ours:?}");
+        }
+    }
+}
+
+/// Values in nanoseconds, of which one is `unit`, and how many are not above them.
+fn lines(text: &str, unit: f64) -> Vec<(u64, u64)> {
+    let numbers = |line: &str| {
+        let words: Vec<f64> = line.split_whitespace().map_while(|word| word.parse().ok()).collect();
+        Some(((words.first()? * unit).round() as u64, *words.get(2)? as u64))
+    };
+    text.lines().filter_map(numbers).collect()
+}
+
 #[test]
 fn junit_is_as_jenkins_has_it() {
     let folder = tempfile::tempdir().expect("a directory");
@@ -89,10 +128,8 @@ fn junit_is_as_jenkins_has_it() {
         summary.starts_with("\n### malaria-bench\n\n| run |") && summary.contains("| sent &lt; 1/s |"),
         "{summary}"
     );
-    let again = Command::new(env!("CARGO_BIN_EXE_malaria-bench"))
-        .args(["report", "run.json", "--junit", "-"])
-        .current_dir(folder.path())
-        .output();
+    let again =
+        Command::new(BENCH).args(["report", "run.json", "--junit", "-"]).current_dir(folder.path()).output();
     assert_eq!(well(&again.expect("it is built")), xml, "later it is the same");
     let (Some(python), Some(schema)) = (reader("bin/python"), reader("junit-10.xsd")) else { return };
     let script = "import sys, xmlschema; xmlschema.XMLSchema(sys.argv[1]).validate(sys.argv[2])";
@@ -113,7 +150,7 @@ fn the_action_is_as_github_has_it() {
     }
     // Whatever flags the action gives, the program has.
     let help = |words: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_malaria-bench")).args(words).arg("--help").output();
+        let output = Command::new(BENCH).args(words).arg("--help").output();
         well(&output.expect("it is built"))
     };
     let known = help(&[]) + &help(&["report"]);
@@ -134,8 +171,7 @@ fn folders_are_read_and_void_runs_leave_no_figures() {
     std::fs::create_dir_all(&inner).expect("room");
     let mut record = run(&inner);
     let program = |words: &[&str]| {
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_malaria-bench")).args(words).current_dir(folder.path()).output();
+        let output = Command::new(BENCH).args(words).current_dir(folder.path()).output();
         output.expect("it is built")
     };
     std::fs::write(folder.path().join("results/summary.json"), "{\"schema\": \"malaria-bench/scenario/1\"}")

@@ -68,7 +68,8 @@ fn connect(load: &Load, broker: SocketAddr, client: u32) -> TcpStream {
     assert_eq!(answer, session::CONNACK);
     if load.listens(client) {
         bytes.clear();
-        session::subscribe(TOPIC, &mut bytes);
+        let filter = if load.work == Work::Shared { SHARED } else { TOPIC };
+        session::subscribe(filter, &mut bytes);
         socket.write_all(&bytes).expect("SUBSCRIBE");
         let mut answer = [0; session::SUBACK.len()];
         socket.read_exact(&mut answer).expect("SUBACK");
@@ -348,7 +349,7 @@ impl Floor {
             packets = heads.clone().filter(|head| **head >> 4 == PacketType::PubComp as u8).count() as u32;
             state.rels += heads.count() as u32 - packets;
         }
-        if listens || !matches!(self.load.work, Work::FanOut | Work::FanIn) {
+        if listens || !matches!(self.load.work, Work::FanOut | Work::FanIn | Work::Shared) {
             self.done += u64::from(packets);
         }
         if !listens && matches!(self.load.pace, Pace::Closed { .. }) {
@@ -399,6 +400,8 @@ fn epoch() -> Nanos {
 
 /// All clients have the same topic: theirs would only differ in digits.
 const TOPIC: &str = "bench/7654";
+/// Subscribed to by several together.
+const SHARED: &str = "$share/bench/bench/7654";
 
 /// What is sent lies ready: [`READY`] PUBRELs where they are wanted, and behind them as many messages as leave in one
 /// send. So any number of both is one piece.

@@ -19,6 +19,9 @@ pub const TURN: usize = 64 << 10;
 /// Clients of one contender between SYN and CONNACK.
 pub const CONNECTING: usize = 100;
 
+/// Clients that share a subscription.
+pub const MEMBERS: u32 = 4;
+
 /// What clients do, and what of it is counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Work {
@@ -32,6 +35,10 @@ pub enum Work {
     FanOut,
     /// Deliveries: all clients publish at QoS 1 but the last, which listens at QoS 0.
     FanIn,
+    /// The same, but that the last [`MEMBERS`] share a subscription, so that each message goes to one of them.
+    Shared,
+    /// Messages of QoS 1 that were acknowledged, at a rate that grows evenly from 0 to twice the pace.
+    Ramp,
     /// Answered pings of clients that do nothing else.
     Pings,
     /// Connections that are made and left again.
@@ -39,12 +46,14 @@ pub enum Work {
 }
 
 impl Work {
-    const ALL: [(Work, &str); 7] = [
+    const ALL: [(Work, &str); 9] = [
         (Work::Sent, "sent"),
         (Work::Acked, "acked"),
         (Work::Completed, "completed"),
         (Work::FanOut, "fan-out"),
         (Work::FanIn, "fan-in"),
+        (Work::Shared, "shared"),
+        (Work::Ramp, "ramp"),
         (Work::Pings, "pings"),
         (Work::Connects, "connects"),
     ];
@@ -137,6 +146,7 @@ impl Load {
         match self.work {
             Work::FanOut => client > 0,
             Work::FanIn => client == self.clients - 1,
+            Work::Shared => client >= self.clients - MEMBERS,
             _ => false,
         }
     }
@@ -144,7 +154,16 @@ impl Load {
     /// Nanoseconds from the start of the schedule to message `round` of `client`, in the open loop.
     pub fn due(&self, round: u64, client: u32) -> Nanos {
         let Pace::Open { rate, .. } = self.pace else { return 0 };
-        (round * u64::from(self.clients) + u64::from(client)) * SECOND / u64::from(rate)
+        let message = round * u64::from(self.clients) + u64::from(client);
+        match self.work {
+            Work::Ramp => (message as f64 * self.span() as f64 * 1e9 / f64::from(rate)).sqrt() as Nanos,
+            _ => message * SECOND / u64::from(rate),
+        }
+    }
+
+    /// Nanoseconds of the whole schedule.
+    pub fn span(&self) -> Nanos {
+        self.warmup + self.measure
     }
 }
 

@@ -176,6 +176,7 @@ fn rows(quick: bool) -> Vec<Row> {
         closed("fan-out 1 -> 200", 201, Work::FanOut, 1),
         closed("fan-out 1 -> 1,000", 1001, Work::FanOut, 1),
         closed("fan-in 1,000 -> 1", 1001, Work::FanIn, 1),
+        closed("shared 1,000 -> 4", 1004, Work::Shared, 1),
         pings("pings of 15,000 idle clients", 15_000),
         closed("connects, 10,000 clients", 10_000, Work::Connects, 1),
         sized("payload of 24 B", 24),
@@ -184,6 +185,12 @@ fn rows(quick: bool) -> Vec<Row> {
         sized("payload of 64 KiB", 64 << 10),
         open("10,000/s over 50, tolerance 100 us", 50, 10_000, 100 * MICROSECOND),
         open("10,000/s over 50, tolerance 1 ms", 50, 10_000, MILLISECOND),
+        row(
+            "0 to 20,000/s over 50, tolerance 1 ms",
+            50,
+            Work::Ramp,
+            Pace::Open { rate: 10_000, tolerance: MILLISECOND },
+        ),
         open("5,000 x 1/s, tolerance 100 us", 5000, 5000, 100 * MICROSECOND),
         open("5,000 x 1/s, tolerance 1 ms", 5000, 5000, MILLISECOND),
     ]

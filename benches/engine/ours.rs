@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 
-use malaria_bench::clock::{self, MICROSECOND, Nanos, SECOND};
+use malaria_bench::clock::{self, MICROSECOND, MILLISECOND, Nanos, SECOND};
 use malaria_bench::engine::{process_usage, thread_usage};
 use malaria_bench::record::{Arrival, Phase, Plan, Record, Schedule, Topology};
 use malaria_bench::run::{self, Spec};
 
-use crate::load::{KEEP_ALIVE_S, Load, PING_EVERY, Pace, Sample, Work};
+use crate::load::{KEEP_ALIVE_S, Load, MEMBERS, PING_EVERY, Pace, Sample, Work};
 
 /// Runs the load on `cpu`. The calling thread, which is on the same CPU, is the conductor, and its time
 /// counts too.
@@ -46,8 +46,8 @@ fn done(load: &Load, record: &Record) -> u64 {
     let counts = &record.counts;
     let (asked, done) = match load.work {
         Work::Sent => (counts.due, counts.sent),
-        Work::Acked | Work::Completed => (counts.due, counts.acked),
-        Work::FanOut | Work::FanIn => (counts.expected, counts.delivered),
+        Work::Acked | Work::Completed | Work::Ramp => (counts.due, counts.acked),
+        Work::FanOut | Work::FanIn | Work::Shared => (counts.expected, counts.delivered),
         // As many as are due in the measure phase: they are counted over the whole run.
         Work::Pings => (counts.pings, u64::from(load.clients) * load.measure / PING_EVERY),
         Work::Connects => (counts.connections_asked, counts.connections_established),
@@ -65,59 +65,49 @@ fn spec(load: &Load, broker: SocketAddr, cpu: usize) -> Spec {
             tolerance,
         ),
     };
-    let (seed, clients) = (1, load.clients);
+    let clients = load.clients;
     let (topology, publishers, subscribers) = match load.work {
-        Work::Sent | Work::Acked | Work::Completed => (Topology::Publish, clients, 0),
+        Work::Sent | Work::Acked | Work::Completed | Work::Ramp => (Topology::Publish, clients, 0),
         Work::FanOut => (Topology::FanOut, 1, clients - 1),
         Work::FanIn => (Topology::FanIn, clients - 1, 1),
+        Work::Shared => (Topology::FanIn, clients - MEMBERS, MEMBERS),
         Work::Pings | Work::Connects => (Topology::Idle, 0, 0),
     };
     let schedule = if topology == Topology::Idle { Schedule::None } else { schedule };
     // Pings are spread evenly in time if connections are.
     let pings = load.work == Work::Pings;
     let connect_rate_per_s = pings.then(|| f64::from(clients) * SECOND as f64 / PING_EVERY as f64);
+    let shared = load.work == Work::Shared;
+    let profile = match (load.work, load.pace) {
+        (Work::Ramp, Pace::Open { rate, .. }) => {
+            Some(format!("line(0,{},{}ms)", 2 * rate, load.span() / MILLISECOND))
+        }
+        _ => None,
+    };
     let plan = Plan {
+        share: shared.then(|| "bench".to_owned()),
+        groups: shared.then_some(1),
+        filters: if shared { vec!["bench/+".to_owned()] } else { Vec::new() },
+        topic_template: if shared { "bench/%i" } else { "bench/%p" }.to_owned(),
+        profile,
         hosts: vec![broker.ip().to_string()],
         port: broker.port(),
-        embedded: false,
-        cores_asked: 1,
-        cores_used: 1,
-        workers: 1,
         clients,
         publishers,
         subscribers,
-        probes: 0,
         topology,
         schedule,
         qos: load.work.qos() as u8,
         sub_qos: 0,
         size_bytes: load.payload as u64,
-        msg_count: None,
         warmup_ns: load.warmup,
         duration_ns: Some(load.measure),
-        drain_ns: 5 * SECOND,
-        drain_limit_ns: 60 * SECOND,
         connect_rate_per_s,
-        connect_timeout_ns: 10 * SECOND,
-        ack_timeout_ns: 30 * SECOND,
         keepalive_ns: if pings { SECOND } else { Nanos::from(KEEP_ALIVE_S) * SECOND },
-        clean_session: true,
         client_id_prefix: "bench".to_owned(),
-        topic_template: "bench/%p".to_owned(),
-        profile: None,
-        absences: Vec::new(),
-        stay_ns: None,
-        groups: None,
-        share: None,
-        filters: Vec::new(),
-        backlog_ns: SECOND,
         tolerance_ns,
-        verify: malaria_bench::record::Verify::Sampled,
-        close: malaria_bench::record::Close::Fin,
-        poll: malaria_bench::record::Poll::Sleep,
         reconnect: false,
-        seed,
-        run_id: format!("{:08x}", run::run_id(seed)),
+        ..Plan::default()
     };
     Spec { cpus: vec![cpu], ..Spec::new(plan, vec![broker.into()]) }
 }

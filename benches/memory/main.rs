@@ -112,24 +112,14 @@ fn resident_bytes() -> u64 {
 }
 
 fn spec(clients: u32, broker: SocketAddr, cpu: usize) -> Spec {
-    let seed = 1;
     let plan = Plan {
         hosts: vec![broker.ip().to_string()],
         port: broker.port(),
-        embedded: false,
-        cores_asked: 1,
-        cores_used: 1,
-        workers: 1,
         clients,
         publishers: 0,
         subscribers: 0,
-        probes: 0,
         topology: Topology::Idle,
         schedule: Schedule::None,
-        qos: 1,
-        sub_qos: 1,
-        size_bytes: 100,
-        msg_count: None,
         warmup_ns: 200 * MILLISECOND,
         duration_ns: Some(2500 * MILLISECOND),
         drain_ns: SECOND,
@@ -137,26 +127,10 @@ fn spec(clients: u32, broker: SocketAddr, cpu: usize) -> Spec {
         // Few and many connect in the same time: each second with connects has histograms of its own, which
         // would count as memory of clients otherwise.
         connect_rate_per_s: Some(f64::from(clients) / CONNECT_S),
-        connect_timeout_ns: 10 * SECOND,
-        ack_timeout_ns: 30 * SECOND,
-        keepalive_ns: 60 * SECOND,
-        clean_session: true,
         client_id_prefix: "idle".to_owned(),
-        topic_template: "bench/%p".to_owned(),
-        profile: None,
-        absences: Vec::new(),
-        stay_ns: None,
-        groups: None,
-        share: None,
-        filters: Vec::new(),
-        backlog_ns: SECOND,
         tolerance_ns: 0,
-        verify: malaria_bench::record::Verify::Sampled,
-        close: malaria_bench::record::Close::Fin,
-        poll: malaria_bench::record::Poll::Sleep,
         reconnect: false,
-        seed,
-        run_id: format!("{:08x}", run::run_id(seed)),
+        ..Plan::default()
     };
     Spec { cpus: vec![cpu], ..Spec::new(plan, vec![broker.into()]) }
 }

@@ -18,7 +18,7 @@ use crate::stage::Progress;
 use crate::{cpu, engine, gate, report, seed, signals};
 use anyhow::Context;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
@@ -30,7 +30,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     if args.output.json_schema {
         return print_text(report::schema(), false).map(|()| Exit::Clean);
     }
-    let series = Series::open(&args.series, &args.output)?;
+    let series = Series::open(args)?;
     let mut prepared = Some(prepare(args)?);
     series.make_folders()?;
     // Before the first packet: a run whose record cannot be kept is not begun, nor one that cannot work.
@@ -40,7 +40,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     engine::probe()?;
     let interrupt = interruption()?;
     let mut onlookers = Onlookers::open(&args.output, &interrupt)?;
-    let mut one = |prepared| {
+    let mut one = |prepared: Prepared, number| {
+        let prepared = Prepared { hlog: series.hlog(number), ..prepared };
         let mut record = perform(args, prepared, &interrupt, &mut onlookers, None)?;
         if let Some(known) = calibrate::known() {
             record.calibrate(&known);
@@ -52,13 +53,14 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let mut records = Vec::new();
     let mut exit = Exit::Clean;
     if series.runs == 1 {
-        let record = one(prepared.take().expect("nobody has it"))?;
+        let record = one(prepared.take().expect("nobody has it"), 1)?;
         exit = conclude(&args.output, &record, output)?;
         records.push(record);
     }
     while records.len() < series.runs as usize && !series::is_last(exit) {
-        let record = one(prepared.take().map_or_else(|| prepare(args), Ok)?)?;
-        exit = exit.graver(series.keep(&record, records.len() + 1)?);
+        let number = records.len() + 1;
+        let record = one(prepared.take().map_or_else(|| prepare(args), Ok)?, number)?;
+        exit = exit.graver(series.keep(&record, number)?);
         records.push(record);
     }
     let told = ci.write(records.iter().cloned().map(|record| Finished::Run(Box::new(record))));
@@ -91,7 +93,7 @@ pub fn perform(
     if onlookers.outlook.is_none() {
         onlookers.line.note(outlook.memory.as_deref());
     }
-    let Prepared { plan, connection, mut cores, mut targets } = prepared;
+    let Prepared { plan, connection, mut cores, mut targets, hlog } = prepared;
     cores.warnings.extend(outlook.hurts);
     let reflector = match args.embedded {
         true => {
@@ -104,7 +106,7 @@ pub fn perform(
         false => None,
     };
     let spec = spec(args, plan, connection, cores, targets);
-    let mut observer = Observer::new(args, &spec)?;
+    let mut observer = Observer::new(args, &spec, hlog.as_deref())?;
     let mut bounds = gate::Ticker::new(&args.output.require.bounds);
     let observe = &mut |progress: &Progress| {
         onlookers.show(progress, &mut bounds);
@@ -135,12 +137,12 @@ struct Observer {
 }
 
 impl Observer {
-    fn new(args: &RunArgs, spec: &Spec) -> Result<Observer, Environment> {
+    fn new(args: &RunArgs, spec: &Spec, hlog: Option<&Path>) -> Result<Observer, Environment> {
         Ok(Observer {
             windows: gate::Windows::new(&args.output.require.bounds),
             watch: gate::Watch::new(&args.abort.abort_on, args.abort.abort_after.nanos()),
             abort: Arc::clone(&spec.abort),
-            hlog: args.hlog.as_deref().map(Hlog::create).transpose()?,
+            hlog: hlog.map(Hlog::create).transpose()?,
         })
     }
 
@@ -170,6 +172,8 @@ pub struct Prepared {
     pub cores: Cores,
     /// Where the brokers are; of an embedded one, where it will be, but for the port.
     pub targets: Vec<Endpoint>,
+    /// Where the histograms of its seconds go.
+    pub hlog: Option<PathBuf>,
 }
 
 /// Finds out what the flags mean. Nothing is opened or sent yet.
@@ -194,7 +198,7 @@ pub fn prepare(args: &RunArgs) -> anyhow::Result<Prepared> {
             (cores(if here { Broker::Here } else { Broker::Away }), targets)
         }
     };
-    Ok(Prepared { plan: plan(&cores)?, connection, cores, targets })
+    Ok(Prepared { plan: plan(&cores)?, connection, cores, targets, hlog: None })
 }
 
 /// How the clients connect. Reads the files with passwords.

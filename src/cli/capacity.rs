@@ -193,8 +193,8 @@ fn senseless(args: &CapacityArgs) -> [(bool, &'static str); 15] {
         (!of_rate && output.tui, "--tui: it shows one run, and here each load is one; leave it out"),
         (msg_count.is_some(), "--msg-count: trials are as long as --duration says"),
         (
-            !args.run.away.is_empty() || args.run.stay.is_some(),
-            "--away, --stay: nobody comes and goes in trials",
+            !args.run.away.is_empty() || args.run.stay.is_some() || args.run.flap.is_some(),
+            "--away, --stay, --flap: nobody comes and goes in trials",
         ),
         (probes.is_some(), "--probes: there are none beside trials"),
         (!output.require.bounds.is_empty(), "--require: what a trial has to keep is a --goal"),

@@ -307,6 +307,17 @@ fn is_settled(command: &Command, arg: &Arg, typed: &ArgMatches) -> bool {
     is_typed(arg) || command.get_arguments().any(excluded)
 }
 
+/// Flags that people look for where they are not, and where to find them.
+const ELSEWHERE: [(&str, &str); 3] = [
+    (
+        "--repeat",
+        "--repeat is of the main job, of `run NAME`, `scenario` and `matrix`: make this a step of a scenario (`malaria-bench scenario --example`)",
+    ),
+    ("--baseline", BASELINE),
+    ("--save-baseline", BASELINE),
+];
+const BASELINE: &str = "--baseline and --save-baseline are of the main job and of `run NAME`; records of the main job that scenarios keep are compared by `malaria-bench compare BASE -- NEW`";
+
 /// What is wrong, without the usage and the hint at --help.
 pub fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
@@ -315,6 +326,11 @@ pub fn one_line(error: &clap::Error) -> String {
         lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
     let line = lines.collect::<Vec<_>>().join(" ").replace(" tip: ", "; ");
     let line = line.strip_prefix("error: ").unwrap_or(&line);
+    if let Some((_, why)) =
+        ELSEWHERE.iter().find(|(flag, _)| line.starts_with(&format!("unexpected argument '{flag}'")))
+    {
+        return (*why).to_owned();
+    }
     // What the standard library says of a number, in words for who typed it.
     let plain = [
         ("number would be zero for non-zero type", "it must be at least 1"),

@@ -67,7 +67,7 @@ pub fn check(prepared: &Prepared) -> Result<Outlook, Environment> {
 }
 
 fn need(prepared: &Prepared) -> Need {
-    let Prepared { plan, cores, targets, connection } = prepared;
+    let Prepared { plan, cores, targets, connection, .. } = prepared;
     let tcp = |target: &&Endpoint| matches!(target, Endpoint::Tcp(_));
     let loopback = |target: &Endpoint| engine::loopback_source(target, 0).is_some();
     Need {

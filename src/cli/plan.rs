@@ -7,7 +7,6 @@ use crate::clock::{MICROSECOND, MILLISECOND, Nanos, SECOND};
 use crate::gate::{Bound, Condition};
 use crate::load::{self, Name, Profile, STAMP_LEN, Split, Values};
 use crate::record::{Arrival, Part, Plan, Schedule, Topology, Verify};
-use crate::run;
 use crate::units::{self, Span};
 use crate::wire;
 
@@ -125,6 +124,7 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
         share: args.share.clone(),
         absences: args.away.iter().map(|away| away.0).collect(),
         stay_ns: args.stay.map(Span::nanos),
+        flap: args.flap.map(|flap| flap.0),
         filters: args.filters.clone(),
         schedule: schedule(args, split, profile.as_ref())?,
         profile: profile.filter(|_| split.publishers > 0).map(|profile| profile.to_string()),
@@ -154,7 +154,7 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
         },
         reconnect: args.reconnect,
         seed,
-        run_id: format!("{:08x}", run::run_id(seed)),
+        run_id: String::new(),
     };
     check(args, &plan)?;
     Ok(plan)
@@ -180,7 +180,7 @@ fn phases(args: &RunArgs, profile: Option<&Profile>) -> Result<(Nanos, Option<Na
 
 /// What to say of clients that have no part, where they are not idle by name.
 pub fn idle(plan: &Plan) -> Option<String> {
-    let idle = plan.clients - plan.publishers - plan.subscribers;
+    let idle = Split::of(plan).idle;
     (idle > 0 && plan.topology != Topology::Idle).then(|| {
         format!(
             "{} of {} clients are idle: --clients is more than {} that publish and {} that subscribe",
@@ -197,6 +197,7 @@ fn topology(arg: TopologyArg) -> Topology {
         TopologyArg::Pairs => Topology::Pairs,
         TopologyArg::FanIn => Topology::FanIn,
         TopologyArg::FanOut => Topology::FanOut,
+        TopologyArg::Itself => Topology::Itself,
         TopologyArg::Publish => Topology::Publish,
         TopologyArg::Idle => Topology::Idle,
     }
@@ -307,7 +308,7 @@ fn check_subscriptions(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
 
 /// Whether those are there who are to leave and come back, and may come back.
 fn check_comings(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
-    let idle = plan.clients - plan.publishers - plan.subscribers;
+    let idle = Split::of(plan).idle;
     let flag = if args.stay.is_some() { "--stay" } else { "--away" };
     if (args.stay.is_some() || !args.away.is_empty()) && !args.reconnect {
         return Err(Usage(format!("{flag}: who leaves comes back; leave out --reconnect false")));
@@ -318,6 +319,9 @@ fn check_comings(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
              --publishers and --subscribers, or --topology idle"
                 .into(),
         ));
+    }
+    if args.flap.is_some() && plan.subscribers == 0 {
+        return Err(Usage("--flap: there are no subscribers in this run".into()));
     }
     let absent = plan.absences.iter().find(|absence| match absence.part {
         Part::Publishers => plan.publishers == 0,

@@ -1,12 +1,13 @@
 //! Several runs of the main job, and runs against a baseline.
 
-use super::args::{OutputArgs, SeriesArgs};
+use super::args::{OutputArgs, RunArgs, SeriesArgs};
 use super::output::{Output, complain, print_text};
 use super::{Environment, Usage, records};
 use crate::gate;
 use crate::gate::compare::{self, Question, compare};
 use crate::record::{Exit, Finished, Record};
 use crate::report::{self, Run};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Columns of the table of all runs.
@@ -15,8 +16,10 @@ const WIDTH: usize = 160;
 /// What is to come of the runs.
 pub struct Series<'a> {
     pub runs: u32,
-    /// Where the record of each goes.
+    /// Where the record of each goes,
     folder: Option<PathBuf>,
+    /// and the log of its seconds: with one run a file.
+    hlog: Option<&'a Path>,
     /// To compare with.
     baseline: Option<Vec<Record>>,
     question: Question,
@@ -26,7 +29,9 @@ pub struct Series<'a> {
 
 impl<'a> Series<'a> {
     /// Reads the baseline, before anything is made ready.
-    pub fn open(args: &'a SeriesArgs, output: &'a OutputArgs) -> anyhow::Result<Series<'a>> {
+    pub fn open(run: &'a RunArgs) -> anyhow::Result<Series<'a>> {
+        let RunArgs { series: args, output, hlog, .. } = run;
+        let hlog = hlog.as_deref();
         let runs = args.repeat.unwrap_or(1);
         if runs > 1 && output.tui {
             return Err(Usage("--tui: it shows one run; leave it out, or --repeat".to_owned()).into());
@@ -43,21 +48,29 @@ impl<'a> Series<'a> {
         if few && !output.quiet {
             complain(format_args!("--baseline: {}; as it is, the exit code is 9 at best", compare::FEW));
         }
-        Ok(Series { runs, folder, baseline, question: args.question.question(), args, output })
+        Ok(Series { runs, folder, hlog, baseline, question: args.question.question(), args, output })
     }
 
     /// Makes sure of the folders, before anything runs.
     pub fn make_folders(&self) -> anyhow::Result<()> {
-        let Series { folder, args, .. } = self;
-        for (flag, folder) in
-            [("--json", folder.as_deref()), ("--save-baseline", args.save_baseline.as_deref())]
-        {
+        let Series { runs, folder, hlog, args, .. } = self;
+        for (flag, folder) in [
+            ("--json", folder.as_deref()),
+            ("--hlog", hlog.filter(|_| *runs > 1)),
+            ("--save-baseline", args.save_baseline.as_deref()),
+        ] {
             folder.map_or(Ok(()), std::fs::create_dir_all).map_err(|error| {
                 let folder = folder.unwrap_or(Path::new("")).display();
                 Environment(format!("{flag} {folder}: {error}; choose a folder that can be written"))
             })?;
         }
         Ok(())
+    }
+
+    /// Where the log of the seconds of run `number` goes.
+    pub fn hlog(&self, number: usize) -> Option<PathBuf> {
+        let of_several = |folder: &Path| file(folder, number).with_extension("hlog");
+        self.hlog.map(|path| if self.runs > 1 { of_several(path) } else { path.to_owned() })
     }
 
     /// Keeps the record of run `number`, the first in place of all of an earlier series, and says how it went.
@@ -99,6 +112,7 @@ impl<'a> Series<'a> {
                 &format!("{}\n{}", report::comparison(&runs, WIDTH, false)?, compare::spread(records)),
                 to_stderr,
             )?;
+            print_text(&codes(records, some_void), to_stderr)?;
         }
         let exit = match &self.baseline {
             Some(baseline) if !is_last(exit) => {
@@ -121,6 +135,20 @@ impl<'a> Series<'a> {
             None => {}
         }
         Ok(exit)
+    }
+}
+
+/// The exit codes of all, unless each is clean; `left_out`: those of a few void runs do not count.
+fn codes(records: &[Record], left_out: bool) -> String {
+    let mut codes = BTreeMap::new();
+    records.iter().for_each(|record| *codes.entry(record.exit_code).or_insert(0) += 1);
+    match codes.keys().any(|code| *code != 0) {
+        true => format!(
+            "exit codes: {}{}",
+            Exit::told(&codes),
+            if left_out { "; the void are left out" } else { "" }
+        ),
+        false => String::new(),
     }
 }
 

@@ -59,19 +59,17 @@ fn args(named: &Named) -> anyhow::Result<RunArgs> {
 
 /// Messages a second in and out.
 fn rates(plan: &Plan) -> [Option<f64>; 2] {
-    let split = Split {
-        publishers: plan.publishers,
-        subscribers: plan.subscribers,
-        idle: plan.clients - plan.publishers - plan.subscribers,
-    };
     let topic = plan.topic_template.parse().expect("a plan's template was read before");
     let flows = match plan.share {
         Some(_) => u64::from(plan.publishers),
-        None => Routes::new(split, &topic, plan.groups).flows(),
+        None => Routes::new(Split::of(plan), &topic, plan.groups).flows(),
     };
     match plan.schedule {
         Schedule::Open { rate_per_s, .. } => {
-            [Some(rate_per_s), Some(rate_per_s / f64::from(plan.publishers.max(1)) * flows as f64)]
+            let there =
+                plan.flap.map_or(1.0, |flap| 1.0 - (flap.for_ns as f64 / flap.every_ns as f64).min(1.0));
+            let heard = flows as f64 / f64::from(plan.publishers.max(1)) * there;
+            [Some(rate_per_s), Some(rate_per_s * heard)]
         }
         Schedule::Closed { .. } => [None, None],
         Schedule::None => [Some(0.0), Some(0.0)],
@@ -102,17 +100,24 @@ mod tests {
             ("mqttbs/sharedsub-50k", 50_500, 50_000.0, 50_000.0),
             ("emqx/fanout-2m", 1020, 2000.0, 2_000_000.0),
             ("emqx/latency-1k", 2000, 1000.0, 1000.0),
+            ("emqx/symmetric", 2000, 1000.0, 1000.0),
+            ("emqx/fanout-2k", 2010, 10.0, 2000.0),
+            ("emqx/payload-20k", 2000, 20_000.0, 20_000.0),
             ("emqx/fanin-2k", 2100, 2000.0, 2000.0),
             ("emqx/ci-pubsub", 20_000, 10_000.0, 10_000.0),
             ("emqx/fanin-50k", 50_001, 50_000.0, 50_000.0),
             ("tbmq/fanout-3m", 3100, 1000.0, 3_000_000.0),
             ("tbmq/p2p-100k", 200_000, 100_000.0, 100_000.0),
+            ("tbmq/fanin", 200_001, 200_000.0, 200_000.0),
+            ("vmq/1to1", 1000, 1000.0, 1000.0),
             ("vmq/fanin", 1001, 1000.0, 1000.0),
             ("vmq/fanout", 1001, 1.0, 1000.0),
             ("sparkplug-like", 400_001, 80_000.0, 80_000.0),
             ("persistent-drain", 20, 10_000.0, 10_000.0),
             ("reconnect-storm", 2000, 1000.0, 1000.0),
             ("conn-churn", 10_000, 0.0, 0.0),
+            ("sub-flapping", 1001, 10.0, 10_000.0),
+            ("sub-unsub-flapping", 2000, 1000.0, 1000.0),
         ];
         for (name, clients, taken, given) in published {
             let rates = [Some(taken), Some(given)];
@@ -140,6 +145,16 @@ mod tests {
         assert_eq!(small, Expected { clients: 1000, rates: [Some(500.0), Some(500.0)] });
     }
 
+    /// Who is not subscribed is not given anything.
+    #[test]
+    fn what_comes_out_is_for_those_who_are_subscribed() {
+        let named = Named {
+            name: "mine".into(),
+            text: "[[step]]\nrun = '--clients 200 --rate 1k --flap 10s,2.5s'\n".into(),
+        };
+        assert_eq!(expected(&named, scale("1")).unwrap().rates, [Some(1000.0), Some(750.0)]);
+    }
+
     #[test]
     fn names_of_the_grammar_say_it_all() {
         let spelled = |name: &str| expected(&Named::find(name).unwrap(), scale("1")).unwrap();
@@ -148,11 +163,20 @@ mod tests {
         assert_eq!(found, Expected { clients: 4000, rates: rates(200_000.0, 200_000.0) });
         let found = spelled("1_100k_qos0_p256_1mps");
         assert_eq!(found, Expected { clients: 100_001, rates: rates(1.0, 100_000.0) });
+        let found = spelled("100k_1k_qos1_p256_1mps_3n_32v");
+        assert_eq!(found, Expected { clients: 101_000, rates: rates(100_000.0, 100_000.0) });
         let run = args(&Named::find("5_5_qos2_p256_0.5mps").unwrap()).unwrap();
         assert_eq!((run.qos, run.size.bytes(), run.publishers), (2, 256, Some(5)));
-        for name in
-            ["", "p2p", "2k_2k_qos3_p32_1mps", "0_1_qos0_p32_1mps", "1_1_qos0_p32_1", "1_1_qos0_px_1mps"]
-        {
+        for name in [
+            "",
+            "p2p",
+            "2k_2k_qos3_p32_1mps",
+            "0_1_qos0_p32_1mps",
+            "1_1_qos0_p32_1",
+            "1_1_qos0_px_1mps",
+            "1_1_qos0_p32_1mps_3x",
+            "1_1_qos0_p32_1mps_3n_3n_3n",
+        ] {
             let error = Named::find(name).unwrap_err().to_string();
             assert!(error.contains("malaria-bench scenarios"), "{error}");
         }

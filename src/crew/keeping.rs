@@ -1,6 +1,6 @@
 //! What is due of every connection: the end of a step, a sign of life, an acknowledgement.
 
-use super::{ASKED, Crew, HELD, KEPT, Link, News, Place, Step, WATCHED};
+use super::{ASKED, Crew, HELD, KEPT, Link, News, Place, STAYS, Step, WATCHED};
 use crate::client::KeepAlive;
 use crate::clock::Nanos;
 use crate::units;
@@ -38,14 +38,16 @@ impl<M: Copy> Crew<M> {
             Step::Dialling => "TCP connection",
             Step::Connecting => "CONNACK",
             Step::Subscribing => "SUBACK",
+            Step::Unsubscribing if member.is(STAYS) => "UNSUBACK",
             Step::Up | Step::Unsubscribing | Step::Down | Step::Leaving(_) | Step::Done => return,
         };
         let (remote, waited) = (self.remote(place), units::latency(timeout));
         let trouble = format!("{remote} gave no {missing} within {waited} (--connect-timeout)");
-        if member.step == Step::Subscribing {
+        if member.is_online() {
             let member = &mut self.members[place.at()];
             member.step = Step::Up;
             member.set(ASKED, false);
+            member.set(STAYS, false);
             self.news.push_back(News::NoSubAck(place, trouble));
         } else {
             self.books.counters().connect_timeouts += 1;

@@ -1,6 +1,6 @@
 //! Subscribing, unsubscribing and taking leave.
 
-use super::{ASKED, After, Crew, HELD, Link, Place, Step, TORN};
+use super::{ASKED, After, Crew, HELD, Link, Place, STAYS, Step, TORN};
 use crate::client::RequestError;
 use crate::clock::{Nanos, SECOND};
 use crate::wire::{PacketId, QoS};
@@ -68,11 +68,32 @@ impl<M: Copy> Crew<M> {
         self.leaving.push(now, place);
     }
 
+    /// Writes UNSUBSCRIBE, waits for its answer before anything else, and goes on.
+    pub fn withdraw<'f, L: Link>(
+        &mut self,
+        link: &mut L,
+        place: Place,
+        filters: impl Iterator<Item = &'f str>,
+    ) -> Result<(), RequestError> {
+        let now = link.now();
+        let member = &mut self.members[place.at()];
+        member.client.unsubscribe(filters, now, link.out(place.conn()))?;
+        (member.step, member.since) = (Step::Unsubscribing, now);
+        member.set(STAYS, true);
+        self.books.counters().packets_out += 1;
+        self.steps.push(now, place);
+        Ok(())
+    }
+
     pub(super) fn unsubscribed<L: Link>(&mut self, link: &mut L, place: Place) {
-        let member = &self.members[place.at()];
-        if member.step == Step::Unsubscribing {
-            self.books.time(|times| &mut times.unsuback, link.arrived().saturating_sub(member.since));
-            self.leave(link, place, After::Done);
+        let member = &mut self.members[place.at()];
+        if member.step != Step::Unsubscribing {
+            return;
+        }
+        self.books.time(|times| &mut times.unsuback, link.arrived().saturating_sub(member.since));
+        match member.set(STAYS, false) {
+            true => member.step = Step::Up,
+            false => self.leave(link, place, After::Done),
         }
     }
 

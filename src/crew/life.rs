@@ -2,7 +2,8 @@
 
 use super::dialling::AT_A_TIME;
 use super::{
-    ASKED, After, Crew, ESTABLISHED, End, HELD, KEPT, LOST, Link, Member, News, Place, Step, TORN, Token,
+    ASKED, After, Crew, ESTABLISHED, End, HELD, KEPT, LOST, Link, Member, News, Place, STAYS, Step, TORN,
+    Token,
 };
 use crate::client::{Resend, Resent, State};
 use crate::clock::{Nanos, SECOND};
@@ -247,6 +248,7 @@ impl<M: Copy> Crew<M> {
         member.set(TORN, false);
         // Whatever has ended it: its owner waits for an answer.
         let asked = member.set(ASKED, false);
+        let stays = member.set(STAYS, false);
         if member.client.state() != State::Offline {
             member.client.handle_disconnected();
         }
@@ -265,11 +267,11 @@ impl<M: Copy> Crew<M> {
                 self.attempt_failed(place, format!("{remote} ended the connection before CONNACK: {cause}"));
             }
             // It had all it was to have.
-            was @ Step::Unsubscribing => {
+            was @ Step::Unsubscribing if !stays => {
                 self.books.levels.connected -= 1;
                 self.has_left(link.now(), place, (was, After::Done), (false, unacked));
             }
-            was @ (Step::Up | Step::Subscribing) => {
+            was @ (Step::Up | Step::Subscribing | Step::Unsubscribing) => {
                 self.books.counters().closed_by_broker += u64::from(eof);
                 let spent = self.lost(link.now(), place);
                 let trouble = format!("connection to {} lost: {cause}", self.remote(place));

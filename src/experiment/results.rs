@@ -189,11 +189,8 @@ impl Summary {
         let mut text = table(header, lines, identity.len());
         text += &spread::text(&self.differences);
         if self.exit_codes.keys().any(|code| *code != 0) {
-            let told = |(code, count): (&u8, &usize)| {
-                format!("{count} with {code} ({})", Exit::from_code(*code).name())
-            };
-            let told: Vec<String> = self.exit_codes.iter().map(told).collect();
-            text += &format!("exit codes: {}; the gravest is {}\n", told.join(", "), self.exit_code);
+            let told = Exit::told(&self.exit_codes);
+            text += &format!("exit codes: {told}; the gravest is {}\n", self.exit_code);
         }
         for done in &self.combinations {
             for problem in &done.problems {

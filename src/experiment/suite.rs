@@ -33,17 +33,24 @@ const SUITE: &[(&str, &str)] = suite! {
     "mqttbs/sharedsub-50k"
     "emqx/fanout-2m"
     "emqx/latency-1k"
+    "emqx/symmetric"
+    "emqx/fanout-2k"
+    "emqx/payload-20k"
     "emqx/fanin-2k"
     "emqx/ci-pubsub"
     "emqx/fanin-50k"
     "tbmq/fanout-3m"
     "tbmq/p2p-100k"
+    "tbmq/fanin"
+    "vmq/1to1"
     "vmq/fanin"
     "vmq/fanout"
     "sparkplug-like"
     "persistent-drain"
     "reconnect-storm"
     "conn-churn"
+    "sub-flapping"
+    "sub-unsub-flapping"
     "chirino/1-1-1"
     "chirino/fanin-10"
     "chirino/fanout-10"
@@ -51,7 +58,7 @@ const SUITE: &[(&str, &str)] = suite! {
 };
 
 /// The names of the BifroMQ reports, which say everything.
-pub const GRAMMAR: &str = "PUB_SUB_qosQ_pBYTES_Rmps";
+pub const GRAMMAR: &str = "PUB_SUB_qosQ_pBYTES_Rmps[_Nn][_Vv]";
 
 impl Named {
     /// All that are listed.
@@ -111,7 +118,15 @@ impl Named {
 /// The scenario that a name of the grammar stands for.
 fn spelled(name: &str) -> Option<String> {
     let parts: Vec<&str> = name.split('_').collect();
-    let [publishers, subscribers, qos, payload, rate] = parts[..] else { return None };
+    let [publishers, subscribers, qos, payload, rate, ref broker @ ..] = parts[..] else { return None };
+    let counts =
+        |part: &str, unit| part.strip_suffix(unit).is_some_and(|number| number.parse::<u32>().is_ok());
+    // How many nodes and processors the broker had: that is not for here to say.
+    if !matches!(*broker, [] | [_] | [_, _])
+        || !broker.iter().all(|part| counts(part, 'n') || counts(part, 'v'))
+    {
+        return None;
+    }
     let count =
         |text: &str| text.parse::<crate::units::Count>().ok().map(|count| count.get()).filter(|n| *n > 0);
     let (many, few) = (count(publishers)?, count(subscribers)?);

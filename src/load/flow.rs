@@ -57,6 +57,26 @@ impl Flow {
         self.gaps.as_mut().map_or(Receipt::Duplicate, |gaps| gaps.fill(sequence))
     }
 
+    /// One more than the highest sequence that came, or is not to come.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Those from `start` to before `end` that have not come are not to come.
+    pub fn forgo(&mut self, start: u64, end: u64) {
+        if end > self.next && start < end {
+            if start > self.next {
+                let gaps = self.gaps.get_or_insert_default();
+                gaps.ranges.push((self.next, start));
+                gaps.keep_bound();
+            }
+            self.next = end;
+        }
+        if let Some(gaps) = &mut self.gaps {
+            gaps.forgo(start, end);
+        }
+    }
+
     /// Whether everything has come that is older than what has.
     pub fn is_whole(&self) -> bool {
         self.gaps.as_ref().is_none_or(|gaps| gaps.ranges.is_empty() && gaps.lost == 0)
@@ -68,8 +88,14 @@ impl Flow {
         let Some(gaps) = &self.gaps else { return 0 };
         let length = |start: u64, end: u64| end.saturating_sub(start.max(from));
         let missing: u64 = gaps.ranges.iter().map(|&(start, end)| length(start, end)).sum();
-        // What never was on its way has never come, so that it lies within gaps.
-        let never: u64 = absent.iter().map(|&(start, end)| length(start, end.min(self.next))).sum();
+        // What never was on its way has never come, so that it lies within gaps, unless it was not to come at all.
+        let within = |start: u64, end: u64| {
+            let at = gaps.ranges.partition_point(|gap| gap.1 <= start);
+            let over = gaps.ranges[at..].iter().take_while(|gap| gap.0 < end);
+            let over: u64 = over.map(|gap| length(gap.0.max(start), gap.1.min(end))).sum();
+            over + length(start, end.min(gaps.forgotten))
+        };
+        let never: u64 = absent.iter().map(|&(start, end)| within(start, end)).sum();
         missing + gaps.lost.min(gaps.forgotten.saturating_sub(from)) - never.min(missing)
     }
 }
@@ -82,6 +108,16 @@ impl Gaps {
             self.lost += end - start;
             self.forgotten = end;
         }
+    }
+
+    /// Takes `start` to before `end` out of the gaps.
+    fn forgo(&mut self, start: u64, end: u64) {
+        let from = self.ranges.partition_point(|gap| gap.1 <= start);
+        let to = from + self.ranges[from..].partition_point(|gap| gap.0 < end);
+        let left = self.ranges[from..to].first().map(|gap| (gap.0, start)).filter(|gap| gap.0 < gap.1);
+        let right = self.ranges[from..to].last().map(|gap| (end, gap.1)).filter(|gap| gap.0 < gap.1);
+        self.ranges.splice(from..to, left.into_iter().chain(right));
+        self.keep_bound();
     }
 
     fn fill(&mut self, sequence: u64) -> Receipt {
@@ -199,7 +235,9 @@ mod tests {
             sequences in prop::collection::vec(0u64..60, 0..60),
             from in 0u64..60,
             absent in (0u64..60, 0u64..5),
+            forgone in (0u64..60, 0u64..9),
         ) {
+            let forgone = (forgone.0, forgone.0 + forgone.1);
             let absent = (absent.0, absent.0 + absent.1);
             let never = |sequence: u64| (absent.0..absent.1).contains(&sequence);
             let mut flow = Flow::default();
@@ -210,6 +248,14 @@ mod tests {
             let highest = came.iter().copied().max().unwrap_or(0);
             let overtaken = (from..highest).filter(|sequence| !came.contains(sequence) && !never(*sequence));
             prop_assert_eq!(flow.overtaken(from, &[absent]), overtaken.count() as u64);
+            flow.forgo(forgone.0, forgone.1);
+            let end = if forgone.1 > forgone.0 { forgone.1 } else { 0 };
+            let next = end.max(came.iter().copied().max().map_or(0, |highest| highest + 1));
+            prop_assert_eq!(flow.next(), next);
+            let missed = |sequence: &u64| {
+                !came.contains(sequence) && !never(*sequence) && !(forgone.0..forgone.1).contains(sequence)
+            };
+            prop_assert_eq!(flow.overtaken(from, &[absent]), (from..next).filter(missed).count() as u64);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Who publishes to whom.
 
 use super::Template;
-use crate::record::Topology;
+use crate::record::{Plan, Topology};
 
 /// Clients of a run that says nothing about their number.
 pub const CLIENTS: u32 = 1000;
@@ -13,6 +13,8 @@ pub struct Split {
     pub publishers: u32,
     pub subscribers: u32,
     pub idle: u32,
+    /// The publishers are the subscribers, too: as many, and the same clients.
+    pub itself: bool,
 }
 
 /// Numbers of clients that do not add up. Each message names the numbers and the fix.
@@ -46,9 +48,12 @@ impl Topology {
         subscribers: Option<u32>,
     ) -> Result<Split, SplitError> {
         let is_heard = !matches!(self, Topology::Idle | Topology::Publish);
+        let itself = self == Topology::Itself;
         match clients {
             Some(0) => return Err(SplitError::NoClients),
-            Some(clients @ 1) if is_heard => return Err(SplitError::TooFew { topology: self, clients }),
+            Some(clients @ 1) if is_heard && !itself => {
+                return Err(SplitError::TooFew { topology: self, clients });
+            }
             _ => {}
         }
         let clients = clients.or_else(|| self.parts(publishers, subscribers)).unwrap_or(CLIENTS);
@@ -60,6 +65,10 @@ impl Topology {
         let (publishers, subscribers) = match self {
             Topology::Idle => (absent("publishers", publishers)?, absent("subscribers", subscribers)?),
             Topology::Publish => (publishers.unwrap_or(clients), absent("subscribers", subscribers)?),
+            Topology::Itself => {
+                absent("subscribers", subscribers)?;
+                (publishers.unwrap_or(clients), publishers.unwrap_or(clients))
+            }
             _ => match (publishers, subscribers, self) {
                 (Some(publishers), Some(subscribers), _) => (publishers, subscribers),
                 (Some(publishers), None, Topology::FanIn) => (publishers, 1),
@@ -71,16 +80,17 @@ impl Topology {
                 (None, None, _) => (clients / 2, clients / 2),
             },
         };
-        if publishers.checked_add(subscribers).is_none_or(|sum| sum > clients) {
+        let playing = publishers.checked_add(if itself { 0 } else { subscribers });
+        let Some(idle) = playing.and_then(|playing| clients.checked_sub(playing)) else {
             return Err(SplitError::TooMany { publishers, subscribers, clients });
-        }
+        };
         let none = |part, count: u32, needed: bool| match count {
             0 if needed => Err(SplitError::NonePlays { topology: self, part }),
             _ => Ok(()),
         };
         none("publishers", publishers, self != Topology::Idle)?;
         none("subscribers", subscribers, is_heard)?;
-        Ok(Split { publishers, subscribers, idle: clients - publishers - subscribers })
+        Ok(Split { publishers, subscribers, idle, itself })
     }
 
     /// How many clients have a part, where the numbers asked for say it. What is too much to count is too much
@@ -88,7 +98,7 @@ impl Topology {
     fn parts(self, publishers: Option<u32>, subscribers: Option<u32>) -> Option<u32> {
         match (self, publishers, subscribers) {
             (Topology::Idle, ..) => None,
-            (Topology::Publish, publishers, _) => publishers,
+            (Topology::Publish | Topology::Itself, publishers, _) => publishers,
             (Topology::FanIn, Some(publishers), None) => Some(publishers.saturating_add(1)),
             (Topology::FanOut, None, Some(subscribers)) => Some(subscribers.saturating_add(1)),
             (Topology::Pairs, Some(half), None) | (Topology::Pairs, None, Some(half)) => {
@@ -111,18 +121,35 @@ pub enum Role {
 }
 
 impl Split {
-    pub fn clients(&self) -> u32 {
-        self.publishers + self.subscribers + self.idle
+    /// That of a plan.
+    pub fn of(plan: &Plan) -> Split {
+        let Plan { clients, publishers, subscribers, .. } = *plan;
+        let itself = plan.topology == Topology::Itself;
+        let playing = publishers + if itself { 0 } else { subscribers };
+        Split { publishers, subscribers, idle: clients - playing, itself }
     }
 
-    /// The part of client `index`.
+    pub fn clients(&self) -> u32 {
+        self.publishers + if self.itself { 0 } else { self.subscribers } + self.idle
+    }
+
+    /// Which of the publishers client `index` is, if it is one.
+    pub fn publisher(&self, index: u32) -> Option<u32> {
+        (index < self.publishers).then_some(index)
+    }
+
+    /// Which of the subscribers client `index` is, if it is one.
+    pub fn subscriber(&self, index: u32) -> Option<u32> {
+        let first = if self.itself { 0 } else { self.publishers };
+        index.checked_sub(first).filter(|number| *number < self.subscribers)
+    }
+
+    /// The part of client `index`; of one that has two, the first.
     pub fn role(&self, index: u32) -> Role {
-        if index < self.publishers {
-            Role::Publisher(index)
-        } else if index < self.publishers + self.subscribers {
-            Role::Subscriber(index - self.publishers)
-        } else {
-            Role::Idle
+        match (self.publisher(index), self.subscriber(index)) {
+            (Some(number), _) => Role::Publisher(number),
+            (None, Some(number)) => Role::Subscriber(number),
+            (None, None) => Role::Idle,
         }
     }
 }
@@ -193,7 +220,7 @@ mod tests {
     use super::*;
 
     fn routes(publishers: u32, subscribers: u32, topic: &str) -> Routes {
-        let split = Split { publishers, subscribers, idle: 0 };
+        let split = Split { publishers, subscribers, idle: 0, itself: false };
         Routes::new(split, &topic.parse().unwrap(), None)
     }
 
@@ -297,8 +324,29 @@ mod tests {
 
     #[test]
     fn roles_follow_the_numbering() {
-        let split = Split { publishers: 2, subscribers: 1, idle: 1 };
+        let split = Split { publishers: 2, subscribers: 1, idle: 1, itself: false };
         let roles: Vec<_> = (0..split.clients()).map(|index| split.role(index)).collect();
         assert_eq!(roles, [Role::Publisher(0), Role::Publisher(1), Role::Subscriber(0), Role::Idle]);
+        let parts = (0..4).map(|index| (split.publisher(index), split.subscriber(index)));
+        let alone = [(Some(0), None), (Some(1), None), (None, Some(0)), (None, None)];
+        assert!(parts.eq(alone));
+    }
+
+    #[test]
+    fn who_publishes_to_itself_is_one_client_with_two_parts() {
+        let split = |clients, p, s| Topology::Itself.split(clients, p, s);
+        let all = |publishers, idle| Ok(Split { publishers, subscribers: publishers, idle, itself: true });
+        assert_eq!(split(None, None, None), all(1000, 0));
+        assert_eq!(split(Some(1), None, None), all(1, 0));
+        assert_eq!(split(Some(10), Some(4), None), all(4, 6));
+        assert_eq!(split(None, Some(4), None), all(4, 0));
+        assert!(matches!(split(None, None, Some(4)), Err(SplitError::NoSuchPart { .. })));
+        assert!(matches!(split(Some(3), Some(4), None), Err(SplitError::TooMany { .. })));
+        assert!(matches!(split(None, Some(0), None), Err(SplitError::NonePlays { .. })));
+        let split = all(2, 1).unwrap();
+        let parts = (0..split.clients()).map(|index| (split.publisher(index), split.subscriber(index)));
+        assert!(parts.eq([(Some(0), Some(0)), (Some(1), Some(1)), (None, None)]));
+        let routes = Routes::new(split, &"bench/%p".parse().unwrap(), None);
+        assert_eq!((routes.groups(), routes.flows()), (2, 2));
     }
 }

@@ -1,5 +1,6 @@
 use super::{BoundResult, Ended, Record, Verdict, bounds};
 use crate::units;
+use std::collections::BTreeMap;
 
 #[cfg(test)]
 mod tests;
@@ -70,6 +71,13 @@ impl Exit {
             fault => (2, fault.code()),
         };
         if rank(other) < rank(self) { other } else { self }
+    }
+
+    /// How many ended with which code, in words: `2 with 0 (clean), 1 with 7 (bounds)`; nothing hides behind the gravest.
+    pub fn told(codes: &BTreeMap<u8, usize>) -> String {
+        let told =
+            |(code, count): (&u8, &usize)| format!("{count} with {code} ({})", Exit::from_code(*code).name());
+        codes.iter().map(told).collect::<Vec<_>>().join(", ")
     }
 
     /// One or two words: `generator-limited`.

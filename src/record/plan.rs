@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Nanos;
+use crate::clock::{MICROSECOND, Nanos, SECOND};
 
 /// What a run was asked to do, with every default resolved.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ pub struct Plan {
     /// How long idle clients stay before they leave and come again, in nanoseconds; null where they stay to the end.
     #[serde(default)]
     pub stay_ns: Option<Nanos>,
+    /// How subscriptions come and go; null where they stay to the end.
+    #[serde(default)]
+    pub flap: Option<Flap>,
     /// When messages are sent.
     pub schedule: Schedule,
     /// How the rate of an open loop changes in time, as --schedule has it; null where it does not.
@@ -99,8 +102,58 @@ pub struct Plan {
     /// Seed of all random streams. A decimal string, because many JSON readers round integers above 2^53.
     #[serde(with = "decimal")]
     pub seed: u64,
-    /// Number of the run that every payload carries, as 8 hexadecimal digits.
+    /// Number of the run that every payload carries, as 8 hexadecimal digits. It follows from the seed.
     pub run_id: String,
+}
+
+/// What is asked for where nothing is said: 500 pairs, 1 message a second each, at QoS 1 for ten seconds.
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan {
+            hosts: vec!["localhost".to_owned()],
+            port: 1883,
+            embedded: false,
+            cores_asked: 1,
+            cores_used: 1,
+            workers: 1,
+            clients: 1000,
+            publishers: 500,
+            subscribers: 500,
+            probes: 0,
+            topology: Topology::Pairs,
+            groups: None,
+            share: None,
+            filters: Vec::new(),
+            absences: Vec::new(),
+            stay_ns: None,
+            flap: None,
+            schedule: Schedule::Open { rate_per_s: 500.0, arrival: Arrival::Constant, inflight: 65_535 },
+            profile: None,
+            qos: 1,
+            sub_qos: 1,
+            size_bytes: 100,
+            msg_count: None,
+            warmup_ns: 2 * SECOND,
+            duration_ns: Some(10 * SECOND),
+            drain_ns: 5 * SECOND,
+            drain_limit_ns: 60 * SECOND,
+            connect_rate_per_s: None,
+            connect_timeout_ns: 10 * SECOND,
+            ack_timeout_ns: 30 * SECOND,
+            keepalive_ns: 60 * SECOND,
+            clean_session: true,
+            client_id_prefix: "malaria".to_owned(),
+            topic_template: "bench/%p".to_owned(),
+            backlog_ns: SECOND,
+            tolerance_ns: 100 * MICROSECOND,
+            poll: Poll::Sleep,
+            verify: Verify::Sampled,
+            close: Close::Fin,
+            reconnect: true,
+            seed: 1,
+            run_id: String::new(),
+        }
+    }
 }
 
 impl Plan {
@@ -120,6 +173,9 @@ pub enum Topology {
     FanIn,
     /// Few publishers, many subscribers.
     FanOut,
+    /// Everybody publishes and hears itself.
+    #[serde(rename = "self")]
+    Itself,
     /// Publishers only: nobody listens.
     Publish,
     /// Connect and ping only.
@@ -133,6 +189,7 @@ impl fmt::Display for Topology {
             Topology::Pairs => "pairs",
             Topology::FanIn => "fan-in",
             Topology::FanOut => "fan-out",
+            Topology::Itself => "self",
             Topology::Publish => "publish",
             Topology::Idle => "idle",
         })
@@ -169,6 +226,15 @@ pub struct Absence {
     /// When they leave, in nanoseconds since the start of the schedule.
     pub at_ns: Nanos,
     /// When they come back, in nanoseconds since then; 0 is at once.
+    pub for_ns: Nanos,
+}
+
+/// Subscriptions that come and go while their clients stay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Flap {
+    /// After how long each subscriber unsubscribes, again and again, in nanoseconds.
+    pub every_ns: Nanos,
+    /// How long after UNSUBACK it subscribes again, in nanoseconds; 0 is at once.
     pub for_ns: Nanos,
 }
 

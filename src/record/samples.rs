@@ -109,6 +109,7 @@ fn plan() -> Plan {
         profile: None,
         absences: Vec::new(),
         stay_ns: None,
+        flap: None,
         groups: None,
         share: None,
         filters: Vec::new(),

@@ -67,8 +67,8 @@ fn names_and_units_of_the_json_are_as_documented() {
         at("/latencies/tcp_connect/hdr_v2_base64").as_str().is_some_and(|text| text.starts_with("HISTE"))
     );
     assert_eq!((at("/verdict"), at("/exit_code")), ("clean".into(), 0.into()));
-    let topologies = [Topology::Pairs, Topology::FanIn, Topology::FanOut, Topology::Publish, Topology::Idle];
-    for topology in topologies {
+    use Topology::*;
+    for topology in [Pairs, FanIn, FanOut, Itself, Publish, Idle] {
         assert_eq!(serde_json::to_value(topology).expect("plain"), topology.to_string());
     }
     for phase in

@@ -5,8 +5,8 @@ use super::{cost, metrics};
 use crate::clock::Nanos;
 use crate::cpu;
 use crate::record::{
-    Broker, Counters, Ended, Evidence, Exit, Figure, Latencies, Latency, Pace, Phase, Plan, Poll, Probes,
-    Reading, Record, Schedule, Throughput, Topology, Verdict,
+    Broker, Counters, Ended, Evidence, Exit, Figure, Flap, Latencies, Latency, Pace, Phase, Plan, Poll,
+    Probes, Reading, Record, Schedule, Throughput, Topology, Verdict,
 };
 use crate::units::{self, Rate, Size, Span};
 
@@ -123,6 +123,7 @@ pub(super) fn plan(record: &Record) -> Vec<String> {
         lines.push(messages(plan));
     }
     lines.push(durations(plan));
+    lines.extend(plan.flap.map(flapping));
     lines
 }
 
@@ -144,6 +145,14 @@ pub(super) fn some_of(names: &[String]) -> String {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }
+}
+
+fn flapping(flap: Flap) -> String {
+    let back = match flap.for_ns {
+        0 => "at once".to_owned(),
+        pause => format!("after {}", Span::from_nanos(pause)),
+    };
+    format!("each unsubscribes every {}, and subscribes again {back}", Span::from_nanos(flap.every_ns))
 }
 
 fn messages(plan: &Plan) -> String {
@@ -250,12 +259,14 @@ pub(super) fn latency_rows(record: &Record) -> Vec<(&'static str, &Latency)> {
         ("TCP connect", &measured.tcp_connect, true),
         ("CONNACK", &measured.connack, true),
         ("SUBACK", &measured.suback, plan.subscribers > 0),
+        ("UNSUBACK", &measured.unsuback, plan.flap.is_some()),
         ("ack response", &measured.ack_response, publishing && plan.qos > 0),
         ("ack service", &measured.ack_service, publishing && plan.qos > 0),
         ("flight response", &measured.flight_response, publishing && plan.subscribers > 0),
         ("flight service", &measured.flight_service, publishing && plan.subscribers > 0),
     ];
-    let rows = rows.into_iter().filter(|row| row.2 || row.1.count > 0).map(|row| (row.0, row.1));
+    let shown = |row: &(_, &Latency, bool)| row.2 || row.1.count > 0 && row.0 != "UNSUBACK";
+    let rows = rows.into_iter().filter(shown).map(|row| (row.0, row.1));
     // The load's and theirs, one below the other.
     let probes = record.probes.iter().flat_map(|probes| {
         [

@@ -41,7 +41,7 @@ impl Comings {
         };
         let mut turns: Vec<Turn> = plan.absences.iter().flat_map(both).collect();
         turns.sort_by_key(|turn| turn.time);
-        let others = plan.publishers + plan.subscribers;
+        let others = plan.clients - shared.split.idle;
         let idle: Vec<Place> =
             crew.places().filter(|place| shared.split.role(crew.index(*place)) == Role::Idle).collect();
         let churn = plan.stay_ns.map(|stay| {
@@ -115,11 +115,12 @@ impl Comings {
     }
 
     fn is_of(&self, part: Part, crew: &Crew, place: Place) -> bool {
-        let is = match self.shared.split.role(crew.index(place)) {
-            Role::Publisher(_) => Part::Publishers,
-            Role::Subscriber(_) => Part::Subscribers,
-            Role::Idle => Part::Idle,
-        };
-        part == Part::All || part == is
+        let (split, index) = (self.shared.split, crew.index(place));
+        match part {
+            Part::Publishers => split.publisher(index).is_some(),
+            Part::Subscribers => split.subscriber(index).is_some(),
+            Part::Idle => split.role(index) == Role::Idle,
+            Part::All => true,
+        }
     }
 }

@@ -25,6 +25,7 @@ pub fn of(load: &Spec) -> Spec {
         profile: None,
         absences: Vec::new(),
         stay_ns: None,
+        flap: None,
         groups: None,
         share: None,
         filters: Vec::new(),

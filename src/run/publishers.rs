@@ -130,7 +130,8 @@ impl Publishers {
     /// them all; of one that was lost, what had not arrived.
     pub fn ended(&mut self, crew: &mut Crew, place: Place, end: &Ending, unacked: usize) {
         let (shared, Some(publisher)) = (&self.shared, self.list.get(place.at())) else { return };
-        if publisher.audience > 0 || shared.qos != QoS::AtMostOnce {
+        let heard = publisher.audience > 0 || shared.spec.plan.flap.is_some();
+        if heard || shared.qos != QoS::AtMostOnce {
             return;
         }
         let sent = shared.sequences.sent(publisher.number, publisher.sequence);
@@ -267,6 +268,10 @@ impl Publishers {
         let first = Token { sequence: publisher.sequence, intended: due, sent: link.now(), more: () };
         publisher.sequence += count;
         shared.sequences.note(publisher.number, first.sequence, due.saturating_sub(origin));
+        shared.sequences.reach(publisher.number, publisher.sequence);
+        if shared.spec.plan.flap.is_some() {
+            publisher.audience = shared.audience(shared.routes.group(publisher.number));
+        }
         let topic = &topics[publisher.topic.0 as usize..publisher.topic.1 as usize];
         let retain = shared.spec.retain;
         crew.publish(link, place, first, (count, qos, publisher.audience), |pen| {

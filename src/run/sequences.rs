@@ -13,16 +13,20 @@ pub struct Sequences {
     from: Nanos,
     /// The first measured sequence of each publisher; without any where all are.
     measured: Box<[AtomicU64]>,
+    /// The next sequence of each publisher, where somebody asks.
+    next: Box<[AtomicU64]>,
     /// Messages at QoS 0 that were unfinished when their connection ended, by publisher.
     unfinished: Mutex<BTreeMap<u32, Vec<(u64, u64)>>>,
 }
 
 impl Sequences {
     /// Of `publishers` whose messages are measured when they are meant to be sent at `from` or later.
-    pub fn new(publishers: u32, from: Nanos) -> Sequences {
+    /// `asked`: somebody asks for [`Sequences::next`].
+    pub fn new(publishers: u32, from: Nanos, asked: bool) -> Sequences {
         let counted = if from > 0 { publishers } else { 0 };
         let measured = (0..counted).map(|_| AtomicU64::new(u64::MAX)).collect();
-        Sequences { from, measured, unfinished: Mutex::default() }
+        let next = (0..if asked { publishers } else { 0 }).map(|_| AtomicU64::new(0)).collect();
+        Sequences { from, measured, next, unfinished: Mutex::default() }
     }
 
     /// A publisher's message is to leave; those of each are told in their order.
@@ -33,6 +37,19 @@ impl Sequences {
         {
             first.store(sequence, Ordering::Relaxed);
         }
+    }
+
+    /// A publisher's messages before `next` are to leave.
+    #[inline]
+    pub fn reach(&self, publisher: u32, next: u64) {
+        if let Some(cell) = self.next.get(publisher as usize) {
+            cell.store(next, Ordering::Relaxed);
+        }
+    }
+
+    /// The sequence of a publisher's next message; for its own worker.
+    pub fn next(&self, publisher: u32) -> u64 {
+        self.next[publisher as usize].load(Ordering::Relaxed)
     }
 
     /// A publisher's messages will never leave.
@@ -77,7 +94,7 @@ mod tests {
         for sequence in [0, 10, 20] {
             flow.receive(sequence);
         }
-        let sequences = Sequences::new(2, 100);
+        let sequences = Sequences::new(2, 100, false);
         assert_eq!(sequences.lost(0, &flow), 0, "nothing was measured");
         for (sequence, intended) in [(0, 10), (7, 99), (8, 100), (9, 101)] {
             sequences.note(0, sequence, intended);
@@ -88,6 +105,6 @@ mod tests {
         sequences.unfinished(0, 21..25);
         assert_eq!(sequences.lost(0, &flow), 1 + 7, "9, 11 to 17");
         assert_eq!([sequences.sent(0, 25), sequences.sent(1, 25)], [17 - 1 - 2 - 4, 0]);
-        assert_eq!(Sequences::new(2, 0).lost(1, &flow), 18, "all are measured");
+        assert_eq!(Sequences::new(2, 0, false).lost(1, &flow), 18, "all are measured");
     }
 }

@@ -70,7 +70,7 @@ impl Shared {
         let probes = (spec.plan.probes > 0).then(|| probes::of(&spec));
         let plan = &mut spec.plan;
         let (publishers, subscribers) = (plan.publishers, plan.subscribers);
-        let split = Split { publishers, subscribers, idle: plan.clients - publishers - subscribers };
+        let split = Split::of(plan);
         let topic = plan.topic_template.parse().expect("a plan's template was read before");
         let routes = Routes::new(split, &topic, plan.groups);
         let flows = routes.flows();
@@ -79,7 +79,9 @@ impl Shared {
         }
         // Members of one group together, so that the two ends of a flow share a worker.
         let turn = |index, count| turn(split, &routes, index, count) % count;
-        let seats = seats(plan.clients, &spec.cpus, turn);
+        // Where subscriptions come and go, what left when is certain within one worker alone.
+        let most = if plan.flap.is_some() { routes.groups() as usize } else { usize::MAX };
+        let seats = seats(plan.clients, &spec.cpus[..spec.cpus.len().min(most)], turn);
         plan.workers = seats.len() as u32;
         let (inflight, handed_over) = match plan.schedule {
             Pace::Open { rate_per_s, inflight, .. } => {
@@ -112,7 +114,7 @@ impl Shared {
                 ),
             body: Body::new((plan.size_bytes as usize).max(STAMP_LEN), seed),
             hand_over: HandOver::new(if subscribers > 0 { publishers } else { 0 }, handed_over),
-            sequences: Sequences::new(publishers, from),
+            sequences: Sequences::new(publishers, from, plan.flap.is_some()),
             granted: (0..routes.groups()).map(|_| AtomicU32::new(0)).collect(),
             window: (from, plan.duration_ns.map_or(Nanos::MAX, |duration| from + duration)),
             pool: (0..shares).map(|_| Mutex::default()).collect(),

@@ -1,5 +1,7 @@
 //! The subscribers of one worker: what they subscribed to, and what has arrived.
 
+mod flapping;
+
 use super::shared::{Crew, POISONED, Shared};
 use super::trials::Segment;
 use crate::clock::Nanos;
@@ -7,6 +9,7 @@ use crate::crew::{Place, Step};
 use crate::engine::Link;
 use crate::load::{Flow, Receipt, Stamp};
 use crate::wire::{Publish, SubAck, SubAckCode};
+use flapping::{Call, Flapping, Turns};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -16,6 +19,8 @@ struct Subscriber {
     /// That it has no subscription is counted.
     told: bool,
     heard: Heard,
+    /// Where subscriptions come and go.
+    flapping: Option<Box<Flapping>>,
 }
 
 /// What a subscriber has heard, by publisher of its group.
@@ -32,6 +37,21 @@ impl Heard {
         match shared.pool.is_empty() {
             true => Heard::Alone((0..publishers).map(|_| Flow::default()).collect()),
             false => Heard::Together(vec![0; publishers].into()),
+        }
+    }
+
+    fn flows(&mut self) -> Option<&mut [Flow]> {
+        match self {
+            Heard::Alone(flows) => Some(flows),
+            Heard::Together(_) => None,
+        }
+    }
+
+    /// The sequence after the highest of the publisher at `place` in the group.
+    fn next(&self, place: u32) -> u64 {
+        match self {
+            Heard::Alone(flows) => flows[place as usize].next(),
+            Heard::Together(next) => next[place as usize],
         }
     }
 
@@ -70,14 +90,19 @@ pub struct Subscribers {
     origin: Nanos,
     /// When the measure phase ends, since then.
     closes: Nanos,
+    /// Where subscriptions come and go.
+    turns: Option<Turns>,
 }
 
 impl Subscribers {
     /// The subscribers with `numbers`, the first of them at place `first`.
     pub fn new(shared: Arc<Shared>, first: usize, numbers: &[u32]) -> Subscribers {
+        let flap = shared.spec.plan.flap;
         let list = numbers.iter().map(|&number| {
             let group = shared.routes.group(number);
-            Subscriber { group, granted: false, told: false, heard: Heard::new(&shared, group) }
+            let publishers = shared.routes.publishers_in(group) as usize;
+            let flapping = flap.map(|_| Box::new(Flapping::new(publishers)));
+            Subscriber { group, granted: false, told: false, heard: Heard::new(&shared, group), flapping }
         });
         Subscribers {
             first,
@@ -86,6 +111,7 @@ impl Subscribers {
             waiting: 0,
             origin: 0,
             closes: Nanos::MAX,
+            turns: flap.map(|flap| Turns::new(flap, numbers)),
             shared,
         }
     }
@@ -93,6 +119,10 @@ impl Subscribers {
     /// Its place among the subscribers, if it is one.
     fn number(&self, place: Place) -> Option<usize> {
         place.at().checked_sub(self.first).filter(|number| *number < self.list.len())
+    }
+
+    fn place(&self, number: usize) -> Place {
+        Place((self.first + number) as u32)
     }
 
     /// A schedule begins. Audiences are fixed with the first: whoever subscribes for the first time from then on is in
@@ -103,11 +133,12 @@ impl Subscribers {
             self.origin = segment.start;
         }
         self.closes = segment.closes - self.origin;
+        self.begin_turns(segment);
         if !is_first {
             return;
         }
         for number in 0..self.list.len() {
-            let (place, subscriber) = (Place((self.first + number) as u32), &self.list[number]);
+            let (place, subscriber) = (self.place(number), &self.list[number]);
             if !subscriber.granted && !subscriber.told && crew.was_established(place) {
                 let trouble = format!("{} lost a subscriber before it had subscribed", crew.remote(place));
                 self.failed(crew, number, Some(trouble));
@@ -118,7 +149,7 @@ impl Subscribers {
     /// Subscribes as many as may be at once; answers whether all have their answer.
     pub fn poll<L: Link>(&mut self, crew: &mut Crew, link: &mut L) -> bool {
         while self.waiting < crew.at_once() && self.next < self.list.len() {
-            let place = Place((self.first + self.next) as u32);
+            let place = self.place(self.next);
             self.next += 1;
             if crew.step(place) == Step::Up {
                 self.subscribe(crew, link, place);
@@ -129,8 +160,12 @@ impl Subscribers {
 
     /// A client has connected: subscribes, unless it is none, its turn is still to come, or its session has it.
     pub fn connected<L: Link>(&mut self, crew: &mut Crew, link: &mut L, place: Place, session_present: bool) {
-        let has_it = |number: usize| session_present && self.list[number].granted;
-        if self.number(place).is_some_and(|number| number < self.next && !has_it(number)) {
+        let subscribes = |number: usize| {
+            let Subscriber { granted, flapping, .. } = &self.list[number];
+            let has_it = session_present && *granted;
+            flapping.as_ref().map_or(!has_it, |flapping| flapping.subscribes(has_it))
+        };
+        if self.number(place).is_some_and(|number| number < self.next && subscribes(number)) {
             self.subscribe(crew, link, place);
         }
     }
@@ -173,12 +208,15 @@ impl Subscribers {
         if self.origin == 0 && !std::mem::replace(&mut subscriber.granted, true) {
             self.shared.granted[subscriber.group as usize].fetch_add(1, Ordering::AcqRel);
         }
+        self.came_back(number);
     }
 
-    /// SUBACK did not come: in words, unless the connection has ended, which says enough.
-    pub fn unanswered(&mut self, crew: &mut Crew, place: Place, trouble: Option<String>) {
-        self.waiting -= 1;
+    /// SUBACK did not come, or UNSUBACK: in words, unless the connection has ended, which says enough.
+    pub fn unanswered(&mut self, crew: &mut Crew, now: Nanos, place: Place, trouble: Option<String>) {
         let number = self.number(place).expect("a subscriber");
+        if !self.not_withdrawn(number, now) {
+            self.waiting -= 1;
+        }
         self.failed(crew, number, trouble);
     }
 
@@ -189,10 +227,13 @@ impl Subscribers {
     }
 
     /// Nothing more will arrive: what a later message of its flow has overtaken is lost.
-    pub fn end(&self, crew: &mut Crew) {
-        for Subscriber { group, heard, .. } in &self.list {
+    pub fn end(&mut self, crew: &mut Crew) {
+        for Subscriber { group, heard, flapping, .. } in &mut self.list {
             // What those who share have lost is known when all workers have ended.
-            let Heard::Alone(flows) = heard else { continue };
+            let Some(flows) = heard.flows() else { continue };
+            if let Some(flapping) = flapping {
+                flapping.end(flows, &self.shared.sequences, self.shared.routes.publishers_of(*group));
+            }
             let publishers = self.shared.routes.publishers_of(*group).zip(flows);
             let lost = publishers.map(|(publisher, flow)| self.shared.sequences.lost(publisher, flow));
             crew.books.counters().lost += lost.sum::<u64>();
@@ -215,10 +256,10 @@ impl Subscribers {
             return;
         };
         let flow = number.and_then(|number| {
-            let Subscriber { group, granted, heard, .. } = &mut self.list[number];
-            Some((shared.routes.place(stamp.publisher, *group)?, heard, *granted))
+            let Subscriber { group, granted, heard, flapping, .. } = &mut self.list[number];
+            Some((shared.routes.place(stamp.publisher, *group)?, heard, *granted, flapping))
         });
-        let Some((flow, heard, granted)) = flow else {
+        let Some((flow, heard, granted, flapping)) = flow else {
             crew.books.counters().misrouted += 1;
             return;
         };
@@ -230,6 +271,12 @@ impl Subscribers {
             // Nobody counts on it, because its subscription was refused or given up.
             return;
         }
+        let call = flapping.as_ref().map_or(Call::Expected, |one| one.call(flow, stamp.sequence));
+        if call == Call::Never {
+            crew.books.counters().misrouted += 1;
+            return;
+        }
+        let was = heard.next(flow);
         let intended = self.origin.saturating_add(stamp.intended);
         let counters = crew.books.of(intended);
         match if first { heard.receive(shared, flow, &stamp) } else { Receipt::Duplicate } {
@@ -240,9 +287,15 @@ impl Subscribers {
         }
         // Since the start of the first schedule, as stamps are.
         let now = now.saturating_sub(self.origin);
+        counters.expected += u64::from(call == Call::Open);
         counters.delivered += 1;
         counters.late += u64::from(now >= self.closes);
+        crew.books.levels.expected += u64::from(call == Call::Open);
         crew.books.levels.delivered += 1;
+        let got = flapping.as_mut().is_some_and(|one| one.heard(flow, [was, heard.next(flow)]));
+        if let (true, Some(turns), Some(number)) = (got, &mut self.turns, number) {
+            turns.may_go(number);
+        }
         let response = now.saturating_sub(stamp.intended);
         let sent = shared.hand_over.time(stamp.publisher, stamp.sequence, stamp.intended);
         // Without the hand-over time the response time is the closest bound from above.

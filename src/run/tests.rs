@@ -2,11 +2,13 @@
 
 mod aborted;
 mod comings;
+mod flapping;
 mod known;
 mod probes;
 mod rules;
 mod scripted;
 mod shared;
+mod to_itself;
 mod trials;
 
 use super::conductor::{Host, Phases};
@@ -16,7 +18,7 @@ use super::*;
 use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::crew::sim::*;
 use crate::engine::Usage;
-use crate::load::Stamp;
+use crate::load::{Split, Stamp};
 use crate::record::samples::clean;
 use crate::record::{self, Arrival, Ended, Topology};
 use crate::stage::simulated::perform;
@@ -240,7 +242,8 @@ fn given(world: &World, record: &Record) -> Account {
         let first = first.entry(stamp.publisher).or_insert(stamp.sequence);
         *first = stamp.sequence.min(*first);
     }
-    for index in record.plan.publishers..record.plan.publishers + record.plan.subscribers {
+    let split = Split::of(&record.plan);
+    for index in (0..record.plan.clients).filter(|index| split.subscriber(*index).is_some()) {
         let Some(client) = truth.find_client(&format!("c-{index}")) else { continue };
         let mut flows = std::collections::BTreeMap::<u32, Vec<u64>>::new();
         for (_, message) in truth.heard_by(client) {
@@ -348,6 +351,10 @@ fn some_plan(dice: &mut Dice) -> Plan {
         plan.profile = Some(format!(
             "line(0,{most},300ms) const(0,100ms) step({rate},{most},{rate},200ms) const({rate},1h)"
         ));
+    }
+    if subscribers > 0 && plan.share.is_none() && dice.chance(0.15) {
+        (plan.topology, plan.subscribers) = (Topology::Itself, publishers);
+        plan.clients = publishers + idle;
     }
     plan
 }

@@ -43,11 +43,8 @@ impl Clients {
         let indices = shared.seats[worker].clients.clone();
         let (mut publishing, mut subscribing) = (Vec::new(), Vec::new());
         for &index in &*indices {
-            match shared.split.role(index) {
-                Role::Publisher(number) => publishing.push(number),
-                Role::Subscriber(number) => subscribing.push(number),
-                Role::Idle => {}
-            }
+            publishing.extend(shared.split.publisher(index));
+            subscribing.extend(shared.split.subscriber(index));
         }
         let (spec, split) = (&shared.spec, shared.split);
         let terms = Terms {
@@ -65,6 +62,7 @@ impl Clients {
         let routes = shared.clone();
         let routes = Box::new(move |index| routes.route(index));
         let staying = 0..indices.len() as u32;
+        let first = if split.itself { 0 } else { publishing.len() };
         let mut crew = Crew::new(terms, indices, |_| 0, routes, now);
         // Until it is known when the measure phase is.
         crew.books.measure(Nanos::MAX, Nanos::MAX);
@@ -72,7 +70,7 @@ impl Clients {
             desk,
             task: None,
             staying,
-            subscribers: Subscribers::new(shared.clone(), publishing.len(), &subscribing),
+            subscribers: Subscribers::new(shared.clone(), first, &subscribing),
             publishers: Publishers::new(shared.clone(), &publishing),
             comings: Comings::new(shared.clone(), &crew),
             crew,
@@ -99,6 +97,7 @@ impl Clients {
             Command::Drain { .. } | Command::Disconnect => {
                 self.publishers.end();
                 self.comings.end(&mut self.crew, link);
+                self.subscribers.settle();
                 self.watch.close(link, &self.crew.books.levels);
                 self.window = Nanos::MAX..Nanos::MAX;
                 self.crew.books.levels.draining = 1;
@@ -126,12 +125,14 @@ impl Clients {
             match news {
                 News::Room(place) => self.publishers.catch_up(&mut self.crew, link, place),
                 News::NoSubAck(place, trouble) => {
-                    self.subscribers.unanswered(&mut self.crew, place, Some(trouble));
+                    self.subscribers.unanswered(&mut self.crew, link.now(), place, Some(trouble));
+                    self.publishers.catch_up(&mut self.crew, link, place);
                 }
                 News::Down { place, was, end, unacked } => {
                     if was == Step::Subscribing && !leaving {
-                        self.subscribers.unanswered(&mut self.crew, place, None);
+                        self.subscribers.unanswered(&mut self.crew, link.now(), place, None);
                     }
+                    self.subscribers.down(place, link.now());
                     self.publishers.ended(&mut self.crew, place, &end, unacked);
                     match end {
                         End::Failed if !leaving => self.crew.retry(link.now(), place),
@@ -239,7 +240,14 @@ impl<L: Link> App<L> for Clients {
                     subscribers.connected(crew, link, place, session_present);
                     publishers.catch_up(crew, link, place);
                 }
-                Event::Subscribed { codes, .. } => subscribers.granted(crew, link.arrived(), place, codes),
+                Event::Subscribed { codes, .. } => {
+                    subscribers.granted(crew, link.arrived(), place, codes);
+                    publishers.catch_up(crew, link, place);
+                }
+                Event::Unsubscribed(_) => {
+                    subscribers.withdrawn(link.now(), place);
+                    publishers.catch_up(crew, link, place);
+                }
                 _ => {}
             }
         }
@@ -282,11 +290,12 @@ impl<L: Link> App<L> for Clients {
         let deadlines = self.crew.poll_deadlines(link);
         self.hear_news(link);
         let comings = self.comings.poll(&mut self.crew, link);
+        let turns = self.subscribers.poll_turns(&mut self.crew, link);
         let leaving = self.task == Some(Command::Disconnect);
         let dial = if leaving { None } else { self.crew.poll_dial(link) };
         let task = self.poll_task(link);
         self.crew.end_pass(link, |written, time| self.publishers.handed(written, time));
-        [Some(self.crew.books.tally_due()), window, deadlines, comings, dial, task]
+        [Some(self.crew.books.tally_due()), window, deadlines, comings, turns, dial, task]
             .into_iter()
             .flatten()
             .min()

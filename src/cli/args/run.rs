@@ -1,7 +1,7 @@
 //! Flags of the main job.
 
 use super::gate::AbortArgs;
-use super::values::{Away, PerSecond, Scale, Total, count};
+use super::values::{Away, Flapping, PerSecond, Scale, Total, count};
 use super::{BrokerArgs, ConnectionArgs, MetricsArgs, OutputArgs, SeriesArgs};
 use crate::load::{Profile, Template};
 use crate::units::{Size, Span};
@@ -63,6 +63,10 @@ pub struct RunArgs {
     /// [default: they stay].
     #[arg(long, value_name = "TIME", help_heading = "Connections")]
     pub stay: Option<Span>,
+    /// Each subscriber unsubscribes every EVERY, once it has what was sent before, and subscribes again FOR after UNSUBACK, 0 at
+    /// once; one after the other, evenly. What is published meanwhile is not expected [default: they stay subscribed].
+    #[arg(long, value_name = "EVERY[,FOR]", conflicts_with = "share", help_heading = "Connections")]
+    pub flap: Option<Flapping>,
     /// Establish lost connections again, as --reconnect-attempts says.
     #[arg(long, default_value_t = true, action = ArgAction::Set, value_name = "BOOL", help_heading = "Connections")]
     pub reconnect: bool,
@@ -146,8 +150,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub connection: ConnectionArgs,
     /// Write the histograms of every second to FILE while the run goes on, as an interval log of HdrHistogram
-    /// (.hlog) with the latency as its tag [default: nowhere].
-    #[arg(long, value_name = "FILE", conflicts_with = "repeat", help_heading = "Output")]
+    /// (.hlog) with the latency as its tag; with --repeat a folder, with the log of each [default: nowhere].
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub hlog: Option<PathBuf>,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -164,6 +168,9 @@ pub enum TopologyArg {
     FanIn,
     /// All others hear one publisher, unless --publishers says otherwise.
     FanOut,
+    /// Everybody publishes to itself, on a topic of its own.
+    #[value(name = "self")]
+    Itself,
     /// Nobody listens.
     Publish,
     /// Connect and ping only.

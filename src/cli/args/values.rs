@@ -1,7 +1,7 @@
 //! Values of single flags.
 
 use crate::clock::Nanos;
-use crate::record::{Absence, Part};
+use crate::record::{Absence, Flap, Part};
 use crate::units::{Count, Rate, Span, UnitError};
 use std::str::FromStr;
 
@@ -31,6 +31,8 @@ pub enum ValueError {
          subscribers, idle or all"
     )]
     Away(String),
+    #[error("`{0}` is no flapping: expected EVERY, above 0, or EVERY,FOR, such as 10s or 10s,1s")]
+    Flapping(String),
     #[error("`{0}` is not a scale: expected a number above 0 and up to 1000, such as 0.01 or 10")]
     Scale(String),
     #[error("`{0}`: the range ends before it begins")]
@@ -135,6 +137,23 @@ impl FromStr for Away {
         };
         let time = |text: &str| text.parse::<Span>().map(Span::nanos).map_err(|_| error());
         Ok(Away(Absence { part, at_ns: time(at)?, for_ns: time(length)? }))
+    }
+}
+
+/// Subscriptions that come and go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Flapping(pub Flap);
+
+impl FromStr for Flapping {
+    type Err = ValueError;
+
+    /// `10s` or `10s,1s`.
+    fn from_str(text: &str) -> Result<Flapping, ValueError> {
+        let error = || ValueError::Flapping(text.into());
+        let (every, length) = text.split_once(',').unwrap_or((text, "0"));
+        let time = |text: &str| text.trim().parse::<Span>().map(Span::nanos).map_err(|_| error());
+        let (every_ns, for_ns) = (time(every)?, time(length)?);
+        if every_ns == 0 { Err(error()) } else { Ok(Flapping(Flap { every_ns, for_ns })) }
     }
 }
 
@@ -335,6 +354,16 @@ mod tests {
         assert_eq!("all, 10s, 0".parse(), away(Part::All, 10 * SECOND, 0));
         for text in ["", "all", "all,1s", "me,1s,1s", "all,x,1s", "all,1s,-1", "all,1s,1s,1s"] {
             assert_eq!(text.parse::<Away>(), Err(ValueError::Away(text.into())));
+        }
+    }
+
+    #[test]
+    fn flapping_has_a_period_and_perhaps_a_pause() {
+        let flap = |every_ns, for_ns| Ok(Flapping(Flap { every_ns, for_ns }));
+        assert_eq!("10s,500ms".parse(), flap(10 * SECOND, SECOND / 2));
+        assert_eq!("250ms".parse(), flap(SECOND / 4, 0));
+        for text in ["", "0", "0,1s", "1s,", "x", "1s,1s,1s"] {
+            assert_eq!(text.parse::<Flapping>(), Err(ValueError::Flapping(text.into())));
         }
     }
 

@@ -70,6 +70,8 @@ fn a_schedule_is_as_long_as_its_pieces_are() {
 fn only_who_is_there_can_leave() {
     let plan = planned("--clients 30 --publishers 10 --subscribers 10 --stay 2s --away idle,1s,1s").unwrap();
     assert_eq!((plan.stay_ns, plan.absences.len()), (Some(2 * SECOND), 1));
+    let flap = planned("--clients 20 --flap 2s,500ms").unwrap().flap.expect("they do");
+    assert_eq!((flap.every_ns, flap.for_ns), (2 * SECOND, SECOND / 2));
     assert_eq!(planned("--topology idle --stay 500ms").unwrap().stay_ns, Some(SECOND / 2));
     for line in [
         "--stay 2s",
@@ -77,6 +79,8 @@ fn only_who_is_there_can_leave() {
         "--topology idle --away subscribers,0,1s",
         "--away idle,0,1s",
         "--away all,0,1s --reconnect false",
+        "--topology idle --flap 1s",
+        "--topology publish --flap 1s",
     ] {
         assert!(planned(line).is_err(), "{line}");
     }
