@@ -252,7 +252,7 @@ fn a_broker_that_is_gone_ends_the_trials() {
     let script =
         script.rule(crate::script::Rule { skip: 10, ..crate::script::Rule::always(On::Syn, Act::RefuseSyn) });
     let scene = Scene::new(Setup { script, ..Setup::exact(1) }, plan(10, 1, 100.0));
-    let (_, trials, whole) = offer(scene, &vec![load(100.0, 0, SECOND); 5]);
+    let (_, trials, whole) = offer(scene, &[load(100.0, 0, SECOND); 5]);
     assert_eq!((whole.ended, whole.exit_code), (Ended::Broker, 4), "{:?}", whole.partial_reason);
     let reason = whole.partial_reason.expect("it was cut short");
     assert!(reason.contains("no client was connected any more"), "{reason}");
