@@ -97,7 +97,8 @@ impl<'a> Series<'a> {
     /// What the runs come to, whose gravest exit is `exit`.
     pub fn conclude(&self, records: &[Record], exit: Exit) -> anyhow::Result<Exit> {
         // what comes of a generator that was limited is no fault of the broker
-        let some_void = self.runs > 1 && !is_last(exit) && !compare::are_void(records);
+        let any_void = records.iter().any(Record::is_void);
+        let some_void = any_void && self.runs > 1 && !is_last(exit) && !compare::are_void(records);
         let sound = records.iter().filter(|record| !record.is_void());
         let of_sound = sound.map(|record| Exit::from_code(record.exit_code)).fold(Exit::Clean, Exit::graver);
         let exit = if some_void { of_sound } else { exit };

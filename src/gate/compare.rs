@@ -173,9 +173,11 @@ pub fn compare(base: &[Record], new: &[Record], question: &Question) -> Result<C
     let [base_runs, new_runs] = [base, new].map(sound);
     let metrics = compared(&base_runs, &new_runs, question);
     let [base, new] = sides;
-    let (result, outcome) = match few_sound(base, new) {
+    let faults = faults(&base_runs, &new_runs);
+    let (result, outcome) = match few_sound(base, new).filter(|_| gravest(&faults).is_none()) {
         Some(reason) => (Verdicted::Void, Outcome { exit: Exit::GeneratorLimited, reason }),
-        None => conclude(&metrics, &faults(&base_runs, &new_runs)),
+        // what runs have broken beyond chance is broken, whatever the generator did in others
+        None => conclude(&metrics, &faults),
     };
     let Outcome { exit, reason } = outcome;
     let exit_code = exit.code();
@@ -265,6 +267,12 @@ fn faults(base: &[&Record], new: &[&Record]) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// The gravest of those that are certain.
+fn gravest(faults: &[Fault]) -> Option<&Fault> {
+    let certain = faults.iter().filter(|fault| fault.is_certain);
+    certain.reduce(|one, other| if one.exit.graver(other.exit) == one.exit { one } else { other })
 }
 
 /// A bound that the run had to keep and broke is one, too.
@@ -405,10 +413,7 @@ fn conclude(metrics: &[Compared], faults: &[Fault]) -> (Verdicted, Outcome) {
     let unsure = faults.iter().filter(|fault| !fault.is_certain).map(|fault| fault.words.clone());
     let unknown = text::unknown(gating());
     let open: Vec<String> = unsure.chain(changed(Verdicted::Inconclusive)).chain(unknown).collect();
-    let certain = faults.iter().filter(|fault| fault.is_certain);
-    let gravest =
-        certain.reduce(|one, other| if one.exit.graver(other.exit) == one.exit { one } else { other });
-    if let Some(Fault { exit, words, .. }) = gravest {
+    if let Some(Fault { exit, words, .. }) = gravest(faults) {
         return (Verdicted::Fail, Outcome { exit: *exit, reason: words.clone() });
     }
     if !failed.is_empty() {

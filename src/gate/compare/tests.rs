@@ -169,6 +169,24 @@ fn some(count: usize, change: fn(Record) -> Record) -> Vec<Record> {
     runs.map(|(at, run)| if at < count { change(run) } else { run }).collect()
 }
 
+/// Void siblings hide nothing that is beyond chance.
+#[test]
+fn what_runs_have_broken_is_broken_whatever_is_void() {
+    let broken = |count: usize| -> Vec<Record> {
+        let mut runs: Vec<Record> = slower(1.0).into_iter().map(void).collect();
+        for _ in 0..count {
+            let mut broken = run(1000, 10_000);
+            crate::gate::judge(&["flight p99 < 1us".parse().unwrap()], &mut broken);
+            assert_eq!(broken.exit_code, 7);
+            runs.push(broken);
+        }
+        runs
+    };
+    assert_eq!(result(&slower(1.0), &broken(2)), (Verdicted::Fail, 7));
+    assert_eq!(result(&slower(1.0), &broken(1)), (Verdicted::Void, 6), "one may be chance");
+    assert_eq!(result(&broken(2), &broken(2)), (Verdicted::Void, 6), "the base has it, too");
+}
+
 /// A generator that starves leaves messages without their acknowledgements, too.
 #[test]
 fn a_fault_of_a_generator_that_was_limited_is_none_of_the_broker() {
