@@ -162,6 +162,7 @@ fn perform(scenario: &Scenario, file: &Path, name: &str, request: &Request) -> R
         interrupts,
         quiet: request.quiet,
         understand: request.understand,
+        begun: std::time::Instant::now(),
     };
     let combinations = runner.run(&experiment).map_err(|error| {
         Error::Environment(format!("{}: the experiment cannot go on: {error}", out.display()))

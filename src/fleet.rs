@@ -56,6 +56,7 @@ use crate::cpu::Subject;
 use crate::engine::{self, Endpoint, Waker};
 use crate::load::{Expectation, Pace, Pacing, PayloadPlan, PayloadStamp, Payloads, Template, TopicLayout};
 use crate::record::FleetRecord;
+use crate::scrape::Asked;
 use crate::stage::{Lines, Progress, Setting, StageError, rings};
 use crate::wire::QoS;
 use conductor::Finale;
@@ -265,6 +266,7 @@ pub fn run(
         apart: usize::MAX,
         subjects: &shared.spec.subjects,
         embedded: false,
+        asked: &Asked::default(),
     };
     let common = shared.clone();
     let lines = Lines::open(&shared.seats, shared.wakers.clone(), &setting, move |desk| {

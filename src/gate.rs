@@ -14,12 +14,13 @@
 //! # Ok::<(), malaria_bench::gate::BoundError>(())
 //! ```
 
-use crate::clock::Nanos;
+use crate::clock::{Nanos, SECOND};
 use crate::record::{Amount, BoundResult, BoundState, FleetRecord, Record, Verdict};
 use crate::units::{Rate, Span};
 use cost::Cost;
 use figure::{Count, Own, Share, Statistic, Timing};
 use measured::{Gap, Measured};
+use series::Series;
 
 pub mod compare;
 mod cost;
@@ -28,6 +29,7 @@ mod fleet;
 mod measured;
 mod metric;
 mod parse;
+mod series;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -35,7 +37,7 @@ mod windows;
 
 pub use metric::{Metric, MetricError, Tolerated};
 pub use parse::BoundError;
-pub use watch::{Condition, Watch};
+pub use watch::{Condition, Ticker, Watch};
 pub use windows::Windows;
 
 /// A bound on a figure of a record, from text and to text without loss.
@@ -84,6 +86,16 @@ enum Claim {
     },
     Verdict {
         limit: Verdict,
+    },
+    /// What others told of the broker, in their unit.
+    Series {
+        of: Series,
+        limit: f64,
+    },
+    /// By how much that rose a second.
+    SeriesRate {
+        of: Series,
+        limit: Rate,
     },
 }
 
@@ -192,6 +204,8 @@ impl Bound {
             | Claim::Share { .. }
             | Claim::Cost { .. }
             | Claim::Own { .. }
+            | Claim::Series { .. }
+            | Claim::SeriesRate { .. }
             | Claim::Verdict { .. } => return false,
         };
         of.name() == "lost"
@@ -214,7 +228,8 @@ impl Bound {
             Claim::Cost { of, limit } => of.unit.amount(limit),
             Claim::Own { of, limit } => of.unit().amount(limit),
             Claim::Verdict { limit } => Amount::Verdict(limit),
-            Claim::Rate { limit, .. } => Amount::PerS(limit.per_second()),
+            Claim::Series { limit, .. } => Amount::Number(limit),
+            Claim::Rate { limit, .. } | Claim::SeriesRate { limit, .. } => Amount::PerS(limit.per_second()),
             Claim::Part { limit, .. } | Claim::Share { limit, .. } => Amount::Percent(limit.get()),
         }
     }
@@ -235,6 +250,12 @@ impl Bound {
             Claim::Share { of: Share::Cpu, .. } => Amount::Percent(measured::cpu(record.generator())?),
             Claim::Own { of, .. } => of.unit().amount(record.own(of)?),
             Claim::Verdict { .. } => Amount::Verdict(record.verdict()),
+            Claim::Series { of, .. } => Amount::Number(of.find(record.broker_metrics())?),
+            Claim::SeriesRate { of, .. } => {
+                let rise = of.rise(record.broker_metrics())?;
+                let span = record.span().ok_or_else(|| Gap::new("the measure phase was not reached"))?;
+                Amount::PerS(rise * SECOND as f64 / span as f64)
+            }
         })
     }
 
@@ -254,9 +275,9 @@ impl Bound {
             | (Amount::Count(found), Amount::Count(limit))
             | (Amount::Bytes(found), Amount::Bytes(limit)) => self.relation.holds(found, limit),
             (Amount::Verdict(found), Amount::Verdict(limit)) => found == limit,
-            (Amount::PerS(found), Amount::PerS(limit)) | (Amount::Percent(found), Amount::Percent(limit)) => {
-                self.relation.holds(found, limit)
-            }
+            (Amount::Number(found), Amount::Number(limit))
+            | (Amount::PerS(found), Amount::PerS(limit))
+            | (Amount::Percent(found), Amount::Percent(limit)) => self.relation.holds(found, limit),
             _ => unreachable!("a bound finds what its limit is in"),
         }
     }

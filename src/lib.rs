@@ -71,6 +71,7 @@ pub mod load;
 pub mod script;
 // Floor 4
 pub mod engine;
+pub mod scrape;
 // Floor 5
 pub mod crew;
 pub mod doctor;

@@ -8,11 +8,16 @@ mod screen;
 mod server;
 mod snapshot;
 
+/// A bound while a run goes on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tick {
+    /// The bound as it is printed.
+    pub bound: String,
+    /// What there is so far; `None` where that is not known yet.
+    pub found: Option<String>,
+    /// Whether that keeps it.
+    pub holds: Option<bool>,
+}
+
 pub use screen::Screen;
 pub use server::Exporter;
-
-/// Lets the other threads of this machine go first: a look at a run must not cost it anything.
-fn stand_back() {
-    // Of this thread alone, as Linux has it. Who is refused is merely less polite.
-    let _ = rustix::process::setpriority_process(None, 19);
-}

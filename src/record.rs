@@ -19,11 +19,13 @@ mod exit;
 mod finished;
 mod fleet;
 mod latency;
+mod metrics;
 mod plan;
 mod pressure;
 mod probes;
 #[cfg(test)]
 pub(crate) mod samples;
+mod scenario;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -36,16 +38,18 @@ pub use capacity::{
 pub use cost::{BrokerCost, PhaseCost};
 pub use exit::{Exit, Outcome};
 pub use finished::Finished;
-#[cfg(test)]
-pub(crate) use fleet::samples as fleet_samples;
 pub use fleet::{
     FLEET_SCHEMA, FleetRecord, FleetSecond, FlightSample, Heard, ListenEnd, Listener, Publisher, Spread,
 };
 pub use latency::{Figure, Latencies, Latency, Reading};
+pub use metrics::{BrokerMetrics, BrokerSeries, MetricsSource, SeriesKind, SeriesSpan};
 pub use plan::{Absence, Arrival, Close, Flap, Part, Plan, Poll, Schedule, Topology, Verify};
 pub use pressure::Pressure;
 pub use probes::Probes;
+pub use scenario::{BrokerDifference, Combination, SCENARIO_SCHEMA, Scenario, Step, StepFigures};
 pub use verdict::{Behind, Divergence, Evidence, Judgement, Pace, Sharing, Tail, Verdict};
+#[cfg(test)]
+pub(crate) use {capacity::samples as capacity_samples, fleet::samples as fleet_samples};
 
 /// Name and version of the record's format.
 pub const SCHEMA: &str = "malaria-bench/1";
@@ -98,6 +102,9 @@ pub struct Record {
     /// What the run cost the broker; null where nobody watched it.
     #[serde(default)]
     pub broker_cost: Option<BrokerCost>,
+    /// What others told of the broker; null where nobody was asked.
+    #[serde(default)]
+    pub broker_metrics: Option<BrokerMetrics>,
     /// What the probes had on the same way at the same time; null where there were none.
     #[serde(default)]
     pub probes: Option<Probes>,
@@ -260,6 +267,9 @@ pub struct Second {
     /// What the broker used in it, and holds at its end; null where it was not watched, or had ended.
     #[serde(default)]
     pub broker: Option<Used>,
+    /// What was told last of each of [`BrokerMetrics::series`]; empty where nobody was asked.
+    #[serde(default)]
+    pub metrics: Vec<Option<f64>>,
     /// Median response time of this second's acknowledgements; null with fewer than 12.
     pub ack_p50_ns: Option<Nanos>,
     /// 99th percentile of the same; null with fewer than 600.
@@ -405,6 +415,11 @@ impl Record {
         }
         self.exit_code = outcome.exit.code();
         self.exit_reason = outcome.reason;
+    }
+
+    /// Whether it says nothing of its broker.
+    pub fn is_void(&self) -> bool {
+        self.verdict.is_void(self.ended, Outcome::of(self).exit)
     }
 
     /// What the schedule offers in messages per second of all publishers; 0 in a closed loop.

@@ -1,9 +1,10 @@
 //! A finished [`Record`] for people and for machines: the summary on one screen, and JSON; and several
 //! finished runs beside each other.
 
-use crate::record::{Finished, Record};
+use crate::record::{CapacityRecord, Finished, Record, Scenario};
 use crate::stats::HistogramError;
 use digest::Digest;
+use std::ops::Range;
 
 mod capacity;
 mod compare;
@@ -13,6 +14,7 @@ mod distribution;
 mod export;
 pub mod fleet;
 mod html;
+mod metrics;
 mod page;
 mod summary;
 #[cfg(test)]
@@ -100,13 +102,43 @@ pub fn comparison(runs: &[Run], width: usize, color: bool) -> Result<String, Rep
     Ok(page.into_text())
 }
 
-/// Several runs as a page of HTML that needs nothing else: no script, no font, no image from anywhere. Charts
-/// are SVG within it. It has light and dark colours, and prints.
+/// Runs in a row that are one side of a comparison.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Side {
+    /// What it is called.
+    pub name: String,
+    /// Which of the runs.
+    pub runs: Range<usize>,
+}
+
+/// Several runs as a page of HTML that needs nothing else: no font, no image, no script from anywhere, and it is read
+/// without its own. Charts are SVG within it. It has light and dark colours, prints, and holds the records that it was
+/// made of. The first of the sides, if there are any, is what the others are held against.
 ///
 /// # Errors
 /// When a histogram of a record is not what it should be.
-pub fn html(runs: &[Run]) -> Result<String, ReportError> {
-    html::page(&digests(runs)?)
+pub fn html(runs: &[Run], sides: &[Side]) -> Result<String, ReportError> {
+    html::page(runs, sides)
+}
+
+/// Searches for a capacity, each with what it is called, as such a page: the answer, the curve of latency over load, and
+/// how it was searched.
+pub fn capacity_html(searches: &[(String, CapacityRecord)]) -> String {
+    html::capacity(searches)
+}
+
+/// A scenario, as its `summary` says, as such a page, and below it its searches and runs, unless there are many: broker against broker,
+/// and a chart over each variable.
+///
+/// # Errors
+/// When a histogram of a record is not what it should be.
+pub fn scenario_html(
+    scenario: &Scenario,
+    summary: &str,
+    runs: &[Run],
+    searches: &[(String, CapacityRecord)],
+) -> Result<String, ReportError> {
+    html::of_scenario(scenario, summary, runs, searches)
 }
 
 /// The runs as JUnit XML: a suite for each, with a case for the run itself, one for each of its bounds, and what was

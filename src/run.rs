@@ -25,6 +25,7 @@ use crate::cpu::Subject;
 use crate::crew::Connection;
 use crate::engine::{self, Endpoint, Waker};
 use crate::record::{Plan, Record};
+use crate::scrape::Asked;
 use crate::stage::{Lines, Progress, Setting, StageError, rings};
 use conductor::{Host, Phases};
 use shared::Shared;
@@ -47,6 +48,8 @@ pub struct Spec {
     pub connection: Connection,
     /// Who the broker is, as far as somebody said so.
     pub subjects: Vec<Subject>,
+    /// What is to be known of it from others.
+    pub asked: Asked,
     /// Whether messages are to be retained.
     pub retain: bool,
     /// The command line as typed.
@@ -99,6 +102,7 @@ impl Spec {
             broker_cpus: Vec::new(),
             probe_cpu: crate::cpu::allowed().into_iter().last().unwrap_or(0),
             subjects: Vec::new(),
+            asked: Asked::default(),
             retain: false,
             command: Vec::new(),
             abort: Arc::default(),
@@ -150,10 +154,10 @@ fn conduct(
     engine::reserve(rings(&seats, engine::largest_table()))?;
     let wakers = seats.iter().map(|_| Waker::new()).collect::<Result<_, _>>()?;
     let mut phases = Phases::new(shared.clone(), host, pilot);
-    let Spec { plan, targets, subjects, .. } = &shared.spec;
+    let Spec { plan, targets, subjects, asked, .. } = &shared.spec;
     let (poll, clients, embedded) = (plan.poll, u64::from(plan.clients), plan.embedded);
     let apart = shared.seats.len();
-    let setting = Setting { poll, epoch: shared.epoch, clients, targets, apart, subjects, embedded };
+    let setting = Setting { poll, epoch: shared.epoch, clients, targets, apart, subjects, embedded, asked };
     let common = shared.clone();
     let lines =
         Lines::open(&seats, wakers, &setting, move |desk| Clients::new(common.clone(), desk, clock::now()))?;

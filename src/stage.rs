@@ -299,8 +299,8 @@ impl<C: Clone, E> Lines<C, E> {
         let mut progress = Progress { levels: self.levels(self.board.apart), ..second };
         if let Some(scene) = &mut self.scene {
             let workers = self.cpus.iter().copied().zip(progress.workers.iter().copied());
-            progress.pressure = scene.pressure(&workers.collect::<Vec<_>>());
-            progress.broker = scene.broker();
+            let workers: Vec<_> = workers.collect();
+            scene.second(&workers, &mut progress);
         }
         conductor.note(&mut progress);
         progress
@@ -383,6 +383,7 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
         self.board.faults.extend(left.map(fault));
         self.board.end = clock::now();
         if let Some(scene) = &mut self.scene {
+            scene.finish();
             scene.tell(&mut self.board);
         }
         iter::from_fn(|| self.poll_second(Nanos::MAX, conductor)).for_each(|second| observe(&second));

@@ -16,7 +16,7 @@ mod strain;
 mod tally;
 
 pub use counters::Counters;
-pub use histogram::{HIGHEST, Histogram, HistogramError, supported};
+pub use histogram::{HIGHEST, Histogram, HistogramError, samples_for, supported};
 pub use levels::{Gauges, Levels};
 pub use moments::Moments;
 pub use strain::Strain;

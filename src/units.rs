@@ -260,6 +260,23 @@ pub fn latency(nanos: u64) -> String {
     scaled(nanos as f64, &[(1e3, "us"), (1e6, "ms"), (1e9, "s")])
 }
 
+/// What is left of something, in words that do not jump: whole seconds, `1m 05s` from a minute on.
+pub fn left(nanos: u64) -> String {
+    match nanos.div_ceil(1_000_000_000) {
+        seconds @ 0..60 => format!("{seconds}s left"),
+        seconds @ 60..3600 => format!("{}m {:02}s left", seconds / 60, seconds % 60),
+        seconds => format!("{}h {:02}m left", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// The same of work of which `done` of `all` parts took so long: `, about 5s left`; nothing before the first and after
+/// the last.
+pub fn outlook(took: Duration, done: usize, all: usize) -> String {
+    let each = took.as_nanos().checked_div(done as u128);
+    let rest = each.map(|each| each * all.saturating_sub(done) as u128).filter(|rest| *rest > 0);
+    rest.map_or(String::new(), |rest| format!(", about {}", left(u64::try_from(rest).unwrap_or(u64::MAX))))
+}
+
 /// Things per second with three significant digits: `0.0660 /s`, `20.0 k/s`, `1.50 M/s`.
 pub fn rate(per_second: f64) -> String {
     scaled(per_second, &[(1.0, "/s"), (1e3, "k/s"), (1e6, "M/s"), (1e9, "G/s")])
@@ -285,6 +302,20 @@ pub fn count(count: u64) -> String {
     match count {
         ..10_000_000 => grouped(count),
         _ => scaled(count as f64, &[(1e6, "M"), (1e9, "G"), (1e12, "T")]),
+    }
+}
+
+/// A value of a Prometheus series, whose name says its unit: a time of `..._seconds_total`, memory of `..._bytes`, all
+/// digits of a whole number, three significant ones of others.
+pub fn metric(name: &str, value: f64) -> String {
+    let name = name.split('{').next().unwrap_or(name);
+    let is = |unit: &str| name.strip_suffix("_total").unwrap_or(name).ends_with(unit);
+    match value {
+        _ if is("_seconds") && value >= 0.0 => latency((value * 1e9).round() as u64),
+        _ if is("_bytes") && value >= 0.0 => bytes(value.round() as u64),
+        0.0..1e15 if value.fract() == 0.0 => grouped(value as u64),
+        0.0.. => scaled(value, &[(1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")]).trim_end().to_owned(),
+        _ => value.to_string(),
     }
 }
 

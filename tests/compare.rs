@@ -1,8 +1,10 @@
 //! Runs against runs, from the built binary: repeats, baselines, `compare` and `ab`, what they say and their exit codes.
 
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use malaria_bench::record::Record;
 use serde_json::Value;
@@ -69,6 +71,10 @@ fn free_port() -> u16 {
 fn repeats_are_kept_and_are_a_baseline() {
     let dir = TempDir::new().unwrap();
     let [runs, base] = ["runs", "base"].map(|name| dir.path().join(name).display().to_string());
+    // what is left of a longer series goes, and nothing else
+    std::fs::create_dir(&runs).unwrap();
+    std::fs::write(format!("{runs}/07.json"), "stale").unwrap();
+    std::fs::write(format!("{runs}/notes.txt"), "mine").unwrap();
     let logs = dir.path().join("logs");
     let hlog = logs.display().to_string();
     let output = ["--repeat", "3", "--json", &runs, "--save-baseline", &base, "--hlog", &hlog];
@@ -76,6 +82,7 @@ fn repeats_are_kept_and_are_a_baseline() {
     let ended = bench(&format!("--embedded {RUN}"), &output).ends_with(&[0, 6]);
     ended.says("run 3 of 3: ");
     ended.says("\nover all runs ");
+    std::fs::remove_file(format!("{runs}/notes.txt")).expect("it was kept");
     let kept = records(runs.as_ref());
     assert_eq!(kept.len(), 3);
     for number in 1..=3 {
@@ -132,6 +139,31 @@ fn what_makes_no_sense_is_a_usage_error() {
         bench(elsewhere, &[]).ends_with(&[2]).says("`run NAME`");
     }
     bench("ab --a-host one", &[]).ends_with(&[2]).says("--b");
+    bench("ab --a-host one --b-host two --", &["--gate", "acked"])
+        .ends_with(&[2])
+        .says("--gate: leave it out");
+    for words in [
+        &["--gate", "acked"][..],
+        &["--tolerate", "acked=5%"],
+        &["--allow-other-machine"],
+        &["--allow-other-plan"],
+    ] {
+        bench("--embedded", words).ends_with(&[2]).says(&format!("{}: it is of a comparison", words[0]));
+    }
+    bench("compare", &[&empty, &empty]).ends_with(&[2]).says("what is new goes behind --");
+    bench("compare", &[&empty, "--", &empty, "--gate", "x"])
+        .ends_with(&[2])
+        .says("--gate: flags go before --");
+}
+
+/// Nothing is made for runs that cannot begin.
+#[test]
+fn a_host_without_an_address_leaves_no_folder() {
+    let dir = TempDir::new().unwrap();
+    let [runs, base] = ["runs", "base"].map(|name| dir.path().join(name).display().to_string());
+    let output = ["--repeat", "2", "--json", &runs, "--save-baseline", &base];
+    bench("-H nowhere.invalid", &output).ends_with(&[4]);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 /// `ab` of two commands; `{port}` in them is one that is free.
@@ -189,6 +221,62 @@ fn a_broker_that_does_not_start_ends_it() {
     ended.says("`start` ended with exit status: 7");
 }
 
+/// Nobody is there: that is no fault of the generator, and is known after one run.
+#[test]
+fn a_broker_that_nobody_can_reach_ends_it() {
+    let dir = TempDir::new().unwrap();
+    let out = dir.path().join("out").display().to_string();
+    let nobody = format!("127.0.0.1:{}", free_port());
+    let a = reflector(None).replace("{port}", &free_port().to_string());
+    let a_host = format!("127.0.0.1:{}", a.rsplit(' ').next().expect("the port"));
+    let flags = ["--a", &a, "--a-host", &a_host, "--b-host", &nobody, "--out", &out, "--"];
+    let words = flags.into_iter().chain(RUN.split(' '));
+    let ended: Ended = Command::new(BENCH).arg("ab").args(words).output().expect("it is built").into();
+    let ended = ended.ends_with(&[4]);
+    ended.says(&format!("Result: FAILED, exit code 4: broker b at {nobody}: no client could connect"));
+    assert!(!ended.text.contains("pair 1"), "{}", ended.text);
+}
+
+/// What cannot be stopped is told of at once.
+#[test]
+fn a_broker_that_goes_into_the_background_ends_it() {
+    let dir = TempDir::new().unwrap();
+    let pid = dir.path().join("pid");
+    let broker = reflector(None).replace("exec ", "");
+    let a = format!("{broker} & echo $! >{}", pid.display());
+    let ended = ab(&dir, &a, &a, &[]);
+    // it is not in anybody's hands any more
+    let pid = std::fs::read_to_string(&pid).expect("it was started");
+    assert!(Command::new("kill").arg(pid.trim()).status().expect("a program").success(), "{}", ended.text);
+    ended.ends_with(&[3]).says("it has to stay in the foreground");
+}
+
+/// Whoever has enough has what was measured so far, in pairs.
+#[test]
+fn an_interrupted_ab_compares_what_it_has() {
+    let dir = TempDir::new().unwrap();
+    let out = dir.path().join("out");
+    let port = free_port().to_string();
+    let (broker, host) = (reflector(None).replace("{port}", &port), format!("127.0.0.1:{port}"));
+    let mut command = Command::new(BENCH);
+    command.args(["ab", "--a", &broker, "--b", &broker, "--a-host", &host, "--b-host", &host, "--out"]);
+    command.arg(&out).arg("--").args(RUN.split(' ')).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it is built");
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map(Result::unwrap);
+    // the second side of a pair that follows one that counts
+    let mut said = lines.by_ref().skip_while(|line| !line.starts_with("pair 1 of 5")).skip(1);
+    let reached = said.next().is_some() && said.next().is_some();
+    let pid = child.id().to_string();
+    assert!(!reached || Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let rest: Vec<String> = lines.collect();
+    let ended = Ended::from(child.wait_with_output().unwrap()).ends_with(&[6, 130]);
+    if ended.code == 130 {
+        ended.says("Result: INCONCLUSIVE, exit code 130: interrupted; complete pairs: 1");
+        assert!(out.join("comparison.json").exists(), "{rest:?}");
+        assert_eq!(["a", "b"].map(|name| records(&out.join(name)).len()), [1, 1], "{rest:?}");
+    }
+}
+
 /// The command that starts mosquitto; `None` when it is not installed, which is a failure where `CI=true`.
 fn mosquitto() -> Option<String> {
     let Some(program) = find("mosquitto") else {
@@ -208,6 +296,94 @@ fn is_no_worse_than_itself() {
 #[test]
 fn mosquitto_is_no_worse_than_itself() {
     is_no_worse_than_itself();
+}
+
+/// Takes a CPU from whoever wants it, as long as it lives.
+struct Burner(Child);
+
+impl Burner {
+    fn start() -> Burner {
+        Burner(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("a shell runs"))
+    }
+}
+
+impl Drop for Burner {
+    fn drop(&mut self) {
+        // It has no end of its own.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The step of the example for GitHub that gates a broker on its CPU per message, as a script.
+fn example() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/action/example.yml");
+    let text = std::fs::read_to_string(file).expect("it is there");
+    let (_, step) = text.split_once("- name: Ten runs of each\n").expect("the step");
+    let (env, run) = step.split_once("        run: |\n").expect("a script");
+    let (_, load) = env.split_once("LOAD: ").expect("the load");
+    let lines = run.lines().take_while(|line| line.starts_with("          "));
+    format!("LOAD='{}'\n{}", load.trim(), lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// Does what the example says, with `old` and `new` in place of brokers, and every `.0` in its script by `.1`.
+fn gate(old: &str, new: &str, changes: &[(&str, &str)]) -> Ended {
+    let dir = TempDir::new().unwrap();
+    for (folder, broker) in [("base", old), ("new", new)] {
+        let file = dir.path().join(folder).join("broker");
+        std::fs::create_dir(dir.path().join(folder)).unwrap();
+        std::fs::write(&file, format!("#!/bin/sh\nexec {broker} \"$@\" 2>/dev/null\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let port = free_port().to_string();
+    let script = changes.iter().chain(&[("1884", port.as_str())]).fold(example(), |script, (from, to)| {
+        assert!(script.contains(from), "`{from}` is not in the example");
+        script.replace(from, to)
+    });
+    let programs = Path::new(BENCH).parent().expect("a folder").display().to_string();
+    let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
+    let mut shell = Command::new("bash");
+    shell.args(["-e", "-c", &script]).env("PATH", path).current_dir(dir.path());
+    shell.output().expect("bash runs").into()
+}
+
+/// Beside other tests, which come and go, shorter runs scatter more: more is tolerated.
+const SHORT: [(&str, &str); 3] =
+    [("--warmup 500ms", "--warmup 100ms"), ("--duration 2s", "--duration 500ms"), ("=10%", "=30%")];
+
+/// What no gate may say of a broker that is the same.
+#[track_caller]
+fn is_no_alarm(ended: Ended) {
+    let ended = ended.ends_with(&[0]);
+    assert!(!ended.text.contains("Result: FAIL"), "{}", ended.text);
+    assert!(ended.text.contains("Result: ") || ended.text.contains("nobody can tell"), "{}", ended.text);
+}
+
+/// The example for continuous integration, on a machine of which something else has a CPU.
+#[test]
+fn the_ci_example_gives_no_false_alarm_on_a_busy_machine() {
+    let (Some(_), Some(program)) = (mosquitto(), find("mosquitto")) else { return };
+    let (_burner, program) = (Burner::start(), program.display().to_string());
+    is_no_alarm(gate(&program, &program, &SHORT));
+}
+
+/// The example as it stands, ten times: ten minutes.
+#[test]
+#[ignore = "it takes ten minutes"]
+fn the_ci_example_gives_no_false_alarm_for_long() {
+    let (Some(_), Some(program)) = (mosquitto(), find("mosquitto")) else { return };
+    let (_burner, program) = (Burner::start(), program.display().to_string());
+    (0..10).for_each(|_| is_no_alarm(gate(&program, &program, &[])));
+}
+
+/// A broker that writes down each packet is dearer, and the example fails.
+#[test]
+fn the_ci_example_fails_for_a_dearer_broker() {
+    let (Some(_), Some(program)) = (mosquitto(), find("mosquitto")) else { return };
+    let program = program.display().to_string();
+    let ended = gate(&program, &format!("{program} -v"), &SHORT[..2]).ends_with(&[0, 8]);
+    // A machine that is too busy to tell says so.
+    assert!(ended.code == 8 || ended.text.contains("nobody can tell"), "{}", ended.text);
 }
 
 /// The same broker with three hundredths of a CPU, where it takes four.

@@ -62,8 +62,8 @@ fn two_runs_are_compared_as_text_html_and_csv() {
     assert_eq!(stdout(&malaria_bench(here, &flags)), "", "files only");
     let page = read(here.join("both.html"));
     assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
-    assert_eq!(page.matches("<article>").count(), 2);
-    assert!(page.contains("--clients 100 --rate 2k") && !page.contains("http"));
+    assert_eq!(page.matches("<article id=").count(), 2);
+    assert!(page.contains("--clients 100 --rate 2k") && !page.contains("http:"));
     let csv = read(here.join("both.csv"));
     assert!(csv.starts_with("run,latency,quantile,value_ns,count\nfew,tcp_connect,"));
     let samples = |run: &str| {
@@ -112,4 +112,34 @@ fn what_cannot_be_read_or_written_is_told_in_one_line() {
     let output = malaria_bench(here, &["report", "words.json", "--html", "never.html"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(!here.join("never.html").exists(), "no empty report is left behind");
+}
+
+/// A search has a page and its summary again; what is of runs alone is refused in one line, and nothing is written.
+#[test]
+fn a_search_for_a_capacity_is_reported() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let here = directory.path();
+    let flags = "capacity --embedded --clients 4 --min 300 --max 300 --duration 300ms --warmup 100ms --trials 1 --confirm 0 \
+                 --curve 0 --time-limit 5s --quiet --json search.json";
+    let output = malaria_bench(here, &flags.split_whitespace().collect::<Vec<_>>());
+    let code = output.status.code();
+    // The highest rate to try is no capacity, and a busy machine says nothing.
+    assert!(matches!(code, Some(6 | 9)), "{code:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(stdout(&malaria_bench(here, &["report", "search.json", "--html", "search.html"])), "");
+    let page = read(here.join("search.html"));
+    assert!(page.contains("<h1>Capacity: search</h1>") && page.contains("--max 300"), "{page}");
+    let text = stdout(&malaria_bench(here, &["report", "search.json"]));
+    assert!(text.contains("exit code ") && text.contains("\nsearch "), "{text}");
+    record(here, "run.json", "4");
+    for (arguments, part) in [
+        (&["search.json", "--csv", "never"][..], "--csv: it is of runs"),
+        (&["search.json", "--baseline", "search.json"], "--hgrm and --baseline are of runs"),
+        (&["search.json", "run.json", "--html", "never"], "search.json: runs and searches"),
+    ] {
+        let output = malaria_bench(here, &[&["report"], arguments].concat());
+        let errors = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
+        assert!(errors.contains(part) && errors.lines().count() == 1, "{arguments:?}: {errors}");
+        assert!(!here.join("never").exists(), "{arguments:?}");
+    }
 }

@@ -55,6 +55,12 @@ fn a_sweep_leaves_records_and_a_table() {
     assert!(stdout.starts_with("qos  size  exit  "), "{stdout}{stderr}");
     let rows = stdout.lines().filter(|line| !line.starts_with("exit codes: ")).count();
     assert_eq!(rows, 5, "{stdout}{stderr}");
+    // What is left is told until nothing is.
+    let ends: Vec<&str> =
+        stderr.lines().filter(|line| line.contains("clean") || line.contains("exit code")).collect();
+    let (last, before) = ends.split_last().expect("each says how it ended");
+    assert!(before.iter().all(|line| line.contains(", about ") && line.ends_with(" left")), "{stderr}");
+    assert!(!last.contains(" left"), "{stderr}");
     let summary = summary(&dir);
     assert_eq!(summary["schema"], "malaria-bench/scenario/1");
     let combinations = summary["combinations"].as_array().unwrap();
@@ -73,6 +79,21 @@ fn a_sweep_leaves_records_and_a_table() {
     assert_eq!(read(&dir, "summary.csv").lines().count(), 5);
     let code = u64::try_from(output.status.code().unwrap()).unwrap();
     assert_eq!(summary["exit_code"], code);
+    // Its folder has a page: of the whole, and of the runs below.
+    let report =
+        Command::new(BENCH).arg("report").arg(dir.path().join("out")).args(["--html", "-"]).output().unwrap();
+    let page = text(&report.stdout);
+    assert!(report.status.success(), "{}", text(&report.stderr));
+    for part in [
+        "4 combinations: ",
+        "<h2>Over qos</h2>",
+        "<h2>Over size</h2>",
+        "size=1KiB: ",
+        "<a download=\"summary.json\"",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    assert_eq!(page.matches("<article id=").count(), 4);
 }
 
 /// What several brokers hold, beside each other.

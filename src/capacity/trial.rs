@@ -109,10 +109,12 @@ fn seconds(record: &Record, phase: Phase) -> impl Iterator<Item = &Second> {
     record.series.iter().filter(move |second| second.phase == phase && !second.part)
 }
 
-/// Whether most clients have lost their connections, or none had one.
+/// Whether most clients have lost their connections, or none had one, or who was to publish.
 fn is_deserted(record: &Record) -> bool {
     let counts = &record.counts;
-    record.ended == Ended::Broker || 2 * counts.connections_lost > counts.connections_established.max(1)
+    let silent = counts.due > 0 && counts.sent == 0;
+    let lost = 2 * counts.connections_lost > counts.connections_established.max(1);
+    record.ended == Ended::Broker || lost || silent
 }
 
 struct LoadOf {

@@ -17,7 +17,7 @@ mod suite;
 mod values;
 mod watch;
 
-pub use broker::BrokerArgs;
+pub use broker::{BrokerArgs, MetricsArgs};
 pub use capacity::{CapacityArgs, OverArg};
 pub use compare::{AbArgs, CompareArgs, SeriesArgs};
 pub use connection::{CloseArg, ConnectionArgs, WillArgs};

@@ -13,6 +13,7 @@ use crate::crew::Connection;
 use crate::engine::Endpoint;
 use crate::record::{Ended, Exit, Finished, Plan, Record};
 use crate::run::{self, Pilot, Spec};
+use crate::scrape::{Address, Asked, Sys};
 use crate::stage::Progress;
 use crate::{cpu, engine, gate, report, seed, signals};
 use anyhow::Context;
@@ -31,6 +32,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     }
     let series = Series::open(args)?;
     let mut prepared = Some(prepare(args)?);
+    series.make_folders()?;
     // Before the first packet: a run whose record cannot be kept is not begun, nor one that cannot work.
     let output =
         if series.runs == 1 { args.output.json.as_deref().map(Output::open).transpose()? } else { None };
@@ -105,8 +107,9 @@ pub fn perform(
     };
     let spec = spec(args, plan, connection, cores, targets);
     let mut observer = Observer::new(args, &spec, hlog.as_deref())?;
+    let mut bounds = gate::Ticker::new(&args.output.require.bounds);
     let observe = &mut |progress: &Progress| {
-        onlookers.show(progress);
+        onlookers.show(progress, &mut bounds);
         observer.second(progress);
     };
     let mut record = match pilot {
@@ -183,6 +186,7 @@ pub fn prepare(args: &RunArgs) -> anyhow::Result<Prepared> {
     let seed = args.seed.unwrap_or_else(seed::fresh);
     let plan = |cores: &Cores| plan::plan(args, cores, seed, &cpu::machine().host);
     // Senseless flags are told of before anything is resolved.
+    args.metrics.asked()?;
     let clients = plan(&cores(Broker::Away))?.clients;
     let connection = connection(args, clients)?;
     let (cores, targets) = match args.embedded {
@@ -207,6 +211,8 @@ fn connection(args: &RunArgs, clients: u32) -> Result<Connection, Usage> {
 
 fn spec(args: &RunArgs, plan: Plan, connection: Connection, cores: Cores, targets: Vec<Endpoint>) -> Spec {
     let Cores { generator, reflector, probes, mut warnings } = cores;
+    let sys = args.metrics.broker_sys.then(|| sys(&plan, &connection, &targets[0]));
+    let asked = Asked { sys, ..args.metrics.asked().expect("it was looked at before") };
     warnings.extend(plan::idle(&plan));
     Spec {
         cpus: generator,
@@ -214,10 +220,26 @@ fn spec(args: &RunArgs, plan: Plan, connection: Connection, cores: Cores, target
         probe_cpu: probes,
         connection,
         subjects: args.broker.subjects(),
+        asked,
         retain: args.retain,
         command: super::command_line(),
         warnings,
         ..Spec::new(plan, targets)
+    }
+}
+
+/// The broker at `target`, as a client beside all others asks it.
+fn sys(plan: &Plan, connection: &Connection, target: &Endpoint) -> Sys {
+    let (username, password) = connection.credentials.of(0);
+    Sys {
+        at: match target {
+            Endpoint::Tcp(address) => Address::Tcp(*address),
+            Endpoint::Unix(path) => Address::Unix(path.clone()),
+        },
+        protocol: connection.protocol,
+        client_id: format!("{}-sys", plan.client_id_prefix),
+        username: username.map(str::to_owned),
+        password: password.map(<[u8]>::to_vec),
     }
 }
 

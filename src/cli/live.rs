@@ -4,7 +4,8 @@ use super::args::{OutputArgs, ProgressArg};
 use super::output::complain;
 use super::progress::Line;
 use super::{Environment, Usage};
-use crate::live::{Exporter, Screen};
+use crate::gate::Ticker;
+use crate::live::{Exporter, Screen, Tick};
 use crate::stage::Progress;
 use crate::stats::Counters;
 use std::io::IsTerminal;
@@ -56,15 +57,22 @@ impl Onlookers {
         })
     }
 
-    /// One more second of a run is over.
-    pub fn show(&mut self, progress: &Progress) {
+    /// One more second of a run is over that has to keep `bounds`.
+    pub fn show(&mut self, progress: &Progress, bounds: &mut Ticker) {
+        bounds.second(progress);
         match &self.outlook {
             None => self.line.show(progress),
             Some(outlook) => {
                 self.line.show(&Progress { outlook: Some(outlook.clone()), ..progress.clone() });
             }
         }
-        self.hand_on(progress);
+        // Only the screen has room for them.
+        let stand = if self.screen.is_some() { bounds.stand(progress) } else { Vec::new() };
+        let tick = |(bound, found): (String, Option<(String, bool)>)| {
+            let (found, holds) = found.unzip();
+            Tick { bound, found, holds }
+        };
+        self.hand_on(progress, &stand.into_iter().map(tick).collect::<Vec<_>>());
     }
 
     /// One more second of something else is over, and this is the line about it.
@@ -72,12 +80,12 @@ impl Onlookers {
         if !matches!(self.line, Line::Off) {
             self.line.say(line());
         }
-        self.hand_on(progress);
+        self.hand_on(progress, &[]);
     }
 
-    fn hand_on(&self, progress: &Progress) {
+    fn hand_on(&self, progress: &Progress, ticks: &[Tick]) {
         if let Some(screen) = &self.screen {
-            screen.show(progress);
+            screen.show(progress, ticks);
         }
         if let Some(exporter) = &self.exporter {
             exporter.show(progress);

@@ -2,7 +2,7 @@
 
 use super::args::ProgressArg;
 use super::output::complain;
-use crate::clock::{Nanos, SECOND};
+use crate::clock::SECOND;
 use crate::record::Phase;
 use crate::stage::Progress;
 use crate::units;
@@ -64,21 +64,12 @@ impl Line {
     }
 }
 
-/// What is left of something, in words that do not jump: whole seconds, `1m 05s` from a minute on.
-pub fn left(nanos: Nanos) -> String {
-    match nanos.div_ceil(SECOND) {
-        seconds @ 0..60 => format!("{seconds}s left"),
-        seconds @ 60..3600 => format!("{}m {:02}s left", seconds / 60, seconds % 60),
-        seconds => format!("{}h {:02}m left", seconds / 3600, seconds % 3600 / 60),
-    }
-}
-
 /// A narrow terminal cuts the end off, so what matters most comes first.
 fn line(progress: &Progress) -> String {
     let (second, times) = (&progress.second.counters, &progress.second.histograms);
     let name = progress.phase.map_or("", Phase::name);
     let mut parts = vec![match progress.left {
-        Some(nanos) => format!("{name:<8} {}", left(nanos)),
+        Some(nanos) => format!("{name:<8} {}", units::left(nanos)),
         None => format!("{name:<8}"),
     }];
     let connected = format!(
@@ -171,11 +162,5 @@ mod tests {
         let phase = Some(Phase::Connect);
         let progress = Progress { phase, clients: 2000, levels, elapsed: SECOND, ..Progress::default() };
         assert_eq!(line(&progress), "connect   17/2,000 connected  since 1s");
-    }
-
-    #[test]
-    fn what_is_left_is_told_in_whole_seconds() {
-        let texts = [0, 1, 59 * SECOND, 65 * SECOND, 3725 * SECOND].map(left);
-        assert_eq!(texts, ["0s left", "1s left", "59s left", "1m 05s left", "1h 02m left"]);
     }
 }

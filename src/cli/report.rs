@@ -3,10 +3,9 @@
 use super::args::ReportArgs;
 use super::output::{self, Output};
 use super::{Environment, Usage};
-use crate::record::{Exit, Finished, RecordError, Verdict};
-use crate::report::{self, ReportError, Run};
+use crate::record::{CAPACITY_SCHEMA, CapacityRecord, Exit, Finished, RecordError, Scenario, Verdict};
+use crate::report::{self, ReportError, Run, Side};
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +16,8 @@ const UNBOUNDED: usize = 160;
 struct Wanted<'a> {
     flag: &'static str,
     path: &'a Path,
-    make: Make,
+    /// `None` of the page, which is of more than runs.
+    make: Option<Make>,
     /// Whether others keep the figures: those of a run that says nothing of its broker have no place there.
     kept: bool,
 }
@@ -25,15 +25,15 @@ struct Wanted<'a> {
 type Make = fn(&[Run]) -> Result<String, ReportError>;
 
 fn wanted(args: &ReportArgs) -> Vec<Wanted<'_>> {
-    let all: [(&str, &Option<PathBuf>, Make, bool); 8] = [
-        ("--html", &args.html, report::html, false),
-        ("--csv", &args.csv, report::runs_csv, false),
-        ("--series", &args.series, |runs| Ok(report::series_csv(runs)), false),
-        ("--markdown", &args.markdown, report::markdown, false),
-        ("--junit", &args.junit, |runs| Ok(report::junit(runs)), false),
-        ("--bencher", &args.bencher, report::bencher, true),
-        ("--github-smaller", &args.github_smaller, |runs| report::github_benchmark(runs, false), true),
-        ("--github-bigger", &args.github_bigger, |runs| report::github_benchmark(runs, true), true),
+    let all: [(&str, &Option<PathBuf>, Option<Make>, bool); 8] = [
+        ("--html", &args.html, None, false),
+        ("--csv", &args.csv, Some(report::runs_csv), false),
+        ("--series", &args.series, Some(|runs| Ok(report::series_csv(runs))), false),
+        ("--markdown", &args.markdown, Some(report::markdown), false),
+        ("--junit", &args.junit, Some(|runs| Ok(report::junit(runs))), false),
+        ("--bencher", &args.bencher, Some(report::bencher), true),
+        ("--github-smaller", &args.github_smaller, Some(|runs| report::github_benchmark(runs, false)), true),
+        ("--github-bigger", &args.github_bigger, Some(|runs| report::github_benchmark(runs, true)), true),
     ];
     let asked = all
         .into_iter()
@@ -47,22 +47,35 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
     // First of all: a report that cannot be kept is not made.
     let places = wanted.iter().map(|one| Output::open_for(one.flag, one.path));
     let places = places.collect::<Result<Vec<Output>, Environment>>()?;
-    let runs = read_all(&args.files)?;
+    match documents(args)? {
+        Documents::Runs(runs) => of_runs(args, &wanted, places, &runs),
+        Documents::Searches(searches) => of_searches(args, &wanted, places, &searches),
+    }
+}
+
+fn of_runs(args: &ReportArgs, wanted: &[Wanted], places: Vec<Output>, given: &Runs) -> anyhow::Result<Exit> {
+    let Runs { runs, sides, scenario, searches } = given;
     // A damaged histogram shows only when it is drawn; nothing is written then.
     let blame = |error: ReportError| Usage(error.to_string());
     let sound: Vec<Run> = runs.iter().filter(|run| says_something(&run.record)).cloned().collect();
-    let make = |one: &Wanted| (one.make)(if one.kept { &sound } else { &runs });
+    let make = |one: &Wanted| match one.make {
+        Some(make) => make(if one.kept { &sound } else { runs }),
+        None => match scenario {
+            Some((scenario, summary)) => report::scenario_html(scenario, summary, runs, searches),
+            None => report::html(runs, sides),
+        },
+    };
     let texts = wanted.iter().map(make).collect::<Result<Vec<String>, ReportError>>().map_err(blame)?;
     let written = places.into_iter().zip(&texts).map(|(place, text)| write(place, text));
     written.collect::<Result<(), Environment>>()?;
     if let Some(folder) = &args.hgrm {
-        write_hgrms(folder, &report::hgrms(&runs).map_err(blame)?)?;
+        write_hgrms(folder, &report::hgrms(runs).map_err(blame)?)?;
     }
     if args.text {
-        output::print_text(&summaries(&runs), false)?;
+        output::print_text(&summaries(runs), false)?;
     } else if wanted.is_empty() && args.hgrm.is_none() {
         let (width, color) = stdout_shape();
-        output::print_text(&report::comparison(&runs, width, color).map_err(blame)?, false)?;
+        output::print_text(&report::comparison(runs, width, color).map_err(blame)?, false)?;
     }
     let silent = runs.len() - sound.len();
     if silent > 0 && wanted.iter().any(|one| one.kept) {
@@ -71,6 +84,36 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
             runs.len()
         ));
         return Ok(Exit::GeneratorLimited);
+    }
+    Ok(Exit::Clean)
+}
+
+/// A page of searches for a capacity, or what was said at their ends.
+fn of_searches(
+    args: &ReportArgs,
+    wanted: &[Wanted],
+    places: Vec<Output>,
+    searches: &[(String, CapacityRecord)],
+) -> anyhow::Result<Exit> {
+    if let Some(other) = wanted.iter().find(|one| one.make.is_some()) {
+        return Err(
+            Usage(format!("{}: it is of runs, and these are searches for a capacity", other.flag)).into()
+        );
+    }
+    if args.hgrm.is_some() || args.baseline.is_some() {
+        return Err(
+            Usage("--hgrm and --baseline are of runs, and these are searches for a capacity".into()).into()
+        );
+    }
+    let page = report::capacity_html(searches);
+    places.into_iter().try_for_each(|place| write(place, &page))?;
+    if args.text || wanted.is_empty() {
+        let (width, color) = stdout_shape();
+        for (at, (label, record)) in searches.iter().enumerate() {
+            let head = heading(at, searches.len(), label);
+            let text = report::capacity_text(record, width.min(output::WIDEST), color);
+            output::print_text(&(head + &text), false)?;
+        }
     }
     Ok(Exit::Clean)
 }
@@ -115,48 +158,120 @@ fn check(args: &ReportArgs, wanted: &[Wanted]) -> Result<(), Usage> {
         if let Some(other) = wanted[..at].iter().find(|other| same(other.path, one.path)) {
             return Err(Usage(format!("{} and {} are both {path}: give each a file", other.flag, one.flag)));
         }
-        if args.files.iter().any(|file| same(file, one.path) && !file.is_dir()) {
+        if args.files.iter().chain(&args.baseline).any(|file| same(file, one.path) && !file.is_dir()) {
             return Err(Usage(format!("{} {path}: that is a record; choose another file", one.flag)));
         }
     }
     Ok(())
 }
 
-/// The runs of all files and folders, in their order.
-fn read_all(paths: &[PathBuf]) -> Result<Vec<Run>, Usage> {
-    let mut files = Vec::new();
-    let mut records = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            records.push(read(path)?);
-            files.push(path.clone());
-            continue;
-        }
-        let before = files.len();
-        let mut inside = Vec::new();
-        beneath(path, &mut inside)
-            .map_err(|error| Usage(format!("{}: cannot be read: {error}", path.display())))?;
-        inside.sort();
-        for file in inside {
-            if let Some(record) = read_if_record(&file)? {
-                records.push(record);
-                files.push(file);
+/// What was given.
+enum Documents {
+    Runs(Box<Runs>),
+    Searches(Vec<(String, CapacityRecord)>),
+}
+
+struct Runs {
+    runs: Vec<Run>,
+    /// The base first; none where no base was chosen.
+    sides: Vec<Side>,
+    /// Where one scenario was given, and nothing else, its summary,
+    scenario: Option<(Scenario, String)>,
+    /// and its searches.
+    searches: Vec<(String, CapacityRecord)>,
+}
+
+/// One of them.
+enum Document {
+    Run(Finished),
+    Search(Box<CapacityRecord>),
+}
+
+/// The records of all files and folders, in their order, the base first. What was given by one name is one side.
+fn documents(args: &ReportArgs) -> Result<Documents, Usage> {
+    let (mut records, mut searches, mut sides) = (Vec::new(), Vec::new(), Vec::new());
+    for path in args.baseline.iter().chain(&args.files) {
+        let before = records.len();
+        for (file, document) in read_all(path)? {
+            match document {
+                Document::Run(record) => records.push((file, record)),
+                Document::Search(record) => searches.push((file, *record)),
             }
         }
-        if files.len() == before {
-            return Err(Usage(format!("{}: there is no record in this folder", path.display())));
-        }
+        sides.push((path.clone(), before..records.len()));
     }
-    let labels = labels(&files).into_iter();
-    Ok(labels.zip(records).map(|(label, record)| Run { label, record }).collect())
+    let scenario = scenario(args)?;
+    // In a folder of runs they are passed over, unless it is a scenario's.
+    let typed = searches.iter().find(|(file, _)| args.files.contains(file) && !records.is_empty());
+    if let Some((path, _)) = typed {
+        let path = path.display();
+        return Err(Usage(format!(
+            "{path}: runs and searches for a capacity are not on one page; give either"
+        )));
+    }
+    let (files, found): (Vec<_>, Vec<_>) = searches.into_iter().unzip();
+    let searches = labels(&files).into_iter().zip(found).collect();
+    if records.is_empty() && scenario.is_none() {
+        return Ok(Documents::Searches(searches));
+    }
+    let (files, found): (Vec<_>, Vec<_>) = records.into_iter().unzip();
+    let runs = labels(&files).into_iter().zip(found).map(|(label, record)| Run { label, record });
+    let paths: Vec<PathBuf> = sides.iter().map(|(path, _)| path.clone()).collect();
+    let names = labels(&paths).into_iter().zip(sides);
+    let sides = names.map(|(name, (_, runs))| Side { name, runs });
+    let sides = if args.baseline.is_some() { sides.collect() } else { Vec::new() };
+    Ok(Documents::Runs(Box::new(Runs { runs: runs.collect(), sides, scenario, searches })))
 }
+
+/// The summary in the only folder that was given, if it is that of a scenario, and there is to be a page.
+fn scenario(args: &ReportArgs) -> Result<Option<(Scenario, String)>, Usage> {
+    if args.html.is_none() {
+        return Ok(None);
+    }
+    let ([folder], None) = (&args.files[..], &args.baseline) else { return Ok(None) };
+    let path = folder.join("summary.json");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path);
+    let text = text.map_err(|error| Usage(format!("{}: cannot be read: {error}", path.display())))?;
+    match Scenario::from_json(&text) {
+        Ok(scenario) => Ok(Some((scenario, text))),
+        Err(RecordError::Schema { .. }) => Ok(None),
+        Err(error) => Err(no_record(&path, &error)),
+    }
+}
+
+/// The record of a file, or those of a folder.
+fn read_all(path: &Path) -> Result<Vec<(PathBuf, Document)>, Usage> {
+    if !path.is_dir() {
+        return Ok(vec![(path.to_owned(), read(path)?)]);
+    }
+    let mut inside = Vec::new();
+    beneath(path, &mut inside)
+        .map_err(|error| Usage(format!("{}: cannot be read: {error}", path.display())))?;
+    inside.sort();
+    let read = inside.into_iter().map(|file| Ok(read_if_record(&file)?.map(|document| (file, document))));
+    let found: Vec<_> = read.collect::<Result<Vec<_>, Usage>>()?.into_iter().flatten().collect();
+    match found.is_empty() {
+        true => Err(Usage(format!("{}: there is no record in this folder", path.display()))),
+        false => Ok(found),
+    }
+}
+
+/// What `ab` keeps aside: no run of a pair that counts.
+const ASIDE: [&str; 2] = ["warm-up", "void"];
 
 /// Every file of JSON in a folder, and in those in it.
 fn beneath(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    let is_of_pairs = ["a", "b"].iter().chain(&ASIDE).all(|name| folder.join(name).is_dir());
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            beneath(&entry.path(), files)?;
+            let is_aside = ASIDE.iter().any(|name| entry.file_name() == *name);
+            if !(is_of_pairs && is_aside) {
+                beneath(&entry.path(), files)?;
+            }
         } else if entry.path().extension().is_some_and(|extension| extension == "json") {
             files.push(entry.path());
         }
@@ -165,7 +280,7 @@ fn beneath(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 }
 
 /// Of a folder: what is JSON of something else is passed over, such as the summary of a scenario.
-fn read_if_record(path: &Path) -> Result<Option<Finished>, Usage> {
+fn read_if_record(path: &Path) -> Result<Option<Document>, Usage> {
     match parse(path)? {
         Ok(record) => Ok(Some(record)),
         Err(RecordError::Schema { .. } | RecordError::Absent) => Ok(None),
@@ -173,17 +288,22 @@ fn read_if_record(path: &Path) -> Result<Option<Finished>, Usage> {
     }
 }
 
-fn read(path: &Path) -> Result<Finished, Usage> {
+fn read(path: &Path) -> Result<Document, Usage> {
     parse(path)?.map_err(|error| no_record(path, &error))
 }
 
-fn parse(path: &Path) -> Result<Result<Finished, RecordError>, Usage> {
+fn parse(path: &Path) -> Result<Result<Document, RecordError>, Usage> {
     let text = match path == Path::new("-") {
         true => io::read_to_string(io::stdin()),
         false => std::fs::read_to_string(path),
     };
     let text = text.map_err(|error| Usage(format!("{}: cannot be read: {error}", path.display())))?;
-    Ok(Finished::from_json(&text))
+    Ok(match Finished::from_json(&text) {
+        Err(RecordError::Schema { found, .. }) if found == CAPACITY_SCHEMA => {
+            CapacityRecord::from_json(&text).map(|record| Document::Search(Box::new(record)))
+        }
+        other => other.map(Document::Run),
+    })
 }
 
 fn no_record(path: &Path, error: &RecordError) -> Usage {
@@ -211,16 +331,19 @@ fn labels(files: &[PathBuf]) -> Vec<String> {
     labels
 }
 
+/// What stands above one of several.
+fn heading(at: usize, of: usize, label: &str) -> String {
+    let gap = if at > 0 { "\n" } else { "" };
+    let label: String = label.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    if of > 1 { format!("{gap}=== {label}\n") } else { String::new() }
+}
+
 /// The summary of each run; with several, each under its label.
 fn summaries(runs: &[Run]) -> String {
     let (width, color) = stdout_shape();
     let mut text = String::new();
     for (at, run) in runs.iter().enumerate() {
-        if runs.len() > 1 {
-            let gap = if at > 0 { "\n" } else { "" };
-            let label: String = run.label.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-            writeln!(text, "{gap}=== {label}").expect("a String takes everything");
-        }
+        text += &heading(at, runs.len(), &run.label);
         text += &match &run.record {
             Finished::Run(record) => report::text(record, width.min(output::WIDEST), color),
             Finished::Fleet(record) if record.publishers.is_empty() => report::fleet::subscribe_text(record),
@@ -249,5 +372,26 @@ mod tests {
         assert_eq!(labels(&["a/run.json", "b/run.json"]), ["a/run.json", "b/run.json"]);
         assert_eq!(labels(&["run.json", "run.json", "-"]), ["run.json", "run.json (2)", "-"]);
         assert_eq!(labels(&["-"]), ["standard input"]);
+    }
+
+    /// Of the folder of `ab` only the pairs that count; elsewhere a folder may be called as it likes.
+    #[test]
+    fn what_ab_kept_aside_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a/01.json", "b/01.json", "void/a-02.json", "warm-up/a.json", "logs/a-01/run.stderr"] {
+            let file = dir.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, "{}").unwrap();
+        }
+        let found = || {
+            let mut files = Vec::new();
+            beneath(dir.path(), &mut files).unwrap();
+            files.sort();
+            let name = |file: &PathBuf| file.strip_prefix(dir.path()).unwrap().display().to_string();
+            files.iter().map(name).collect::<Vec<_>>()
+        };
+        assert_eq!(found(), ["a/01.json", "b/01.json"]);
+        std::fs::remove_dir_all(dir.path().join("b")).unwrap();
+        assert_eq!(found(), ["a/01.json", "void/a-02.json", "warm-up/a.json"]);
     }
 }

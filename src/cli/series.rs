@@ -28,7 +28,7 @@ pub struct Series<'a> {
 }
 
 impl<'a> Series<'a> {
-    /// Reads the baseline and makes sure of the folders, before anything runs.
+    /// Reads the baseline, before anything is made ready.
     pub fn open(run: &'a RunArgs) -> anyhow::Result<Series<'a>> {
         let RunArgs { series: args, output, hlog, .. } = run;
         let hlog = hlog.as_deref();
@@ -41,9 +41,22 @@ impl<'a> Series<'a> {
             return Err(Usage("--json -: of several runs it takes a folder".to_owned()).into());
         }
         let baseline = args.baseline.clone().map(|path| records::read(&[path])).transpose()?;
+        if let (None, Some(flag)) = (&baseline, args.question.typed()) {
+            return Err(Usage(format!("{flag}: it is of a comparison; say with --baseline what with")).into());
+        }
+        let few = baseline.as_ref().is_some_and(|baseline| runs < 2 || baseline.len() < 2);
+        if few && !output.quiet {
+            complain(format_args!("--baseline: {}; as it is, the exit code is 9 at best", compare::FEW));
+        }
+        Ok(Series { runs, folder, hlog, baseline, question: args.question.question(), args, output })
+    }
+
+    /// Makes sure of the folders, before anything runs.
+    pub fn make_folders(&self) -> anyhow::Result<()> {
+        let Series { runs, folder, hlog, args, .. } = self;
         for (flag, folder) in [
             ("--json", folder.as_deref()),
-            ("--hlog", hlog.filter(|_| runs > 1)),
+            ("--hlog", hlog.filter(|_| *runs > 1)),
             ("--save-baseline", args.save_baseline.as_deref()),
         ] {
             folder.map_or(Ok(()), std::fs::create_dir_all).map_err(|error| {
@@ -51,7 +64,7 @@ impl<'a> Series<'a> {
                 Environment(format!("{flag} {folder}: {error}; choose a folder that can be written"))
             })?;
         }
-        Ok(Series { runs, folder, hlog, baseline, question: args.question.question(), args, output })
+        Ok(())
     }
 
     /// Where the log of the seconds of run `number` goes.
@@ -60,10 +73,13 @@ impl<'a> Series<'a> {
         self.hlog.map(|path| if self.runs > 1 { of_several(path) } else { path.to_owned() })
     }
 
-    /// Keeps the record of run `number`, and says how it went.
+    /// Keeps the record of run `number`, the first in place of all of an earlier series, and says how it went.
     pub fn keep(&self, record: &Record, number: usize) -> anyhow::Result<Exit> {
         if let Some(folder) = &self.folder {
             Output::open(&file(folder, number))?.write(&report::json(record))?;
+            if number == 1 {
+                remove_beyond(folder, 1)?;
+            }
         }
         if !self.output.quiet {
             let (runs, reason) = (self.runs, &record.exit_reason);
@@ -80,8 +96,11 @@ impl<'a> Series<'a> {
 
     /// What the runs come to, whose gravest exit is `exit`.
     pub fn conclude(&self, records: &[Record], exit: Exit) -> anyhow::Result<Exit> {
-        let some_void = exit == Exit::GeneratorLimited && self.runs > 1 && !compare::are_void(records);
-        let exit = if some_void { Exit::Clean } else { exit };
+        // what comes of a generator that was limited is no fault of the broker
+        let some_void = self.runs > 1 && !is_last(exit) && !compare::are_void(records);
+        let sound = records.iter().filter(|record| !record.is_void());
+        let of_sound = sound.map(|record| Exit::from_code(record.exit_code)).fold(Exit::Clean, Exit::graver);
+        let exit = if some_void { of_sound } else { exit };
         let to_stderr = self.output.json.as_deref() == Some(Path::new("-"));
         if self.runs > 1 && !self.output.quiet {
             let run = |(at, record): (usize, &Record)| Run {
@@ -147,10 +166,15 @@ fn save(folder: &Path, records: &[Record]) -> anyhow::Result<()> {
     for (at, record) in records.iter().enumerate() {
         Output::open_for("--save-baseline", &file(folder, at + 1))?.write(&report::json(record))?;
     }
+    remove_beyond(folder, records.len())
+}
+
+/// Removes the records of a longer series.
+fn remove_beyond(folder: &Path, last: usize) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<usize>().ok());
-        if number.is_some_and(|number| number > records.len() && path == file(folder, number)) {
+        if number.is_some_and(|number| number > last && path == file(folder, number)) {
             std::fs::remove_file(path)?;
         }
     }

@@ -100,6 +100,21 @@ impl Used {
         self.user_cpu_ns + self.system_cpu_ns
     }
 
+    /// The same and what was used next.
+    pub fn and(&self, next: &Used) -> Used {
+        let sum = |of: fn(&Used) -> Option<u64>| Some(of(self)? + of(next)?);
+        Used {
+            user_cpu_ns: self.user_cpu_ns + next.user_cpu_ns,
+            system_cpu_ns: self.system_cpu_ns + next.system_cpu_ns,
+            voluntary_switches: sum(|used| used.voluntary_switches),
+            involuntary_switches: sum(|used| used.involuntary_switches),
+            throttled_ns: sum(|used| used.throttled_ns),
+            throttled: sum(|used| used.throttled),
+            resident_bytes: next.resident_bytes,
+            descriptors: next.descriptors,
+        }
+    }
+
     /// Context switches of either kind.
     pub fn switches(&self) -> Option<u64> {
         Some(self.voluntary_switches? + self.involuntary_switches?)

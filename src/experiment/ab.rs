@@ -4,22 +4,24 @@
 //! that is started is started anew for each run: what one run leaves in it is not in the next. The first pair is thrown
 //! away, and a pair in which the generator was the bottleneck is run again.
 //!
-//! `DIR/a` and `DIR/b` have the records of the pairs that counted, `DIR/warm-up` and `DIR/void` the others, `DIR/logs` what
+//! `DIR/a` and `DIR/b` have the records of the pairs that counted, `DIR/warm-up` and `DIR/void` the others (and half of a
+//! pair that was cut short), `DIR/logs` what
 //! runs and brokers said, and `DIR/comparison.json` what came of it.
 
 use super::broker;
 use super::expand::Broker;
 use super::process::{GLANCE, Interrupts, Process, exit_code};
 use super::{Error, complain, prepare, print};
-use crate::gate::compare::{Comparison, Question, Verdicted, compare, is_void, new_fault};
-use crate::record::{Exit, Outcome, Record};
+use crate::gate::compare::{Comparison, Question, Verdicted, compare};
+use crate::record::{Ended, Exit, Record};
 use crate::stats::inference::LOOKS;
+use crate::units;
 use rustix::process::Signal;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long a broker may take until it accepts connections.
 const READY: Duration = Duration::from_secs(60);
@@ -79,28 +81,35 @@ pub fn pairs(pairs: &Pairs) -> Result<Exit, Error> {
         out,
         interrupts,
         sides: [vec![], vec![]],
-        aside: [vec![], vec![]],
         void: 0,
+        begun: Instant::now(),
     };
-    let (exit, mut text) = match course.run()? {
-        Ending::Cut(exit, why) => (exit, format!("Result: VOID, exit code {}: {why}\n", exit.code())),
+    let ending = match course.run()? {
+        Ending::Cut(exit, why) => course.cut(exit, why)?,
+        compared @ Ending::Compared(_) => compared,
+    };
+    let (exit, text) = match ending {
+        Ending::Cut(exit, why) => {
+            (exit, format!("Result: {}, exit code {}: {why}\n", word(exit), exit.code()))
+        }
         Ending::Compared(comparison) => {
             let json = serde_json::to_string_pretty(&comparison).expect("plain data with string keys");
             std::fs::write(course.out.join("comparison.json"), json + "\n")?;
             (Exit::from_code(comparison.exit_code), comparison.text())
         }
     };
-    let exit = match course.fault_aside().filter(|fault| exit.graver(fault.exit) != exit) {
-        Some(fault) => {
-            let code = fault.exit.code();
-            text += &format!("exit code {code} after all: in a pair that is void B had {}\n", fault.reason);
-            fault.exit
-        }
-        None => exit,
-    };
     print(&text)?;
     course.say(format_args!("results are in {}", course.out.display()));
     Ok(exit)
+}
+
+/// What keeps two sides from being compared.
+fn word(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Interrupted => "INTERRUPTED",
+        Exit::GeneratorLimited => "VOID",
+        _ => "FAILED",
+    }
 }
 
 /// What ran, or how all of it ended.
@@ -113,10 +122,9 @@ struct Course<'p> {
     interrupts: Interrupts,
     /// Records of the pairs that count.
     sides: [Vec<Record>; 2],
-    /// Records of those that do not,
-    aside: [Vec<Record>; 2],
-    /// and how many these are.
+    /// Pairs that do not.
     void: usize,
+    begun: Instant,
 }
 
 impl Course<'_> {
@@ -132,10 +140,7 @@ impl Course<'_> {
                     return Ok(end);
                 }
             }
-            let [base, new] = &self.sides;
-            let mut comparison =
-                compare(base, new, &self.pairs.question).map_err(|why| Error::Usage(why.to_string()))?;
-            (comparison.base.void, comparison.new.void) = (self.void, self.void);
+            let comparison = self.compare()?;
             if comparison.result != Verdicted::Inconclusive {
                 return Ok(Ending::Compared(comparison));
             }
@@ -145,19 +150,44 @@ impl Course<'_> {
         Ok(Ending::Compared(last.expect("there are looks")))
     }
 
+    fn compare(&self) -> Result<Comparison, Error> {
+        let [base, new] = &self.sides;
+        let mut comparison =
+            compare(base, new, &self.pairs.question).map_err(|why| Error::Usage(why.to_string()))?;
+        (comparison.base.void, comparison.new.void) = (self.void, self.void);
+        Ok(comparison)
+    }
+
+    /// What is to be said after an end that is none of the looks: of the pairs so far, that nobody can tell yet.
+    fn cut(&self, exit: Exit, why: String) -> Result<Ending, Error> {
+        self.put_aside(self.number())?;
+        let pairs = self.sides[0].len();
+        if pairs == 0 || exit == Exit::GeneratorLimited {
+            return Ok(Ending::Cut(exit, why));
+        }
+        let mut comparison = self.compare()?;
+        comparison.result = Verdicted::Inconclusive;
+        comparison.exit_code = exit.code();
+        comparison.exit_reason = format!("{why}; complete pairs: {pairs}");
+        Ok(Ending::Compared(comparison))
+    }
+
+    /// Of the pair that is to come, or under way.
+    fn number(&self) -> usize {
+        self.sides[0].len() + self.void + 1
+    }
+
     /// One more pair on the way to `look`; something if it is the end.
     fn next(&mut self, look: usize) -> Result<Option<Ending>, Error> {
-        let number = self.sides[0].len() + self.void + 1;
+        let number = self.number();
         let (a, b) = match self.pair(number, "")? {
             Ok(records) => records,
             Err((exit, why)) => return Ok(Some(Ending::Cut(exit, why))),
         };
         let most = LOOKS[LOOKS.len() - 1];
-        if is_void(&a) || is_void(&b) {
+        if a.is_void() || b.is_void() {
             self.void += 1;
             self.put_aside(number)?;
-            self.aside[0].push(a);
-            self.aside[1].push(b);
             self.say(format_args!("pair {number}: void, the generator was the bottleneck"));
             // a third of all: with more, what is left is what was lucky
             if self.void * 2 > look {
@@ -170,7 +200,9 @@ impl Course<'_> {
         base.push(a);
         new.push(b);
         let done = base.len();
-        self.say(format_args!("pair {done} of {look} ({most} at most)"));
+        // The warm-up took its time, too.
+        let left = units::outlook(self.begun.elapsed(), done + self.void + 1, look + self.void + 1);
+        self.say(format_args!("pair {done} of {look} ({most} at most){left}"));
         Ok(None)
     }
 
@@ -207,15 +239,25 @@ impl Course<'_> {
             log: None,
             restart: true,
         };
-        let running = match broker::start(&broker, &logs, &mut self.interrupts) {
+        match number {
+            0 => self.say(format_args!("warm-up: {name}")),
+            _ => self.say(format_args!("pair {number}: {name}")),
+        }
+        let mut running = match broker::start(&broker, &logs, &mut self.interrupts) {
             Ok(running) => running,
             Err(_) if self.interrupts.count() > 0 => return Ok(Err(interrupted())),
             Err(problem) => return Ok(Err((Exit::Environment, problem))),
         };
+        if running.has_left() {
+            return Ok(Err(left(name)));
+        }
         let mut command = Command::new(&self.program);
         command.args(&self.pairs.run).args(["--host", &contender.host]).arg("--json").arg(&place);
         command.stdout(File::create(logs.join("run.stdout"))?).stderr(File::create(logs.join("run.stderr"))?);
         let code = wait(&mut Process::start(&mut command)?, &mut self.interrupts);
+        if running.has_left() {
+            return Ok(Err(left(name)));
+        }
         for problem in running.stop(&mut self.interrupts) {
             complain(format_args!("broker {name}: {problem}"));
         }
@@ -226,20 +268,21 @@ impl Course<'_> {
         if matches!(exit, Exit::Internal | Exit::Usage | Exit::Environment | Exit::Interrupted) {
             return Ok(Err((exit, said(&logs, name, number))));
         }
-        read(&place)
+        let record = read(&place)?;
+        if record.ended == Ended::Broker && record.counts.connections_established == 0 {
+            let why = format!("broker {name} at {}: {}", contender.host, record.exit_reason);
+            return Ok(Err((Exit::Broker, why)));
+        }
+        Ok(Ok(record))
     }
 
-    /// What B has broken in pairs that are void because of the other side, and A never: void siblings hide nothing.
-    fn fault_aside(&self) -> Option<Outcome> {
-        let base = [&self.sides[0][..], &self.aside[0]].concat();
-        new_fault(&base, &self.aside[1])
-    }
-
-    /// Moves the records of a pair to where they do not count.
+    /// Moves the records of a pair, or those that there are, to where they do not count.
     fn put_aside(&self, number: usize) -> io::Result<()> {
         for name in ["a", "b"] {
-            let place = self.out.join("void").join(format!("{name}-{number:02}.json"));
-            std::fs::rename(self.out.join(file(name, number)), place)?;
+            let kept = self.out.join(file(name, number));
+            if kept.exists() {
+                std::fs::rename(kept, self.out.join("void").join(format!("{name}-{number:02}.json")))?;
+            }
         }
         Ok(())
     }
@@ -275,14 +318,30 @@ fn wait(process: &mut Process, interrupts: &mut Interrupts) -> io::Result<u8> {
     }
 }
 
-/// What a run said of why it could not be.
-fn said(logs: &Path, name: &str, number: usize) -> String {
-    let said = std::fs::read_to_string(logs.join("run.stderr")).unwrap_or_default();
-    format!("run {number} of {name}: {}", said.trim().lines().last().unwrap_or("it ended without a word"))
+/// A broker that cannot be stopped, nor started anew.
+fn left(name: &str) -> (Exit, String) {
+    let why = format!(
+        "broker {name}: its command ended by itself, with 0: it has to stay in the foreground, as mosquitto does without -d; \
+         what it has put into the background runs on"
+    );
+    (Exit::Environment, why)
 }
 
-fn read(place: &Path) -> Result<Ran<Record>, Error> {
+/// What a run said of why it could not be.
+fn said(logs: &Path, name: &str, number: usize) -> String {
+    let path = logs.join("run.stderr");
+    let said = std::fs::read_to_string(&path).unwrap_or_default();
+    let silent = || match std::fs::write(&path, [b' '; 4096]).and_then(|()| std::fs::write(&path, "")) {
+        // a full disk takes no last words
+        Err(error) => format!("{}: {error}", path.display()),
+        Ok(()) => "it ended without a word".to_owned(),
+    };
+    let why = said.trim().lines().last().map_or_else(silent, str::to_owned);
+    format!("run {number} of {name}: {why}")
+}
+
+fn read(place: &Path) -> Result<Record, Error> {
     let blame = |what: &dyn std::fmt::Display| Error::Environment(format!("{}: {what}", place.display()));
     let text = std::fs::read_to_string(place).map_err(|error| blame(&error))?;
-    Record::from_json(&text).map(Ok).map_err(|error| blame(&error))
+    Record::from_json(&text).map_err(|error| blame(&error))
 }

@@ -69,6 +69,12 @@ pub fn start<'b>(
 }
 
 impl Running<'_> {
+    /// Whether what `start` started has ended by itself, and well: then whatever it has put into the background is not ours.
+    pub fn has_left(&mut self) -> bool {
+        let ended = self.process.as_mut().map(Process::poll);
+        matches!(ended, Some(Ok(Some(status))) if status.success())
+    }
+
     /// Stops it and keeps its log. Returns what went wrong.
     pub fn stop(mut self, interrupts: &mut Interrupts) -> Vec<String> {
         let mut problems = Vec::new();

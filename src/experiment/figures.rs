@@ -1,7 +1,7 @@
 //! What a step measured, from the records its commands left.
 
 use crate::clock::Nanos;
-use crate::record::{CAPACITY_SCHEMA, CapacityRecord, FleetRecord, Latency, Listener, Over, Record};
+use crate::record::{CAPACITY_SCHEMA, CapacityRecord, Exit, FleetRecord, Latency, Listener, Over, Record};
 use crate::stats::Histogram;
 use serde::Serialize;
 
@@ -23,8 +23,12 @@ pub struct Figures {
     pub flight_p99_ns: Option<Nanos>,
     /// The highest load at which the first goal of a search was kept, or a lower bound of it,
     pub capacity: Option<f64>,
-    /// and what it is a number of.
+    /// what it is a number of,
     pub capacity_over: Option<Over>,
+    /// and whether it is the highest; if not, the broker does at least that.
+    pub capacity_regular: Option<bool>,
+    /// Whether the figures say nothing of the broker: the generator was the bottleneck, or nothing was measured.
+    pub void: bool,
 }
 
 /// Why a document has no figures.
@@ -73,6 +77,7 @@ impl Tally {
 
     fn add_main(&mut self, record: &Record) -> Result<(), FiguresError> {
         let (plan, done) = (&record.plan, &record.throughput);
+        self.sums.void |= record.is_void();
         let publishes = plan.publishers > 0;
         let is_acked = publishes && plan.qos > 0;
         let hears = publishes && plan.subscribers > 0;
@@ -92,11 +97,15 @@ impl Tally {
     }
 
     fn add_capacity(&mut self, record: &CapacityRecord) {
-        self.sums.capacity = record.results.first().and_then(|result| result.capacity);
+        let first = record.results.first();
+        self.sums.capacity = first.and_then(|result| result.capacity);
         self.sums.capacity_over = Some(record.search.over);
+        self.sums.capacity_regular = first.map(|result| result.regular);
+        self.sums.void |= Exit::from_code(record.exit_code) == Exit::GeneratorLimited;
     }
 
     fn add_fleet(&mut self, record: &FleetRecord) -> Result<(), FiguresError> {
+        self.sums.void |= record.is_void();
         let per_s = |count: u64, span: Option<Nanos>| {
             let span = span.filter(|span| *span > 0)?;
             Some(count as f64 * 1e9 / span as f64)
@@ -155,7 +164,8 @@ fn lost(listener: &Listener) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{fleet_samples, samples};
+    use crate::clock::MILLISECOND;
+    use crate::record::{Verdict, fleet_samples, samples};
 
     fn figures(documents: &[String]) -> Figures {
         let mut tally = Tally::default();
@@ -199,9 +209,27 @@ mod tests {
 
     #[test]
     fn a_search_has_what_it_found() {
-        let record = crate::record::samples::capacity();
+        let record = crate::record::capacity_samples::searched();
         let figures = figures(&[serde_json::to_string(&record).unwrap()]);
-        assert_eq!((figures.capacity, figures.capacity_over), (Some(19_800.0), Some(Over::Rate)));
+        assert_eq!((figures.capacity, figures.capacity_over), (Some(4_950.0), Some(Over::Rate)));
+        assert_eq!((figures.capacity_regular, figures.void), (Some(true), false));
+    }
+
+    /// One section that the generator limited spoils what a step measured, whatever fault came of it.
+    #[test]
+    fn what_the_generator_limited_is_void() {
+        let mut starved = samples::clean();
+        starved.latencies.wake_lag = (&samples::ramp(1_000, 60 * MILLISECOND, 61 * MILLISECOND)).into();
+        starved.counts.unacked_at_end = 3;
+        starved.conclude();
+        assert_eq!((starved.verdict, starved.exit_code), (Verdict::GeneratorLimited, 5));
+        let [sound, starved] =
+            [samples::clean(), starved].map(|record| serde_json::to_string(&record).unwrap());
+        assert!(!figures(std::slice::from_ref(&sound)).void);
+        assert!(figures(&[starved, sound]).void);
+        let mut record = crate::record::capacity_samples::searched();
+        record.exit_code = Exit::GeneratorLimited.code();
+        assert!(figures(&[serde_json::to_string(&record).unwrap()]).void);
     }
 
     #[test]

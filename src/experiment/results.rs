@@ -222,6 +222,7 @@ impl Summary {
             "delivered",
             "lost",
             "capacity",
+            "capacity_regular",
             "directory",
         ];
         let header = identity.iter().map(|(name, _)| name.clone());
@@ -247,6 +248,7 @@ impl Summary {
                 count(|figures| figures.delivered),
                 count(|figures| figures.lost),
                 rate(|figures| figures.capacity),
+                row.figure(|figures| figures.capacity_regular).map_or_else(String::new, |is| is.to_string()),
                 row.done.directory.clone(),
             ];
             let identity = identity.iter().map(|(_, cells)| cells[at].clone());
@@ -348,9 +350,9 @@ mod tests {
         assert_eq!(
             summary().csv(),
             "group,clients,topic,exit_code,sent_per_s,acked_per_s,delivered_per_s,ack_p50_ns,ack_p99_ns,\
-             flight_p50_ns,flight_p99_ns,sent,acked,delivered,lost,capacity,directory\n\
-             fan-in,1,\"a,\"\"b\"\"\",0,1234.500,,,150000,,,,1000,,,0,,fan-in/clients=1\n\
-             fan-in,10,\"a,\"\"b\"\"\",4,,,,,,,,,,,,,fan-in/clients=10\n"
+             flight_p50_ns,flight_p99_ns,sent,acked,delivered,lost,capacity,capacity_regular,directory\n\
+             fan-in,1,\"a,\"\"b\"\"\",0,1234.500,,,150000,,,,1000,,,0,,,fan-in/clients=1\n\
+             fan-in,10,\"a,\"\"b\"\"\",4,,,,,,,,,,,,,,fan-in/clients=10\n"
         );
     }
 
@@ -358,20 +360,23 @@ mod tests {
     #[test]
     fn what_was_searched_has_a_column() {
         let mut summary = summary();
-        let figures = |capacity| Figures {
+        let figures = |(capacity, regular)| Figures {
             capacity: Some(capacity),
             capacity_over: Some(crate::record::Over::Clients),
+            capacity_regular: Some(regular),
             ..Figures::default()
         };
-        for (done, (broker, capacity)) in summary.combinations.iter_mut().zip([("a", 900.0), ("b", 1200.0)]) {
+        for (done, (broker, capacity)) in
+            summary.combinations.iter_mut().zip([("a", (900.0, true)), ("b", (1200.0, false))])
+        {
             done.broker = Some(broker.into());
             done.steps.last_mut().unwrap().figures = Some(figures(capacity));
         }
         let table = summary.table();
         let cells: Vec<_> = table.lines().take(3).map(|line| line.rsplit("  ").next().unwrap()).collect();
-        assert_eq!(cells, ["capacity", "900 clients", "1,200 clients"], "{table}");
+        assert_eq!(cells, ["capacity", "900 clients", "≥ 1,200 clients"], "{table}");
         assert!(
-            summary.csv().lines().nth(2).unwrap().ends_with(",1200.000,fan-in/clients=10"),
+            summary.csv().lines().nth(2).unwrap().ends_with(",1200.000,false,fan-in/clients=10"),
             "{}",
             summary.csv()
         );

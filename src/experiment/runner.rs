@@ -6,6 +6,7 @@ use super::process::{GLANCE, Interrupts, Process, exit_code, gravest_code};
 use super::results::{Done, DoneSection, DoneStep};
 use super::{Understand, broker, complain, quoted};
 use crate::record::Exit;
+use crate::units;
 use rustix::process::Signal;
 use std::fs::File;
 use std::io;
@@ -25,6 +26,8 @@ pub struct Runner {
     pub interrupts: Interrupts,
     pub quiet: bool,
     pub understand: Understand,
+    /// When it began.
+    pub begun: Instant,
 }
 
 impl Runner {
@@ -101,7 +104,9 @@ impl Runner {
         if self.interrupts.count() > 0 {
             done.exit_code = gravest_code([done.exit_code, Exit::Interrupted.code()]);
         }
-        self.say(format_args!("[{number}/{total}] {}: {}", combination.directory, ending(done.exit_code)));
+        let (name, end) = (&combination.directory, ending(done.exit_code));
+        let left = units::outlook(self.begun.elapsed(), number, total);
+        self.say(format_args!("[{number}/{total}] {name}: {end}{left}"));
         Ok(done)
     }
 

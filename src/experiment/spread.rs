@@ -4,10 +4,13 @@
 use super::figures::Figures;
 use super::process::gravest_code;
 use super::results::{Row, table};
-use crate::record::Exit;
+use crate::gate::compare;
 use crate::stats::inference::{ALPHA, Change, holm, median, rank_sum, scatter};
 use crate::units;
 use serde::Serialize;
+
+/// What stands where there is nothing to say.
+const NOTHING: &str = "-";
 
 /// What is one and the same but for its repeats: broker, group, variables, step.
 type Key<'s> = (Option<&'s str>, Of<'s>);
@@ -41,19 +44,24 @@ pub fn groups<'s>(rows: &[Row<'s>]) -> Vec<Group<'s>> {
 
 impl Group<'_> {
     fn is_void(row: &Row) -> bool {
-        row.done.exit_code == Exit::GeneratorLimited.code()
+        row.figure(|figures| Some(figures.void)).unwrap_or(false)
     }
 
-    /// The figures of the runs that say something; of all where none does.
+    fn void(&self) -> usize {
+        self.rows.iter().filter(|row| Group::is_void(row)).count()
+    }
+
+    /// A figure of the runs that say something, or of all where none does. All of them or none: without the runs whose
+    /// percentile never came, the others would look the better.
     fn values(&self, of: impl Fn(&Figures) -> Option<f64>) -> Vec<f64> {
-        let all_void = self.rows.iter().all(Group::is_void);
+        let all_void = self.void() == self.rows.len();
         let rows = self.rows.iter().filter(|row| all_void || !Group::is_void(row));
-        rows.filter_map(|row| row.figure(&of)).collect()
+        rows.map(|row| row.figure(&of)).collect::<Option<_>>().unwrap_or_default()
     }
 
     /// How many, and how many of them are void.
     pub fn runs(&self) -> String {
-        match self.rows.iter().filter(|row| Group::is_void(row)).count() {
+        match self.void() {
             0 => self.rows.len().to_string(),
             void => format!("{} ({void} void)", self.rows.len()),
         }
@@ -64,7 +72,7 @@ impl Group<'_> {
         let values = self.values(of);
         let shown = median(&values).map(show);
         let scatter = scatter(&values).map(|share| format!(" ±{:.0} %", share * 100.0));
-        shown.map_or("-".to_owned(), |shown| shown + &scatter.unwrap_or_default())
+        shown.map_or(NOTHING.to_owned(), |shown| shown + &scatter.unwrap_or_default())
     }
 
     /// Exit code, rates, latencies and losses: the gravest, medians with the scatter behind them, the most.
@@ -83,14 +91,20 @@ impl Group<'_> {
             time(|figures| figures.ack_p99_ns),
             time(|figures| figures.flight_p50_ns),
             time(|figures| figures.flight_p99_ns),
-            lost.map_or("-".to_owned(), units::grouped),
+            lost.map_or(NOTHING.to_owned(), units::grouped),
         ]
     }
 
-    /// What was found, in the middle with the scatter behind it.
+    /// What was found, in the middle with the scatter behind it; `≥` where one of them is no more than a lower bound.
     pub fn capacity(&self) -> String {
         let over = self.rows.iter().find_map(|row| row.figure(|figures| figures.capacity_over));
-        over.map_or("-".to_owned(), |over| self.cell(&|figures| figures.capacity, &|load| over.amount(load)))
+        let cell = over.map(|over| self.cell(&|figures| figures.capacity, &|load| over.amount(load)));
+        let is_bound =
+            self.rows.iter().any(|row| row.figure(|figures| figures.capacity_regular) == Some(false));
+        match cell {
+            Some(cell) if is_bound && cell != NOTHING => format!("≥ {cell}"),
+            cell => cell.unwrap_or(NOTHING.to_owned()),
+        }
     }
 }
 
@@ -119,7 +133,8 @@ type Figure = (&'static str, fn(&Figures) -> Option<f64>);
 /// What brokers are compared by: what they hold or what got through, and its tail.
 const FIGURES: [&[Figure]; 2] = [
     &[
-        ("capacity", |figures| figures.capacity),
+        // a lower bound is none
+        ("capacity", |figures| figures.capacity.filter(|_| figures.capacity_regular == Some(true))),
         ("delivered", |figures| figures.delivered_per_s),
         ("acked", |figures| figures.acked_per_s),
         ("sent", |figures| figures.sent_per_s),
@@ -141,6 +156,9 @@ pub fn differences(rows: &[Row]) -> Vec<Difference> {
         let (broker, of) = key(&new.rows[0]);
         let Some(broker) = broker.filter(|broker| *broker != base) else { continue };
         let Some(old) = groups.iter().find(|group| key(&group.rows[0]) == (Some(base), of)) else { continue };
+        if [old, new].iter().any(|side| compare::too_many_void(side.void(), side.rows.len())) {
+            continue;
+        }
         for choices in FIGURES {
             let found = choices.iter().find_map(|(name, figure)| {
                 let (old, new) = (old.values(figure), new.values(figure));
@@ -205,7 +223,8 @@ mod tests {
     use super::*;
 
     fn done(broker: &str, repeat: u32, exit_code: u8, delivered: f64) -> Done {
-        let figures = Figures { delivered_per_s: Some(delivered), lost: Some(0), ..Figures::default() };
+        let void = exit_code == 6;
+        let figures = Figures { delivered_per_s: Some(delivered), lost: Some(0), void, ..Figures::default() };
         let step = DoneStep {
             name: "load".into(),
             exit_code,
@@ -274,6 +293,95 @@ mod tests {
         assert!(against(1.001).table().contains(" ~"), "{}", against(1.001).table());
         let once = summary(vec![done("a", 1, 0, 1.0), done("b", 1, 0, 2.0)]);
         assert_eq!(once.differences, [], "one run says nothing of how runs scatter");
+    }
+
+    fn figures(done: &mut Done) -> &mut Figures {
+        done.steps[0].figures.as_mut().expect("it measured")
+    }
+
+    /// What counts is whether the generator limited the step, not how the combination ended.
+    #[test]
+    fn a_step_is_void_by_itself() {
+        let mut runs: Vec<Done> = (1..=4).map(|repeat| done("a", repeat, 0, 500.0)).collect();
+        // another step of it was limited, and this one was not
+        runs[0].exit_code = 6;
+        // this one was limited, and another broke a bound
+        runs[1].exit_code = 7;
+        *figures(&mut runs[1]) = Figures { delivered_per_s: Some(1.0), void: true, ..Figures::default() };
+        let table = summary(runs).table();
+        assert!(table.contains("4 (1 void)     7 ") && table.contains("500 /s ±0 %"), "{table}");
+    }
+
+    /// Two runs of five that were lucky are no p99 of the five.
+    #[test]
+    fn a_percentile_that_never_came_is_not_left_out() {
+        let mut runs: Vec<Done> = (1..=5)
+            .flat_map(|repeat| ["a", "b"].map(|broker| done(broker, repeat, 0, 500.0 + f64::from(repeat))))
+            .collect();
+        for (at, run) in (0..).zip(&mut runs) {
+            figures(run).flight_p99_ns = Some(1_000_000 + at);
+        }
+        let of = |runs: &[Done]| -> Vec<&str> {
+            summary(runs.to_vec()).differences.iter().map(|difference| difference.figure).collect()
+        };
+        assert_eq!(of(&runs), ["delivered", "flight p99"]);
+        for at in [1, 3, 5] {
+            figures(&mut runs[at]).flight_p99_ns = None;
+        }
+        assert_eq!(of(&runs), ["delivered"]);
+        let table = summary(runs).table();
+        let p99 = |line: usize| {
+            table
+                .lines()
+                .nth(line)
+                .unwrap()
+                .rsplit("  ")
+                .filter(|cell| !cell.is_empty())
+                .nth(1)
+                .unwrap()
+                .to_owned()
+        };
+        assert_eq!((p99(1).trim(), p99(2).trim()), ("1.00 ms ±0 %", "-"), "{table}");
+    }
+
+    /// A broker that was never shown to hold no more is not held against another.
+    #[test]
+    fn a_lower_bound_is_no_capacity() {
+        let regular = |regular: [bool; 2]| {
+            let mut runs: Vec<Done> = Vec::new();
+            for repeat in 1..=5 {
+                for (broker, capacity, regular) in [("a", 1e6, regular[0]), ("b", 8e5, regular[1])] {
+                    let mut run = done(broker, repeat, 0, 1.0);
+                    *figures(&mut run) = Figures {
+                        capacity: Some(capacity + f64::from(repeat)),
+                        capacity_over: Some(crate::record::Over::Rate),
+                        capacity_regular: Some(regular),
+                        ..Figures::default()
+                    };
+                    runs.push(run);
+                }
+            }
+            summary(runs)
+        };
+        assert_eq!(regular([true, true]).differences.len(), 1);
+        assert_eq!(regular([true, false]).differences, []);
+        assert_eq!(regular([false, true]).differences, []);
+        let table = regular([true, false]).table();
+        let found: Vec<&str> = table.lines().skip(1).map(|line| line.rsplit("  ").next().unwrap()).collect();
+        assert_eq!(found, ["1,000,003/s ±0 %", "≥ 800,003/s ±0 %"], "{table}");
+    }
+
+    /// Of runs that are mostly void, what is left is what was lucky.
+    #[test]
+    fn mostly_void_runs_are_not_held_against_others() {
+        let runs = |void: u32| {
+            let runs = (1..=6).flat_map(|repeat| {
+                let exit_code = if repeat <= void { 6 } else { 0 };
+                [done("a", repeat, 0, 500.0 + f64::from(repeat)), done("b", repeat, exit_code, 100.0)]
+            });
+            summary(runs.collect()).differences.len()
+        };
+        assert_eq!([runs(0), runs(2), runs(3), runs(6)], [1, 1, 0, 0]);
     }
 
     /// A bound that one run broke is broken, whatever the generator did in others; and void figures count for nothing.

@@ -6,8 +6,8 @@
 use serde::{Serialize, Serializer};
 
 use super::metric::{Kind, Metric, Tolerated};
-use crate::record::{Exit, Outcome, Record, Verdict};
-use crate::stats::inference::{self, ALPHA, Change, Decision, Tolerance};
+use crate::record::{Exit, Outcome, Record};
+use crate::stats::inference::{self, ALPHA, Change, Decision, Share, Tolerance};
 
 mod alike;
 #[cfg(test)]
@@ -23,6 +23,9 @@ pub const SCHEMA: &str = "malaria-bench/compare/1";
 pub fn schema() -> &'static str {
     include_str!("compare.schema.json")
 }
+
+/// Why less than two runs of a side are no comparison.
+pub const FEW: &str = "one run says nothing of how runs scatter: it takes two of each side, better five";
 
 /// The confidence intervals of the sides leave out so much on each side: they are of 95 %.
 const BEYOND: f64 = 0.025;
@@ -107,7 +110,7 @@ pub struct Compared {
     /// What.
     #[serde(serialize_with = "as_text")]
     pub metric: Metric,
-    /// Of its values: `ns`, `per_s`, `bytes` or `count`.
+    /// Of its values: `ns`, `per_s`, `bytes`, `count`, or `number`: as it was told.
     pub unit: &'static str,
     /// Whether the result rests on it.
     pub gates: bool,
@@ -149,6 +152,9 @@ pub struct Found {
     pub interval_percent: (f64, f64),
     /// The smallest change for the worse that would have failed four times of five, in per cent.
     pub smallest_seen_percent: f64,
+    /// How many runs of each side that scatter like these would pass four times of five, if nothing has changed; null for more
+    /// than a thousand.
+    pub runs_to_tell: Option<usize>,
     /// How probable so different ranks are without any change (Mann-Whitney, two-sided).
     pub rank_sum_p: f64,
 }
@@ -167,10 +173,9 @@ pub fn compare(base: &[Record], new: &[Record], question: &Question) -> Result<C
     let [base_runs, new_runs] = [base, new].map(sound);
     let metrics = compared(&base_runs, &new_runs, question);
     let [base, new] = sides;
-    let (result, outcome) = match (too_many_void(base, new), fault(&base_runs, &new_runs)) {
-        (Some(reason), None) => (Verdicted::Void, Outcome { exit: Exit::GeneratorLimited, reason }),
-        // What a run has broken is broken, whatever the generator did in others.
-        (_, fault) => conclude(&metrics, fault),
+    let (result, outcome) = match few_sound(base, new) {
+        Some(reason) => (Verdicted::Void, Outcome { exit: Exit::GeneratorLimited, reason }),
+        None => conclude(&metrics, &faults(&base_runs, &new_runs)),
     };
     let Outcome { exit, reason } = outcome;
     let exit_code = exit.code();
@@ -194,24 +199,17 @@ pub fn spread(runs: &[Record]) -> String {
 
 /// The runs that say something of their broker.
 fn sound(runs: &[Record]) -> Vec<&Record> {
-    runs.iter().filter(|run| !is_void(run)).collect()
-}
-
-/// Whether a run says nothing of its broker.
-pub fn is_void(record: &Record) -> bool {
-    matches!(record.verdict, Verdict::GeneratorLimited | Verdict::Unknown)
-        && Outcome::of(record).exit == Exit::GeneratorLimited
+    runs.iter().filter(|run| !run.is_void()).collect()
 }
 
 impl Side {
     fn of(runs: &[Record]) -> Side {
-        let void = runs.iter().filter(|run| is_void(run)).count();
+        let void = runs.iter().filter(|run| run.is_void()).count();
         Side { runs: runs.len() - void, void }
     }
 
-    /// A third of the runs may be void: with more, what is left is what was lucky.
     fn is_void(self) -> bool {
-        self.runs == 0 || self.void * 2 > self.runs
+        too_many_void(self.void, self.runs + self.void)
     }
 }
 
@@ -220,25 +218,53 @@ pub fn are_void(runs: &[Record]) -> bool {
     Side::of(runs).is_void()
 }
 
+/// Whether `void` of `all` runs are too many: a third may be; with more, what is left is what was lucky.
+pub fn too_many_void(void: usize, all: usize) -> bool {
+    void == all || void * 3 > all
+}
+
 /// Why there are too few runs that say anything; `None` when there are enough.
-fn too_many_void(base: Side, new: Side) -> Option<String> {
+fn few_sound(base: Side, new: Side) -> Option<String> {
     let (name, side) =
         [("the base", base), ("the new side", new)].into_iter().find(|(_, side)| side.is_void())?;
     let all = side.runs + side.void;
     Some(format!("the generator was the bottleneck in {} of {all} runs of {name}", side.void))
 }
 
-/// The gravest fault of the new runs that no run of the base has; of those that say something of their broker.
-pub fn new_fault(base: &[Record], new: &[Record]) -> Option<Outcome> {
-    fault(&sound(base), &sound(new))
+/// Faults of new runs, as grave as this or graver, that are more frequent than in those of the base.
+struct Fault {
+    exit: Exit,
+    /// Whether that is more than chance.
+    is_certain: bool,
+    /// In how many runs, and what it was in the first.
+    words: String,
 }
 
-/// The same: what got lost is in no latency.
-fn fault(base: &[&Record], new: &[&Record]) -> Option<Outcome> {
+/// The faults of the new runs that are more frequent than in the base: what got lost is in no latency.
+fn faults(base: &[&Record], new: &[&Record]) -> Vec<Fault> {
     let of = |run: &&Record| Some(Outcome::of(run)).filter(|outcome| is_fault(outcome.exit));
-    let known: Vec<Exit> = base.iter().filter_map(of).map(|outcome| outcome.exit).collect();
-    let faults = new.iter().filter_map(of).filter(|outcome| !known.contains(&outcome.exit));
-    faults.reduce(|one, other| if one.exit.graver(other.exit) == one.exit { one } else { other })
+    let [known, found] = [base, new].map(|side| side.iter().filter_map(of).collect::<Vec<_>>());
+    let mut faults: Vec<Fault> = Vec::new();
+    for Outcome { exit, reason } in &found {
+        let share = |faults: &[Outcome], runs: &[&Record]| Share {
+            with: faults.iter().filter(|fault| fault.exit.graver(*exit) == fault.exit).count(),
+            of: runs.len(),
+        };
+        let (before, now) = (share(&known, base), share(&found, new));
+        let is_certain = match inference::judge_fault(before, now) {
+            Decision::Pass => continue,
+            Decision::Fail => true,
+            Decision::Inconclusive => false,
+        };
+        let words = format!(
+            "a fault in {} of {} new runs, and in {} of {} of the base: {reason}",
+            now.with, now.of, before.with, before.of
+        );
+        if !faults.iter().any(|known| known.exit == *exit) {
+            faults.push(Fault { exit: *exit, is_certain, words });
+        }
+    }
+    faults
 }
 
 /// A bound that the run had to keep and broke is one, too.
@@ -320,12 +346,10 @@ impl Pair {
 
     /// Why nothing can be said.
     fn gap(&self) -> Option<String> {
-        let few =
-            || "one run says nothing of how runs scatter: it takes two of each side, better five".to_owned();
         Some(match (&self.base, &self.new) {
             (Err(why), _) => format!("a run of the base does not have it: {why}"),
             (_, Err(why)) => format!("a run of the new side does not have it: {why}"),
-            (Ok(base), Ok(new)) if base.len() < 2 || new.len() < 2 => few(),
+            (Ok(base), Ok(new)) if base.len() < 2 || new.len() < 2 => FEW.to_owned(),
             _ => "there is no ratio to 0".to_owned(),
         })
     }
@@ -355,6 +379,7 @@ impl Found {
             percent: percent(change.ratio()),
             interval_percent: (percent(low), percent(high)),
             smallest_seen_percent: percent(change.smallest_seen(tolerance)),
+            runs_to_tell: change.runs_to_tell(base.len(), new.len(), tolerance),
             rank_sum_p: inference::rank_sum(base, new).expect("both sides have values"),
         }
     }
@@ -371,17 +396,20 @@ impl From<Decision> for Verdicted {
 }
 
 /// One failure fails, and only passes pass.
-fn conclude(metrics: &[Compared], fault: Option<Outcome>) -> (Verdicted, Outcome) {
+fn conclude(metrics: &[Compared], faults: &[Fault]) -> (Verdicted, Outcome) {
     let gating = || metrics.iter().filter(|metric| metric.gates);
-    let named = |result: Verdicted| -> Vec<String> {
-        gating().filter(|metric| metric.result == result).map(text::worse).collect()
+    let changed = |result: Verdicted| {
+        gating().filter(move |metric| metric.result == result && metric.change.is_some()).map(text::worse)
     };
-    let (failed, open) = (named(Verdicted::Fail), named(Verdicted::Inconclusive));
-    if let Some(Outcome { exit, reason }) = fault {
-        return (
-            Verdicted::Fail,
-            Outcome { exit, reason: format!("the new side alone has a fault: {reason}") },
-        );
+    let failed: Vec<String> = changed(Verdicted::Fail).collect();
+    let unsure = faults.iter().filter(|fault| !fault.is_certain).map(|fault| fault.words.clone());
+    let unknown = text::unknown(gating());
+    let open: Vec<String> = unsure.chain(changed(Verdicted::Inconclusive)).chain(unknown).collect();
+    let certain = faults.iter().filter(|fault| fault.is_certain);
+    let gravest =
+        certain.reduce(|one, other| if one.exit.graver(other.exit) == one.exit { one } else { other });
+    if let Some(Fault { exit, words, .. }) = gravest {
+        return (Verdicted::Fail, Outcome { exit: *exit, reason: words.clone() });
     }
     if !failed.is_empty() {
         return (Verdicted::Fail, Outcome { exit: Exit::Regression, reason: failed.join("; ") });

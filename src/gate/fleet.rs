@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use super::figure::{Count, Needs, Own, Statistic, Timing};
 use super::measured::{self, Gap, Measured, percent};
 use crate::clock::Nanos;
-use crate::record::{BrokerCost, FleetRecord, Generator, Latency, ListenEnd, Listener, Publisher, Verdict};
+use crate::record::{
+    BrokerCost, BrokerMetrics, FleetRecord, Generator, Latency, ListenEnd, Listener, Publisher, Verdict,
+};
 use crate::units::{self, Span};
 
 impl Measured for FleetRecord {
@@ -91,6 +93,14 @@ impl Measured for FleetRecord {
 
     fn broker_cost(&self) -> Option<&BrokerCost> {
         self.broker_cost.as_ref()
+    }
+
+    fn broker_metrics(&self) -> Option<&BrokerMetrics> {
+        None
+    }
+
+    fn span(&self) -> Option<Nanos> {
+        None
     }
 
     fn own(&self, of: Own) -> Result<u64, Gap> {

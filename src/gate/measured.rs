@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use super::figure::{Count, Needs, Own, Statistic, Timing};
 use crate::clock::{Nanos, SECOND};
-use crate::record::{BrokerCost, Counters, Generator, Latency, Phase, Record, Schedule, Verdict, Window};
+use crate::record::{
+    BrokerCost, BrokerMetrics, Counters, Generator, Latency, Phase, Record, Schedule, Verdict, Window,
+};
 use crate::stats::supported;
 use crate::units::{self, Span};
 
@@ -31,6 +33,10 @@ pub trait Measured {
     fn generator(&self) -> &Generator;
     /// What it cost the broker, where somebody watched it.
     fn broker_cost(&self) -> Option<&BrokerCost>;
+    /// What others told of the broker, where somebody was asked.
+    fn broker_metrics(&self) -> Option<&BrokerMetrics>;
+    /// How long the measure phase was.
+    fn span(&self) -> Option<Nanos>;
     /// In its unit.
     fn own(&self, of: Own) -> Result<u64, Gap>;
     fn verdict(&self) -> Verdict;
@@ -180,6 +186,14 @@ impl Measured for Record {
 
     fn broker_cost(&self) -> Option<&BrokerCost> {
         self.broker_cost.as_ref()
+    }
+
+    fn broker_metrics(&self) -> Option<&BrokerMetrics> {
+        self.broker_metrics.as_ref()
+    }
+
+    fn span(&self) -> Option<Nanos> {
+        self.span_of(Phase::Measure).filter(|span| *span > 0)
     }
 
     fn own(&self, of: Own) -> Result<u64, Gap> {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use super::cost::{Cost, Unit};
 use super::figure::{Count, Own, Statistic, Timing};
 use super::measured::{self, Gap, Measured};
+use super::series::{self, Series};
 use crate::record::{Amount, Record, Schedule};
 use crate::units;
 
@@ -26,6 +27,8 @@ enum Of {
     Cost(Cost),
     /// CPU time of the generator for each message sent.
     GeneratorCpu,
+    /// What others told of the broker, which is taken for a cost.
+    Series(Series),
 }
 
 /// Costs of a broker that are for what it did, and so the same under any load.
@@ -39,7 +42,7 @@ pub enum MetricError {
     /// No such figure.
     #[error(
         "`{0}` is nothing that runs are compared by: expected a rate such as `acked`, a latency such as `flight p99`, a cost \
-         such as `broker-cpu-per-message`, or `{GENERATOR_CPU}`"
+         such as `broker-cpu-per-message`, `{GENERATOR_CPU}`, or `metric` and a series of --broker-series"
     )]
     Name(String),
     /// Not a name and a share.
@@ -59,7 +62,9 @@ impl Metric {
         let tails = [500_000, 990_000, 999_000].map(Statistic::Percentile);
         let latencies = timings.into_iter().flat_map(|of| tails.map(|at| Of::Latency { of, at }));
         let costs = [CPU, MEMORY].map(|name| Of::Cost(Cost::named(name).expect("a cost")));
-        rates.into_iter().chain(latencies).chain(costs).chain([Of::GeneratorCpu]).map(Metric).collect()
+        let told = Series::all(record.broker_metrics.as_ref()).into_iter().map(Of::Series);
+        let own = [Of::GeneratorCpu].into_iter();
+        rates.into_iter().chain(latencies).chain(costs).chain(own).chain(told).map(Metric).collect()
     }
 
     /// Whether it can be what a gate rests on without being asked to: a rate, a 99th percentile, or CPU of the broker for
@@ -69,7 +74,7 @@ impl Metric {
             Of::Rate(_) => Kind::Rate,
             Of::Latency { at: Statistic::Percentile(990_000), .. } => Kind::Tail,
             Of::Cost(cost) if cost.name == CPU => Kind::Cost,
-            Of::Latency { .. } | Of::Cost(_) | Of::GeneratorCpu => Kind::Other,
+            Of::Latency { .. } | Of::Cost(_) | Of::GeneratorCpu | Of::Series(_) => Kind::Other,
         }
     }
 
@@ -94,7 +99,7 @@ impl Metric {
             Of::Latency { at: Statistic::Max | Statistic::Percentile(999_000..), .. } => 0.20,
             Of::Latency { at: Statistic::Percentile(990_000..), .. } => 0.10,
             Of::Latency { .. } | Of::Rate(_) => 0.05,
-            Of::Cost(_) | Of::GeneratorCpu => 0.03,
+            Of::Cost(_) | Of::GeneratorCpu | Of::Series(_) => 0.03,
         }
     }
 
@@ -106,9 +111,11 @@ impl Metric {
             Of::Cost(cost) => match cost.find(record.broker_cost())? {
                 Amount::Ns(value) | Amount::Bytes(value) | Amount::Count(value) => Ok(value as f64),
                 Amount::PerS(value) | Amount::Percent(value) => Ok(value),
+                Amount::Number(value) => Ok(value),
                 Amount::Verdict(_) => unreachable!("a cost is a number"),
             },
             Of::GeneratorCpu => record.own(Own::CpuPerMessage).map(|ns| ns as f64),
+            Of::Series(series) => series.find(record.broker_metrics()),
         }
     }
 
@@ -119,6 +126,7 @@ impl Metric {
             Of::Cost(Cost { unit: Unit::Bytes, .. }) => "bytes",
             Of::Cost(Cost { unit: Unit::Count, .. }) => "count",
             Of::Rate(_) => "per_s",
+            Of::Series(_) => "number",
         }
     }
 
@@ -132,6 +140,7 @@ impl Metric {
                 Unit::Count => units::count(value.round() as u64),
             },
             Of::Rate(_) => units::rate(value),
+            Of::Series(series) => units::metric(series.name(), value),
         }
     }
 }
@@ -151,6 +160,10 @@ impl FromStr for Metric {
     /// In any case, with spaces, `-` or `_`.
     fn from_str(text: &str) -> Result<Metric, MetricError> {
         let unknown = || MetricError::Name(text.trim().to_owned());
+        if text.trim_start().starts_with(series::WORD) {
+            let series = Series::split(text).filter(|(_, rest)| rest.is_empty());
+            return series.map(|(series, _)| Metric(Of::Series(series))).ok_or_else(unknown);
+        }
         let lower = text.to_ascii_lowercase().replace('_', "-");
         let words: Vec<&str> = lower.split_whitespace().collect();
         let whole = words.join("-");
@@ -177,6 +190,7 @@ impl fmt::Display for Metric {
             Of::Rate(count) => f.write_str(count.name()),
             Of::Cost(cost) => f.write_str(cost.name),
             Of::GeneratorCpu => f.write_str(GENERATOR_CPU),
+            Of::Series(series) => series.fmt(f),
         }
     }
 }
@@ -195,7 +209,7 @@ impl FromStr for Tolerated {
 
     fn from_str(text: &str) -> Result<Tolerated, MetricError> {
         let wrong = || MetricError::Tolerance(text.trim().to_owned());
-        let (name, share) = text.split_once('=').ok_or_else(wrong)?;
+        let (name, share) = text.rsplit_once('=').ok_or_else(wrong)?;
         let metric: Metric = name.parse()?;
         let number = share.trim().strip_suffix('%').ok_or_else(wrong)?.trim_end();
         let percent: f64 = number.parse().map_err(|_| wrong())?;

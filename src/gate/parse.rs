@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::cost::{Cost, Unit};
 use super::figure::{Count, Own, Share, Statistic, Timing};
+use super::series::{self, Series};
 use super::{Bound, Claim, Percent, Relation, windows};
 use crate::clock::SECOND;
 use crate::record::Verdict;
@@ -46,6 +47,12 @@ pub enum BoundError {
         "`{0}` is no verdict to bound a run by: expected `verdict == clean` or `verdict == broker-limited`"
     )]
     Verdict(String),
+    #[error(
+        "`{0}` is no bound on what others tell of the broker: expected `metric`, the series as --broker-series has it, at \
+         will per-message, per-connection, min, mean or max, one of < <= > >= ==, and a number, such as \
+         `metric emqx_messages_dropped < 1` or `metric process_cpu_seconds_total per-message < 40us`"
+    )]
+    Series(String),
     #[error("`{0}` is known at the end only, not while a run goes on: give it to --require")]
     Later(String),
     #[error("`{0}` never is exactly a value: use <, <=, > or >= instead of ==")]
@@ -58,7 +65,8 @@ fn known() -> String {
     let (shares, own) = (Share::ALL.map(Share::name), Own::ALL.map(Own::name));
     let costs: Vec<_> = Cost::all().map(|cost| cost.name).collect();
     format!(
-        "the latencies {}; the counts {}; the shares {}; of the broker {}; of the generator {}; the verdict",
+        "the latencies {}; the counts {}; the shares {}; of the broker {}; of the generator {}; the verdict; \
+         and with `metric` in front what --broker-series names",
         latencies.join(", "),
         counts.join(", "),
         shares.join(", "),
@@ -75,6 +83,9 @@ impl FromStr for Bound {
     /// sizes need their unit: what is meant is nobody's guess.
     fn from_str(text: &str) -> Result<Bound, BoundError> {
         let shape = || BoundError::Shape(text.trim().to_owned());
+        if text.trim_start().starts_with(series::WORD) {
+            return series_bound(text).unwrap_or_else(|| Err(BoundError::Series(text.trim().to_owned())));
+        }
         let at = text.find(['<', '>', '=']).ok_or_else(shape)?;
         let (name, rest) = text.split_at(at);
         let (relation, value) = relation(rest).ok_or_else(shape)?;
@@ -92,6 +103,22 @@ impl FromStr for Bound {
         }
         Ok(Bound { claim, relation, over })
     }
+}
+
+/// A bound on what others tell; `None` where it has not the shape of one.
+fn series_bound(text: &str) -> Option<Result<Bound, BoundError>> {
+    let (of, rest) = Series::split(text)?;
+    let (relation, value) = relation(rest)?;
+    let value = value.trim();
+    let claim = match value.strip_suffix("/s") {
+        // Only what counts rises, and that by itself.
+        Some(_) => {
+            let limit = value.parse().ok().filter(|_| of.of == series::Of::Itself)?;
+            Claim::SeriesRate { of, limit }
+        }
+        None => Claim::Series { of, limit: series::value(value)? },
+    };
+    Some(Ok(Bound { claim, relation, over: None }))
 }
 
 /// The relation that `text` begins with, and what follows.
@@ -282,6 +309,8 @@ impl fmt::Display for Bound {
             Claim::Part { of, limit } => write!(f, "{} {relation} {}%", of.name(), limit.get()),
             Claim::Share { of, limit } => write!(f, "{} {relation} {}%", of.name(), limit.get()),
             Claim::Own { of, limit } => write!(f, "{} {relation} {}", of.name(), of.unit().text(*limit)),
+            Claim::Series { of, limit } => write!(f, "{of} {relation} {limit}"),
+            Claim::SeriesRate { of, limit } => write!(f, "{of} {relation} {limit}/s"),
             Claim::Verdict { limit } => write!(f, "verdict {relation} {}", limit.name()),
         }?;
         self.over.map_or(Ok(()), |over| write!(f, " over {over}"))

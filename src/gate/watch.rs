@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
 
-use super::figure::{Count, Timing};
+use super::figure::Count;
 use super::{Amount, Bound, BoundError, Claim, measured, windows};
 use crate::clock::{Nanos, SECOND};
 use crate::record::{BoundResult, BoundState, Phase};
@@ -29,7 +29,12 @@ impl FromStr for Condition {
             Claim::Latency { of, .. } => windows::timed(*of, &Default::default()).is_some(),
             Claim::Count { of, .. } | Claim::Part { of, .. } => live(of),
             Claim::Rate { .. } => true,
-            Claim::Share { .. } | Claim::Cost { .. } | Claim::Own { .. } | Claim::Verdict { .. } => false,
+            Claim::Share { .. }
+            | Claim::Cost { .. }
+            | Claim::Own { .. }
+            | Claim::Series { .. }
+            | Claim::SeriesRate { .. }
+            | Claim::Verdict { .. } => false,
         };
         if known { Ok(Condition(bound)) } else { Err(BoundError::Later(text.trim().to_owned())) }
     }
@@ -68,11 +73,7 @@ struct Watched {
 impl Watch {
     /// Of `conditions`, once so much of the measure phase is over.
     pub fn new(conditions: &[Condition], after: Nanos) -> Watch {
-        let watched = |Condition(bound): &Condition| Watched {
-            bound: bound.clone(),
-            seconds: VecDeque::new(),
-            length: bound.over.map_or(1, |over| (over.nanos() / SECOND) as usize),
-        };
+        let watched = |Condition(bound): &Condition| Watched::new(bound);
         Watch { watched: conditions.iter().map(watched).collect(), patience: after.div_ceil(SECOND) }
     }
 
@@ -100,10 +101,55 @@ impl Watch {
     }
 }
 
+/// How bounds stand while a run goes on.
+#[derive(Debug)]
+pub struct Ticker {
+    watched: Vec<Watched>,
+}
+
+impl Ticker {
+    /// Of these bounds.
+    pub fn new(bounds: &[Bound]) -> Ticker {
+        Ticker { watched: bounds.iter().map(Watched::new).collect() }
+    }
+
+    /// A second of the run is over.
+    pub fn second(&mut self, progress: &Progress) {
+        if progress.phase == Some(Phase::Measure) && !progress.part {
+            self.watched.iter_mut().for_each(|watched| watched.add(progress));
+        }
+    }
+
+    /// Each bound, with what there is of it in words and whether that keeps it: of a window the last, of everything else all
+    /// so far. `None` where that is known at the end only, or not yet.
+    pub fn stand(&self, progress: &Progress) -> Vec<(String, Option<(String, bool)>)> {
+        let stand = |watched: &Watched| {
+            let (bound, limit) = (watched.bound.to_string(), watched.bound.limit());
+            let found = watched.find(&progress.total).map(|found| {
+                let keeps = watched.bound.keeps(found, limit);
+                let result = BoundState::Held;
+                let told =
+                    BoundResult { bound: bound.clone(), result, found: Some(found), limit, reason: None };
+                (told.found_in_words(), keeps)
+            });
+            (bound, found)
+        };
+        self.watched.iter().map(stand).collect()
+    }
+}
+
 impl Watched {
+    fn new(bound: &Bound) -> Watched {
+        let length = bound.over.map_or(1, |over| (over.nanos() / SECOND) as usize);
+        Watched { bound: bound.clone(), seconds: VecDeque::new(), length }
+    }
+
     fn add(&mut self, progress: &Progress) {
         let second = match &self.bound.claim {
-            Claim::Latency { of, .. } => (timed(*of, progress).clone(), 0),
+            Claim::Latency { of, .. } => match windows::timed(*of, &progress.measured) {
+                Some(timed) => (timed.clone(), 0),
+                None => return,
+            },
             Claim::Rate { of, .. } => (Histogram::default(), (of.0.of)(&progress.second.counters)),
             _ => return,
         };
@@ -130,7 +176,7 @@ impl Watched {
                 self.seconds.iter().for_each(|(timed, _)| all.merge(timed));
                 windows::figure(&all, *at).map(Amount::Ns)
             }
-            Claim::Rate { .. } if is_full => {
+            Claim::Rate { .. } if is_full && !self.seconds.is_empty() => {
                 let count: u64 = self.seconds.iter().map(|(_, count)| count).sum();
                 Some(Amount::PerS(count as f64 / self.length as f64))
             }
@@ -142,10 +188,6 @@ impl Watched {
             _ => None,
         }
     }
-}
-
-fn timed(of: Timing, progress: &Progress) -> &Histogram {
-    windows::timed(of, &progress.measured).expect("it was read so")
 }
 
 #[cfg(test)]
@@ -190,6 +232,30 @@ mod tests {
         let reason = ended("ack p99 > 50ms over 1s", 0, &run).expect("it is").1;
         assert_eq!(reason, "--abort-on ack p99 > 50ms over 1s (100 ms), at 5 s");
         assert_eq!(ended("ack p99 > 50ms over 1s", 7 * SECOND, &run).map(|(at, _)| at), Some(8), "patience");
+    }
+
+    #[test]
+    fn bounds_tick_by_what_there_is_so_far() {
+        let bounds = [
+            "ack p99 < 50ms",
+            "acked >= 900/s over 2s",
+            "ack-timeouts < 2",
+            "verdict == clean",
+            "connack p99 < 1s",
+        ];
+        let bounds =
+            bounds.map(|text| text.parse::<Bound>().unwrap_or_else(|error| panic!("{text}: {error}")));
+        let mut ticker = Ticker::new(&bounds);
+        let mut stand = |progress: &Progress| {
+            ticker.second(progress);
+            ticker.stand(progress).into_iter().map(|(_, found)| found).collect::<Vec<_>>()
+        };
+        let is = |text: &str, keeps| Some((text.to_owned(), keeps));
+        let before = Progress { phase: Some(Phase::WarmUp), ..Progress::default() };
+        assert_eq!(stand(&before), [None, None, is("0", true), None, None], "nothing is measured");
+        assert_eq!(stand(&second(1, 1000, 1)), [is("1.00 ms", true), None, is("1", true), None, None]);
+        let second = stand(&second(2, 1000, 100));
+        assert_eq!(second, [is("100 ms", false), is("1000.00/s", true), is("2", false), None, None]);
     }
 
     #[test]

@@ -116,6 +116,7 @@ impl Collector for Snapshot {
         self.counts(to)?;
         self.workers(to)?;
         self.machine(to)?;
+        self.broker(to)?;
         for ((name, times), help) in self.measured.histograms.iter().zip(Latencies::HELP) {
             histogram(to, name, help, times)?;
         }
@@ -183,6 +184,49 @@ impl Snapshot {
         counter(to, "machine_others", others, unit, &seconds(pressure.others_ns))?;
         counter(to, "machine_throttled", "Time that a CPU quota took.", unit, &seconds(pressure.throttled_ns))
     }
+}
+
+impl Snapshot {
+    /// What the broker used, and what others tell of it: gauges whatever they are, for they are as they were told.
+    fn broker(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        if let Some(used) = &self.broker {
+            let help = "CPU time of the broker.";
+            let mut family =
+                to.encode_descriptor("broker_cpu", help, Some(&Unit::Seconds), MetricType::Counter)?;
+            for (mode, nanos) in [("user", used.user_cpu_ns), ("system", used.system_cpu_ns)] {
+                let label = [("mode", mode)];
+                let value = seconds(nanos);
+                family.encode_family(&label)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+            }
+            let memory = "Resident memory of the broker.";
+            told(used.resident_bytes, |bytes| {
+                gauge(to, "broker_memory", memory, Some(&Unit::Bytes), &bytes)
+            })?;
+            let files = "Open files and sockets of the broker.";
+            told(used.descriptors, |count| gauge(to, "broker_descriptors", files, None, &count))?;
+            let switches = "Context switches of the broker.";
+            told(used.switches(), |count| counter(to, "broker_context_switches", switches, None, &count))?;
+            let quota = "Time that a quota took from the broker.";
+            told(used.throttled_ns.map(|nanos| nanos as f64 / SECOND as f64), |time| {
+                counter(to, "broker_throttled", quota, Some(&Unit::Seconds), &time)
+            })?;
+        }
+        let values = || self.metrics.iter().filter_map(|(name, value)| Some((name.as_ref(), (*value)?)));
+        if values().next().is_some() {
+            let help = "What others tell of the broker.";
+            let mut family = to.encode_descriptor("broker_metric", help, None, MetricType::Gauge)?;
+            for (name, value) in values() {
+                let label = [("series", name)];
+                family.encode_family(&label)?.encode_gauge(&value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What there is of a figure.
+fn told<T>(figure: Option<T>, encode: impl FnOnce(T) -> fmt::Result) -> fmt::Result {
+    figure.map_or(Ok(()), encode)
 }
 
 fn gauge(
@@ -265,6 +309,7 @@ fn sparse(buckets: &BTreeMap<i32, u64>) -> (Vec<(i32, u32)>, Vec<i64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Used;
     use crate::stats::{Counters, Interval};
     use std::sync::Arc;
 
@@ -280,6 +325,17 @@ mod tests {
             workers,
             stalls: vec![1_500_000, 0],
             phase: Some(Phase::Measure),
+            broker: Some(Used {
+                user_cpu_ns: SECOND / 4,
+                system_cpu_ns: SECOND,
+                voluntary_switches: Some(7),
+                involuntary_switches: Some(1),
+                throttled_ns: None,
+                throttled: None,
+                resident_bytes: Some(3 << 20),
+                descriptors: Some(12),
+            }),
+            metrics: vec![("up{a=\"b\"}".into(), Some(2.5)), ("missing".into(), None)],
             ..Snapshot::default()
         }
     }
@@ -300,6 +356,12 @@ mod tests {
             "malaria_phase{phase=\"drain\"} 0.0",
             "malaria_worker_cpu_seconds_total{worker=\"1\"} 0.5",
             "malaria_worker_stall_seconds{worker=\"0\"} 0.0015",
+            "malaria_broker_cpu_seconds_total{mode=\"user\"} 0.25",
+            "malaria_broker_cpu_seconds_total{mode=\"system\"} 1.0",
+            "malaria_broker_memory_bytes 3145728",
+            "malaria_broker_descriptors 12",
+            "malaria_broker_context_switches_total 8",
+            "malaria_broker_metric{series=\"up{a=\\\"b\\\"}\"} 2.5",
             "malaria_ack_response_seconds_count 8",
             "malaria_ack_response_seconds_bucket{le=\"0.000025\"} 0",
             "malaria_ack_response_seconds_bucket{le=\"0.00005\"} 5",
@@ -311,6 +373,7 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
         assert!(!text.contains("exit_code"), "it is not over");
+        assert!(!text.contains("broker_throttled") && !text.contains("missing"), "nobody knows: {text}");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod terminal;
 mod view;
 
+use super::Tick;
+use crate::cpu;
 use crate::stage::Progress;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -40,7 +42,7 @@ impl Screen {
         terminal::take()?;
         let common = shared.clone();
         let thread = thread::Builder::new().name("screen".into()).spawn(move || {
-            super::stand_back();
+            cpu::stand_back();
             // A terminal that has gone is none to tell of.
             let _ = show(&common, &interrupt);
             terminal::give_back();
@@ -54,10 +56,11 @@ impl Screen {
         }
     }
 
-    /// One more second is over.
-    pub fn show(&self, progress: &Progress) {
+    /// One more second is over, after which bounds stand like this.
+    pub fn show(&self, progress: &Progress, ticks: &[Tick]) {
         let mut view = self.shared.view.lock().unwrap_or_else(PoisonError::into_inner);
         view.0.follow(progress);
+        view.0.ticks = ticks.to_vec();
         view.1 = true;
         self.shared.changed.notify_all();
     }

@@ -2,6 +2,7 @@
 
 use super::exposition::Format;
 use super::snapshot::Snapshot;
+use crate::cpu;
 use crate::stage::Progress;
 use crate::stats::Counters;
 use std::io::{self, Read, Write};
@@ -81,7 +82,7 @@ impl Exporter {
 }
 
 fn serve(listener: &TcpListener, shared: &Shared) {
-    super::stand_back();
+    cpu::stand_back();
     for stream in listener.incoming() {
         match stream {
             // Whoever does not listen to the answer has had none.

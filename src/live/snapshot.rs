@@ -1,7 +1,7 @@
 //! What is known of a run at one moment.
 
 use crate::clock::Nanos;
-use crate::record::{Phase, Pressure};
+use crate::record::{Phase, Pressure, Used};
 use crate::stage::Progress;
 use crate::stats::{Counters, Interval, Levels, Strain};
 use std::sync::Arc;
@@ -23,6 +23,10 @@ pub struct Snapshot {
     pub stalls: Vec<Nanos>,
     /// What the machine took since the beginning.
     pub pressure: Pressure,
+    /// What the broker used since the beginning, and holds, where it is watched,
+    pub broker: Option<Used>,
+    /// and what others told of it last.
+    pub metrics: Vec<(Arc<str>, Option<f64>)>,
     /// How the run ended, once it has.
     pub exit_code: Option<u8>,
 }
@@ -38,6 +42,10 @@ impl Snapshot {
         pressure.others_ns += second.others_ns;
         pressure.throttled_ns += second.throttled_ns;
         pressure.throttled += second.throttled;
+        let broker = match (self.broker, progress.broker) {
+            (Some(before), Some(second)) => Some(before.and(&second)),
+            (before, second) => second.or(before),
+        };
         *self = Snapshot {
             elapsed: progress.elapsed,
             clients: progress.clients,
@@ -48,6 +56,8 @@ impl Snapshot {
             workers,
             stalls: progress.workers.iter().map(Strain::stall_ns).collect(),
             pressure,
+            broker,
+            metrics: progress.metrics.clone(),
             exit_code: None,
         };
     }
@@ -56,5 +66,33 @@ impl Snapshot {
     pub fn conclude(&mut self, counts: &Counters, exit_code: u8) {
         self.counts = *counts;
         self.exit_code = Some(exit_code);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was used adds up, what is held is that of the last second; one in which nobody looked changes nothing.
+    #[test]
+    fn what_the_broker_used_adds_up() {
+        let used = |user, memory| Used {
+            user_cpu_ns: user,
+            system_cpu_ns: 1,
+            voluntary_switches: Some(2),
+            involuntary_switches: Some(3),
+            throttled_ns: (user > 5).then_some(4),
+            resident_bytes: Some(memory),
+            ..Used::default()
+        };
+        let mut snapshot = Snapshot::default();
+        for broker in [None, Some(used(10, 100)), Some(used(7, 50)), None] {
+            snapshot.follow(&Progress { broker, ..Progress::default() });
+        }
+        let sum = snapshot.broker.expect("it was watched");
+        assert_eq!((sum.user_cpu_ns, sum.system_cpu_ns, sum.switches()), (17, 2, Some(10)));
+        assert_eq!((sum.resident_bytes, sum.throttled_ns, sum.descriptors), (Some(50), Some(8), None));
+        snapshot.follow(&Progress { broker: Some(used(5, 1)), ..Progress::default() });
+        assert_eq!(snapshot.broker.expect("it is").throttled_ns, None, "a part of a sum is none");
     }
 }

@@ -53,6 +53,8 @@ pub enum Amount {
     Bytes(u64),
     /// Which side set the limit.
     Verdict(Verdict),
+    /// What others told of the broker, in their unit.
+    Number(f64),
 }
 
 impl BoundResult {
@@ -76,6 +78,8 @@ impl BoundResult {
             (Some(Amount::Count(found)), _) => units::grouped(found),
             (Some(Amount::PerS(found)), Amount::PerS(limit)) => format!("{}/s", apart(found, limit)),
             (Some(Amount::Percent(found)), Amount::Percent(limit)) => format!("{}%", apart(found, limit)),
+            (Some(Amount::Number(found)), Amount::Number(limit)) => small(found, limit),
+            (Some(Amount::Number(found)), _) => found.to_string(),
             (Some(Amount::Ns(ns)), _) => units::latency(ns),
             (Some(Amount::PerS(value)), _) => format!("{value}/s"),
             (Some(Amount::Bytes(bytes)), _) => units::bytes(bytes),
@@ -93,6 +97,16 @@ fn apart(found: f64, limit: f64) -> String {
     };
     let mut texts = (2..16).map(|decimals| format!("{found:.decimals$}")).filter(said);
     texts.next().unwrap_or_else(|| found.to_string())
+}
+
+/// The same for what may be small: with at least four digits that say something.
+fn small(found: f64, limit: f64) -> String {
+    let digits = -found.abs().log10().floor();
+    if found == 0.0 || !(2.0..16.0).contains(&digits) {
+        return apart(found, limit);
+    }
+    let text = format!("{found:.0$}", digits as usize + 3);
+    if text.parse() == Ok(limit) && found != limit { found.to_string() } else { text }
 }
 
 impl fmt::Display for BoundResult {

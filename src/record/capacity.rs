@@ -1,9 +1,12 @@
 //! The record of a search for a capacity.
 
-use super::{Broker, Ended, Exit, Machine, Outcome, Plan, Verdict, Versions};
+use super::{Broker, Ended, Exit, Machine, Outcome, Plan, RecordError, Verdict, Versions};
 use crate::clock::Nanos;
 use crate::units;
 use serde::{Deserialize, Serialize};
+
+#[cfg(test)]
+pub(crate) mod samples;
 
 /// Name and version of the format.
 pub const CAPACITY_SCHEMA: &str = "malaria-bench/capacity/1";
@@ -208,6 +211,18 @@ pub struct TrialRecord {
 }
 
 impl CapacityRecord {
+    /// Reads what `capacity --json` wrote.
+    ///
+    /// # Errors
+    /// Not JSON, another schema, or a field missing.
+    pub fn from_json(text: &str) -> Result<CapacityRecord, RecordError> {
+        let record: CapacityRecord = serde_json::from_str(text)?;
+        match record.schema == CAPACITY_SCHEMA {
+            true => Ok(record),
+            false => Err(RecordError::Schema { found: record.schema, reads: CAPACITY_SCHEMA }),
+        }
+    }
+
     /// Decides on the exit code, from everything else.
     pub fn conclude(&mut self) {
         let Outcome { exit, reason } = self.outcome();

@@ -97,6 +97,11 @@ impl FleetRecord {
         self.exit_reason = reason;
     }
 
+    /// Whether it says nothing of its broker.
+    pub fn is_void(&self) -> bool {
+        self.verdict.is_void(self.ended, Outcome::of_fleet(self).exit)
+    }
+
     /// Fills in the verdict, by today's rules, and what an old record lacks: round trips in one of their two places from
     /// the other (readers know the older one).
     pub(super) fn complete(&mut self) {

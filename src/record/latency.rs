@@ -146,6 +146,14 @@ pub enum Figure {
 }
 
 impl Figure {
+    /// Samples that it takes.
+    pub fn samples(self) -> u64 {
+        match self {
+            Figure::Min | Figure::Mean | Figure::Max => 1,
+            percentile => stats::samples_for(percentile.quantile()),
+        }
+    }
+
     /// The share of everything expected that it is not below, 0 to 1.
     fn quantile(self) -> f64 {
         match self {
@@ -169,6 +177,16 @@ pub enum Reading {
     Never,
     /// There are too few samples.
     Unknown,
+}
+
+impl Reading {
+    /// The time, where it is one.
+    pub fn nanos(self) -> Option<Nanos> {
+        match self {
+            Reading::Is(ns) => Some(ns),
+            Reading::Never | Reading::Unknown => None,
+        }
+    }
 }
 
 impl fmt::Display for Reading {

@@ -12,51 +12,6 @@ pub(crate) fn clean() -> Record {
     CLEAN.clone()
 }
 
-/// A search that found 19,800/s, and nothing of its trials.
-pub(crate) fn capacity() -> CapacityRecord {
-    let end = clean();
-    let mut record = CapacityRecord {
-        schema: CAPACITY_SCHEMA.to_owned(),
-        started_at: end.started_at,
-        command: "malaria-bench capacity --embedded".split(' ').map(str::to_owned).collect(),
-        plan: end.plan,
-        versions: end.versions,
-        machine: end.machine,
-        broker: end.broker,
-        search: SearchTerms {
-            over: Over::Rate,
-            lowest: 200.0,
-            highest: 1e6,
-            width: 0.01,
-            trials: 11,
-            exceed_ratio: 0.5,
-            settle_ns: SECOND,
-            trial_ns: 5 * SECOND,
-            confirm_ns: 30 * SECOND,
-            curve_ns: 10 * SECOND,
-            limit_ns: 1200 * SECOND,
-        },
-        results: vec![Capacity {
-            goal: vec!["lost == 0".to_owned()],
-            capacity: Some(19_800.0),
-            lower: Some(19_800.0),
-            upper: Some(20_000.0),
-            throughput: Some(19_795.0),
-            regular: true,
-            reason: "the goal holds at 19,800/s, not at 20,000/s".to_owned(),
-        }],
-        trials: Vec::new(),
-        elapsed_ns: 400 * SECOND,
-        ended: Ended::Completed,
-        partial_reason: None,
-        exit_code: 0,
-        exit_reason: String::new(),
-        warnings: Vec::new(),
-    };
-    record.conclude();
-    record
-}
-
 fn make_clean() -> Record {
     let mut record = Record {
         schema: SCHEMA.to_owned(),
@@ -112,6 +67,7 @@ fn make_clean() -> Record {
         },
         series: (1..=3).map(second).collect(),
         broker_cost: None,
+        broker_metrics: None,
         probes: None,
         calibration: None,
         windows: vec![],
@@ -289,6 +245,7 @@ fn second(at: u64) -> Second {
         workers: vec![strain()],
         pressure: Pressure { others_ns: 20 * MILLISECOND, ..Pressure::default() },
         broker: None,
+        metrics: vec![],
         ack_p50_ns: Some(218_000),
         ack_p99_ns: Some(416_000),
         flight_p50_ns: Some(1_010_000),
@@ -354,6 +311,50 @@ pub(crate) fn watched() -> Record {
     };
     record.broker_cost = Some(cost.per(&record.throughput, record.counts.connections_established));
     record.series.iter_mut().for_each(|second| second.broker = Some(used(70, 150)));
+    record.conclude();
+    record
+}
+
+/// The same, of which others tell, too: 4 us of CPU for each message, and how many it dropped; its memory nobody tells.
+pub(crate) fn told() -> Record {
+    let mut record = watched();
+    let series = |name: &str, kind, each: f64| {
+        let span = |at: usize, times: &PhaseTimes| {
+            let first = each * at as f64;
+            let last = first + each;
+            let mean = Some((first + last) / 2.0);
+            let (first, last) = (Some(first), Some(last));
+            SeriesSpan { phase: times.phase, first, last, least: first, mean, most: last }
+        };
+        let phases = record.phases.iter().enumerate().map(|(at, times)| span(at, times));
+        BrokerSeries {
+            name: name.to_owned(),
+            kind,
+            before: Some(0.0),
+            phases: phases.collect(),
+            per_message: None,
+            per_connection: None,
+        }
+    };
+    let metrics = BrokerMetrics {
+        sources: vec![MetricsSource {
+            addresses: vec!["http://127.0.0.1:9100/metrics".to_owned()],
+            looks: 20,
+            failures: 2,
+            error: Some("http://127.0.0.1:9100/metrics: io: Connection refused".to_owned()),
+            note: None,
+        }],
+        series: vec![
+            series("process_cpu_seconds_total", Some(SeriesKind::Counter), 1.6),
+            series("dropped{node=\"a\"}", Some(SeriesKind::Counter), 12.0),
+            series("process_resident_memory_bytes", Some(SeriesKind::Gauge), f64::from(3 << 20)),
+            series("missing", None, 0.0),
+        ],
+    };
+    let metrics = metrics.per(&record.throughput, record.counts.connections_established);
+    record.warnings.extend(metrics.warnings());
+    record.broker_metrics = Some(metrics);
+    record.series.iter_mut().for_each(|second| second.metrics = vec![Some(4.8), Some(36.0), Some(9.5), None]);
     record.conclude();
     record
 }

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::{Ended, Exit};
 use crate::clock::Nanos;
 use crate::units;
 
@@ -33,6 +34,17 @@ impl Verdict {
             Verdict::BrokerLimited => "broker-limited",
             Verdict::GeneratorLimited => "generator-limited",
             Verdict::Unknown => "unknown",
+        }
+    }
+
+    /// Whether what ended like this says nothing of its broker: the generator was the bottleneck, whatever faults came of
+    /// that, or nothing was measured and no fault of the broker's was the cause. A broker that ended it has said enough.
+    pub(super) fn is_void(self, ended: Ended, exit: Exit) -> bool {
+        match self {
+            _ if ended == Ended::Broker => false,
+            Verdict::GeneratorLimited => true,
+            Verdict::Unknown => exit == Exit::GeneratorLimited,
+            Verdict::Clean | Verdict::BrokerLimited => false,
         }
     }
 }

@@ -49,15 +49,20 @@ pub fn text(record: &CapacityRecord, width: usize, color: bool) -> String {
     page.into_text()
 }
 
-fn headline(record: &CapacityRecord, page: &mut Page) {
-    let (words, tint) = match Exit::from_code(record.exit_code) {
+/// How a search ended, in a word or two.
+pub(super) fn verdict(record: &CapacityRecord) -> (&'static str, Tint) {
+    match Exit::from_code(record.exit_code) {
         Exit::Clean => ("CAPACITY", Tint::Good),
         Exit::Inconclusive => ("INCONCLUSIVE", Tint::Warning),
         Exit::GeneratorLimited => ("GENERATOR-LIMITED", Tint::Bad),
         Exit::Interrupted => ("INTERRUPTED", Tint::Bad),
         Exit::Broker => ("BROKER FAULT", Tint::Bad),
         _ => ("FAILED", Tint::Bad),
-    };
+    }
+}
+
+fn headline(record: &CapacityRecord, page: &mut Page) {
+    let (words, tint) = verdict(record);
     let over = record.search.over;
     let figure = record.results.first().and_then(|result| Some((result.capacity?, result.regular)));
     let figure = figure
@@ -79,7 +84,7 @@ fn found(record: &CapacityRecord, result: &Capacity, goal: &str) -> String {
     format!("{goal}: {}{}", result.reason, throughput.unwrap_or_default())
 }
 
-fn search(record: &CapacityRecord) -> String {
+pub(super) fn search(record: &CapacityRecord) -> String {
     let SearchTerms { over, lowest, highest, width, trials, trial_ns, .. } = record.search;
     let span = |nanos: Nanos| Span::from_nanos(nanos / 1_000_000 * 1_000_000);
     let mut text = format!(
@@ -99,15 +104,19 @@ fn search(record: &CapacityRecord) -> String {
     text
 }
 
-/// The curve where there is one, or else what was tried.
-fn trials(record: &CapacityRecord, page: &mut Page) {
+/// The trials of the curve where there is one, or else the last at each load.
+pub(super) fn shown(record: &CapacityRecord) -> Vec<&TrialRecord> {
     let of = |curve: bool| {
         let trials = record.trials.iter().filter(move |trial| !curve || trial.purpose == Purpose::Curve);
         last_of_each(trials)
     };
-    let over = record.search.over;
     let curve = of(true);
-    let shown = if curve.is_empty() { of(false) } else { curve };
+    if curve.is_empty() { of(false) } else { curve }
+}
+
+fn trials(record: &CapacityRecord, page: &mut Page) {
+    let over = record.search.over;
+    let shown = shown(record);
     let latency = |of: Option<Nanos>| of.map_or(NOTHING.to_owned(), units::latency);
     let column = |header, rank, cell: &dyn Fn(&TrialRecord) -> String| Column {
         header,
@@ -142,7 +151,7 @@ fn last_of_each<'r>(trials: impl Iterator<Item = &'r TrialRecord>) -> Vec<&'r Tr
     last
 }
 
-fn grade(grade: Grade) -> &'static str {
+pub(super) fn grade(grade: Grade) -> &'static str {
     match grade {
         Grade::Good => "good",
         Grade::Mixed => "mixed",

@@ -7,8 +7,8 @@ use super::page::Tint;
 use super::summary::{self, Count};
 use crate::clock::Nanos;
 use crate::record::{
-    Broker, BrokerCost, Counters, Exit, Finished, FleetRecord, Generator, Latency, Listener, Machine, Phase,
-    Publisher, Record, Verdict,
+    BoundResult, Broker, BrokerCost, Counters, Exit, Finished, FleetRecord, Generator, Latency, Listener,
+    Machine, Phase, Publisher, Record, Schedule, Verdict,
 };
 use crate::stats::HistogramError;
 use crate::units;
@@ -26,6 +26,10 @@ pub struct Digest<'a> {
     pub tint: Tint,
     /// Why, in sentences.
     pub reasons: Vec<String>,
+    /// Whether the figures are the generator's and not the broker's.
+    pub void: bool,
+    /// What it had to keep.
+    pub bounds: &'a [BoundResult],
     pub started_at: &'a str,
     pub command: &'a [String],
     /// Who, what, for how long.
@@ -46,6 +50,8 @@ pub struct Digest<'a> {
     pub refusals: Vec<Count>,
     /// Bytes and packets of MQTT.
     pub traffic: Vec<Count>,
+    /// Messages that were due and never sent, for want of room; `None` where nothing says.
+    pub shed: Option<u64>,
     /// Deliveries that never came; `None` where nothing said how many were to come.
     pub lost: Option<u64>,
     pub warnings: &'a [String],
@@ -77,6 +83,11 @@ impl<'a> Digest<'a> {
         self.rates.iter().find(|rate| rate.what == what).map(|rate| rate.achieved_per_s)
     }
 
+    /// Share of its time that the busiest CPU of the generator was.
+    pub fn generator_busy(&self) -> Option<f64> {
+        self.generator.busiest_cpu().map(|(_, share)| share)
+    }
+
     /// CPU time of the broker for each message, in nanoseconds.
     pub fn cpu_per_message(&self) -> Option<Nanos> {
         self.cost?.cpu_per_message_ns
@@ -101,6 +112,9 @@ pub const FLIGHT: [&str; 2] = ["flight response", "flight time"];
 
 fn of_run<'a>(label: &'a str, record: &'a Record) -> Digest<'a> {
     let (headline, tint) = summary::headline(record);
+    let stall = series::stall(record).map(|stall| stall.to_string());
+    // What stood still is not dressed in green, even where all came in the end.
+    let tint = if stall.is_some() && tint == Tint::Good { Tint::Warning } else { tint };
     let per_s = |messages| record.rate_per_s(messages);
     let rates = summary::done(record).into_iter().filter_map(|done| {
         let offered_per_s = done.offered.and_then(per_s);
@@ -113,7 +127,9 @@ fn of_run<'a>(label: &'a str, record: &'a Record) -> Digest<'a> {
         verdict: short(record.exit_code, record.verdict, record.partial),
         headline,
         tint,
-        reasons: summary::reasons(record),
+        reasons: summary::reasons(record).into_iter().chain(stall).collect(),
+        void: is_void(record.exit_code, record.verdict),
+        bounds: &record.bounds,
         started_at: &record.started_at,
         command: &record.command,
         asked: summary::plan(record),
@@ -129,6 +145,8 @@ fn of_run<'a>(label: &'a str, record: &'a Record) -> Digest<'a> {
         connections: connections(&record.counts, record.plan.subscribers > 0, &record.broker),
         refusals: summary::refusals(&record.counts),
         traffic: traffic(&record.counts),
+        shed: (publishes && matches!(record.plan.schedule, Schedule::Open { .. }))
+            .then_some(record.counts.shed),
         lost: (publishes && record.plan.subscribers > 0).then_some(record.counts.lost),
         warnings: &record.warnings,
         series: series::of_run(&record.series),
@@ -157,6 +175,12 @@ fn traffic(counts: &Counters) -> Vec<Count> {
     ]
 }
 
+/// Whether a run says nothing of its broker.
+fn is_void(exit_code: u8, verdict: Verdict) -> bool {
+    exit_code == Exit::GeneratorLimited.code()
+        || matches!(verdict, Verdict::GeneratorLimited | Verdict::Unknown)
+}
+
 /// The verdict where there is no room for more.
 fn short(exit_code: u8, verdict: Verdict, partial: bool) -> String {
     let word = match (Exit::from_code(exit_code), verdict) {
@@ -171,7 +195,8 @@ fn short(exit_code: u8, verdict: Verdict, partial: bool) -> String {
 fn of_fleet<'a>(label: &'a str, record: &'a FleetRecord) -> Result<Digest<'a>, HistogramError> {
     let exit = Exit::from_code(record.exit_code);
     let verdict = short(record.exit_code, record.verdict, record.partial_reason.is_some());
-    let tint = if exit == Exit::Clean { summary::tint(record.verdict) } else { Tint::Bad };
+    let whole = exit == Exit::Clean && record.partial_reason.is_none();
+    let tint = if whole { summary::tint(record.verdict) } else { Tint::Bad };
     let code = if exit == Exit::Clean { String::new() } else { format!(", exit code {}", exit.code()) };
     Ok(Digest {
         label,
@@ -179,6 +204,8 @@ fn of_fleet<'a>(label: &'a str, record: &'a FleetRecord) -> Result<Digest<'a>, H
         verdict,
         tint,
         reasons: fleet_reasons(record),
+        void: is_void(record.exit_code, record.verdict),
+        bounds: &record.bounds,
         started_at: &record.started_at,
         command: &record.command,
         asked: vec![fleet_asked(record)],
@@ -194,6 +221,7 @@ fn of_fleet<'a>(label: &'a str, record: &'a FleetRecord) -> Result<Digest<'a>, H
         connections: connections(&record.counts, !record.listeners.is_empty(), &record.broker),
         refusals: summary::refusals(&record.counts),
         traffic: traffic(&record.counts),
+        shed: (!record.publishers.is_empty()).then_some(record.counts.shed),
         lost: lost(&record.listeners),
         warnings: &record.warnings,
         series: series::of_fleet(&record.series),

@@ -1,12 +1,12 @@
 //! What stands in the summary, section by section.
 
-use super::cost;
 use super::page::{Column, Page, Tint};
+use super::{cost, metrics};
 use crate::clock::Nanos;
 use crate::cpu;
 use crate::record::{
     Broker, Counters, Ended, Evidence, Exit, Figure, Flap, Latencies, Latency, Pace, Phase, Plan, Poll,
-    Probes, Record, Schedule, Throughput, Topology, Verdict,
+    Probes, Reading, Record, Schedule, Throughput, Topology, Verdict,
 };
 use crate::units::{self, Rate, Size, Span};
 
@@ -235,8 +235,8 @@ fn rates(record: &Record, page: &mut Page) {
     let rate = |messages| record.rate_per_s(messages).map_or(NOTHING.to_owned(), units::rate);
     let offered = rows.iter().map(|row| row.offered.map_or("max".to_owned(), rate));
     let share = |row: &Done| match row.offered {
-        // What is merely on its way when the phase ends is not missing.
-        Some(offered) if offered > 0 && u128::from(row.achieved) * 1000 >= u128::from(offered) * 995 => {
+        // What is merely on its way when the phase ends is not missing, unless the rates tell of it.
+        Some(offered) if offered > 0 && rate(row.achieved) == rate(offered) => {
             units::part(row.counted, offered)
         }
         Some(offered) if offered > 0 => units::part(row.achieved.min(row.counted), offered),
@@ -299,10 +299,21 @@ fn latencies(record: &Record, page: &mut Page) {
     let counts = Column { header: "count", rank: 3, cells: rows.iter().map(|row| count(row.1)).collect() };
     let mut columns = vec![counts];
     for (header, rank, figure) in FIGURES {
-        let cells = rows.iter().map(|row| row.1.read(figure).to_string()).collect();
+        let cells = rows.iter().map(|row| self::figure(row.1, figure)).collect();
         columns.push(Column { header, rank, cells });
     }
     page.table("latency", &names, columns);
+}
+
+/// A figure, or what it takes where there are too few samples: `n<6k`.
+fn figure(latency: &Latency, figure: Figure) -> String {
+    match latency.read(figure) {
+        Reading::Unknown if latency.count > 0 => match figure.samples() {
+            samples @ ..1_000 => format!("n<{samples}"),
+            samples => format!("n<{}k", samples / 1_000),
+        },
+        reading => reading.to_string(),
+    }
 }
 
 /// A count by its name.
@@ -341,6 +352,7 @@ pub(super) fn delivery_counts(record: &Record) -> Vec<Count> {
     let (plan, counts) = (&record.plan, &record.counts);
     let subscribed = plan.subscribers > 0;
     let open = matches!(plan.schedule, Schedule::Open { .. });
+    let due = if open && counts.sent < counts.due { counts.due } else { 0 };
     shown(&[
         ("sent", counts.sent, true),
         ("acked", counts.acked, plan.qos > 0),
@@ -351,6 +363,7 @@ pub(super) fn delivery_counts(record: &Record) -> Vec<Count> {
         ("reordered", counts.reordered, subscribed),
         ("late", counts.late, subscribed),
         ("shed", counts.shed, open),
+        ("due", due, false),
         ("unfinished", counts.unfinished, false),
         ("unconfirmed", counts.unconfirmed, false),
         ("ack timeouts", counts.ack_timeouts, false),
@@ -417,6 +430,9 @@ fn broker_cost(record: &Record, page: &mut Page) {
     if let Some(cost) = &record.broker_cost {
         page.paragraph("broker cost", &cost::watched(cost));
         page.items("", &cost::items(cost));
+    }
+    for (at, line) in metrics::lines(record).iter().enumerate() {
+        page.paragraph(if at == 0 { "broker metrics" } else { "" }, line);
     }
 }
 

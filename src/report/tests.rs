@@ -1,5 +1,5 @@
 use super::*;
-use crate::record::samples::{broken, clean, idle, probed, watched};
+use crate::record::samples::{broken, clean, idle, probed, told, watched};
 use crate::record::{Amount, BoundResult, BoundState, Ended, Figure, Probes, Schedule, Throughput, Worker};
 use crate::units;
 use serde_json::{Value, json};
@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 mod agreement;
 mod cost;
+mod everywhere;
 
 /// Everything that can go wrong at once.
 fn worst() -> Record {
@@ -96,7 +97,7 @@ fn r30_one_number_everywhere() {
     let runs = [Run { label: "one".to_owned(), record: Finished::Run(Box::new(record.clone())) }];
     let of_runs = runs_csv(&runs).unwrap();
     let [summary, table, page] =
-        [text(&record, 100, false), comparison(&runs, 160, false).unwrap(), html(&runs).unwrap()];
+        [text(&record, 100, false), comparison(&runs, 160, false).unwrap(), html(&runs, &[]).unwrap()];
     for (name, label, latency) in [
         ("ack_response", "ack response", &record.latencies.ack_response),
         ("flight_response", "flight response", &record.latencies.flight_response),
@@ -148,7 +149,7 @@ fn it_fits_a_screen() {
             let text = text(&record, width, false);
             assert!(text.lines().count() <= 40, "{} lines at {width}:\n{text}", text.lines().count());
         }
-        assert!(text(&worst(), width, false).lines().count() <= 45);
+        assert!(text(&worst(), width, false).lines().count() <= 47);
     }
 }
 
@@ -234,6 +235,46 @@ fn what_came_in_the_drain_was_not_achieved() {
     assert_eq!(acked, "acked            20.0 k/s  8.00 k/s   40.00 %");
 }
 
+/// What the two rates read is what their share is of.
+#[test]
+fn the_share_is_achieved_of_offered() {
+    let share = |acked| {
+        let mut record = clean();
+        record.throughput.acked = acked;
+        let text = text(&record, 100, false);
+        text.lines().find(|line| line.starts_with("acked")).expect("a row").to_owned()
+    };
+    assert_eq!(
+        share(199_990),
+        "acked            20.0 k/s  20.0 k/s  100.00 %",
+        "the last ten are on their way"
+    );
+    assert_eq!(share(199_100), "acked            20.0 k/s  19.9 k/s   99.55 %");
+}
+
+/// checklist 59: what was due stands beside what was not sent of it.
+#[test]
+fn what_was_due_is_told_where_it_was_not_sent() {
+    let mut record = clean();
+    assert!(!text(&record, 100, false).contains("due 2"));
+    (record.counts.sent, record.counts.shed) = (165_000, 35_000);
+    record.conclude();
+    let text = text(&record, 100, false);
+    assert!(text.contains("only 165,000 of 200,000 messages due were sent"), "{text}");
+    assert!(text.lines().any(|line| line.contains("shed 35,000") && line.contains("due 200,000")), "{text}");
+}
+
+#[test]
+fn percentiles_with_too_few_samples_say_what_they_take() {
+    let text = text(&broken(), 100, false);
+    let row = text.lines().find(|line| line.starts_with("flight response")).expect("a row of 40 samples");
+    let cells: Vec<&str> = row.split_whitespace().skip(2).collect();
+    assert_eq!(
+        cells,
+        ["40", "18.0", "us", "984", "us", "959", "us", "n<60", "n<600", "n<6k", "n<60k", "1.95", "ms"]
+    );
+}
+
 #[test]
 fn what_the_plan_says_is_shown() {
     let mut record = clean();
@@ -306,7 +347,7 @@ fn control_characters_do_not_reach_the_terminal() {
 
 #[test]
 fn json_is_read_back_as_the_same_record() {
-    for record in [clean(), broken(), idle(), probed()] {
+    for record in [clean(), broken(), idle(), probed(), told()] {
         let json = json(&record);
         assert!(json.starts_with("{\n  \"schema\": \"malaria-bench/1\",\n") && json.ends_with("}\n"));
         assert_eq!(Record::from_json(&json).expect("what was written"), record);
@@ -336,7 +377,7 @@ fn json_is_as_its_schema_says() {
     let mut closed = clean();
     closed.plan.schedule = Schedule::Closed { inflight: 8 };
     closed.plan.msg_count = Some(5);
-    let bounded = [with_bound(clean()), with_bound(watched())];
+    let bounded = [with_bound(clean()), with_bound(watched()), told()];
     for record in [clean(), broken(), idle(), worst(), closed, probed()].into_iter().chain(bounded) {
         let instance = parsed(&json(&record));
         if let Some(error) = validator.iter_errors(&instance).next() {
@@ -388,8 +429,13 @@ fn the_schema_knows_every_field() {
     ] {
         assert_eq!(keys(&schema["$defs"][name]["properties"]), keys(part(at)), "{name}");
     }
-    let watched = parsed(&json(&watched()));
-    for (name, at) in [("broker_cost", "/broker_cost"), ("used", "/series/0/broker")] {
+    let watched = parsed(&json(&told()));
+    for (name, at) in [
+        ("broker_cost", "/broker_cost"),
+        ("used", "/series/0/broker"),
+        ("broker_metrics", "/broker_metrics"),
+        ("series_span", "/broker_metrics/series/0/phases/0"),
+    ] {
         let part = watched.pointer(at).expect(at);
         assert_eq!(keys(&schema["$defs"][name]["properties"]), keys(part), "{name}");
     }

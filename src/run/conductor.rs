@@ -4,7 +4,9 @@ use super::shared::Shared;
 use super::trials::{Growth, Load, Overrun, Pilot, Segment, Trial};
 use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::crew::{self, Effort, generator};
-use crate::record::{self, Counters, Ended, Machine, Phase, PhaseTimes, Probes, Record, Second};
+use crate::record::{
+    self, BrokerMetrics, Counters, Ended, Machine, Phase, PhaseTimes, Probes, Record, Second,
+};
 use crate::stage::{Board, Conductor, Cue, Progress, View};
 use crate::stats::Strain;
 use crate::units;
@@ -354,6 +356,7 @@ impl Conductor<Command, Effort> for Phases<'_> {
             workers: progress.workers.clone(),
             pressure: progress.pressure,
             broker: progress.broker,
+            metrics: progress.metrics.iter().map(|(_, value)| *value).collect(),
             ack_p50_ns: histograms.ack_response.supported_quantile(0.5),
             ack_p99_ns: histograms.ack_response.supported_quantile(0.99),
             flight_p50_ns: histograms.flight_response.supported_quantile(0.5),
@@ -435,6 +438,9 @@ impl Phases<'_> {
         let health = board.health(generator(&efforts));
         let throughput = crew::throughput(&efforts);
         let resident = self.memory.1.saturating_sub(self.memory.0);
+        let connections = counts.connections_established.min(spec.plan.clients.into());
+        let broker_metrics = board.metrics.take().map(|told| told.per(&throughput, connections));
+        let untold = broker_metrics.as_ref().map_or_else(Vec::new, BrokerMetrics::warnings);
         let mut record = Record {
             schema: record::SCHEMA.into(),
             started_at: humantime::format_rfc3339_seconds(self.host.started_at).to_string(),
@@ -454,12 +460,11 @@ impl Phases<'_> {
             partial: ended != Ended::Completed,
             partial_reason,
             ended,
-            warnings: spec.warnings.iter().chain(&lost).chain(&troubles).cloned().collect(),
+            warnings: spec.warnings.iter().chain(&lost).chain(&untold).chain(&troubles).cloned().collect(),
             phases: self.phases[from.0..].to_vec(),
             counts,
-            broker_cost: board.broker.take().map(|cost| {
-                cost.per(&throughput, counts.connections_established.min(spec.plan.clients.into()))
-            }),
+            broker_cost: board.broker.take().map(|cost| cost.per(&throughput, connections)),
+            broker_metrics,
             throughput,
             latencies: record::Latencies::of(&board.total.histograms, absent),
             generator: record::Generator {

@@ -2,7 +2,7 @@
 
 use super::Progress;
 use crate::clock::{Nanos, SECOND};
-use crate::record::{BrokerCost, Ended, Generator, Neighbour};
+use crate::record::{BrokerCost, BrokerMetrics, Ended, Generator, Neighbour};
 use crate::stats::{Interval, Latencies, Strain, Tally};
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -58,6 +58,8 @@ pub struct Board<E> {
     pub quota: Option<f64>,
     /// What the broker used, where it was watched.
     pub broker: Option<BrokerCost>,
+    /// What others told of it, where somebody was asked.
+    pub metrics: Option<BrokerMetrics>,
     /// What was reported of the seconds that are not over for every worker, the first of them being `closed`.
     open: VecDeque<Open>,
     closed: u64,
@@ -81,6 +83,7 @@ impl<E> Board<E> {
             neighbours: Vec::new(),
             quota: None,
             broker: None,
+            metrics: None,
             open: VecDeque::new(),
             closed: 0,
             troubles: BTreeMap::new(),

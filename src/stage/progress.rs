@@ -32,6 +32,8 @@ pub struct Progress {
     pub pressure: Pressure,
     /// What the broker used in it, where it was watched.
     pub broker: Option<Used>,
+    /// What others told of it last, by the names of the series.
+    pub metrics: Vec<(Arc<str>, Option<f64>)>,
     /// What was counted so far, of what is measured.
     pub total: Counters,
     /// The same with its histograms, shared with who counts on: whoever keeps it has it copied.

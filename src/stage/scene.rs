@@ -1,10 +1,11 @@
 //! What happens on the CPUs of the workers besides them.
 
-use super::Board;
+use super::{Board, Progress, StageError};
 use crate::clock::Nanos;
 use crate::cpu::{Groups, Meter, Reading, Subject, Threads, Watch, WatchError};
 use crate::engine::{self, Endpoint, Poll};
-use crate::record::{BrokerCost, Phase, PhaseCost, Pressure, Used};
+use crate::record::{BrokerCost, BrokerMetrics, Phase, PhaseCost, Pressure, Used};
+use crate::scrape::{Asked, Reader};
 use crate::stats::Strain;
 use std::path::Path;
 
@@ -24,6 +25,8 @@ pub struct Setting<'a> {
     pub subjects: &'a [Subject],
     /// and whether it is in this process, where what it uses cannot be told from the rest.
     pub embedded: bool,
+    /// What is to be known of it from others.
+    pub asked: &'a Asked,
 }
 
 /// The machine around the workers.
@@ -36,6 +39,9 @@ pub struct Scene {
     /// Where brokers on this machine listen.
     ports: Vec<u16>,
     broker: Option<Broker>,
+    /// Who looks at what is told of it, and the phase that was told there.
+    readers: Vec<Reader>,
+    phase: Option<Phase>,
 }
 
 /// What the broker used so far.
@@ -111,8 +117,8 @@ impl Scene {
     /// As things stand before workers on `cpus` begin.
     ///
     /// # Errors
-    /// A broker that was named cannot be watched.
-    pub fn new(cpus: &[usize], setting: &Setting<'_>) -> Result<Scene, WatchError> {
+    /// A broker that was named cannot be watched, or a thread cannot be started.
+    pub fn new(cpus: &[usize], setting: &Setting<'_>) -> Result<Scene, StageError> {
         let ports = setting.targets.iter().filter(|target| engine::is_local(target));
         let ports = ports.filter_map(|target| match target {
             Endpoint::Tcp(address) => Some(address.port()),
@@ -120,7 +126,10 @@ impl Scene {
         });
         let ports: Vec<u16> = ports.collect();
         Ok(Scene {
+            // A connection of theirs is none of the run's.
+            readers: Reader::open(setting.asked)?,
             broker: Broker::find(&ports, setting)?,
+            phase: None,
             before: Threads::look(Path::new("/")),
             meter: Meter::new(Path::new("/"), cpus),
             since: setting.epoch,
@@ -129,14 +138,12 @@ impl Scene {
         })
     }
 
-    /// What the machine took since this was asked last, while each worker, with its CPU beside it, fared so.
-    pub fn pressure(&mut self, workers: &[(usize, Strain)]) -> Pressure {
-        Pressure::of(&self.meter.take(), workers)
-    }
-
-    /// What the broker used since this was asked last.
-    pub fn broker(&mut self) -> Option<Used> {
-        self.broker.as_mut()?.second()
+    /// Adds to a second what the machine took and the broker used since the last one, while each worker, with its CPU
+    /// beside it, fared so; and what others told of the broker last.
+    pub fn second(&mut self, workers: &[(usize, Strain)], second: &mut Progress) {
+        second.pressure = Pressure::of(&self.meter.take(), workers);
+        second.broker = self.broker.as_mut().and_then(Broker::second);
+        second.metrics = self.readers.iter().flat_map(Reader::latest).collect();
     }
 
     /// This phase is under way.
@@ -144,11 +151,20 @@ impl Scene {
         if let Some(broker) = &mut self.broker {
             broker.enter(phase);
         }
+        if self.phase.replace(phase) != Some(phase) {
+            self.readers.iter().for_each(|reader| reader.enter(phase));
+        }
+    }
+
+    /// The last phase is over.
+    pub fn finish(&mut self) {
+        self.readers.iter().for_each(Reader::finish);
     }
 
     /// Tells what the broker used and who else has run since the last time, at the end.
     pub fn tell<E>(&mut self, board: &mut Board<E>) {
         board.broker = self.broker.as_mut().map(Broker::cost);
+        board.metrics = self.readers.iter().map(Reader::tell).reduce(BrokerMetrics::and);
         let now = Threads::look(Path::new("/"));
         let own = (std::process::id(), &self.cpus[..]);
         board.neighbours = now.beside(&self.before, own, &self.ports, board.end - self.since);

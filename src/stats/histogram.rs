@@ -277,6 +277,11 @@ impl std::fmt::Debug for Histogram {
     }
 }
 
+/// The fewest samples that are enough to speak of `quantile`, which is below 1.
+pub fn samples_for(quantile: f64) -> u64 {
+    (SAMPLES_BEYOND / (1.0 - quantile) - 1e-6).ceil() as u64
+}
+
 /// Whether `count` samples are enough to speak of `quantile`: at least six lie beyond it.
 ///
 /// With fewer, the value is that of a handful of stragglers and moves by itself from run to run: p99 needs

@@ -8,7 +8,7 @@
 //! chance of [`ALPHA`]. With a tolerance of 5 % and runs that scatter by 5 %, no change fails in less than 1 % of
 //! cases, and 10 % for the worse fail in more than 85 %: `tests` has this very code do it.
 
-use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use statrs::distribution::{ContinuousCDF, DiscreteCDF, Hypergeometric, Normal, StudentsT};
 
 #[cfg(test)]
 mod tests;
@@ -19,8 +19,15 @@ pub const LOOKS: [usize; 3] = [5, 10, 20];
 /// The chance that a look takes a change on the edge of the tolerance for one beyond it, and as much for the reverse.
 pub const ALPHA: f64 = 0.02;
 
+/// The same for runs with a fault, whose looks are wrong with no other share of faults than a half: three of them fail by accident
+/// in 0.7 % of cases at most.
+const FAULT_ALPHA: f64 = ALPHA / 2.0;
+
 /// The chance with which the smallest change that could have been seen is seen.
 const POWER: f64 = 0.8;
+
+/// More runs than anybody makes.
+pub const MOST_RUNS: usize = 1_000;
 
 /// How much worse is no fault.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -98,6 +105,18 @@ impl Change {
         tolerance.worse(tolerance.limit() + reach * self.error).exp()
     }
 
+    /// How many runs of each side pass four times of five when nothing has changed, if they scatter as those that this is
+    /// of, which were `base` and `new`; `None` for more than [`MOST_RUNS`].
+    pub fn runs_to_tell(&self, base: usize, new: usize, tolerance: Tolerance) -> Option<usize> {
+        let each = 2.0 / (1.0 / base as f64 + 1.0 / new as f64);
+        (2..=MOST_RUNS).find(|runs| {
+            let runs = *runs as f64;
+            let student = StudentsT::new(0.0, 1.0, 2.0 * runs - 2.0).expect("freedom is above 0");
+            let reach = student.inverse_cdf(1.0 - ALPHA) + student.inverse_cdf(POWER);
+            reach * self.error * (each / runs).sqrt() <= tolerance.limit()
+        })
+    }
+
     /// How probable it is to find so much for the worse, or more, when the truth is on the edge of the tolerance.
     fn beyond(&self, tolerance: Tolerance) -> f64 {
         self.tail(tolerance.worse(self.log) - tolerance.limit())
@@ -153,6 +172,36 @@ pub fn holm(probabilities: &[f64]) -> Vec<f64> {
         adjusted[at] = least;
     }
     adjusted
+}
+
+/// In how many of the runs of a side something happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Share {
+    /// In so many
+    pub with: usize,
+    /// of so many.
+    pub of: usize,
+}
+
+/// Whether a fault is more frequent than it was. Where each new run has it and none of the base, two of each are enough;
+/// where the new side has no larger share of it, it is not.
+pub fn judge_fault(base: Share, new: Share) -> Decision {
+    let always = base.with == 0 && new.with == new.of && base.of.min(new.of) >= 2;
+    if new.with * base.of <= base.with * new.of {
+        Decision::Pass
+    } else if always || fisher(base, new) <= FAULT_ALPHA {
+        Decision::Fail
+    } else {
+        Decision::Inconclusive
+    }
+}
+
+/// How probable it is that so many of the new runs have it, or more, when both sides have it equally often: the exact
+/// test of Fisher (1922), one-sided.
+fn fisher(base: Share, new: Share) -> f64 {
+    let (runs, with) = (base.of + new.of, base.with + new.with);
+    let among_new = Hypergeometric::new(runs as u64, with as u64, new.of as u64).expect("parts of the runs");
+    new.with.checked_sub(1).map_or(1.0, |fewer| among_new.sf(fewer as u64))
 }
 
 /// Geometric mean of values above 0; `None` without any, or with others.

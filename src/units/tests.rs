@@ -225,3 +225,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn series_are_told_in_the_unit_of_their_name() {
+    for (name, value, text) in [
+        ("process_cpu_seconds_total", 0.000_042, "42.0 us"),
+        ("process_cpu_seconds_total{a=\"_bytes\"}", 1.5, "1.50 s"),
+        ("process_resident_memory_bytes", 3_145_728.0, "3.0 MiB"),
+        ("emqx_messages_dropped", 1_234_567.0, "1,234,567"),
+        ("$SYS/broker/load", 1_234.56, "1.23 k"),
+        ("ratio", 0.25, "0.250"),
+        ("ratio", 0.0, "0"),
+        ("temperature", -3.5, "-3.5"),
+    ] {
+        assert_eq!(metric(name, value), text, "{name} {value}");
+    }
+}
+
+#[test]
+fn what_is_left_is_told_in_whole_seconds() {
+    let second = 1_000_000_000;
+    let texts = [0, 1, 59 * second, 65 * second, 3725 * second].map(left);
+    assert_eq!(texts, ["0s left", "1s left", "59s left", "1m 05s left", "1h 02m left"]);
+    let took = Duration::from_secs(30);
+    assert_eq!(outlook(took, 3, 12), ", about 1m 30s left");
+    assert_eq!([outlook(took, 0, 12), outlook(took, 12, 12)], ["", ""], "nobody knows, and nothing is left");
+}

@@ -7,6 +7,7 @@ mod bench;
 mod broker;
 mod cases;
 mod cost;
+mod exporter;
 mod port;
 mod process;
 mod refusals;

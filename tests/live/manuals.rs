@@ -1,5 +1,6 @@
 //! What is made of the flags.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 fn bench(line: &str) -> Output {
@@ -31,6 +32,34 @@ fn bash_completes_flags_of_both_programs() {
         assert!(said(&bench(&format!("completions {shell}"))).contains("linger"), "{shell}");
     }
     assert_eq!(bench("completions csh").status.code(), Some(2));
+}
+
+/// What tools/install leaves is where bash, zsh, fish and man look for it.
+#[test]
+fn completions_and_pages_are_installed() {
+    let built = Path::new(env!("CARGO_BIN_EXE_malaria-bench")).parent().expect("a folder");
+    let (folder, tool) =
+        (tempfile::tempdir().unwrap(), Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/install"));
+    let output =
+        Command::new(tool).arg("--from").arg(built).arg(folder.path()).output().expect("a shell runs");
+    assert!(said(&output).contains("/bin is to be on your PATH"));
+    let read = |path: &str| {
+        let path = folder.path().join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    for (path, has) in [
+        ("share/bash-completion/completions/malaria-bench", "--broker-metrics"),
+        ("share/bash-completion/completions/malaria", "--stagger"),
+        ("share/zsh/site-functions/_malaria-bench", "#compdef malaria-bench"),
+        ("share/zsh/site-functions/_malaria", "#compdef malaria"),
+        ("share/fish/vendor_completions.d/malaria.fish", "-l stagger"),
+        ("share/man/man1/malaria-bench.1", ".TH "),
+        ("share/man/man1/malaria-publish.1", ".TH "),
+    ] {
+        assert!(read(path).contains(has), "{has} is not in {path}");
+    }
+    let program = folder.path().join("bin/malaria");
+    assert!(said(&Command::new(program).arg("--version").output().expect("it runs")).contains("malaria"));
 }
 
 #[test]

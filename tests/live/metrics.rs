@@ -25,6 +25,16 @@ fn load(program: &str, flags: &str, address: SocketAddr, json: &Path) -> Process
 
 const RUN: &str = "--embedded --cores 1 --clients 20 --rate 500 --warmup 300ms --duration 1500ms --seed 7";
 
+/// A broker in a process of its own, and its port.
+fn reflector() -> (Port, Process) {
+    let broker = Port::take(LOCAL);
+    let mut reflector = piped(env!("CARGO_BIN_EXE_malaria-bench"));
+    reflector.args(["reflector", "--cores", "1", "--port", &broker.number.to_string()]).stdout(Stdio::null());
+    let mut reflector = Process::spawn(&mut reflector);
+    assert!(crate::port::is_ready(SocketAddr::from((LOCAL, broker.number)), &mut reflector));
+    (broker, reflector)
+}
+
 /// What is scraped last of `load`, which ends then.
 fn last(load: &mut Process, address: SocketAddr) -> String {
     let text = until("the end of the load", || {
@@ -131,11 +141,7 @@ fn the_end_of_a_search_is_scraped() {
 fn r30_a_fleet_is_scraped_as_a_run_is() {
     let (folder, port) = (tempfile::tempdir().unwrap(), Port::take(LOCAL));
     let (json, address) = (folder.path().join("fleet.json"), SocketAddr::from((LOCAL, port.number)));
-    let mut reflector = piped(env!("CARGO_BIN_EXE_malaria-bench"));
-    let broker = Port::take(LOCAL);
-    reflector.args(["reflector", "--cores", "1", "--port", &broker.number.to_string()]).stdout(Stdio::null());
-    let mut reflector = Process::spawn(&mut reflector);
-    assert!(crate::port::is_ready(SocketAddr::from((LOCAL, broker.number)), &mut reflector));
+    let (broker, _reflector) = reflector();
     let flags = format!("publish -P 4 -n 50 -T 0 --stagger 0 -H 127.0.0.1 -p {}", broker.number);
     let mut load = load(env!("CARGO_BIN_EXE_malaria"), &flags, address, &json);
     let text = last(&mut load, address);
@@ -167,4 +173,52 @@ fn prometheus_has_the_figures_of_the_record() {
     assert_eq!(native("histogram_count("), ack.count as f64);
     let (median, expected) = (native("histogram_quantile(0.5,"), ack.p50_ns.unwrap() as f64 / 1e9);
     assert!((median / expected - 1.0).abs() < 0.03, "{median} is not {expected}");
+}
+
+/// Every query of `dashboard`.
+fn queries(dashboard: &serde_json::Value) -> Vec<String> {
+    let panels = dashboard["panels"].as_array().expect("panels").iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().expect("targets"));
+    let queries = targets.map(|target| target["expr"].as_str().expect("a query").to_owned());
+    let variables = dashboard["templating"]["list"].as_array().expect("variables").iter();
+    queries.chain(variables.map(|variable| variable["query"].as_str().expect("a query").to_owned())).collect()
+}
+
+/// The names of metrics in `query`.
+fn names(query: &str) -> Vec<&str> {
+    let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("malaria_")).collect()
+}
+
+/// The dashboard asks for nothing that a run does not have, here one whose broker is watched and told of; and Prometheus
+/// understands it.
+#[test]
+fn the_dashboard_asks_for_what_there_is() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/grafana.json");
+    let dashboard = serde_json::from_str(&std::fs::read_to_string(file).expect("it is there")).expect("JSON");
+    let queries = queries(&dashboard);
+    let (folder, port) = (tempfile::tempdir().unwrap(), Port::take(LOCAL));
+    let (json, address) = (folder.path().join("run.json"), SocketAddr::from((LOCAL, port.number)));
+    let prometheus = Prometheus::start(address);
+    let (broker, _reflector) = reflector();
+    let told = format!("http://{address}/metrics");
+    let flags = format!(
+        "-H 127.0.0.1 -p {} --cores 1 --clients 20 --rate 500 --warmup 0 --duration 1500ms --broker-metrics {told} \
+         --broker-series malaria_sent_total",
+        broker.number
+    );
+    let mut load = load(env!("CARGO_BIN_EXE_malaria-bench"), &flags, address, &json);
+    let text = last(&mut load, address);
+    let known: Vec<&str> =
+        samples(&text).into_keys().map(|name| name.split('{').next().expect("a name")).collect();
+    let asked: Vec<&str> = queries.iter().flat_map(|query| names(query)).collect();
+    assert!(asked.len() > 20, "{asked:?}");
+    for name in asked {
+        assert!(known.contains(&name), "{name} is not in\n{text}");
+    }
+    let Some(prometheus) = prometheus else { return };
+    for query in queries.iter().filter(|query| query.contains('(') && !query.starts_with("label_values")) {
+        // An answer, whatever it is: what it asks for is only there for a moment.
+        let _ = prometheus.value(&query.replace("$__rate_interval", "5s").replace("$job", ".*"));
+    }
 }

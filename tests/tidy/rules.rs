@@ -10,7 +10,7 @@ pub const FLOORS: [&[&str]; 10] = [
     &["wire", "stats", "search"],
     &["client", "record"],
     &["load", "script", "transport"],
-    &["engine"],
+    &["engine", "scrape"],
     &["crew", "stage", "doctor"],
     &["run", "fleet", "reflector"],
     &["report", "gate", "live"],

@@ -10,25 +10,25 @@ const EXAMPLES: &str = "\
 Examples:
   malaria-bench compare base/ -- new/                     all records of two folders, such as --repeat leaves
   malaria-bench compare a1.json a2.json -- b1.json b2.json
-  malaria-bench compare base/ -- new/ --gate 'flight p99' --tolerate 'flight p99=15%'
+  malaria-bench compare --gate 'flight p99' --tolerate 'flight p99=15%' base/ -- new/
 
 One run is one value, whatever it measured. PASS: it is not worse by more than is tolerated. FAIL: it is. Either may be
 wrong with a chance of 2 %; INCONCLUSIVE: the runs scatter too much, or are too few. Usual tolerances: 5 % for rates and
 medians, 10 % for a p99, 20 % for a p99.9 and above, 3 % for what it cost.
 
-Exit codes: 0 pass, 8 fail, 9 inconclusive, 6 void (the generator limited too many runs); 4, 5 and 7 when a new run
-has such a fault and none of the base has.";
+Exit codes: 0 pass, 8 fail, 9 inconclusive, 6 void (the generator limited too many runs); 4, 5 and 7 when such a fault is
+more frequent in the new runs than in the base (a single one may be chance: 9).";
 
 /// What is compared, and how strictly.
 #[derive(Clone, Args)]
 pub struct QuestionArgs {
     /// What the result rests on, such as 'flight p99', acked or broker-cpu-per-message; repeat it for several, three at most
     /// [default: what was delivered (or acknowledged, or sent) a second, flight p99 (or ack p99), and broker-cpu-per-message].
-    #[arg(long = "gate", value_name = "METRIC", help_heading = "Comparison")]
+    #[arg(id = "gate", long, value_name = "METRIC", help_heading = "Comparison")]
     pub gates: Vec<Metric>,
     /// How much worse is tolerated, in per cent of the base, such as 'flight p99=10%'; repeat it for several
     /// [default: see malaria-bench compare --help].
-    #[arg(long = "tolerate", value_name = "METRIC=SHARE", help_heading = "Comparison")]
+    #[arg(id = "tolerate", long, value_name = "METRIC=SHARE", help_heading = "Comparison")]
     pub tolerances: Vec<Tolerated>,
     /// Compare runs of different machines, too [default: off].
     #[arg(long, help_heading = "Comparison")]
@@ -39,6 +39,17 @@ pub struct QuestionArgs {
 }
 
 impl QuestionArgs {
+    /// The first of these flags that somebody typed.
+    pub fn typed(&self) -> Option<&'static str> {
+        let typed = [
+            (!self.gates.is_empty(), "--gate"),
+            (!self.tolerances.is_empty(), "--tolerate"),
+            (self.allow_other_machine, "--allow-other-machine"),
+            (self.allow_other_plan, "--allow-other-plan"),
+        ];
+        typed.into_iter().find_map(|(is, flag)| is.then_some(flag))
+    }
+
     /// The same for who compares.
     pub fn question(&self) -> Question {
         Question {
@@ -57,8 +68,8 @@ pub struct CompareArgs {
     /// Records of the base: files that --json wrote, or folders of them.
     #[arg(required_unless_present = "json_schema", value_name = "BASE")]
     pub base: Vec<PathBuf>,
-    /// Records of what is new, behind --.
-    #[arg(last = true, required_unless_present = "json_schema", value_name = "NEW")]
+    /// Records of what is new, behind --; flags go before it.
+    #[arg(last = true, value_name = "NEW")]
     pub new: Vec<PathBuf>,
     /// Write the comparison (JSON) to FILE, or to standard output with - [default: nowhere].
     #[arg(long, value_name = "FILE")]
@@ -80,8 +91,8 @@ anew for each run, and has to stay in the foreground. The first pair is thrown a
 compared, as malaria-bench compare does it, and what is known then ends it. A pair in which the generator was the
 bottleneck is run again; when that is more than a third, nothing is said.
 
-Exit codes: 0 pass, 8 fail, 9 inconclusive after 20 pairs, 6 void; 4, 5 and 7 when B has such a fault and A
-has not.";
+Exit codes: 0 pass, 8 fail, 9 inconclusive after 20 pairs, 6 void; 4, 5 and 7 when such a fault is more frequent with B than
+with A; 4 also when nobody can connect to one of them.";
 
 /// The flags of `ab`.
 #[derive(Clone, Args)]

@@ -6,14 +6,18 @@ use std::path::PathBuf;
 /// The flags of `report`.
 #[derive(Args)]
 pub struct ReportArgs {
-    /// Records: what --json has written, of the main job, of publish or of subscribe; folders of them, such as a
+    /// Records: what --json has written, of the main job, of publish, of subscribe or of capacity; folders of them, such as a
     /// scenario's; - is standard input.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Write a page that compares the runs to OUT, or to standard output with -; it needs no other file
-    /// [default: nowhere].
+    /// Write a page that compares the runs, or searches for a capacity, to OUT, or to standard output with -; it needs no
+    /// other file [default: nowhere].
     #[arg(long, value_name = "OUT")]
     pub html: Option<PathBuf>,
+    /// A record, or a folder of those of several runs, that the page holds the others against: ratios, and how sure they
+    /// are where each side has several runs. What is given by one name is one side [default: nothing].
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
     /// Write the distribution of every latency to OUT, or to standard output with -, for each run and for all
     /// together (merged) [default: nowhere].
     #[arg(long, value_name = "OUT")]
@@ -28,7 +32,7 @@ pub struct ReportArgs {
     /// Write the runs and their bounds as JUnit XML to OUT, or to standard output with - [default: nowhere].
     #[arg(long, value_name = "OUT")]
     pub junit: Option<PathBuf>,
-    /// Write rates, tails and losses as Bencher Metric Format to OUT, or to standard output with -; where the
+    /// Write rates, tails, losses and the cost of the broker as Bencher Metric Format to OUT, or to standard output with -; where the
     /// generator was the limit there are none, and the exit code is 6 [default: nowhere].
     #[arg(long, value_name = "OUT")]
     pub bencher: Option<PathBuf>,

@@ -2,7 +2,7 @@
 
 use super::gate::AbortArgs;
 use super::values::{Away, Flapping, PerSecond, Scale, Total, count};
-use super::{BrokerArgs, ConnectionArgs, OutputArgs, SeriesArgs};
+use super::{BrokerArgs, ConnectionArgs, MetricsArgs, OutputArgs, SeriesArgs};
 use crate::load::{Profile, Template};
 use crate::units::{Size, Span};
 use clap::{ArgAction, Args, ValueEnum};
@@ -145,6 +145,8 @@ pub struct RunArgs {
     pub abort: AbortArgs,
     #[command(flatten)]
     pub broker: BrokerArgs,
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
     #[command(flatten)]
     pub connection: ConnectionArgs,
     /// Write the histograms of every second to FILE while the run goes on, as an interval log of HdrHistogram

@@ -13,7 +13,19 @@ use std::path::PathBuf;
 const OUTER: [&str; 4] = ["scenario", "matrix", "ab", "attack"];
 
 /// Flags of a run that are not for the words of one of many: who runs them says these.
-const NOT_OF_ONE: [&str; 7] = ["host", "port", "embedded", "json", "repeat", "baseline", "save_baseline"];
+const NOT_OF_ONE: [&str; 11] = [
+    "host",
+    "port",
+    "embedded",
+    "json",
+    "repeat",
+    "baseline",
+    "save_baseline",
+    "gate",
+    "tolerate",
+    "allow_other_machine",
+    "allow_other_plan",
+];
 
 /// Checks the words of a command. The program's name may stand in front of them.
 ///

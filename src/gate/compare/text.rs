@@ -20,16 +20,46 @@ impl Verdicted {
     }
 }
 
-/// `flight p99 +12.3 % (tolerated 10 %)`, or why it is not known.
+/// `flight p99 +12.3 % (+9.9 % to +14.6 %), tolerated 10 %`
 pub fn worse(metric: &Compared) -> String {
-    let found = match (&metric.change, &metric.reason) {
-        (Some(change), _) => {
-            let (low, high) = change.interval_percent;
-            format!("{} ({} to {})", signed(change.percent), signed(low), signed(high))
-        }
-        (None, reason) => reason.clone().unwrap_or_default(),
-    };
+    let found = metric.change.map_or(NOTHING.to_owned(), |change| {
+        let (low, high) = change.interval_percent;
+        format!("{} ({} to {})", signed(change.percent), signed(low), signed(high))
+    });
     format!("{} {found}, tolerated {}", metric.metric, share(metric.tolerance_percent))
+}
+
+/// What is not known, and why, each reason once: `delivered, flight p99: no samples`.
+pub fn unknown<'m>(metrics: impl Iterator<Item = &'m Compared>) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for metric in metrics {
+        let Some(reason) = &metric.reason else { continue };
+        match reasons.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, names)) => names.push(metric.metric.to_string()),
+            None => reasons.push((reason, vec![metric.metric.to_string()])),
+        }
+    }
+    reasons.into_iter().map(|(reason, names)| format!("{}: {reason}", names.join(", "))).collect()
+}
+
+/// How many runs would tell.
+fn outlook(metric: &Compared) -> Option<String> {
+    let change = metric.change.filter(|_| metric.result == Verdicted::Inconclusive)?;
+    let runs = |side: &Option<Estimate>| side.as_ref().map_or(0, |side| side.values.len());
+    let (name, tolerated) = (metric.metric, share(metric.tolerance_percent));
+    Some(match change.runs_to_tell {
+        Some(enough) if enough > runs(&metric.base).min(runs(&metric.new)) => {
+            format!(
+                "{name}: as these scatter, about {enough} runs of each side tell no change from one beyond {tolerated}"
+            )
+        }
+        Some(_) => format!(
+            "{name}: the change is close to the {tolerated} that are tolerated, or beyond: more runs tell"
+        ),
+        None => format!(
+            "{name}: these scatter too much for a tolerance of {tolerated}: make runs longer, or tolerate more"
+        ),
+    })
 }
 
 fn signed(percent: f64) -> String {
@@ -91,19 +121,21 @@ pub fn spread(rows: &[(Metric, Estimate)], side: Side) -> String {
 impl Comparison {
     /// The result in the first line, and a row for each metric, those first that it rests on.
     pub fn text(&self) -> String {
-        let header = ["metric", "base", "new", "change", "interval", "tolerated", "seen from", "p", "result"];
+        let header =
+            ["metric", "base", "new", "change", "interval", "tolerated", "detectable", "p", "result"];
         let rows = self.metrics.iter().map(row);
         let result = self.result.word(true);
         let mut text = format!("Result: {result}, exit code {}: {}\n", self.exit_code, self.exit_reason);
         text += &format!("runs: {} of the base, {} new\n\n", runs(self.base), runs(self.new));
         text += &table(&header, rows, 7);
-        for metric in self.metrics.iter().filter(|metric| metric.gates) {
-            if let Some(reason) = &metric.reason {
-                text += &format!("{}: {reason}\n", metric.metric);
-            }
-        }
-        text + "\nIn capitals: what the result rests on. Means with the interval that holds the true one with 95 %; seen from: the\n\
-                smallest change for the worse that so many runs fail four times of five; p: of Mann and Whitney.\n"
+        let gating = self.metrics.iter().filter(|metric| metric.gates);
+        let lines = match self.result {
+            Verdicted::Inconclusive => gating.filter_map(outlook).collect(),
+            _ => unknown(gating),
+        };
+        lines.into_iter().for_each(|line| text += &format!("{line}\n"));
+        text + "\nRows with an UPPERCASE result decide. Means stand with their 95 % confidence interval; detectable: the smallest\n\
+                worsening that these runs would catch 80 % of the time; p: of Mann and Whitney.\n"
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the screen shows.
 
 use crate::clock::{Nanos, SECOND};
-use crate::record::{Phase, Pressure};
+use crate::live::Tick;
+use crate::record::{Phase, Pressure, Used};
 use crate::stage::Progress;
 use crate::stats::{Counters, Histogram, Levels, Strain};
 use crate::units;
@@ -46,6 +47,9 @@ pub struct View {
     ack: Times,
     workers: Vec<Strain>,
     pressure: Pressure,
+    broker: Option<Used>,
+    /// Bounds, and whether they hold so far.
+    pub ticks: Vec<Tick>,
     /// Messages out, and p99 of flights, or of acknowledgements where nobody listens, in microseconds: of each second.
     out: VecDeque<u64>,
     p99: VecDeque<u64>,
@@ -69,6 +73,7 @@ impl View {
         self.ack = times(&histograms.ack_response, &histograms.ack_service);
         self.workers.clone_from(&progress.workers);
         self.pressure = progress.pressure;
+        self.broker = progress.broker;
         let p99 = self.flight.p99.or(self.ack.p99).unwrap_or(0);
         for (history, value) in [(&mut self.out, self.second.sent), (&mut self.p99, p99 / 1000)] {
             history.push_back(value);
@@ -78,7 +83,8 @@ impl View {
 
     /// Fills `frame`, as far as it goes.
     pub fn draw(&self, frame: &mut Frame<'_>) {
-        let blocks = [self.head(), self.rates(), self.latencies(), self.delivery(), self.generator()];
+        let health = [self.generator(), self.broker(), self.bounds()].concat();
+        let blocks = [self.head(), self.rates(), self.latencies(), self.delivery(), health];
         let heights = blocks.iter().map(|lines| lines.len() as u16);
         // What room there is goes to the charts, evenly; on a small screen to none.
         let [head, rates, chart, latencies, spark, delivery, generator, _] = {
@@ -177,6 +183,36 @@ impl View {
     }
 }
 
+impl View {
+    fn broker(&self) -> Vec<Line<'static>> {
+        let line = |used: &Used| {
+            let cpu = units::percent(used.cpu_ns() as f64 / SECOND as f64);
+            let memory = used.resident_bytes.map_or("-".to_owned(), units::bytes);
+            let files = used.descriptors.map_or("-".to_owned(), units::grouped);
+            let throttled = used.throttled_ns.filter(|nanos| *nanos > 0);
+            let mut spans = vec![Span::from(format!("CPU {cpu:<8} memory {memory:<10} descriptors {files}"))];
+            spans.extend(
+                throttled.map(|nanos| marked(format!("   a quota took {}", units::latency(nanos)), true)),
+            );
+            row("broker", spans)
+        };
+        self.broker.iter().map(line).collect()
+    }
+
+    fn bounds(&self) -> Vec<Line<'static>> {
+        let line = |tick: &Tick| {
+            let text = format!("{}: {}", tick.bound, tick.found.as_deref().unwrap_or("not known yet"));
+            let mark = match tick.holds {
+                Some(true) => Span::from(text).green(),
+                Some(false) => marked(text, true),
+                None => Span::from(text),
+            };
+            row("bound", vec![mark])
+        };
+        self.ticks.iter().map(line).collect()
+    }
+}
+
 fn row(name: &str, spans: Vec<Span<'static>>) -> Line<'static> {
     let mut line = vec![Span::from(format!("{name:<10} ")).dim()];
     line.extend(spans);
@@ -217,6 +253,12 @@ mod tests {
             left: Some(3 * SECOND),
             levels: Levels { connected: 1998, ..Levels::default() },
             total: Counters { lost: 4, connections_lost: 2, ..Counters::default() },
+            broker: Some(Used {
+                user_cpu_ns: SECOND / 8,
+                system_cpu_ns: SECOND / 4,
+                resident_bytes: Some(5 << 20),
+                ..Used::default()
+            }),
             workers: vec![
                 Strain { busy_ns: SECOND / 4, ..Strain::default() },
                 Strain { busy_ns: SECOND / 100 * 95, ..Strain::default() },
@@ -239,6 +281,16 @@ mod tests {
     fn a_terminal_of_the_usual_size_has_everything() {
         let mut view = View::default();
         view.follow(&progress());
+        let tick = |bound: &str, found: Option<&str>, holds| Tick {
+            bound: bound.to_owned(),
+            found: found.map(str::to_owned),
+            holds,
+        };
+        view.ticks = vec![
+            tick("flight p99 < 50ms", Some("301 us"), Some(true)),
+            tick("lost == 0", Some("4"), Some(false)),
+            tick("verdict == clean", None, None),
+        ];
         let text = drawn(&view, 80, 24);
         for what in [
             "measure   3 s left   after 9 s",
@@ -252,6 +304,10 @@ mod tests {
             "2 connections lost",
             "worker 0   CPU 25.0 %",
             "worker 1   CPU 95.0 %",
+            "broker     CPU 37.5 %   memory 5.0 MiB    descriptors -",
+            "bound      flight p99 < 50ms: 301 us",
+            "bound      lost == 0: 4 !",
+            "bound      verdict == clean: not known yet",
             "█",
         ] {
             assert!(text.contains(what), "{what} is not in\n{text}");

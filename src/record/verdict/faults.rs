@@ -23,9 +23,7 @@ impl Evidence {
         if self.too_few_sent() {
             let late =
                 self.lateness.map(|tail| format!(", lateness {} {}", tail.name, units::latency(tail.ns)));
-            let share = units::part(self.sent, self.due);
-            shortfalls
-                .push(format!("only {share} of the messages due were sent{}", late.unwrap_or_default()));
+            shortfalls.push(format!("only {} were sent{}", self.sent_of_due(), late.unwrap_or_default()));
         }
         // Who was sent too little has nothing to answer.
         if let Some(behind) = self.behind.filter(|_| shortfalls.is_empty()) {
@@ -40,6 +38,11 @@ impl Evidence {
         let counted = counts.into_iter().filter(|(count, ..)| *count > 0);
         shortfalls.extend(counted.map(|(count, what, how)| format!("{} {how}", were(count, what))));
         shortfalls
+    }
+
+    /// `165,000 of 200,000 messages due`
+    fn sent_of_due(&self) -> String {
+        format!("{} of {} messages due", units::grouped(self.sent), units::grouped(self.due))
     }
 
     /// Messages that nobody held back on purpose.
@@ -117,7 +120,7 @@ impl Evidence {
             let missing = were(missing.max(self.shed), "message");
             format!(
                 "messages were held back for {held} (the tolerance), longer than the backlog of {backlog}: \
-                 {missing} shed"
+                 {missing} shed; lower --tolerance, or give a longer --backlog"
             )
         })
     }
@@ -144,7 +147,10 @@ impl Evidence {
     pub(super) fn stall_fault(&self) -> Option<String> {
         let (stalls, seconds) = (self.stalls.0.len(), self.stalls.1);
         (stalls * 4 > seconds && stalls > 1).then(|| {
-            format!("workers stood still in {stalls} of {seconds} seconds (stopped, or a paused machine)")
+            format!(
+                "workers stood still in {stalls} of {seconds} seconds: let nothing stop them, and use a machine that is \
+                 not paused"
+            )
         })
     }
 
@@ -189,7 +195,10 @@ impl Evidence {
     /// What the load waited for and the probes did not, before anything left.
     pub(super) fn queue_of_our_own(&self) -> Option<String> {
         let apart = self.divergence.as_ref().filter(|apart| self.is_our_own(apart))?;
-        Some(format!("messages queued in the generator, before they left: {}", apart.told()))
+        Some(format!(
+            "messages queued in the generator, before they left: {}; give more --cores",
+            apart.told()
+        ))
     }
 
     /// The same after they had left. It may be a topic or a connection that has too much to carry: no fault of ours.
@@ -219,9 +228,9 @@ impl Evidence {
         let (cpu, share) = self.busiest_cpu.filter(|(_, share)| *share > BUSY)?;
         let busy = format!("CPU {cpu} was {} busy with the generator", units::percent(share));
         match (self.pace, shortfalls) {
-            (Pace::None, _) => Some(busy),
+            (Pace::None, _) => Some(format!("{busy}; give more --cores")),
             (_, []) => None,
-            (_, shortfalls) => Some(format!("{busy}; {}", shortfalls.join("; "))),
+            (_, shortfalls) => Some(format!("{busy}; {}; give more --cores", shortfalls.join("; "))),
         }
     }
 
@@ -229,7 +238,7 @@ impl Evidence {
         let what = match self.pace {
             Pace::None => "nobody was to publish".to_owned(),
             _ if self.sent >= self.due => "every message due was sent".to_owned(),
-            _ => format!("{} of the messages due were sent", units::part(self.sent, self.due)),
+            _ => format!("{} were sent", self.sent_of_due()),
         };
         format!("{what}; {}", self.health())
     }

@@ -211,7 +211,7 @@ fn reasons_hold_the_numbers() {
     );
     assert_eq!(
         reasons(Evidence { sent: 99_499, shed: 501, lateness: tail(980_000_000), ..well() }),
-        "only 99.49 % of the messages due were sent, lateness p99 980 ms | 501 messages were shed from full \
+        "only 99,499 of 100,000 messages due were sent, lateness p99 980 ms | 501 messages were shed from full \
          backlogs | the generator kept up: wake-up lag p99 100 us, busiest CPU 3 at 50.0 %"
     );
     assert_eq!(
@@ -226,7 +226,7 @@ fn reasons_hold_the_numbers() {
     );
     assert_eq!(
         reasons(Evidence { pace: Pace::Answers, busiest_cpu: Some((3, 0.97)), ..well() }),
-        "CPU 3 was 97.0 % busy with the generator; closed loop: the answers set the pace"
+        "CPU 3 was 97.0 % busy with the generator; closed loop: the answers set the pace; give more --cores"
     );
     assert_eq!(reasons(Evidence { sent: 0, ..well() }), "none of the 100,000 messages due was sent");
     assert_eq!(reasons(Evidence { due: 0, sent: 0, ..well() }), "no message came due");
@@ -365,7 +365,7 @@ fn a_fleet_is_judged_by_the_same_rules() {
     }
     let busy = |r: &mut FleetRecord| r.generator.workers[0].busy_share = 0.95;
     let (found, reason) = judged_fleet(fleet_samples::subscribed(), busy);
-    let said = "CPU 0 was 95.0 % busy with the generator";
+    let said = "CPU 0 was 95.0 % busy with the generator; give more --cores";
     assert_eq!((found, reason.as_str()), (Verdict::GeneratorLimited, said), "flight times are late by it");
     assert_eq!(judged_fleet(fleet_samples::subscribed(), |_| ()).0, Clean);
 }
@@ -452,7 +452,7 @@ fn what_a_tolerance_beyond_the_backlog_sheds_is_the_generators() {
     };
     assert_eq!(judged(SECOND).0, BrokerLimited);
     let reason = "messages were held back for 2s (the tolerance), longer than the backlog of 1s: \
-                  50,000 messages were shed";
+                  50,000 messages were shed; lower --tolerance, or give a longer --backlog";
     assert_eq!(judged(2 * SECOND), (Verdict::GeneratorLimited, reason.to_owned()));
 }
 

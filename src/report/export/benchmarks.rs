@@ -12,7 +12,7 @@ struct Measure {
     more_is_better: bool,
 }
 
-/// Rates, tails and losses; none of what was not measured.
+/// Rates, tails, losses and what it cost the broker; none of what was not measured.
 fn measures(run: &Digest) -> Vec<Measure> {
     let rates = run.rates.iter().map(|rate| Measure {
         name: rate.what.to_owned(),
@@ -36,7 +36,16 @@ fn measures(run: &Digest) -> Vec<Measure> {
         value: lost as f64,
         more_is_better: false,
     });
-    rates.chain(latencies).chain(lost).collect()
+    let cost = |name: &str, unit, value: u64| Measure {
+        name: name.to_owned(),
+        unit,
+        value: value as f64,
+        more_is_better: false,
+    };
+    let cpu = run.cpu_per_message().map(|ns| cost("broker-cpu-per-message", "ns", ns));
+    let memory =
+        run.memory_per_connection().map(|bytes| cost("broker-memory-per-connection", "bytes", bytes));
+    rates.chain(latencies).chain(lost).chain(cpu).chain(memory).collect()
 }
 
 /// Bencher Metric Format: a benchmark for each run, a measure for each figure.

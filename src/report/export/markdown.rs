@@ -7,12 +7,16 @@ use std::fmt::Write;
 
 /// See [`report::markdown`](crate::report::markdown).
 pub fn markdown(runs: &[(Digest, &Finished)]) -> String {
+    // Costs have columns where somebody watched.
+    let costs = runs.iter().any(|(run, _)| run.cost.is_some());
     let mut text = String::from(
-        "| run | result | sent | acked | delivered | ack p50 | ack p99 | flight p50 | flight p99 | lost |\n\
-         | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+        "| run | result | sent | acked | delivered | ack p50 | ack p99 | flight p50 | flight p99 | lost |",
     );
+    text += if costs { " CPU/msg | mem/conn |" } else { "" };
+    text += "\n| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |";
+    text += if costs { " ---: | ---: |\n" } else { "\n" };
     for (run, _) in runs {
-        text += &row(run);
+        text += &row(run, costs);
     }
     for (run, record) in runs {
         let bounds = match record {
@@ -24,7 +28,7 @@ pub fn markdown(runs: &[(Digest, &Finished)]) -> String {
     text
 }
 
-fn row(run: &Digest) -> String {
+fn row(run: &Digest, costs: bool) -> String {
     let rate = |what| run.achieved(what).map_or_else(dash, units::rate);
     let latency = |names: &[&str], figure: Figure| {
         run.latency(names).map_or_else(dash, |latency| latency.read(figure).to_string())
@@ -41,6 +45,11 @@ fn row(run: &Digest) -> String {
         latency(&FLIGHT, Figure::P99),
         run.lost.map_or_else(dash, units::grouped),
     ];
+    let each = [
+        run.cpu_per_message().map_or_else(dash, units::latency),
+        run.memory_per_connection().map_or_else(dash, units::bytes),
+    ];
+    let cells: Vec<String> = cells.into_iter().chain(each.into_iter().filter(|_| costs)).collect();
     format!("| {} |\n", cells.join(" | "))
 }
 

@@ -1,13 +1,13 @@
 //! The seconds of runs as CSV.
 
 use crate::clock::Nanos;
-use crate::record::{Finished, FleetRecord, Record};
+use crate::record::{Finished, FleetRecord, Record, Used};
 use crate::report::Run;
 use crate::report::distribution::quoted;
 use std::fmt::Write;
 
 const HEADER: &str = "run,time_ns,phase,part,connected,offered,sent,acked,delivered,shed,connections_lost,stall_ns,\
-                      ack_p50_ns,ack_p99_ns,flight_p50_ns,flight_p99_ns\n";
+                      ack_p50_ns,ack_p99_ns,flight_p50_ns,flight_p99_ns,broker_cpu_ns,broker_resident_bytes,broker_descriptors\n";
 
 /// See [`report::series_csv`](crate::report::series_csv).
 pub fn csv(runs: &[Run]) -> String {
@@ -28,7 +28,7 @@ fn of_run(text: &mut String, label: &str, record: &Record) {
         let [ack_p50, ack_p99, flight_p50, flight_p99] = latencies.map(cell);
         writeln!(
             text,
-            "{label},{},{},{},{},{},{},{},{},{},{},{},{ack_p50},{ack_p99},{flight_p50},{flight_p99}",
+            "{label},{},{},{},{},{},{},{},{},{},{},{},{ack_p50},{ack_p99},{flight_p50},{flight_p99},{}",
             second.time_ns,
             second.phase.name(),
             second.part,
@@ -40,9 +40,20 @@ fn of_run(text: &mut String, label: &str, record: &Record) {
             second.shed,
             second.connections_lost,
             second.stall_ns,
+            broker(second.broker.as_ref()),
         )
         .expect("a String takes everything");
     }
+}
+
+/// What the broker used in a second, and held at its end.
+fn broker(used: Option<&Used>) -> String {
+    let cells = [
+        used.map(Used::cpu_ns),
+        used.and_then(|used| used.resident_bytes),
+        used.and_then(|used| used.descriptors),
+    ];
+    cells.map(cell).join(",")
 }
 
 /// A number, or nothing where there is none.
@@ -57,7 +68,7 @@ fn of_fleet(text: &mut String, label: &str, record: &FleetRecord) {
         let [ack_p50, ack_p99, flight_p50, flight_p99] = latencies.map(cell);
         writeln!(
             text,
-            "{label},{},,,{},,{},{},{},,{},{},{ack_p50},{ack_p99},{flight_p50},{flight_p99}",
+            "{label},{},,,{},,{},{},{},,{},{},{ack_p50},{ack_p99},{flight_p50},{flight_p99},{}",
             second.time_ns,
             second.connected,
             second.sent,
@@ -65,6 +76,7 @@ fn of_fleet(text: &mut String, label: &str, record: &FleetRecord) {
             second.received,
             second.errors,
             second.stall_ns,
+            broker(second.broker.as_ref()),
         )
         .expect("a String takes everything");
     }

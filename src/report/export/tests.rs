@@ -1,5 +1,5 @@
 use crate::record::fleet_samples::{lossy, published};
-use crate::record::samples::{broken, clean};
+use crate::record::samples::{broken, clean, watched};
 use crate::record::{Amount, BoundResult, BoundState, Finished, FleetRecord, Record};
 use crate::report::{self, Run};
 use quick_xml::Reader;
@@ -166,6 +166,32 @@ fn histories_get_figures_with_their_direction() {
     assert!(names(&bigger).iter().all(|name| !names(&smaller).contains(name)));
 }
 
+/// What it cost the broker is wherever rates and tails are.
+#[test]
+fn every_export_has_what_it_cost_the_broker() {
+    let runs = [run("watched", watched()), run("not", clean())];
+    let bencher = report::bencher(&runs).expect("ours");
+    let bencher: serde_json::Value = serde_json::from_str(&bencher).expect("JSON");
+    assert_eq!(bencher["watched"]["broker-cpu-per-message"]["value"], 5_500.0);
+    assert_eq!(bencher["watched"]["broker-memory-per-connection"]["value"], 3_072.0);
+    assert!(bencher["not"].get("broker-cpu-per-message").is_none(), "{bencher:#}");
+    let smaller = report::github_benchmark(&runs, false).expect("ours");
+    assert!(smaller.contains("\"watched: broker-cpu-per-message\""), "{smaller}");
+    let markdown = report::markdown(&runs).expect("ours");
+    let lines: Vec<&str> = markdown.lines().collect();
+    assert!(lines[0].ends_with("| lost | CPU/msg | mem/conn |"), "{markdown}");
+    assert!(
+        lines[2].ends_with("| 0 | 5.50 us | 3.0 KiB |") && lines[3].ends_with("| 0 | - | - |"),
+        "{markdown}"
+    );
+    assert!(lines[..4].iter().all(|line| line.matches('|').count() == 13), "{markdown}");
+    let csv = report::series_csv(&runs);
+    let lines: Vec<&str> = csv.lines().collect();
+    assert!(lines[0].ends_with(",broker_cpu_ns,broker_resident_bytes,broker_descriptors"), "{csv}");
+    assert!(lines[1].ends_with(",220000000,14532608,2009"), "{csv}");
+    assert!(lines.last().expect("seconds").ends_with(",,,"), "{csv}");
+}
+
 /// What was not measured is in no history.
 #[test]
 fn a_percentile_of_too_few_samples_is_in_no_history() {
@@ -179,7 +205,7 @@ fn seconds_are_rows_with_a_cell_for_each_column() {
     let text = report::series_csv(&[run("a,b", clean()), fleet("fleet", published())]);
     let lines: Vec<&str> = text.lines().collect();
     let columns = lines[0].split(',').count();
-    assert_eq!((lines.len() - 1, columns), (clean().series.len() + published().series.len(), 16));
+    assert_eq!((lines.len() - 1, columns), (clean().series.len() + published().series.len(), 19));
     let row = lines[2].strip_prefix("\"a,b\",").expect("quoted");
     assert!(
         row.starts_with("2000000000,measure,false,2000,20000,20000,20000,20000,0,0,700000,218000,"),

@@ -43,6 +43,11 @@ impl Axis {
         Axis { from, to, logarithmic: true, ticks }
     }
 
+    /// Its first value and its last.
+    pub fn span(&self) -> (f64, f64) {
+        (self.from, self.to)
+    }
+
     /// 0 at the start of the axis, 1 at its end; values beyond stay at the ends.
     pub fn place(&self, value: f64) -> f64 {
         let place = match self.logarithmic {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 /// Name and value of an attribute.
 pub type Attribute<'a> = (&'static str, &'a str);
 
-/// A document, or a part of one. It is well-formed XML as well.
+/// A document, or a part of one.
 #[derive(Default)]
 pub struct Markup(String);
 
@@ -43,6 +43,21 @@ impl Markup {
     pub fn style(&mut self, rules: &'static str) {
         assert!(!rules.contains(['<', '>', '&']), "a style sheet without markup");
         self.element("style", &[], |within| within.0.push_str(rules));
+    }
+
+    /// Our own script. It is the text of an element that ends where it ends.
+    pub fn script(&mut self, code: &'static str) {
+        assert!(!code.contains("</") && !code.contains("<!"), "a script without markup");
+        self.element("script", &[], |within| within.0.push_str(code));
+    }
+
+    /// Values for the script, of a class. JSON has other ways to write what could be markup.
+    pub fn data(&mut self, class: &str, values: &serde_json::Value) {
+        let json = values.to_string();
+        let json = json.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
+        self.element("script", &[("type", "application/json"), ("class", class)], |within| {
+            within.0.push_str(&json);
+        });
     }
 
     pub fn into_text(self) -> String {
@@ -91,6 +106,21 @@ mod tests {
             "<b title=\"&quot;&gt;&lt;script&gt;\">&lt;/b&gt;&lt;script&gt;alert(&#39;x&#39;) &amp; \
              \u{fffd}\u{fffd}&lt;/script&gt;</b>"
         );
+    }
+
+    #[test]
+    fn values_cannot_end_their_element() {
+        let mut markup = Markup::default();
+        markup.data(
+            "marks",
+            &serde_json::json!(["</script><script>alert(1)</script>", "<!-- & -->", "\u{2028}"]),
+        );
+        let text = markup.into_text();
+        let json = text.strip_prefix("<script type=\"application/json\" class=\"marks\">").expect("a start");
+        let json = json.strip_suffix("</script>\n").expect("an end");
+        assert!(!json.contains(['<', '>', '&']), "{json}");
+        let read: Vec<String> = serde_json::from_str(json).expect("JSON");
+        assert_eq!(read, ["</script><script>alert(1)</script>", "<!-- & -->", "\u{2028}"]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Latency by percentile, from the histograms.
 
 use super::axis::Axis;
-use super::chart::{Chart, Line};
+use super::chart::{Chart, Line, Mark};
+use super::look::Look;
 use super::markup::Markup;
 use crate::record::Latency;
 use crate::report::digest::Digest;
@@ -22,7 +23,7 @@ pub struct Curve {
     /// Nines of the percentile (see [`nines`]) and nanoseconds, ascending.
     points: Vec<(f64, f64)>,
     /// The same for the percentiles that are named.
-    marks: Vec<(f64, f64, String)>,
+    marks: Vec<Mark>,
 }
 
 /// Where a quantile lies on a logarithmic axis of what is beyond it: 1 for 90 %, 2 for 99 %, 3 for 99.9 %.
@@ -46,7 +47,8 @@ fn curve(latency: &'static str, histogram: &Histogram) -> Curve {
     for (quantile, text) in NAMED {
         if let Some((nines, nanos)) = point(quantile) {
             points.push((nines, nanos));
-            marks.push((nines, nanos, format!("{text} within {}", units::latency(nanos as u64))));
+            let text = format!("{text} within {}", units::latency(nanos as u64));
+            marks.push(Mark { x: nines, y: nanos, text });
         }
     }
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -73,11 +75,12 @@ pub fn write(runs: &[Digest], curves: &[Vec<Curve>], page: &mut Markup) {
 
 fn lines(latency: &str, runs: &[Digest], curves: &[Vec<Curve>]) -> Vec<Line> {
     let mut lines = Vec::new();
-    for (style, (run, curves)) in runs.iter().zip(curves).enumerate() {
+    for (at, (run, curves)) in runs.iter().zip(curves).enumerate() {
         let curve = curves.iter().find(|curve| curve.latency == latency && !curve.points.is_empty());
         lines.extend(curve.map(|curve| Line {
             name: run.label.to_owned(),
-            style,
+            look: Look(at),
+            faint: run.void,
             stretches: vec![curve.points.clone()],
             marks: curve.marks.clone(),
         }));
@@ -98,13 +101,15 @@ fn chart(title: &str, lines: Vec<Line>) -> Chart<'_> {
         note: "",
         x: Axis::between(ticks[..shown.clamp(2, ticks.len())].to_vec()),
         x_title: "percentile",
-        x_text: |at| {
+        x_text: &|at| {
             let named = NAMED.iter().find(|(quantile, _)| (nines(*quantile) - at).abs() < 1e-9);
             named.map_or(String::new(), |(_, text)| (*text).to_owned())
         },
         y: Axis::logarithmic(least, most),
         y_text: |nanos| units::latency(nanos.round() as u64),
         shaded: None,
+        guides: Vec::new(),
+        zooms: false,
         lines,
     }
 }

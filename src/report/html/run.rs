@@ -1,49 +1,59 @@
 //! One run by itself.
 
-use super::chart::{overlapping, swatch};
+use super::look::{Look, swatch};
 use super::markup::Markup;
 use super::seconds::{self, Measure, Stage};
-use super::{NOTHING, class, table};
+use super::{NOTHING, table, verdict};
 use crate::cpu;
-use crate::record::BrokerCost;
+use crate::record::{BrokerCost, Figure, Latency, Machine, Reading};
 use crate::report::cost;
 use crate::report::digest::Digest;
 use crate::report::summary::{Count, FIGURES};
 use crate::units;
 
-pub fn write(run: &Digest, style: usize, page: &mut Markup) {
-    page.element("article", &[], |article| {
+/// Run `at` of several.
+pub fn write(run: &Digest, at: usize, page: &mut Markup) {
+    page.element("article", &[("id", &format!("run-{}", at + 1))], |article| {
         article.element("h2", &[], |heading| {
-            swatch(style, heading);
+            swatch(Look(at), heading);
             heading.text(run.label);
         });
-        article.leaf("p", &[("class", class(run.tint))], &run.headline);
-        run.reasons.iter().for_each(|reason| article.leaf("p", &[], reason));
-        facts(run, article);
-        warnings(run, article);
-        latencies(run, article);
-        counts(run, article);
-        over_time(run, article);
+        verdict::whole(run, article);
+        details(run, article);
     });
 }
 
+/// All of a run but its verdict.
+pub fn details(run: &Digest, article: &mut Markup) {
+    facts(run, article);
+    warnings(run, article);
+    latencies(run, article);
+    counts(run, article);
+    over_time(run, article);
+}
+
 fn facts(run: &Digest, page: &mut Markup) {
+    let facts = [
+        ("asked", run.asked.join("; ")),
+        ("broker", run.broker.clone()),
+        ("started", run.started_at.to_owned()),
+        ("machine", machine_of(run.machine)),
+        ("limits", limits(run)),
+        ("generator", generator(run)),
+        ("version", format!("malaria-bench {}, seed {}", run.version, run.seed)),
+    ];
+    let cost = run.cost.map(|cost| ("broker cost", broker_cost(cost)));
+    facts_of(run.command, &facts.into_iter().chain(cost).collect::<Vec<_>>(), page);
+}
+
+/// A command and what there is to know of it, by names.
+pub fn facts_of(command: &[String], facts: &[(&str, String)], page: &mut Markup) {
     page.element("dl", &[], |list| {
         list.leaf("dt", &[], "command");
-        list.element("dd", &[], |command| command.leaf("code", &[], &as_typed(run.command)));
-        let facts = [
-            ("asked", run.asked.join("; ")),
-            ("broker", run.broker.clone()),
-            ("started", run.started_at.to_owned()),
-            ("machine", machine(run)),
-            ("limits", limits(run)),
-            ("generator", generator(run)),
-            ("version", format!("malaria-bench {}, seed {}", run.version, run.seed)),
-        ];
-        let cost = run.cost.map(|cost| ("broker cost", broker_cost(cost)));
-        for (name, fact) in facts.into_iter().chain(cost) {
+        list.element("dd", &[], |dd| dd.leaf("code", &[], &as_typed(command)));
+        for (name, fact) in facts {
             list.leaf("dt", &[], name);
-            list.leaf("dd", &[], if fact.is_empty() { NOTHING } else { &fact });
+            list.leaf("dd", &[], if fact.is_empty() { NOTHING } else { fact });
         }
     });
 }
@@ -58,8 +68,8 @@ fn as_typed(command: &[String]) -> String {
     command.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
-fn machine(run: &Digest) -> String {
-    let machine = run.machine;
+/// What a machine is, in a line.
+pub fn machine_of(machine: &Machine) -> String {
     let cpus = match machine.cpus {
         1 => "1 core".to_owned(),
         cpus => format!("{cpus} cores"),
@@ -118,7 +128,7 @@ fn latencies(run: &Digest, page: &mut Markup) {
     page.leaf("h3", &[], "Latency");
     let headers: Vec<&str> =
         ["latency", "count"].into_iter().chain(FIGURES.iter().map(|(header, ..)| *header)).collect();
-    table(&headers, page, |rows| {
+    table("Latency", &headers, page, |rows| {
         for (name, latency) in &run.latencies {
             rows.element("tr", &[], |row| {
                 row.leaf("th", &[("scope", "row")], name);
@@ -129,11 +139,24 @@ fn latencies(run: &Digest, page: &mut Markup) {
             });
         }
     });
+    if let Some(takes) = too_few(run.latencies.iter().map(|(_, latency)| latency.as_ref())) {
+        page.leaf("p", &[("class", "quiet")], &takes);
+    }
     for (name, latency) in run.latencies.iter().filter(|(_, latency)| latency.overflow > 0) {
         let count = units::grouped(latency.overflow);
         let text = format!("{name}: {count} samples above one hour are counted as one hour");
         page.leaf("p", &[("class", "warning")], &text);
     }
+}
+
+/// What the percentiles take that some of these have too few samples for.
+fn too_few<'l>(latencies: impl Iterator<Item = &'l Latency>) -> Option<String> {
+    let measured: Vec<&Latency> = latencies.filter(|latency| latency.count > 0).collect();
+    let unknown = |figure: Figure| measured.iter().any(|latency| latency.read(figure) == Reading::Unknown);
+    let lacking = FIGURES.iter().filter(|(_, _, figure)| unknown(*figure));
+    let takes = lacking.map(|(name, _, figure)| format!("{name} takes {}", units::grouped(figure.samples())));
+    let takes: Vec<String> = takes.collect();
+    (!takes.is_empty()).then(|| format!("-: too few samples; {}.", takes.join(", ")))
 }
 
 fn counts(run: &Digest, page: &mut Markup) {
@@ -162,7 +185,7 @@ fn count((name, count): Count, list: &mut Markup) {
 fn over_time(run: &Digest, page: &mut Markup) {
     let lines = |measures: &[Measure]| {
         let with = measures.iter().enumerate().filter(|(_, measure)| measure.is_in(run));
-        with.map(|(style, measure)| measure.line(run, measure.name, overlapping(style))).collect::<Vec<_>>()
+        with.map(|(look, measure)| measure.line(run, measure.name, look)).collect::<Vec<_>>()
     };
     let rates = lines(&[seconds::SENT, seconds::ACKED, seconds::DELIVERED]);
     let latencies = lines(&[seconds::ACK_P99, seconds::FLIGHT_P99]);

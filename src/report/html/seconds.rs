@@ -1,14 +1,12 @@
 //! Time series: what happened in each second.
 
 use super::axis::Axis;
-use super::chart::{Chart, Line};
+use super::chart::{Chart, Line, Mark};
+use super::look::Look;
 use super::markup::Markup;
 use crate::report::digest::Digest;
 use crate::report::digest::series::Moment;
 use crate::units;
-
-/// Lines with more points than this have none marked.
-const MARKED: usize = 60;
 
 /// What charts of the same runs have in common, so that they can be read one under the other.
 #[derive(Clone, Copy)]
@@ -40,10 +38,10 @@ pub struct Measure {
     text: fn(f64) -> String,
 }
 
-pub const SENT: Measure = Measure { name: "sent", of: |m| Some(m.per_s(m.sent)), text: units::rate };
-pub const ACKED: Measure = Measure { name: "acked", of: |m| Some(m.per_s(m.acked)), text: units::rate };
+pub const SENT: Measure = Measure { name: "sent", of: |m| m.rate(|done| done.sent), text: units::rate };
+pub const ACKED: Measure = Measure { name: "acked", of: |m| m.rate(|done| done.acked), text: units::rate };
 pub const DELIVERED: Measure =
-    Measure { name: "delivered", of: |m| Some(m.per_s(m.delivered)), text: units::rate };
+    Measure { name: "delivered", of: |m| m.rate(|done| done.delivered), text: units::rate };
 pub const ERRORS: Measure =
     Measure { name: "connections lost or failed", of: |m| Some(m.per_s(m.errors)), text: units::rate };
 pub const ACK_P99: Measure =
@@ -75,21 +73,25 @@ impl Measure {
         run.series.iter().filter_map(self.of).any(|value| value > 0.0)
     }
 
-    /// Its line for a run. Seconds without a value interrupt it.
-    pub fn line(&self, run: &Digest, name: &str, style: usize) -> Line {
-        let value = |moment: &Moment| Some((moment.to_s, (self.of)(moment)?));
-        let values: Vec<Option<(f64, f64)>> = run.series.iter().map(value).collect();
+    /// Its line for a run. Seconds without a value interrupt it, but for those that are a part of their phase: what was
+    /// done in them is no rate, and no dip either.
+    pub fn line(&self, run: &Digest, name: &str, look: usize) -> Line {
+        let whole = run.series.iter().filter(|moment| !self.is_rate() || moment.is_whole());
+        let values: Vec<Option<(f64, f64)>> =
+            whole.map(|moment| Some((moment.to_s, (self.of)(moment)?))).collect();
         let stretches = values.split(Option::is_none).filter(|stretch| !stretch.is_empty());
         let stretches = stretches.map(|stretch| stretch.iter().flatten().copied().collect()).collect();
-        let marked = if values.len() <= MARKED { values.as_slice() } else { &[] };
-        let marks =
-            marked.iter().zip(&run.series).filter_map(|(value, moment)| Some(((*value)?, moment.part))).map(
-                |((x, y), part)| {
-                    let part = if part { ", a part of its phase" } else { "" };
-                    (x, y, format!("{} at {x:.0} s{part}", (self.text)(y)))
-                },
-            );
-        Line { name: name.to_owned(), style, stretches, marks: marks.collect() }
+        let marks = values.iter().flatten().map(|(x, y)| Mark {
+            x: *x,
+            y: *y,
+            text: format!("{} at {x:.0} s", (self.text)(*y)),
+        });
+        let marks = marks.collect();
+        Line { name: name.to_owned(), look: Look(look), faint: run.void, stretches, marks }
+    }
+
+    fn is_rate(&self) -> bool {
+        [SENT.name, ACKED.name, DELIVERED.name].contains(&self.name)
     }
 }
 
@@ -136,10 +138,12 @@ fn draw(
         note,
         x: Axis::linear(stage.until_s),
         x_title: "seconds since the start of the run",
-        x_text: |seconds| format!("{}", (seconds * 1000.0).round() / 1000.0),
+        x_text: &|seconds| format!("{}", (seconds * 1000.0).round() / 1000.0),
         y,
         y_text,
         shaded: stage.shaded_s,
+        guides: Vec::new(),
+        zooms: true,
         lines,
     }
     .draw(page);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::clock::{MICROSECOND, MILLISECOND, Nanos, SECOND};
 use crate::record::samples::ramp;
-use crate::record::{Latency, Neighbour};
+use crate::record::{Latency, Neighbour, Verdict};
 use proptest::prelude::*;
 
 /// A latency of so many samples around `middle`.
@@ -33,7 +33,7 @@ fn without_rule(reason: &str) -> String {
 }
 
 prop_compose! {
-    fn loads()(
+    pub(super) fn loads()(
         (closed, due, missing, blocked) in (any::<bool>(), 1_000u64..1_000_000, 0u64..1_000, 0u64..3),
         (wake, hearing, response) in (1u64..10_000, 1u64..10_000, 1u64..100_000),
         (waited, busy, stolen, throttled) in (0.0..1.0, 0.0..1.0, 0u64..200, 0u64..500),
@@ -75,7 +75,28 @@ prop_compose! {
     }
 }
 
+/// What a reader can do about it, as a reason ends.
+const REMEDIES: [&str; 9] = [
+    "--cores",
+    "(--cores)",
+    "--cores)",
+    "--tolerance",
+    "--backlog",
+    "another one",
+    "cpu.cfs_quota_us)",
+    "what to raise",
+    "not paused",
+];
+
 proptest! {
+    #[test]
+    fn a_generator_that_was_the_limit_ends_with_what_helps(record in loads()) {
+        if record.verdict == Verdict::GeneratorLimited {
+            let reason = &record.verdict_reasons[0];
+            prop_assert!(REMEDIES.iter().any(|remedy| reason.ends_with(remedy)), "{reason}");
+        }
+    }
+
     #[test]
     fn every_number_of_a_reason_stands_in_the_summary(record in loads()) {
         let text = text(&record, 400, false);

@@ -1,7 +1,7 @@
 //! What the broker cost, in everything that is made of a record.
 
 use super::*;
-use crate::record::samples::watched;
+use crate::record::samples::{told, watched};
 use crate::record::{BrokerCost, Finished, PhaseCost};
 
 fn run(label: &str, record: Record) -> Run {
@@ -41,10 +41,26 @@ fn tables_and_the_page_have_what_the_record_has() {
     assert!(lines[0].contains("CPU/msg  mem/conn"), "{table}");
     assert!(lines[1].contains("5.50 us   3.0 KiB"), "{table}");
     assert!(!comparison(&runs[1..], 160, false).expect("ours").contains("CPU/msg"), "nobody has it");
-    let page = html(&runs).expect("ours");
+    let page = html(&runs, &[]).expect("ours");
     for part in ["<td>5.50 us</td>", "<td>3.0 KiB</td>", "0.22 CPUs at 1 s", "13.9 MiB", "broker's CPU"] {
         assert!(page.contains(&part.replace('\'', "&#39;")), "{part}");
     }
-    let without = html(&runs[1..]).expect("ours");
+    let without = html(&runs[1..], &[]).expect("ours");
     assert!(!without.contains("broker&#39;s CPU") && !without.contains("broker cost"));
+}
+
+#[test]
+fn the_summary_says_what_others_told() {
+    let found = text(&told(), 100, false);
+    let expected = "\
+broker metrics   process_cpu_seconds_total rose by 1.60 s (0.160 /s, 4.00 us per message)
+                 dropped{node=\"a\"} rose by 12 (1.20 /s, 0.0000300 per message)
+                 process_resident_memory_bytes 10.5 MiB on average, 12.0 MiB at most (3.1 KiB per
+                 connection)
+";
+    assert!(found.contains(expected), "{found}");
+    for warning in ["2 of 20 looks", "Connection refused", "nobody tells missing"] {
+        assert!(found.contains(warning), "{warning} is not in\n{found}");
+    }
+    assert!(!text(&watched(), 100, false).contains("broker metrics"));
 }

@@ -230,3 +230,49 @@ fn the_capacity_of_a_simulated_broker_is_found() {
         assert!(found.regular && (0.9..=1.02).contains(&share), "{seed}: {share} of {capacity}, {found:?}");
     });
 }
+
+/// A broker that does what it is asked, half a second later: nothing queues.
+#[test]
+fn a_broker_that_takes_long_is_not_overrun() {
+    let slow = Act::Delay(Spread::Fixed(500 * MILLISECOND));
+    let script =
+        Script::default().always(On::Packet(PacketType::Publish), slow.clone()).always(On::Delivery, slow);
+    let plan = Plan { drain_limit_ns: 10 * SECOND, ..plan(20, 1, 5000.0) };
+    let scene = Scene::new(Setup { script, ..Setup::exact(1) }, plan);
+    let (_, trials, _) = offer(scene, &[load(5000.0, 300 * MILLISECOND, 2 * SECOND)]);
+    let Trial { record, overrun_per_s, growth, .. } = &trials[0];
+    assert_eq!((*overrun_per_s, record.exit_code, record.counts.delivered), (None, 0, 10_000));
+    assert!(*growth < 0.005, "{growth}");
+}
+
+/// A broker that goes away for good in the second load ends the search, and that load is told of.
+#[test]
+fn a_broker_that_is_gone_ends_the_trials() {
+    let script = Script::default().at(2500 * MILLISECOND, Act::Reset);
+    let script =
+        script.rule(crate::script::Rule { skip: 10, ..crate::script::Rule::always(On::Syn, Act::RefuseSyn) });
+    let scene = Scene::new(Setup { script, ..Setup::exact(1) }, plan(10, 1, 100.0));
+    let (_, trials, whole) = offer(scene, &vec![load(100.0, 0, SECOND); 5]);
+    assert_eq!((whole.ended, whole.exit_code), (Ended::Broker, 4), "{:?}", whole.partial_reason);
+    let reason = whole.partial_reason.expect("it was cut short");
+    assert!(reason.contains("no client was connected any more"), "{reason}");
+    assert_eq!(trials.len(), 2);
+    assert_eq!(trials[1].record.counts.connections_lost, 10);
+}
+
+/// Who may not subscribe is missing in every trial.
+#[test]
+fn a_subscription_that_was_refused_is_told_of_in_every_trial() {
+    let refused = Act::Grant(crate::wire::SubAckCode::Failure);
+    let script = Script::default().nth(2, On::Packet(PacketType::Subscribe), refused);
+    let scene = Scene::new(Setup { script, ..Setup::exact(1) }, plan(10, 1, 100.0));
+    let (_, trials, _) = offer(scene, &[load(100.0, 0, SECOND), load(100.0, 0, SECOND)]);
+    for trial in &trials {
+        let counts = &trial.record.counts;
+        assert_eq!(
+            (counts.subscribed, counts.subscribe_failures, trial.record.exit_code),
+            (4, 1, 4),
+            "{counts:?}"
+        );
+    }
+}

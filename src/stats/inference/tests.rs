@@ -56,6 +56,69 @@ fn holm_takes_the_smallest_first() {
     assert_eq!(holm(&[0.7, 0.9]), [1.0, 1.0]);
 }
 
+fn share(with: usize, of: usize) -> Share {
+    Share { with, of }
+}
+
+/// Numbers by counting arrangements: of the 252 ways to draw 5 of 10, one has all five.
+#[test]
+fn fisher_counts_arrangements() {
+    for (base, new, expected) in [
+        ((0, 5), (5, 5), 1.0 / 252.0),
+        ((0, 5), (4, 5), 5.0 / 210.0),
+        ((0, 10), (5, 10), 252.0 / 15_504.0),
+        ((2, 20), (11, 20), 0.002867836850039297),
+        ((1, 5), (2, 7), 0.6363636363636364),
+        ((3, 6), (1, 6), 0.9696969696969697),
+        ((0, 5), (0, 5), 1.0),
+    ] {
+        close(fisher(share(base.0, base.1), share(new.0, new.1)), expected);
+    }
+}
+
+#[test]
+fn a_fault_fails_when_it_is_more_frequent_beyond_chance() {
+    let judged =
+        |base: (usize, usize), new: (usize, usize)| judge_fault(share(base.0, base.1), share(new.0, new.1));
+    // every new run, and no run of the base
+    assert_eq!(judged((0, 5), (5, 5)), Decision::Fail);
+    assert_eq!(judged((0, 2), (2, 2)), Decision::Fail);
+    assert_eq!(judged((0, 1), (1, 1)), Decision::Inconclusive, "one run each");
+    assert_eq!(judged((0, 5), (1, 1)), Decision::Inconclusive, "one run");
+    assert_eq!(judged((0, 5), (1, 5)), Decision::Inconclusive);
+    assert_eq!(judged((0, 5), (4, 5)), Decision::Inconclusive);
+    assert_eq!(judged((0, 10), (6, 10)), Decision::Fail);
+    assert_eq!(judged((2, 20), (11, 20)), Decision::Fail);
+    // no more of it than before
+    assert_eq!(judged((1, 5), (1, 5)), Decision::Pass);
+    assert_eq!(judged((1, 5), (2, 10)), Decision::Pass);
+    assert_eq!(judged((5, 5), (5, 5)), Decision::Pass);
+    assert_eq!(judged((0, 5), (0, 5)), Decision::Pass);
+}
+
+/// A fault that both sides have equally often fails in less than one gate of a hundred, one that each new run has in all.
+#[test]
+fn faults_fail_no_more_often_than_figures() {
+    const TRIALS: u32 = 20_000;
+    for chance in [0.05, 0.2, 0.5, 0.8] {
+        let mut failed = 0;
+        for trial in 0..TRIALS {
+            let mut draw = seed::stream(5, "faults", trial.into());
+            let (mut base, mut new) = (share(0, 0), share(0, 0));
+            let decided = LOOKS.into_iter().find_map(|look| {
+                while base.of < look {
+                    for side in [&mut base, &mut new] {
+                        (side.with, side.of) = (side.with + usize::from(draw.unit() < chance), side.of + 1);
+                    }
+                }
+                Some(judge_fault(base, new)).filter(|decision| *decision != Decision::Inconclusive)
+            });
+            failed += u32::from(decided == Some(Decision::Fail));
+        }
+        assert!(f64::from(failed) <= 0.01 * f64::from(TRIALS), "{failed} of {TRIALS} at {chance}");
+    }
+}
+
 #[test]
 fn too_little_is_nothing() {
     assert_eq!(Change::between(&[1.0], &[1.0, 2.0]), None);
@@ -133,6 +196,28 @@ fn the_gate_is_as_sure_as_it_says() {
         let [pass, fail, _] = shares(seed, 0.1, 1.11, LATENCY);
         assert!(fail >= 0.25 && pass <= 0.01, "noisy, 11 % more: {pass} pass, {fail} fail");
     }
+}
+
+/// As many runs as are said to tell do tell: without any change they pass four times of five.
+#[test]
+fn so_many_runs_tell_four_times_of_five() {
+    let deviation = 0.05f64;
+    let (mut passed, mut said) = (0, 0);
+    for trial in 0..2_000 {
+        let mut draw = seed::stream(4, "enough", trial);
+        let mut runs =
+            |count: usize| -> Vec<f64> { (0..count).map(|_| (deviation * draw.normal()).exp()).collect() };
+        let scatter = Change::between(&runs(40), &runs(20)).unwrap();
+        let enough = scatter.runs_to_tell(40, 20, LATENCY).unwrap();
+        let change = Change::between(&runs(enough), &runs(enough)).unwrap();
+        passed += u32::from(judge(&[(change, LATENCY)]) == [Decision::Pass]);
+        said += enough;
+    }
+    assert!((1_540..1_700).contains(&passed), "{passed} of 2,000, with {} runs", said / 2_000);
+    let wild = Change::between(&[1.0, 9.0], &[2.0, 7.0]).unwrap();
+    assert_eq!(wild.runs_to_tell(2, 2, LATENCY), None);
+    let quiet = Change::between(&[1.0; 5], &[1.0; 5]).unwrap();
+    assert_eq!(quiet.runs_to_tell(5, 5, LATENCY), Some(2));
 }
 
 /// As long as it says: a change of the smallest size that could have been seen fails four times of five.
