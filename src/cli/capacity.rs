@@ -200,8 +200,8 @@ fn senseless(args: &CapacityArgs) -> [(bool, &'static str); 15] {
         (!output.require.bounds.is_empty(), "--require: what a trial has to keep is a --goal"),
         (!abort.abort_on.is_empty(), "--abort-on: a trial far beyond the broker ends by itself"),
         (
-            series.is_asked(),
-            "--repeat, --baseline and --save-baseline are of runs: a search has trials enough",
+            series.is_asked() || series.question.typed().is_some(),
+            "--repeat, --baseline, --gate and the like are of runs: a search has trials enough",
         ),
         (
             hlog.is_some() || output.junit.is_some() || output.github_summary,
@@ -221,12 +221,13 @@ fn over(arg: OverArg) -> Over {
 
 /// How is searched.
 fn terms(args: &CapacityArgs) -> Result<SearchTerms, Usage> {
-    let given = (args.run.duration.nanos(), args.width, args.confirm.nanos(), args.curve.nanos());
     let (trial_ns, width, confirm_ns, curve_ns) = match (args.quick, args.strict) {
         (true, _) => (3 * SECOND, 0.02, 10 * SECOND, 3 * SECOND),
-        (_, true) => (10 * SECOND, 0.005, given.2, given.3),
-        _ => given,
+        (_, true) => (10 * SECOND, 0.005, 30 * SECOND, 10 * SECOND),
+        _ => (args.run.duration.nanos(), args.width, 30 * SECOND, 10 * SECOND),
     };
+    let confirm_ns = args.confirm.map_or(confirm_ns, Span::nanos);
+    let curve_ns = args.curve.map_or(curve_ns, Span::nanos);
     if trial_ns < 100 * MILLISECOND {
         return Err(Usage(format!("--duration {}: a trial takes at least 100ms", args.run.duration)));
     }
@@ -349,6 +350,8 @@ mod tests {
         let quick = terms(&typed("--quick --max 50")).unwrap();
         assert_eq!((quick.trial_ns, quick.width, quick.confirm_ns), (3 * SECOND, 0.02, 10 * SECOND));
         assert_eq!((quick.lowest, quick.highest), (50.0, 50.0), "never above the highest");
+        let short = terms(&typed("--quick --confirm 0 --curve 1s")).unwrap();
+        assert_eq!((short.confirm_ns, short.curve_ns, short.trial_ns), (0, SECOND, 3 * SECOND));
         let strict = terms(&typed("--strict --confirm 0")).unwrap();
         assert_eq!((strict.trial_ns, strict.width, strict.confirm_ns), (10 * SECOND, 0.005, 0));
         assert!(terms(&typed("--min 10k --max 1k")).is_err());

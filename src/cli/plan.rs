@@ -323,6 +323,15 @@ fn check_comings(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
     if args.flap.is_some() && plan.subscribers == 0 {
         return Err(Usage("--flap: there are no subscribers in this run".into()));
     }
+    let end = plan.duration_ns.map(|duration| plan.warmup_ns + duration);
+    if let (Some(end), Some(absence)) = (end, plan.absences.iter().max_by_key(|absence| absence.at_ns))
+        && absence.at_ns >= end
+    {
+        let [at, end] = [absence.at_ns, end].map(Span::from_nanos);
+        return Err(Usage(format!(
+            "--away: nothing is published any more {at} after the first message; --warmup and --duration are {end} together"
+        )));
+    }
     let absent = plan.absences.iter().find(|absence| match absence.part {
         Part::Publishers => plan.publishers == 0,
         Part::Subscribers => plan.subscribers == 0,

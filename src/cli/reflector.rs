@@ -23,7 +23,9 @@ pub fn run(args: &ReflectorArgs) -> anyhow::Result<Exit> {
     let mut log = args.log.as_ref().map(Log::create).transpose()?;
     // All counts of a script are of one worker.
     let wanted = args.cores.or(script.is_some().then_some(1));
-    let cores = plan::cores(wanted, &cpu::allowed(), plan::Broker::Away);
+    // A generator on the same machine takes the first CPUs.
+    let allowed: Vec<usize> = cpu::allowed().into_iter().rev().collect();
+    let cores = plan::cores(wanted, &allowed, plan::Broker::Away);
     engine::probe()?;
     let interrupt = interruption()?;
     let listen = SocketAddr::new(args.bind, args.port);

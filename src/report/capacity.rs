@@ -3,7 +3,7 @@
 use super::page::{Column, Page, Tint};
 use super::{NARROWEST, WIDEST, summary};
 use crate::clock::Nanos;
-use crate::record::{Capacity, CapacityRecord, Exit, Grade, Purpose, SearchTerms, TrialRecord};
+use crate::record::{Capacity, CapacityRecord, Exit, Grade, Over, Purpose, SearchTerms, TrialRecord};
 use crate::units::{self, Span};
 
 /// What stands where there is nothing to say.
@@ -27,7 +27,7 @@ pub fn text(record: &CapacityRecord, width: usize, color: bool) -> String {
     headline(record, &mut page);
     for result in &record.results {
         let goal = result.goal.join(", ");
-        page.paragraph(if record.results.len() > 1 { &goal } else { "goal" }, &found(record, result, &goal));
+        page.paragraph("goal", &found(record, result, &goal));
     }
     page.blank();
     let [clients, publishers] =
@@ -46,6 +46,7 @@ pub fn text(record: &CapacityRecord, width: usize, color: bool) -> String {
     }
     page.blank();
     trials(record, &mut page);
+    reasons(record, &mut page);
     page.into_text()
 }
 
@@ -88,20 +89,27 @@ pub(super) fn search(record: &CapacityRecord) -> String {
     let SearchTerms { over, lowest, highest, width, trials, trial_ns, .. } = record.search;
     let span = |nanos: Nanos| Span::from_nanos(nanos / 1_000_000 * 1_000_000);
     let mut text = format!(
-        "{} to {}, to {}, {trials} trials of {} decide; {} trials in {}",
+        "{} to {}, to {}, {} of {} decide; {} in {}",
         over.amount(lowest),
         over.amount(highest),
         units::percent(width),
+        trials_of(trials as usize),
         span(trial_ns),
-        record.trials.len(),
+        trials_of(record.trials.len()),
         Span::from_nanos(record.elapsed_ns / 1_000_000_000 * 1_000_000_000),
     );
     let void: Vec<_> = record.trials.iter().filter(|trial| trial.grade == Grade::Void).collect();
     if let Some(last) = void.last() {
-        let (load, reason) = (over.amount(last.offered), &last.reason);
+        // Its first reason is the gravest.
+        let reason = last.reason.split("; ").next().unwrap_or_default();
+        let load = over.amount(last.offered);
         text += &format!("; {} said nothing, the last at {load}, because {reason}", void.len());
     }
     text
+}
+
+fn trials_of(count: usize) -> String {
+    if count == 1 { "1 trial".to_owned() } else { format!("{count} trials") }
 }
 
 /// The trials of the curve where there is one, or else the last at each load.
@@ -123,11 +131,12 @@ fn trials(record: &CapacityRecord, page: &mut Page) {
         rank,
         cells: shown.iter().map(|trial| cell(trial)).collect(),
     };
+    let [p50, p99, p999] = times(record);
     let columns = vec![
         column("done", 0, &|trial| over.amount(trial.done)),
-        column("p50", 3, &|trial| latency(trial.p50_ns)),
-        column("p99", 1, &|trial| latency(trial.p99_ns)),
-        column("p99.9", 4, &|trial| latency(trial.p999_ns)),
+        column(p50, 3, &|trial| latency(trial.p50_ns)),
+        column(p99, 1, &|trial| latency(trial.p99_ns)),
+        column(p999, 4, &|trial| latency(trial.p999_ns)),
         column("lost", 5, &|trial| units::grouped(trial.lost)),
         column("queue grew", 6, &|trial| units::percent(trial.growth.max(0.0))),
         column("cpu", 7, &|trial| units::percent(trial.generator_busy)),
@@ -139,6 +148,30 @@ fn trials(record: &CapacityRecord, page: &mut Page) {
     let rows: Vec<_> = loads.iter().map(String::as_str).collect();
     page.table("offered", &rows, columns);
 }
+
+/// What the percentiles of the trials are of.
+fn times(record: &CapacityRecord) -> [&'static str; 3] {
+    let plan = &record.plan;
+    if record.search.over == Over::ConnectRate || plan.publishers == 0 {
+        ["connack p50", "p99", "p99.9"]
+    } else if plan.subscribers > 0 {
+        ["flight p50", "p99", "p99.9"]
+    } else {
+        ["ack p50", "p99", "p99.9"]
+    }
+}
+
+/// Why the lowest loads that are not good are not.
+fn reasons(record: &CapacityRecord, page: &mut Page) {
+    let lacking = shown(record).into_iter().filter(|trial| matches!(trial.grade, Grade::Bad | Grade::Mixed));
+    for trial in lacking.take(REASONS) {
+        let (grade, load) = (grade(trial.grade), record.search.over.amount(trial.offered));
+        page.paragraph(grade, &format!("{load}: {}", trial.reason));
+    }
+}
+
+/// So many reasons are told.
+const REASONS: usize = 3;
 
 /// Of several trials at one load the last.
 fn last_of_each<'r>(trials: impl Iterator<Item = &'r TrialRecord>) -> Vec<&'r TrialRecord> {

@@ -118,7 +118,19 @@ struct Text<T>(T);
 
 impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(from)?;
+        /// A number is what it would be as a text.
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected a text such as \"5k\" or \"1.5s\", or a number")]
+        enum Written<'a> {
+            Text(Cow<'a, str>),
+            Whole(i64),
+            Number(f64),
+        }
+        let text = match Written::deserialize(from)? {
+            Written::Text(text) => text,
+            Written::Whole(number) => number.to_string().into(),
+            Written::Number(number) => number.to_string().into(),
+        };
         text.parse().map(Text).map_err(serde::de::Error::custom)
     }
 }

@@ -194,6 +194,7 @@ fn a_file_says_all_that_there_is_to_say() {
     };
     assert_eq!(Script::parse(text), Ok(expected));
     assert_eq!(Script::parse(""), Ok(Script::default()));
+    assert_eq!(Script::parse("rate = 50").unwrap(), Script::parse("rate = '50'").unwrap());
     let connects = Script::parse("rate = '50'\nrate_of = 'connect'").unwrap().service;
     assert_eq!(connects, Some(Service { of: PacketType::Connect, per_s: 50.0, burst: 1 }));
     for wrong in

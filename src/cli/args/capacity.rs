@@ -27,9 +27,15 @@ throughout; else as those of a run.";
 #[command(mut_arg("duration", |arg| arg.default_value("5s").help("Length of a trial")))]
 #[command(mut_arg("warmup", |arg| arg.default_value("1s").help("Publishing before each trial")))]
 #[command(mut_arg("drain", |arg| arg.default_value("1s")))]
-#[command(mut_arg("rate", |arg| arg.hide(true)), mut_arg("msgs_per_second", |arg| arg.hide(true)))]
 #[command(mut_arg("msg_count", |arg| arg.hide(true)), mut_arg("probes", |arg| arg.hide(true)))]
-#[command(mut_arg("bounds", |arg| arg.hide(true)))]
+#[command(mut_arg("bounds", |arg| arg.hide(true)), mut_arg("abort_on", |arg| arg.hide(true)))]
+#[command(mut_arg("abort_after", |arg| arg.hide(true)), mut_arg("hlog", |arg| arg.hide(true)))]
+#[command(mut_arg("junit", |arg| arg.hide(true)), mut_arg("github_summary", |arg| arg.hide(true)))]
+#[command(mut_arg("repeat", |arg| arg.hide(true)), mut_arg("baseline", |arg| arg.hide(true)))]
+#[command(mut_arg("save_baseline", |arg| arg.hide(true)), mut_arg("gates", |arg| arg.hide(true)))]
+#[command(mut_arg("tolerances", |arg| arg.hide(true)), mut_arg("allow_other_machine", |arg| arg.hide(true)))]
+#[command(mut_arg("allow_other_plan", |arg| arg.hide(true)), mut_arg("schedule", |arg| arg.hide(true)))]
+#[command(mut_arg("away", |arg| arg.hide(true)), mut_arg("stay", |arg| arg.hide(true)))]
 #[command(mut_arg("progress", |arg| arg.default_value("auto")))]
 pub struct CapacityArgs {
     /// Objective: bounds as of --require that all have to hold, such as 'flight p99 < 50ms, lost == 0'; repeat it to
@@ -53,17 +59,18 @@ pub struct CapacityArgs {
     /// Trials that decide about a load; half of them may be bad.
     #[arg(long, default_value_t = 11, value_name = "N", value_parser = super::count::<u32, 1>, help_heading = "Search")]
     pub trials: u32,
-    /// Length of the three trials of which two have to confirm what was found; 0 for none.
-    #[arg(long, default_value = "30s", value_name = "TIME", help_heading = "Search")]
-    pub confirm: Span,
-    /// Length of the trials of the curve at 1, 10, 50, 75, 90, 100 and 110 % of what was found; 0 for none.
-    #[arg(long, default_value = "10s", value_name = "TIME", help_heading = "Search")]
-    pub curve: Span,
+    /// Length of the three trials of which two have to confirm what was found; 0 for none [default: 30s].
+    #[arg(long, value_name = "TIME", help_heading = "Search")]
+    pub confirm: Option<Span>,
+    /// Length of the trials of the curve at 1, 10, 50, 75, 90, 100 and 110 % of what was found; 0 for none
+    /// [default: 10s].
+    #[arg(long, value_name = "TIME", help_heading = "Search")]
+    pub curve: Option<Span>,
     /// Start no new trial after this time.
     #[arg(long, default_value = "20m", value_name = "TIME", help_heading = "Search")]
     pub time_limit: Span,
     /// Trials of 3s, a width of 2 %, confirmed by 10s, a curve of 3s: a few minutes [default: off].
-    #[arg(long, conflicts_with_all = ["duration", "width", "confirm", "curve", "strict"], help_heading = "Search")]
+    #[arg(long, conflicts_with_all = ["duration", "width", "strict"], help_heading = "Search")]
     pub quick: bool,
     /// Trials of 10s and a width of 0.5 % [default: off].
     #[arg(long, conflicts_with_all = ["duration", "width"], help_heading = "Search")]

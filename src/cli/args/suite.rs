@@ -18,7 +18,7 @@ pub struct NamedArgs {
     /// One of those that `malaria-bench scenarios` lists, or PUB_SUB_qosQ_pBYTES_Rmps.
     #[arg(value_name = "NAME")]
     pub scenario: String,
-    /// Print it, a scenario file (TOML), and run nothing [default: off].
+    /// Print it as it stands, a scenario file (TOML) without your flags, and run nothing [default: off].
     #[arg(long)]
     pub print: bool,
     /// What is typed goes before what the workload says.

@@ -251,3 +251,12 @@ fn a_broker_on_this_machine_gets_cpus_of_its_own() {
     assert_eq!((plain.generator, plain.reflector), (vec![0, 1], vec![]));
     assert!(plain.warnings[0].contains("--cores 16") && plain.warnings[0].contains("using 2"));
 }
+
+/// A storm that comes when everything is over would leave a run that had none, and is clean.
+#[test]
+fn nobody_leaves_after_the_end() {
+    let away = |line: &str| planned(line).map(|_| ()).map_err(|error| error.to_string());
+    assert_eq!(away("--away all,3s,0s -c me --warmup 1s --duration 3s"), Ok(()));
+    let late = away("--away all,4s,0s -c me --warmup 1s --duration 3s").expect_err("it is over by then");
+    assert!(late.contains("4s after the first message") && late.contains("4s together"), "{late}");
+}

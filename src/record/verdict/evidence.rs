@@ -147,6 +147,9 @@ fn behind(record: &Record) -> Option<Behind> {
     let due = if record.plan.qos > 0 { counts.due } else { 0 };
     // Deliveries that were lost for good are a fault of their own.
     let expected = counts.expected.saturating_sub(counts.lost);
+    // Who is away on purpose hears later, or never.
+    let there = record.plan.absences.is_empty() && record.plan.flap.is_none();
+    let expected = if there { expected } else { 0 };
     Behind::of("acknowledged", throughput.acked, due, span)
         .or_else(|| Behind::of("delivered", throughput.delivered, expected, span))
 }

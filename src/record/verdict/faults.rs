@@ -163,7 +163,7 @@ impl Evidence {
             let (lag_shown, limit) = (units::latency(lag.ns), units::latency(limit));
             format!(
                 "workers woke up late: wake-up lag {} {lag_shown}, above {limit} ({why}); free their CPUs, or accept more \
-                 with --tolerance",
+                 with --tolerance (messages are late by up to as much)",
                 lag.name
             )
         })
