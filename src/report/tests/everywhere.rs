@@ -86,8 +86,14 @@ fn assert_agrees(record: &Record) {
     let of_table = squeezed(row(&table, "one"));
     assert!(of_table.starts_with(&format!("one {} ", values.join(" "))), "{values:?}: {of_table}");
     let markdown = markdown(&runs).expect("ours");
+    // What it cost the broker stands behind them, where somebody watched.
+    let costs = record.broker_cost.as_ref().map_or(String::new(), |cost| {
+        let cpu = cost.cpu_per_message_ns.map_or("-".to_owned(), units::latency);
+        let memory = cost.memory_per_connection_bytes.map_or("-".to_owned(), units::bytes);
+        format!(" {cpu} | {memory} |")
+    });
     assert!(
-        row(&markdown, "| one").ends_with(&format!("| {} |", values.join(" | "))),
+        row(&markdown, "| one").ends_with(&format!("| {} |{costs}", values.join(" | "))),
         "{values:?}: {markdown}"
     );
     assert_page(record, &values);
