@@ -10,7 +10,8 @@ use std::ops::Range;
 
 /// Clients of all workers that may be between SYN and CONNACK. Brokers listen with backlogs as short as 100
 /// (mosquitto), and a SYN that overflows one is sent again only after a second. And times to CONNACK should be
-/// the broker's, not those of a queue of our own making.
+/// the broker's, not those of a queue of our own making. With `--connect-rate` the rate decides, and as many may be as it
+/// brings in a second, so that a broker that takes long is no reason to be slower than was asked.
 pub(super) const AT_ONCE: usize = 100;
 /// Connections started in one pass: they are submitted one after the other, and the time of the last
 /// includes the work of all before it.
@@ -33,6 +34,8 @@ pub(super) struct Dialling {
     retries: BinaryHeap<Reverse<(Nanos, u32)>>,
     /// Clients between SYN and CONNACK.
     pub pending: usize,
+    most_pending: usize,
+    /// Clients that may wait for an answer, where no rate decides.
     pub at_once: usize,
     /// Between two connects, with `--connect-rate`.
     gap: Nanos,
@@ -47,13 +50,16 @@ impl Dialling {
     pub(super) fn new(terms: &Terms, now: Nanos) -> Dialling {
         let workers = f64::from(terms.workers);
         let gap = terms.rate_per_s.map_or(0.0, |rate| SECOND as f64 * workers / rate);
+        let at_once = (AT_ONCE / terms.workers as usize).max(1);
+        let of_a_second = terms.rate_per_s.map_or(0.0, |rate| rate / workers).ceil() as usize;
         Dialling {
             fresh: 0..0,
             waiting: VecDeque::new(),
             urgent: VecDeque::new(),
             retries: BinaryHeap::new(),
             pending: 0,
-            at_once: (AT_ONCE / terms.workers as usize).max(1),
+            most_pending: at_once.max(of_a_second),
+            at_once,
             gap: gap as Nanos,
             // Workers take turns, so that all of them together keep the rate.
             next: now + (gap * f64::from(terms.worker) / workers) as Nanos,
@@ -97,7 +103,7 @@ impl Dialling {
             self.retries.pop();
             self.waiting.push_back(Place(place));
         }
-        if self.pending >= self.at_once {
+        if self.pending >= self.most_pending {
             return None;
         }
         if let Some(place) = self.urgent.pop_front() {
@@ -136,8 +142,8 @@ impl Dialling {
     /// When somebody may connect next, as far as that is a matter of time.
     pub(super) fn next(&self) -> Option<Nanos> {
         let waits = !self.waiting.is_empty() || !self.fresh.is_empty();
-        let urgent = (!self.urgent.is_empty() && self.pending < self.at_once).then_some(0);
-        let now = (waits && self.pending < self.at_once).then_some(self.next);
+        let urgent = (!self.urgent.is_empty() && self.pending < self.most_pending).then_some(0);
+        let now = (waits && self.pending < self.most_pending).then_some(self.next);
         urgent.into_iter().chain(now).chain(self.retries.peek().map(|Reverse((time, _))| *time)).min()
     }
 }

@@ -115,3 +115,21 @@ fn the_laws_hold_for_those_who_come_and_go() {
         Scene { workers, ..Scene::new(setup, plan) }.play();
     });
 }
+
+/// A broker that takes long to let clients in does not slow a rate of connects down.
+#[test]
+fn connects_have_a_schedule_of_their_own() {
+    let slow = Act::Delay(Spread::Fixed(400 * MILLISECOND));
+    let script = Script::default().always(On::Packet(PacketType::Connect), slow);
+    let plan = Plan { clients: 1000, connect_rate_per_s: Some(1000.0), ..plan(2, 1, 10.0) };
+    for workers in [1, 2] {
+        let setup = Setup { script: script.clone(), ..Setup::exact(1) };
+        let played = Scene { workers, ..Scene::new(setup, plan.clone()) }.play();
+        let mut dialled: Vec<Nanos> =
+            played.world.truth().connections.iter().map(|one| one.dialled).collect();
+        dialled.sort_unstable();
+        let span = dialled[999] - dialled[0];
+        assert!((990..1010).contains(&(span / MILLISECOND)), "{span} ns for 1,000 at 1,000/s");
+        assert_eq!(played.record.counts.connections_established, 1000);
+    }
+}
