@@ -164,7 +164,10 @@ fn times(record: &CapacityRecord) -> [&'static str; 3] {
 /// Why the lowest loads that are not good are not.
 fn reasons(record: &CapacityRecord, page: &mut Page) {
     let lacking = shown(record).into_iter().filter(|trial| matches!(trial.grade, Grade::Bad | Grade::Mixed));
-    for trial in lacking.take(REASONS) {
+    for (at, trial) in lacking.take(REASONS).enumerate() {
+        if at == 0 {
+            page.blank();
+        }
         let (grade, load) = (grade(trial.grade), record.search.over.amount(trial.offered));
         page.paragraph(grade, &format!("{load}: {}", trial.reason));
     }

@@ -201,6 +201,7 @@ fn all_numbers_of_a_search_come_from_one_record() {
         let cells = table
             .lines()
             .skip(1)
+            .take_while(|line| !line.is_empty())
             .flat_map(|line| line.split("  ").map(str::trim))
             .filter(|cell| !cell.is_empty());
         for cell in cells.collect::<BTreeSet<_>>() {
