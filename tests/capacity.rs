@@ -107,13 +107,14 @@ fn the_connects_that_a_broker_does_a_second_are_found() {
 #[test]
 fn the_clients_that_a_broker_has_room_for_are_found() {
     let (_reflector, port) = reflector_of(&["prlimit", "--nofile=300:300"], "");
-    let flags = "--over clients --topology idle --max 1k --duration 300ms --warmup 0 --trials 1 --confirm 0 --curve 0";
+    let flags = "--over clients --topology idle --max 600 --width 5% --connect-timeout 1s --duration 300ms --warmup 0 --trials 1 \
+                 --confirm 0 --curve 0";
     let (record, said, code) = search(&port, flags);
     assert!(matches!(code, Some(0 | 9)), "{said}");
     let (first, result) = (&record.trials[0], &record.results[0]);
-    assert!(first.offered == 1000.0 && first.grade == Grade::Bad, "{first:?}");
+    assert!(first.offered == 600.0 && first.grade == Grade::Bad, "{first:?}");
     let (capacity, room) = (result.capacity.expect("some have room"), first.done);
-    assert!(capacity <= 300.0 && capacity >= 0.97 * room.min(300.0), "{capacity} of {room}: {said}");
+    assert!(capacity <= 300.0 && capacity >= 0.9 * room.min(300.0), "{capacity} of {room}: {said}");
     assert_eq!(capacity.fract(), 0.0);
     assert!(record.trials.iter().all(|trial| trial.done <= 300.0), "{said}");
 }

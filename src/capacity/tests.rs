@@ -381,8 +381,7 @@ fn of_run(over: Over, load: f64, done: f64, change: impl Fn(&mut Record)) -> Tri
             record.plan.clients = 5 * load as u32;
             record.counts.connections_established = record.plan.clients.into();
             record.phases.insert(0, PhaseTimes { phase: Phase::Connect, start_ns: 0, end_ns });
-            record.latencies.connack.p50_ns = None;
-            record.latencies.tcp_connect.p50_ns = None;
+            (record.latencies.connack.min_ns, record.latencies.tcp_connect.min_ns) = (None, None);
         }
         Over::FanOut => {
             record.plan.subscribers = load as u32;
@@ -409,6 +408,13 @@ fn what_is_done_of_a_load_is_a_number_of_the_same() {
     assert_eq!((heard.offered, heard.done), (50.0, 49.0));
     let fast = of_run(Over::ConnectRate, 1000.0, 990.0, |_| ());
     assert_eq!((fast.offered, fast.done.round(), fast.grade), (1000.0, 990.0, Grade::Good), "{fast:?}");
+    // Each waits for those before it, up to five seconds: what one takes is what the first took.
+    let queued = of_run(Over::ConnectRate, 1000.0, 500.0, |record| {
+        let connack = &mut record.latencies.connack;
+        (connack.min_ns, connack.p50_ns, connack.p99_ns) =
+            (Some(100_000), Some(5 * SECOND / 2), Some(5 * SECOND));
+    });
+    assert_eq!((queued.done.round(), queued.grade), (500.0, Grade::Bad), "{queued:?}");
     let slow = of_run(Over::ConnectRate, 1000.0, 900.0, |_| ());
     assert_eq!((slow.done.round(), slow.grade), (900.0, Grade::Bad));
     assert!(slow.reason.contains("to connect took 11.1 % longer"), "{}", slow.reason);

@@ -91,10 +91,10 @@ fn offered(record: &Record, over: Over) -> f64 {
     }
 }
 
-/// From the first connect on until all were answered, without the time that one takes: what the rate is of.
+/// From the first connect on until all were answered, without the time that one takes at least: what the rate is of.
 fn connecting(record: &Record) -> Nanos {
     let latencies = &record.latencies;
-    let one = [&latencies.tcp_connect, &latencies.connack].map(|latency| latency.p50_ns.unwrap_or(0));
+    let one = [&latencies.tcp_connect, &latencies.connack].map(|latency| latency.min_ns.unwrap_or(0));
     record.span_of(Phase::Connect).unwrap_or(0).saturating_sub(one[0] + one[1])
 }
 
