@@ -257,6 +257,10 @@ mod tests {
                 |time: f64| if (from..from + 1.3).contains(&time) { 1e6 * from } else { 1e6 * (time - 0.01) };
             assert_eq!(ended(standstill), None, "from {from} s on");
         }
+        // A spell in which a tenth is done: what it does at its best is what counts.
+        let spell =
+            |time: f64| if (2.0..3.3).contains(&time) { 1.8e6 + 1e5 * time } else { 1e6 * (time - 0.01) };
+        assert_eq!(ended(spell), None);
         let (time, _) = ended(|time| 600_000.0 * time).expect("it adds up");
         assert!(time >= 3.0, "what is only somewhat too much is a queue of two seconds later: {time}");
     }
