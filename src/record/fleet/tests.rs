@@ -146,7 +146,7 @@ fn a_generator_that_lags_is_told_when_nothing_else_applies() {
     let lag = |samples, ns| move |r: &mut FleetRecord| r.latencies.wake_lag = (&ramp(samples, ns, ns)).into();
     let reason =
         "the generator was the bottleneck: workers woke up late: wake-up lag p99 150 ms, above 100 ms \
-                  (100 ms plus the tolerance); free their CPUs, or accept more with --tolerance (messages are late by up to as much)"
+                  (100 ms plus the tolerance); free their CPUs, or let messages be late by more with --tolerance"
             .to_owned();
     assert_eq!(publishing(lag(600, 150 * MILLISECOND)), (Exit::GeneratorLimited, reason));
     assert_eq!(publishing(lag(600, 99 * MILLISECOND)).0, Exit::Clean);

@@ -162,8 +162,8 @@ impl Evidence {
         (lag.ns > limit).then(|| {
             let (lag_shown, limit) = (units::latency(lag.ns), units::latency(limit));
             format!(
-                "workers woke up late: wake-up lag {} {lag_shown}, above {limit} ({why}); free their CPUs, or accept more \
-                 with --tolerance (messages are late by up to as much)",
+                "workers woke up late: wake-up lag {} {lag_shown}, above {limit} ({why}); free their CPUs, or let \
+                 messages be late by more with --tolerance",
                 lag.name
             )
         })

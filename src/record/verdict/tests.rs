@@ -217,12 +217,12 @@ fn reasons_hold_the_numbers() {
     assert_eq!(
         reasons(Evidence { wake_lag: tail(7_000_000), response: tail(57_000_000), ..well() }),
         "workers woke up late: wake-up lag p99 7.00 ms, above 5.00 ms (a tenth of the response p99 without it); \
-         free their CPUs, or accept more with --tolerance (messages are late by up to as much)"
+         free their CPUs, or let messages be late by more with --tolerance"
     );
     assert_eq!(
         reasons(Evidence { wake_lag: tail(7_000_000), ..well() }),
         "workers woke up late: wake-up lag p99 7.00 ms, above 1.25 ms (1 ms plus the tolerance); free their CPUs, or \
-         accept more with --tolerance (messages are late by up to as much)"
+         let messages be late by more with --tolerance"
     );
     assert_eq!(
         reasons(Evidence { pace: Pace::Answers, busiest_cpu: Some((3, 0.97)), ..well() }),
