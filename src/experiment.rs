@@ -20,7 +20,7 @@
 //! `<step>.stderr`, `<step>-<n>` or `<step>-<name>` where sections run at once; a combination that runs several times
 //! has a directory `01`, `02`, ... for each. The output of a broker (`broker-start.*`, `broker-stop.*`) and its log
 //! (`broker.log`) are in `DIR/<broker>/`, or, where it is started for each combination, with that. The whole is in `DIR/summary.json`
-//! (`results::Summary`) and `DIR/summary.csv`.
+//! ([`ScenarioRecord`](crate::record::ScenarioRecord)) and `DIR/summary.csv`.
 //!
 //! A step that fails with usage, environment or an internal fault ends its combination; the next one runs. The
 //! exit code is the gravest of the steps' (`Exit::graver`).
@@ -47,11 +47,11 @@ pub use attack::{Attack, attack};
 pub use matrix::{Host, Matrix, matrix};
 pub use suite::{GRAMMAR, Named};
 
-use crate::record::Exit;
+use crate::record::{Exit, ScenarioRecord};
 use expand::{Experiment, PlannedTask, PlannedWork, Surroundings};
 use file::{Fault, Scenario};
 use process::Interrupts;
-use results::{Head, Summary};
+use results::Head;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -173,7 +173,7 @@ fn perform(scenario: &Scenario, file: &Path, name: &str, request: &Request) -> R
         interrupted: runner.interrupts.count() > 0,
         planned: experiment.combinations.len(),
     };
-    let summary = Summary::new(head, combinations);
+    let summary = ScenarioRecord::new(head, combinations);
     let json = serde_json::to_string_pretty(&summary).expect("a summary is JSON");
     for (name, text) in [("summary.json", json + "\n"), ("summary.csv", summary.csv())] {
         let path = out.join(name);

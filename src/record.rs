@@ -46,7 +46,10 @@ pub use metrics::{BrokerMetrics, BrokerSeries, MetricsSource, SeriesKind, Series
 pub use plan::{Absence, Arrival, Close, Flap, Part, Plan, Poll, Schedule, Topology, Verify};
 pub use pressure::Pressure;
 pub use probes::Probes;
-pub use scenario::{BrokerDifference, Combination, SCENARIO_SCHEMA, Scenario, Step, StepFigures};
+pub use scenario::{
+    BrokerDifference, CombinationRecord, SCENARIO_SCHEMA, ScenarioRecord, SectionRecord, StepFigures,
+    StepRecord,
+};
 pub use verdict::{Behind, Divergence, Evidence, Judgement, Pace, Sharing, Tail, Verdict};
 #[cfg(test)]
 pub(crate) use {capacity::samples as capacity_samples, fleet::samples as fleet_samples};

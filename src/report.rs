@@ -1,7 +1,7 @@
 //! A finished [`Record`] for people and for machines: the summary on one screen, and JSON; and several
 //! finished runs beside each other.
 
-use crate::record::{CapacityRecord, Finished, Record, Scenario};
+use crate::record::{CapacityRecord, Finished, Record, ScenarioRecord};
 use crate::stats::HistogramError;
 use digest::Digest;
 use std::ops::Range;
@@ -133,7 +133,7 @@ pub fn capacity_html(searches: &[(String, CapacityRecord)]) -> String {
 /// # Errors
 /// When a histogram of a record is not what it should be.
 pub fn scenario_html(
-    scenario: &Scenario,
+    scenario: &ScenarioRecord,
     summary: &str,
     runs: &[Run],
     searches: &[(String, CapacityRecord)],

@@ -3,7 +3,7 @@
 use super::args::ReportArgs;
 use super::output::{self, Output};
 use super::{Environment, Usage};
-use crate::record::{CAPACITY_SCHEMA, CapacityRecord, Exit, Finished, RecordError, Scenario, Verdict};
+use crate::record::{CAPACITY_SCHEMA, CapacityRecord, Exit, Finished, RecordError, ScenarioRecord, Verdict};
 use crate::report::{self, ReportError, Run, Side};
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
@@ -176,7 +176,7 @@ struct Runs {
     /// The base first; none where no base was chosen.
     sides: Vec<Side>,
     /// Where one scenario was given, and nothing else, its summary,
-    scenario: Option<(Scenario, String)>,
+    scenario: Option<(ScenarioRecord, String)>,
     /// and its searches.
     searches: Vec<(String, CapacityRecord)>,
 }
@@ -224,7 +224,7 @@ fn documents(args: &ReportArgs) -> Result<Documents, Usage> {
 }
 
 /// The summary in the only folder that was given, if it is that of a scenario, and there is to be a page.
-fn scenario(args: &ReportArgs) -> Result<Option<(Scenario, String)>, Usage> {
+fn scenario(args: &ReportArgs) -> Result<Option<(ScenarioRecord, String)>, Usage> {
     if args.html.is_none() {
         return Ok(None);
     }
@@ -235,7 +235,7 @@ fn scenario(args: &ReportArgs) -> Result<Option<(Scenario, String)>, Usage> {
     }
     let text = std::fs::read_to_string(&path);
     let text = text.map_err(|error| Usage(format!("{}: cannot be read: {error}", path.display())))?;
-    match Scenario::from_json(&text) {
+    match ScenarioRecord::from_json(&text) {
         Ok(scenario) => Ok(Some((scenario, text))),
         Err(RecordError::Schema { .. }) => Ok(None),
         Err(error) => Err(no_record(&path, &error)),

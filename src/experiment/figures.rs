@@ -1,35 +1,10 @@
 //! What a step measured, from the records its commands left.
 
 use crate::clock::Nanos;
-use crate::record::{CAPACITY_SCHEMA, CapacityRecord, Exit, FleetRecord, Latency, Listener, Over, Record};
+use crate::record::{
+    CAPACITY_SCHEMA, CapacityRecord, Exit, FleetRecord, Latency, Listener, Record, StepFigures,
+};
 use crate::stats::Histogram;
-use serde::Serialize;
-
-/// Counts, rates and latencies of all sections of a step together. What was not measured is null.
-#[derive(Clone, PartialEq, Debug, Default, Serialize)]
-pub struct Figures {
-    pub sent: Option<u64>,
-    pub acked: Option<u64>,
-    pub delivered: Option<u64>,
-    pub lost: Option<u64>,
-    /// Per second, of the measure phase (main job), or between the first and the last message (`publish`,
-    /// `subscribe`). Sections that run at once add up.
-    pub sent_per_s: Option<f64>,
-    pub acked_per_s: Option<f64>,
-    pub delivered_per_s: Option<f64>,
-    pub ack_p50_ns: Option<Nanos>,
-    pub ack_p99_ns: Option<Nanos>,
-    pub flight_p50_ns: Option<Nanos>,
-    pub flight_p99_ns: Option<Nanos>,
-    /// The highest load at which the first goal of a search was kept, or a lower bound of it,
-    pub capacity: Option<f64>,
-    /// what it is a number of,
-    pub capacity_over: Option<Over>,
-    /// and whether it is the highest; if not, the broker does at least that.
-    pub capacity_regular: Option<bool>,
-    /// Whether the figures say nothing of the broker: the generator was the bottleneck, or nothing was measured.
-    pub void: bool,
-}
 
 /// Why a document has no figures.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +20,7 @@ pub enum FiguresError {
 /// Sums under way.
 #[derive(Default)]
 pub struct Tally {
-    sums: Figures,
+    sums: StepFigures,
     ack: Histogram,
     flight: Histogram,
     /// Flights that were expected and never ended.
@@ -137,9 +112,9 @@ impl Tally {
     }
 
     /// What came together.
-    pub fn figures(self) -> Figures {
+    pub fn figures(self) -> StepFigures {
         let (ack, flight) = (Latency::from(&self.ack), Latency::of(&self.flight, self.missing));
-        Figures {
+        StepFigures {
             ack_p50_ns: ack.p50_ns,
             ack_p99_ns: ack.p99_ns,
             flight_p50_ns: flight.p50_ns,
@@ -165,9 +140,9 @@ fn lost(listener: &Listener) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::clock::MILLISECOND;
-    use crate::record::{Verdict, fleet_samples, samples};
+    use crate::record::{Over, Verdict, fleet_samples, samples};
 
-    fn figures(documents: &[String]) -> Figures {
+    fn figures(documents: &[String]) -> StepFigures {
         let mut tally = Tally::default();
         for document in documents {
             assert!(tally.add(document).unwrap());

@@ -1,37 +1,10 @@
 //! What came of a scenario: summary.json, summary.csv and the table.
 
-use super::figures::Figures;
 use super::process::gravest_code;
-use super::spread::{self, Difference};
-use crate::record::Exit;
+use super::spread;
+use crate::record::{CombinationRecord, Exit, SCENARIO_SCHEMA, ScenarioRecord, StepFigures, StepRecord};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
-use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
-
-/// Name and version of the format of summary.json.
-pub const SCHEMA: &str = "malaria-bench/scenario/1";
-
-/// Everything that was done.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Summary {
-    /// Always [`SCHEMA`].
-    pub schema: String,
-    /// The file, or the name of a built-in scenario.
-    pub scenario: String,
-    /// Wall-clock time of the start, RFC 3339 in UTC.
-    pub started_at: String,
-    /// Version of malaria-bench.
-    pub version: String,
-    /// The gravest of all.
-    pub exit_code: u8,
-    /// How many combinations ended with which code: nothing hides behind the gravest.
-    pub exit_codes: BTreeMap<u8, usize>,
-    /// Combinations that were asked for; fewer were run when somebody interrupted.
-    pub planned: usize,
-    pub combinations: Vec<Done>,
-    /// Brokers against the first of them; empty without repeats.
-    pub differences: Vec<Difference>,
-}
 
 /// What a summary begins with.
 pub struct Head {
@@ -41,57 +14,15 @@ pub struct Head {
     pub planned: usize,
 }
 
-/// One combination.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Done {
-    pub broker: Option<String>,
-    pub group: Option<String>,
-    #[serde(serialize_with = "in_order")]
-    pub variables: Vec<(String, String)>,
-    /// Which of several runs of it this is, from 1; null when it ran once.
-    pub repeat: Option<u32>,
-    /// Beneath that of the summary.
-    pub directory: String,
-    pub exit_code: u8,
-    /// What kept steps from running, or records from being read.
-    pub problems: Vec<String>,
-    pub steps: Vec<DoneStep>,
-}
-
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct DoneStep {
-    pub name: String,
-    pub exit_code: u8,
-    pub elapsed_ns: u64,
-    /// Null without a record.
-    pub figures: Option<Figures>,
-    pub sections: Vec<DoneSection>,
-}
-
-/// A process. Its output is in `<name>.stdout` and `<name>.stderr`, its record in `<name>.json`.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct DoneSection {
-    pub name: String,
-    /// As it would be typed.
-    pub command: String,
-    pub exit_code: u8,
-    /// Whether it left a record.
-    pub has_record: bool,
-}
-
-fn in_order<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
-}
-
 /// One line of the table and of the CSV.
 #[derive(Clone, Copy)]
 pub struct Row<'s> {
-    pub done: &'s Done,
-    pub step: Option<&'s DoneStep>,
+    pub done: &'s CombinationRecord,
+    pub step: Option<&'s StepRecord>,
 }
 
 impl Row<'_> {
-    pub fn figure<F>(&self, of: impl FnOnce(&Figures) -> Option<F>) -> Option<F> {
+    pub fn figure<F>(&self, of: impl FnOnce(&StepFigures) -> Option<F>) -> Option<F> {
         self.step.and_then(|step| step.figures.as_ref()).and_then(of)
     }
 
@@ -100,15 +31,15 @@ impl Row<'_> {
     }
 }
 
-impl Summary {
+impl ScenarioRecord {
     /// With the differences between brokers.
-    pub fn new(head: Head, combinations: Vec<Done>) -> Summary {
+    pub fn new(head: Head, combinations: Vec<CombinationRecord>) -> ScenarioRecord {
         let Head { scenario, started_at, interrupted, planned } = head;
         let mut exit_codes = BTreeMap::new();
         combinations.iter().for_each(|done| *exit_codes.entry(done.exit_code).or_insert(0) += 1);
         let interrupt = interrupted.then(|| Exit::Interrupted.code());
-        let mut summary = Summary {
-            schema: SCHEMA.to_owned(),
+        let mut summary = ScenarioRecord {
+            schema: SCENARIO_SCHEMA.to_owned(),
             scenario,
             started_at,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -228,10 +159,10 @@ impl Summary {
         let header = identity.iter().map(|(name, _)| name.clone());
         let mut text = line(header.chain(measured.map(str::to_owned)));
         for (at, row) in rows.iter().enumerate() {
-            let rate = |of: fn(&Figures) -> Option<f64>| {
+            let rate = |of: fn(&StepFigures) -> Option<f64>| {
                 row.figure(of).map_or_else(String::new, |rate| format!("{rate:.3}"))
             };
-            let count = |of: fn(&Figures) -> Option<u64>| {
+            let count = |of: fn(&StepFigures) -> Option<u64>| {
                 row.figure(of).map_or_else(String::new, |count| count.to_string())
             };
             let cells = [
@@ -292,23 +223,24 @@ fn line(cells: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::SectionRecord;
 
-    fn summary() -> Summary {
-        let figures = Figures {
+    fn summary() -> ScenarioRecord {
+        let figures = StepFigures {
             sent: Some(1000),
             sent_per_s: Some(1234.5),
             ack_p50_ns: Some(150_000),
             lost: Some(0),
-            ..Figures::default()
+            ..StepFigures::default()
         };
-        let step = |name: &str, figures| DoneStep {
+        let step = |name: &str, figures| StepRecord {
             name: name.into(),
             exit_code: 0,
             elapsed_ns: 1,
             figures,
             sections: Vec::new(),
         };
-        let done = |clients: &str, exit_code, steps| Done {
+        let done = |clients: &str, exit_code, steps| CombinationRecord {
             broker: None,
             group: Some("fan-in".into()),
             variables: vec![("clients".into(), clients.into()), ("topic".into(), "a,\"b\"".into())],
@@ -326,9 +258,12 @@ mod tests {
         };
         let combinations = vec![
             done("1", 0, vec![step("wait", None), step("load", Some(figures))]),
-            Done { problems: vec!["load: no record".into()], ..done("10", 4, vec![step("load", None)]) },
+            CombinationRecord {
+                problems: vec!["load: no record".into()],
+                ..done("10", 4, vec![step("load", None)])
+            },
         ];
-        Summary::new(head, combinations)
+        ScenarioRecord::new(head, combinations)
     }
 
     /// checklist 78, 79: one row for each combination, and what there is to know of it.
@@ -360,11 +295,11 @@ mod tests {
     #[test]
     fn what_was_searched_has_a_column() {
         let mut summary = summary();
-        let figures = |(capacity, regular)| Figures {
+        let figures = |(capacity, regular)| StepFigures {
             capacity: Some(capacity),
             capacity_over: Some(crate::record::Over::Clients),
             capacity_regular: Some(regular),
-            ..Figures::default()
+            ..StepFigures::default()
         };
         for (done, (broker, capacity)) in
             summary.combinations.iter_mut().zip([("a", (900.0, true)), ("b", (1200.0, false))])
@@ -397,11 +332,12 @@ mod tests {
         let validator = jsonschema::draft202012::new(&schema).expect("a schema");
         let mut summary = summary();
         let section =
-            DoneSection { name: "load".into(), command: "-n 1".into(), exit_code: 0, has_record: true };
+            SectionRecord { name: "load".into(), command: "-n 1".into(), exit_code: 0, has_record: true };
         summary.combinations[0].steps[1].sections.push(section);
         let json = serde_json::to_value(&summary).expect("plain data");
         let errors: Vec<String> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!(ScenarioRecord::from_json(&json.to_string()).expect("ours"), summary);
         // Every field has its description, and nothing that is there may be missing.
         for pointer in [
             "",

@@ -3,9 +3,8 @@
 use super::expand::{Combination, Experiment, PlannedSection, PlannedStep, PlannedTask, PlannedWork};
 use super::figures::Tally;
 use super::process::{GLANCE, Interrupts, Process, exit_code, gravest_code};
-use super::results::{Done, DoneSection, DoneStep};
 use super::{Understand, broker, complain, quoted};
-use crate::record::Exit;
+use crate::record::{CombinationRecord, Exit, SectionRecord, StepFigures, StepRecord};
 use crate::units;
 use rustix::process::Signal;
 use std::fs::File;
@@ -35,8 +34,8 @@ impl Runner {
     ///
     /// # Errors
     /// The directory of results cannot be written.
-    pub fn run(&mut self, experiment: &Experiment) -> io::Result<Vec<Done>> {
-        let mut done: Vec<Done> = Vec::new();
+    pub fn run(&mut self, experiment: &Experiment) -> io::Result<Vec<CombinationRecord>> {
+        let mut done: Vec<CombinationRecord> = Vec::new();
         let total = experiment.combinations.len();
         let of_brokers = experiment.combinations.chunk_by(|one, next| one.broker == next.broker);
         for combinations in of_brokers {
@@ -81,10 +80,10 @@ impl Runner {
         combination: &Combination,
         broker: Option<String>,
         (number, total): (usize, usize),
-    ) -> io::Result<Done> {
+    ) -> io::Result<CombinationRecord> {
         let directory = self.out.join(&combination.directory);
         std::fs::create_dir_all(&directory)?;
-        let mut done = Done { broker, ..not_begun(combination) };
+        let mut done = CombinationRecord { broker, ..not_begun(combination) };
         for step in &combination.steps {
             if self.interrupts.count() > 0 {
                 break;
@@ -121,9 +120,9 @@ impl Runner {
         step: &PlannedStep,
         directory: &Path,
         problems: &mut Vec<String>,
-    ) -> io::Result<DoneStep> {
+    ) -> io::Result<StepRecord> {
         let begun = Instant::now();
-        let mut done = DoneStep {
+        let mut done = StepRecord {
             name: step.name.clone(),
             exit_code: 0,
             elapsed_ns: 0,
@@ -158,8 +157,8 @@ fn ending(code: u8) -> String {
     }
 }
 
-fn not_begun(combination: &Combination) -> Done {
-    Done {
+fn not_begun(combination: &Combination) -> CombinationRecord {
+    CombinationRecord {
         broker: None,
         group: combination.group.clone(),
         variables: combination.variables.clone(),
@@ -171,17 +170,17 @@ fn not_begun(combination: &Combination) -> Done {
     }
 }
 
-fn not_run(combination: &Combination, broker: Option<String>, problem: String) -> Done {
+fn not_run(combination: &Combination, broker: Option<String>, problem: String) -> CombinationRecord {
     let exit_code = Exit::Environment.code();
-    Done { broker, exit_code, problems: vec![problem], ..not_begun(combination) }
+    CombinationRecord { broker, exit_code, problems: vec![problem], ..not_begun(combination) }
 }
 
 /// What the records of the sections say together.
 fn figures(
     directory: &Path,
-    sections: &mut [DoneSection],
+    sections: &mut [SectionRecord],
     problems: &mut Vec<String>,
-) -> Option<super::figures::Figures> {
+) -> Option<StepFigures> {
     let mut tally = Tally::default();
     for section in sections.iter_mut() {
         let path = directory.join(format!("{}.json", section.name));
@@ -335,8 +334,8 @@ impl<'r> Parallel<'r> {
         }
     }
 
-    fn done(self) -> Vec<DoneSection> {
-        let done = |section: Running| DoneSection {
+    fn done(self) -> Vec<SectionRecord> {
+        let done = |section: Running| SectionRecord {
             name: section.planned.name.clone(),
             command: section.line,
             exit_code: section.exit_code.unwrap_or(Exit::Internal.code()),

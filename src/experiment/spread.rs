@@ -1,13 +1,12 @@
 //! How runs of one combination scatter, and how brokers differ: the run is the unit, as everywhere
 //! ([`stats::inference`](crate::stats::inference)).
 
-use super::figures::Figures;
 use super::process::gravest_code;
 use super::results::{Row, table};
 use crate::gate::compare;
+use crate::record::{BrokerDifference, StepFigures};
 use crate::stats::inference::{ALPHA, Change, holm, median, rank_sum, scatter};
 use crate::units;
-use serde::Serialize;
 
 /// What stands where there is nothing to say.
 const NOTHING: &str = "-";
@@ -53,7 +52,7 @@ impl Group<'_> {
 
     /// A figure of the runs that say something, or of all where none does. All of them or none: without the runs whose
     /// percentile never came, the others would look the better.
-    fn values(&self, of: impl Fn(&Figures) -> Option<f64>) -> Vec<f64> {
+    fn values(&self, of: impl Fn(&StepFigures) -> Option<f64>) -> Vec<f64> {
         let all_void = self.void() == self.rows.len();
         let rows = self.rows.iter().filter(|row| all_void || !Group::is_void(row));
         rows.map(|row| row.figure(&of)).collect::<Option<_>>().unwrap_or_default()
@@ -68,7 +67,7 @@ impl Group<'_> {
     }
 
     /// The median of a figure, and how it scatters.
-    fn cell(&self, of: &dyn Fn(&Figures) -> Option<f64>, show: &dyn Fn(f64) -> String) -> String {
+    fn cell(&self, of: &dyn Fn(&StepFigures) -> Option<f64>, show: &dyn Fn(f64) -> String) -> String {
         let values = self.values(of);
         let shown = median(&values).map(show);
         let scatter = scatter(&values).map(|share| format!(" ±{:.0} %", share * 100.0));
@@ -77,8 +76,8 @@ impl Group<'_> {
 
     /// Exit code, rates, latencies and losses: the gravest, medians with the scatter behind them, the most.
     pub fn cells(&self) -> [String; 9] {
-        let rate = |of: fn(&Figures) -> Option<f64>| self.cell(&of, &units::rate);
-        let time = |of: fn(&Figures) -> Option<u64>| {
+        let rate = |of: fn(&StepFigures) -> Option<f64>| self.cell(&of, &units::rate);
+        let time = |of: fn(&StepFigures) -> Option<u64>| {
             self.cell(&|figures| of(figures).map(|ns| ns as f64), &|ns| units::latency(ns.round() as u64))
         };
         let lost = self.rows.iter().filter_map(|row| row.figure(|figures| figures.lost)).max();
@@ -108,27 +107,7 @@ impl Group<'_> {
     }
 }
 
-/// A figure of one broker against the same of the first.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Difference {
-    pub group: Option<String>,
-    /// `name=value`, with commas between them.
-    pub variables: String,
-    pub step: Option<String>,
-    pub base: String,
-    pub broker: String,
-    pub figure: &'static str,
-    /// In per cent of the base.
-    pub change_percent: f64,
-    /// Below the first and above the second it is with a chance of 2 % each, in per cent.
-    pub interval_percent: (f64, f64),
-    /// How probable so different ranks are without any difference (Mann-Whitney, two-sided),
-    pub p: f64,
-    /// and with regard to how many differences were looked for (Holm).
-    pub p_adjusted: f64,
-}
-
-type Figure = (&'static str, fn(&Figures) -> Option<f64>);
+type Figure = (&'static str, fn(&StepFigures) -> Option<f64>);
 
 /// What brokers are compared by: what they hold or what got through, and its tail.
 const FIGURES: [&[Figure]; 2] = [
@@ -146,7 +125,7 @@ const FIGURES: [&[Figure]; 2] = [
 ];
 
 /// Every broker against the first, in each combination that ran more than once.
-pub fn differences(rows: &[Row]) -> Vec<Difference> {
+pub fn differences(rows: &[Row]) -> Vec<BrokerDifference> {
     let groups = groups(rows);
     let Some(base) = groups.iter().find_map(|group| group.rows[0].done.broker.as_deref()) else {
         return Vec::new();
@@ -174,19 +153,19 @@ pub fn differences(rows: &[Row]) -> Vec<Difference> {
     all
 }
 
-fn difference(of: Of, base: &str, broker: &str, found: (&'static str, Change, f64)) -> Difference {
+fn difference(of: Of, base: &str, broker: &str, found: (&'static str, Change, f64)) -> BrokerDifference {
     let (group, variables, step) = of;
     let (figure, change, p) = found;
     let percent = |ratio: f64| (ratio - 1.0) * 100.0;
     let (low, high) = change.interval(ALPHA);
     let variables: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    Difference {
+    BrokerDifference {
         group: group.map(str::to_owned),
         variables: variables.join(","),
         step: step.map(str::to_owned),
         base: base.to_owned(),
         broker: broker.to_owned(),
-        figure,
+        figure: figure.to_owned(),
         change_percent: percent(change.ratio()),
         interval_percent: (percent(low), percent(high)),
         p,
@@ -195,10 +174,10 @@ fn difference(of: Of, base: &str, broker: &str, found: (&'static str, Change, f6
 }
 
 /// A row for each difference; `~` where nobody can tell it from chance. Empty without any.
-pub fn text(differences: &[Difference]) -> String {
+pub fn text(differences: &[BrokerDifference]) -> String {
     let Some(first) = differences.first() else { return String::new() };
     let header = ["broker", "combination", "figure", "change", "interval", "p", ""].map(str::to_owned);
-    let row = |of: &Difference| {
+    let row = |of: &BrokerDifference| {
         let (low, high) = of.interval_percent;
         let place =
             [of.group.as_deref(), Some(of.variables.as_str()).filter(|variables| !variables.is_empty())];
@@ -219,20 +198,22 @@ pub fn text(differences: &[Difference]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::results::{Done, DoneStep, Head, Summary};
+    use super::super::results::Head;
     use super::*;
+    use crate::record::{CombinationRecord, ScenarioRecord, StepRecord};
 
-    fn done(broker: &str, repeat: u32, exit_code: u8, delivered: f64) -> Done {
+    fn done(broker: &str, repeat: u32, exit_code: u8, delivered: f64) -> CombinationRecord {
         let void = exit_code == 6;
-        let figures = Figures { delivered_per_s: Some(delivered), lost: Some(0), void, ..Figures::default() };
-        let step = DoneStep {
+        let figures =
+            StepFigures { delivered_per_s: Some(delivered), lost: Some(0), void, ..StepFigures::default() };
+        let step = StepRecord {
             name: "load".into(),
             exit_code,
             elapsed_ns: 1,
             figures: Some(figures),
             sections: Vec::new(),
         };
-        Done {
+        CombinationRecord {
             broker: Some(broker.into()),
             group: None,
             variables: vec![("qos".into(), "1".into())],
@@ -244,17 +225,17 @@ mod tests {
         }
     }
 
-    fn summary(combinations: Vec<Done>) -> Summary {
+    fn summary(combinations: Vec<CombinationRecord>) -> ScenarioRecord {
         let head = Head {
             scenario: "x.toml".into(),
             started_at: "2026-11-22T12:31:07Z".into(),
             interrupted: false,
             planned: combinations.len(),
         };
-        Summary::new(head, combinations)
+        ScenarioRecord::new(head, combinations)
     }
 
-    fn against(factor: f64) -> Summary {
+    fn against(factor: f64) -> ScenarioRecord {
         let rates = [1000.0, 1010.0, 990.0, 1005.0, 995.0];
         let repeats = (1..).zip(rates);
         summary(
@@ -295,19 +276,20 @@ mod tests {
         assert_eq!(once.differences, [], "one run says nothing of how runs scatter");
     }
 
-    fn figures(done: &mut Done) -> &mut Figures {
+    fn figures(done: &mut CombinationRecord) -> &mut StepFigures {
         done.steps[0].figures.as_mut().expect("it measured")
     }
 
     /// What counts is whether the generator limited the step, not how the combination ended.
     #[test]
     fn a_step_is_void_by_itself() {
-        let mut runs: Vec<Done> = (1..=4).map(|repeat| done("a", repeat, 0, 500.0)).collect();
+        let mut runs: Vec<CombinationRecord> = (1..=4).map(|repeat| done("a", repeat, 0, 500.0)).collect();
         // another step of it was limited, and this one was not
         runs[0].exit_code = 6;
         // this one was limited, and another broke a bound
         runs[1].exit_code = 7;
-        *figures(&mut runs[1]) = Figures { delivered_per_s: Some(1.0), void: true, ..Figures::default() };
+        *figures(&mut runs[1]) =
+            StepFigures { delivered_per_s: Some(1.0), void: true, ..StepFigures::default() };
         let table = summary(runs).table();
         assert!(table.contains("4 (1 void)     7 ") && table.contains("500 /s ±0 %"), "{table}");
     }
@@ -315,14 +297,14 @@ mod tests {
     /// Two runs of five that were lucky are no p99 of the five.
     #[test]
     fn a_percentile_that_never_came_is_not_left_out() {
-        let mut runs: Vec<Done> = (1..=5)
+        let mut runs: Vec<CombinationRecord> = (1..=5)
             .flat_map(|repeat| ["a", "b"].map(|broker| done(broker, repeat, 0, 500.0 + f64::from(repeat))))
             .collect();
         for (at, run) in (0..).zip(&mut runs) {
             figures(run).flight_p99_ns = Some(1_000_000 + at);
         }
-        let of = |runs: &[Done]| -> Vec<&str> {
-            summary(runs.to_vec()).differences.iter().map(|difference| difference.figure).collect()
+        let of = |runs: &[CombinationRecord]| -> Vec<String> {
+            summary(runs.to_vec()).differences.into_iter().map(|difference| difference.figure).collect()
         };
         assert_eq!(of(&runs), ["delivered", "flight p99"]);
         for at in [1, 3, 5] {
@@ -348,15 +330,15 @@ mod tests {
     #[test]
     fn a_lower_bound_is_no_capacity() {
         let regular = |regular: [bool; 2]| {
-            let mut runs: Vec<Done> = Vec::new();
+            let mut runs: Vec<CombinationRecord> = Vec::new();
             for repeat in 1..=5 {
                 for (broker, capacity, regular) in [("a", 1e6, regular[0]), ("b", 8e5, regular[1])] {
                     let mut run = done(broker, repeat, 0, 1.0);
-                    *figures(&mut run) = Figures {
+                    *figures(&mut run) = StepFigures {
                         capacity: Some(capacity + f64::from(repeat)),
                         capacity_over: Some(crate::record::Over::Rate),
                         capacity_regular: Some(regular),
-                        ..Figures::default()
+                        ..StepFigures::default()
                     };
                     runs.push(run);
                 }

@@ -1,18 +1,18 @@
-//! What a scenario left, as far as it is read again: `summary.json` in its folder.
+//! What came of a scenario: `summary.json` in its folder.
 
 use super::{Over, RecordError};
 use crate::clock::Nanos;
 use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// Name and version of the format.
 pub const SCENARIO_SCHEMA: &str = "malaria-bench/scenario/1";
 
-/// Every combination that a scenario ran.
-#[derive(Clone, PartialEq, Debug, Deserialize)]
-pub struct Scenario {
+/// Everything that a scenario did.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ScenarioRecord {
     /// Always [`SCENARIO_SCHEMA`].
     pub schema: String,
     /// The file, or the name of a built-in scenario.
@@ -23,51 +23,79 @@ pub struct Scenario {
     pub version: String,
     /// The gravest of all.
     pub exit_code: u8,
-    /// How many combinations ended with which code.
+    /// How many combinations ended with which code: nothing hides behind the gravest.
     pub exit_codes: BTreeMap<u8, usize>,
-    /// Combinations that were asked for.
+    /// Combinations that were asked for; fewer were run when somebody interrupted.
     pub planned: usize,
     /// Those that were run.
-    pub combinations: Vec<Combination>,
-    /// Brokers against the first of them.
+    pub combinations: Vec<CombinationRecord>,
+    /// Brokers against the first of them; empty without repeats.
     pub differences: Vec<BrokerDifference>,
 }
 
 /// One run of one combination.
-#[derive(Clone, PartialEq, Debug, Deserialize)]
-pub struct Combination {
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct CombinationRecord {
     /// Against which broker, where there are several.
     pub broker: Option<String>,
     /// Of which group.
     pub group: Option<String>,
     /// What is varied, in its order.
-    #[serde(deserialize_with = "in_order")]
+    #[serde(serialize_with = "as_object", deserialize_with = "in_order")]
     pub variables: Vec<(String, String)>,
     /// Which of several runs of it this is, from 1; null when it ran once.
     pub repeat: Option<u32>,
-    /// Beneath the scenario's folder.
+    /// Beneath that of the scenario.
     pub directory: String,
     /// How it ended.
     pub exit_code: u8,
     /// What kept steps from running, or records from being read.
     pub problems: Vec<String>,
     /// What it did.
-    pub steps: Vec<Step>,
+    pub steps: Vec<StepRecord>,
 }
 
 /// A step of a combination.
-#[derive(Clone, PartialEq, Debug, Deserialize)]
-pub struct Step {
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StepRecord {
     /// What it is called.
     pub name: String,
+    /// How it ended.
+    pub exit_code: u8,
+    /// How long it took, in nanoseconds.
+    pub elapsed_ns: Nanos,
     /// What it measured; null without a record.
     pub figures: Option<StepFigures>,
+    /// Its processes.
+    pub sections: Vec<SectionRecord>,
 }
 
-/// What a step measured. What was not is null.
-#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+/// A process. Its output is in `<name>.stdout` and `<name>.stderr`, its record in `<name>.json`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SectionRecord {
+    /// What it is called.
+    pub name: String,
+    /// As it would be typed.
+    pub command: String,
+    /// How it ended.
+    pub exit_code: u8,
+    /// Whether it left a record.
+    pub has_record: bool,
+}
+
+/// Counts, rates and latencies of all sections of a step together. What was not measured is null.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct StepFigures {
-    /// Messages per second.
+    /// Messages sent,
+    pub sent: Option<u64>,
+    /// acknowledged,
+    pub acked: Option<u64>,
+    /// delivered,
+    pub delivered: Option<u64>,
+    /// and never delivered.
+    pub lost: Option<u64>,
+    /// Per second, of the measure phase (main job), or between the first and the last message (`publish`,
+    /// `subscribe`). Sections that run at once add up.
     pub sent_per_s: Option<f64>,
     /// Of these acknowledged,
     pub acked_per_s: Option<f64>,
@@ -77,28 +105,23 @@ pub struct StepFigures {
     pub ack_p50_ns: Option<Nanos>,
     /// and its 99th percentile.
     pub ack_p99_ns: Option<Nanos>,
-    /// The same of deliveries.
+    /// Median of the time to the delivery,
     pub flight_p50_ns: Option<Nanos>,
-    /// The same of deliveries.
+    /// and its 99th percentile.
     pub flight_p99_ns: Option<Nanos>,
-    /// Deliveries that never came.
-    pub lost: Option<u64>,
-    /// Of a search: the highest load at which its first goal was kept, or a lower bound of it,
-    #[serde(default)]
+    /// The highest load at which the first goal of a search was kept, or a lower bound of it,
     pub capacity: Option<f64>,
     /// what it is a number of,
-    #[serde(default)]
     pub capacity_over: Option<Over>,
-    /// and whether it is the highest.
-    #[serde(default)]
+    /// and whether it is the highest; if not, the broker does at least that.
     pub capacity_regular: Option<bool>,
-    /// Whether all that says nothing of the broker.
+    /// Whether the figures say nothing of the broker: the generator was the bottleneck, or nothing was measured.
     #[serde(default)]
     pub void: bool,
 }
 
 /// A figure of one broker against the same of the first.
-#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct BrokerDifference {
     /// In which group,
     pub group: Option<String>,
@@ -114,19 +137,21 @@ pub struct BrokerDifference {
     pub figure: String,
     /// In per cent of the base.
     pub change_percent: f64,
-    /// Between these it is.
+    /// Below the first and above the second it is with a chance of 2 % each, in per cent.
     pub interval_percent: (f64, f64),
-    /// How probable so different ranks are without any difference, for all comparisons together.
+    /// How probable so different ranks are without any difference (Mann-Whitney, two-sided),
+    pub p: f64,
+    /// and with regard to how many differences were looked for (Holm).
     pub p_adjusted: f64,
 }
 
-impl Scenario {
+impl ScenarioRecord {
     /// Reads a `summary.json`.
     ///
     /// # Errors
     /// Not JSON, another schema, or a field missing.
-    pub fn from_json(text: &str) -> Result<Scenario, RecordError> {
-        let scenario: Scenario = serde_json::from_str(text)?;
+    pub fn from_json(text: &str) -> Result<ScenarioRecord, RecordError> {
+        let scenario: ScenarioRecord = serde_json::from_str(text)?;
         match scenario.schema == SCENARIO_SCHEMA {
             true => Ok(scenario),
             false => Err(RecordError::Schema { found: scenario.schema, reads: SCENARIO_SCHEMA }),
@@ -134,7 +159,12 @@ impl Scenario {
     }
 }
 
-/// An object of texts, whose order says something.
+/// An object of texts, whose order says something,
+fn as_object<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
+
+/// and read again.
 fn in_order<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
     struct Pairs;
     impl<'de> Visitor<'de> for Pairs {

@@ -4,7 +4,7 @@
 //! [`Markup`](markup::Markup), which knows no other way to take text than as text.
 
 use super::{ReportError, Run, Side};
-use crate::record::{CapacityRecord, Figure, Finished, Latency, Reading, Scenario};
+use crate::record::{CapacityRecord, Figure, Finished, Latency, Reading, ScenarioRecord};
 use data::File;
 use markup::Markup;
 
@@ -37,7 +37,7 @@ const BELOW: usize = 12;
 
 /// The page of a scenario, and of its runs and searches.
 pub fn of_scenario(
-    scenario: &Scenario,
+    scenario: &ScenarioRecord,
     summary: &str,
     runs: &[Run],
     searches: &[(String, CapacityRecord)],

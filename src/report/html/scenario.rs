@@ -2,7 +2,7 @@
 
 use super::markup::Markup;
 use super::{NOTHING, verdict};
-use crate::record::{BrokerDifference, Combination, Exit, Over, Scenario, StepFigures};
+use crate::record::{BrokerDifference, CombinationRecord, Exit, Over, ScenarioRecord, StepFigures};
 use crate::report::page::Tint;
 use crate::stats::inference::{median, scatter};
 use crate::units;
@@ -10,7 +10,7 @@ use crate::units;
 mod variables;
 
 /// What is told of a scenario.
-pub fn write(scenario: &Scenario, page: &mut Markup) {
+pub fn write(scenario: &ScenarioRecord, page: &mut Markup) {
     outcome(scenario, page);
     let groups = groups(scenario);
     brokers(scenario, &groups, page);
@@ -59,7 +59,7 @@ struct Group<'s> {
     variables: &'s [(String, String)],
     /// Where several steps measure.
     step: Option<&'s str>,
-    runs: Vec<(&'s Combination, Option<&'s StepFigures>)>,
+    runs: Vec<(&'s CombinationRecord, Option<&'s StepFigures>)>,
 }
 
 impl Group<'_> {
@@ -112,7 +112,7 @@ impl Group<'_> {
 }
 
 /// All combinations with the steps that measured something, in their order.
-fn groups(scenario: &Scenario) -> Vec<Group<'_>> {
+fn groups(scenario: &ScenarioRecord) -> Vec<Group<'_>> {
     let mut groups: Vec<Group> = Vec::new();
     for run in &scenario.combinations {
         let measured = run.steps.iter().filter(|step| step.figures.is_some());
@@ -150,7 +150,7 @@ fn tint(exit_code: u8) -> (Tint, bool) {
     }
 }
 
-fn outcome(scenario: &Scenario, page: &mut Markup) {
+fn outcome(scenario: &ScenarioRecord, page: &mut Markup) {
     let (tint, void) = tint(scenario.exit_code);
     let words = Exit::from_code(scenario.exit_code).name().to_uppercase();
     let words =
@@ -169,7 +169,7 @@ fn outcome(scenario: &Scenario, page: &mut Markup) {
         let started = format!("{}, malaria-bench {}", scenario.started_at, scenario.version);
         card.leaf("p", &[("class", "quiet")], &started);
     });
-    let told = |run: &Combination| {
+    let told = |run: &CombinationRecord| {
         run.problems.iter().map(|problem| format!("{}: {problem}", run.directory)).collect::<Vec<_>>()
     };
     let problems: Vec<String> = scenario.combinations.iter().flat_map(told).collect();
@@ -180,7 +180,7 @@ fn outcome(scenario: &Scenario, page: &mut Markup) {
 }
 
 /// A row for what all brokers did, with the figures of each beside those of the others.
-fn brokers(scenario: &Scenario, groups: &[Group], page: &mut Markup) {
+fn brokers(scenario: &ScenarioRecord, groups: &[Group], page: &mut Markup) {
     let mut names: Vec<&str> = Vec::new();
     for name in groups.iter().filter_map(|group| group.broker) {
         if !names.contains(&name) {
@@ -235,7 +235,7 @@ fn brokers(scenario: &Scenario, groups: &[Group], page: &mut Markup) {
 }
 
 /// The figure of a broker, and under it how it differs from the first.
-fn against(scenario: &Scenario, group: Option<&Group>, figure: &Figure, row: &mut Markup) {
+fn against(scenario: &ScenarioRecord, group: Option<&Group>, figure: &Figure, row: &mut Markup) {
     let class = if group.is_some_and(Group::void) { "void" } else { "" };
     row.element("td", &[("class", class)], |cell| {
         let Some(group) = group else { return cell.text(NOTHING) };

@@ -2,11 +2,11 @@
 
 use super::{assert_balanced, place};
 use crate::record::capacity_samples::searched;
-use crate::record::{BrokerDifference, Combination, Over, Scenario, Step, StepFigures};
+use crate::record::{BrokerDifference, CombinationRecord, Over, ScenarioRecord, StepFigures, StepRecord};
 use crate::report::scenario_html;
 use std::collections::BTreeMap;
 
-fn combination(broker: &str, clients: &str, repeat: u32, exit_code: u8, delivered: f64) -> Combination {
+fn combination(broker: &str, clients: &str, repeat: u32, exit_code: u8, delivered: f64) -> CombinationRecord {
     let figures = StepFigures {
         delivered_per_s: Some(delivered),
         flight_p99_ns: Some((2e9 / delivered) as u64),
@@ -14,7 +14,7 @@ fn combination(broker: &str, clients: &str, repeat: u32, exit_code: u8, delivere
         void: exit_code == 6,
         ..StepFigures::default()
     };
-    Combination {
+    CombinationRecord {
         broker: Some(broker.to_owned()),
         group: None,
         variables: vec![("clients".to_owned(), clients.to_owned()), ("qos".to_owned(), "1".to_owned())],
@@ -22,13 +22,19 @@ fn combination(broker: &str, clients: &str, repeat: u32, exit_code: u8, delivere
         directory: format!("{broker}/clients={clients}/{repeat:02}"),
         exit_code,
         problems: if exit_code == 4 { vec!["load: no record".to_owned()] } else { vec![] },
-        steps: vec![Step { name: "load".to_owned(), figures: Some(figures) }],
+        steps: vec![StepRecord {
+            name: "load".to_owned(),
+            exit_code,
+            elapsed_ns: 1,
+            figures: Some(figures),
+            sections: Vec::new(),
+        }],
     }
 }
 
 /// Two brokers with 10, 100 and 1,000 clients, twice each; of the last the generator was the limit once, and of the second
 /// broker twice.
-pub fn scenario() -> Scenario {
+pub fn scenario() -> ScenarioRecord {
     let mut combinations = Vec::new();
     for (clients, rate) in [("10", 900.0), ("100", 9_000.0), ("1000", 90_000.0)] {
         for (broker, factor) in
@@ -43,7 +49,7 @@ pub fn scenario() -> Scenario {
     }
     combinations[0].exit_code = 4;
     combinations[0].problems = vec!["broker: it did not stop".to_owned()];
-    Scenario {
+    ScenarioRecord {
         schema: crate::record::SCENARIO_SCHEMA.to_owned(),
         scenario: "sizes.toml".to_owned(),
         started_at: "2026-11-22T12:31:07Z".to_owned(),
@@ -61,6 +67,7 @@ pub fn scenario() -> Scenario {
             figure: "delivered".to_owned(),
             change_percent: -20.0,
             interval_percent: (-31.5, -6.7),
+            p: 0.111,
             p_adjusted: 0.333,
         }],
     }
@@ -128,7 +135,7 @@ fn what_is_void_and_what_never_came_is_as_in_the_table() {
             (run.exit_code, figures.void, figures.delivered_per_s) = (7, true, Some(1.0));
         }
     }
-    let row = |scenario: &Scenario| {
+    let row = |scenario: &ScenarioRecord| {
         let page = scenario_html(scenario, "{}", &[], &[]).expect("ours");
         let row = &page[place(&page, "<th scope=\"row\">clients=100 qos=1</th>")..];
         row.split_once("</tr>").expect("an end").0.to_owned()
@@ -153,11 +160,11 @@ fn variables_keep_their_order() {
     let text = r#"{ "schema": "malaria-bench/scenario/1", "scenario": "x", "started_at": "", "version": "", "exit_code": 0,
         "exit_codes": { "0": 1 }, "planned": 1, "differences": [], "combinations": [{ "broker": null, "group": "g",
         "variables": { "z": "1", "a": "2" }, "repeat": null, "directory": "d", "exit_code": 0, "problems": [], "steps": [] }] }"#;
-    let read = Scenario::from_json(text).expect("ours");
+    let read = ScenarioRecord::from_json(text).expect("ours");
     let pairs: Vec<_> =
         read.combinations[0].variables.iter().map(|(name, value)| (&name[..], &value[..])).collect();
     assert_eq!(pairs, [("z", "1"), ("a", "2")]);
     assert_balanced(&scenario_html(&read, text, &[], &[]).expect("ours"));
-    let other = Scenario::from_json(&text.replace("scenario/1", "scenario/2")).expect_err("another");
+    let other = ScenarioRecord::from_json(&text.replace("scenario/1", "scenario/2")).expect_err("another");
     assert!(other.to_string().contains("malaria-bench/scenario/2"), "{other}");
 }
