@@ -128,7 +128,7 @@ fn of_run<'a>(label: &'a str, record: &'a Record) -> Digest<'a> {
         headline,
         tint,
         reasons: summary::reasons(record).into_iter().chain(stall).collect(),
-        void: is_void(record.exit_code, record.verdict),
+        void: record.is_void(),
         bounds: &record.bounds,
         started_at: &record.started_at,
         command: &record.command,
@@ -175,12 +175,6 @@ fn traffic(counts: &Counters) -> Vec<Count> {
     ]
 }
 
-/// Whether a run says nothing of its broker.
-fn is_void(exit_code: u8, verdict: Verdict) -> bool {
-    exit_code == Exit::GeneratorLimited.code()
-        || matches!(verdict, Verdict::GeneratorLimited | Verdict::Unknown)
-}
-
 /// The verdict where there is no room for more.
 fn short(exit_code: u8, verdict: Verdict, partial: bool) -> String {
     let word = match (Exit::from_code(exit_code), verdict) {
@@ -204,7 +198,7 @@ fn of_fleet<'a>(label: &'a str, record: &'a FleetRecord) -> Result<Digest<'a>, H
         verdict,
         tint,
         reasons: fleet_reasons(record),
-        void: is_void(record.exit_code, record.verdict),
+        void: record.is_void(),
         bounds: &record.bounds,
         started_at: &record.started_at,
         command: &record.command,

@@ -1,6 +1,8 @@
 use super::*;
 use crate::record::samples::{broken, clean, idle, probed, told, watched};
-use crate::record::{Amount, BoundResult, BoundState, Ended, Figure, Probes, Schedule, Throughput, Worker};
+use crate::record::{
+    Amount, BoundResult, BoundState, Counters, Ended, Figure, Probes, Schedule, Throughput, Verdict, Worker,
+};
 use crate::units;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -444,4 +446,25 @@ fn the_schema_knows_every_field() {
         let unknown: Vec<_> = known.difference(&keys(&record[name])).cloned().collect();
         assert_eq!(unknown, [""; 0], "{name}");
     }
+}
+
+/// A broker that broke down says something of itself, however little was measured; a generator that was the limit does not.
+#[test]
+fn void_is_what_the_record_says() {
+    let judged = |change: &dyn Fn(&mut Record)| {
+        let mut record = clean();
+        change(&mut record);
+        record.conclude();
+        let of = Run { label: "one".to_owned(), record: Finished::Run(Box::new(record)) };
+        (digest::Digest::of(&of).expect("ours").void, of)
+    };
+    assert!(!judged(&|_| ()).0);
+    assert!(judged(&|record| record.generator.queue_full = 7).0);
+    let (void, broken) = judged(&|record| {
+        record.ended = Ended::Broker;
+        record.counts = Counters { connections_asked: 2_000, ..Counters::default() };
+        record.series.clear();
+    });
+    let Finished::Run(record) = &broken.record else { unreachable!("it is one") };
+    assert_eq!((record.verdict, record.exit_code, void), (Verdict::Unknown, 4, false));
 }
