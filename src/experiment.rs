@@ -20,7 +20,7 @@
 //! `<step>.stderr`, `<step>-<n>` or `<step>-<name>` where sections run at once; a combination that runs several times
 //! has a directory `01`, `02`, ... for each. The output of a broker (`broker-start.*`, `broker-stop.*`) and its log
 //! (`broker.log`) are in `DIR/<broker>/`, or, where it is started for each combination, with that. The whole is in `DIR/summary.json`
-//! ([`ScenarioRecord`](crate::record::ScenarioRecord)) and `DIR/summary.csv`.
+//! ([`ScenarioRecord`]) and `DIR/summary.csv`.
 //!
 //! A step that fails with usage, environment or an internal fault ends its combination; the next one runs. The
 //! exit code is the gravest of the steps' (`Exit::graver`).

@@ -36,6 +36,7 @@ throughout; else as those of a run.";
 #[command(mut_arg("tolerate", |arg| arg.hide(true)), mut_arg("allow_other_machine", |arg| arg.hide(true)))]
 #[command(mut_arg("allow_other_plan", |arg| arg.hide(true)), mut_arg("schedule", |arg| arg.hide(true)))]
 #[command(mut_arg("away", |arg| arg.hide(true)), mut_arg("stay", |arg| arg.hide(true)))]
+#[command(mut_arg("flap", |arg| arg.hide(true)))]
 #[command(mut_arg("progress", |arg| arg.default_value("auto")))]
 pub struct CapacityArgs {
     /// Objective: bounds as of --require that all have to hold, such as 'flight p99 < 50ms, lost == 0'; repeat it to
