@@ -10,6 +10,7 @@ mod trouble;
 
 pub use trouble::Trouble;
 
+use crate::record::Transport;
 use std::sync::Arc;
 use tls::Tls;
 
@@ -76,12 +77,19 @@ pub struct Keepsake(Option<Arc<tls::Tickets>>);
 #[derive(Debug)]
 pub struct Dialer {
     tls: tls::Client,
+    about: Transport,
 }
 
 impl Dialer {
     /// Of clients that speak TLS.
     pub fn new(tls: tls::Client) -> Dialer {
-        Dialer { tls }
+        let about = tls.about();
+        Dialer { tls, about }
+    }
+
+    /// What it makes, for the record.
+    pub fn about(&self) -> &Transport {
+        &self.about
     }
 
     /// That of client `client` to broker number `host`.
