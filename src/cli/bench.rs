@@ -207,7 +207,7 @@ pub fn prepare(args: &RunArgs) -> anyhow::Result<Prepared> {
 fn connection(args: &RunArgs, clients: u32) -> Result<(Connection, Option<Arc<Acceptor>>), Usage> {
     let (of, clients) = (&args.connection, clients as usize);
     let (mut connection, acceptor) = if args.embedded {
-        let (transport, acceptor) = transport::embedded(&of.transport, clients)?;
+        let (transport, acceptor) = transport::embedded(&of.transport, clients)?.unzip();
         (Connection { transport, ..connection::plain(of, Reconnects::RUN, clients)? }, acceptor)
     } else {
         (connection::connection(of, Reconnects::RUN, clients)?, None)

@@ -68,6 +68,9 @@ pub fn dialer(args: &TransportArgs, hosts: &[Target], clients: usize) -> Result<
     secure(args, roots, names, clients).map(Some)
 }
 
+/// What carries connections to a broker in this process, and what that one speaks.
+pub type BothEnds = (Arc<Dialer>, Arc<Acceptor>);
+
 /// The same to a broker in this process, and what that one speaks.
 ///
 /// # Errors
@@ -75,11 +78,11 @@ pub fn dialer(args: &TransportArgs, hosts: &[Target], clients: usize) -> Result<
 pub fn embedded(
     args: &TransportArgs,
     clients: usize,
-) -> Result<(Option<Arc<Dialer>>, Option<Arc<Acceptor>>), Usage> {
+) -> Result<Option<BothEnds>, Usage> {
     if !args.tls {
         return match args.of_tls().next() {
             Some(flag) => Err(Usage(format!("{flag}: it is about TLS; ask for that with --tls"))),
-            None => Ok((None, None)),
+            None => Ok(None),
         };
     }
     if !args.cafile.is_empty() {
@@ -92,7 +95,7 @@ pub fn embedded(
     let roots = if args.insecure { Roots::Anybody } else { Roots::These(Arc::new(roots)) };
     let server = Server::new(&identity, None, Versions::Both).map_err(usage)?;
     let dialer = secure(args, roots, vec![host_name(&name)?], clients)?;
-    Ok((Some(dialer), Some(Arc::new(Acceptor::new(server)))))
+    Ok(Some((dialer, Arc::new(Acceptor::new(server)))))
 }
 
 /// What a broker on its own speaks; `None`: plain TCP.
