@@ -75,10 +75,7 @@ pub type BothEnds = (Arc<Dialer>, Arc<Acceptor>);
 ///
 /// # Errors
 /// As [`dialer`].
-pub fn embedded(
-    args: &TransportArgs,
-    clients: usize,
-) -> Result<Option<BothEnds>, Usage> {
+pub fn embedded(args: &TransportArgs, clients: usize) -> Result<Option<BothEnds>, Usage> {
     if !args.tls {
         return match args.of_tls().next() {
             Some(flag) => Err(Usage(format!("{flag}: it is about TLS; ask for that with --tls"))),
