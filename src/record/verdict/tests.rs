@@ -39,6 +39,7 @@ fn well() -> Evidence {
         sharing: vec![],
         queue_full: 0,
         caps_reached: 0,
+        handshaking: None,
         receives: 90_000,
         receives_without_buffer: 0,
         sends_blocked: 0,
@@ -254,6 +255,18 @@ fn what_the_engine_counts_is_evidence() {
             Evidence { queue_full: 1, pace: Pace::None, due: 0, sent: 0, ..well() },
             GeneratorLimited,
             behind,
+        ),
+        (
+            "handshakes that take half of the time",
+            Evidence { handshaking: Some(0.6), ..well() },
+            Clean,
+            "every message",
+        ),
+        (
+            "and those that take more",
+            Evidence { handshaking: Some(0.61), ..well() },
+            GeneratorLimited,
+            "own handshakes: those took 61.0 %",
         ),
         ("a cap", Evidence { caps_reached: 2, ..well() }, GeneratorLimited, caps),
         (
