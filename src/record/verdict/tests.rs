@@ -256,18 +256,6 @@ fn what_the_engine_counts_is_evidence() {
             GeneratorLimited,
             behind,
         ),
-        (
-            "handshakes that take half of the time",
-            Evidence { handshaking: Some(0.6), ..well() },
-            Clean,
-            "every message",
-        ),
-        (
-            "and those that take more",
-            Evidence { handshaking: Some(0.61), ..well() },
-            GeneratorLimited,
-            "own handshakes: those took 61.0 %",
-        ),
         ("a cap", Evidence { caps_reached: 2, ..well() }, GeneratorLimited, caps),
         (
             "one receive in ten without a buffer",
@@ -587,4 +575,15 @@ fn r25_interference_is_evidence_from_the_record() {
     record.series[0].phase = Phase::Measure;
     record.series[0].time_ns = SECOND - 1;
     assert_eq!(Evidence::of(&record).stolen, None);
+}
+
+/// Handshakes are in nobody's way until clients connect slower than they were to.
+#[test]
+fn handshakes_that_keep_clients_from_connecting_are_the_generators_fault() {
+    for (share, verdict) in [(0.6, Verdict::Clean), (0.61, Verdict::GeneratorLimited)] {
+        let judgement = Evidence { handshaking: Some(share), ..well() }.judge();
+        assert_eq!(judgement.verdict, verdict, "{judgement:?}");
+        let told = judgement.reasons[0].contains("own handshakes: those took 61.0 %");
+        assert_eq!(told, verdict == Verdict::GeneratorLimited, "{judgement:?}");
+    }
 }
