@@ -3,7 +3,7 @@
 use super::Trouble;
 
 /// The longest head: two bytes, a length of eight, a mask of four.
-pub const LONGEST_HEAD: usize = 14;
+const LONGEST_HEAD: usize = 14;
 /// The longest payload of a control frame (5.5).
 pub const LONGEST_CONTROL: usize = 125;
 
@@ -41,45 +41,20 @@ pub struct Head {
     pub mask: [u8; 4],
 }
 
-/// Takes a head that the other end of `role` has sent from `wire`, of which `kept` bytes of `bytes` came before. `None` when it is not whole;
-/// then everything there is of it is in `bytes`.
+impl Opcode {
+    /// Whether it is of the connection, not of a message (5.5).
+    #[inline]
+    pub fn is_control(self) -> bool {
+        matches!(self, Opcode::Close | Opcode::Ping | Opcode::Pong)
+    }
+}
+
+/// The head at the front of `bytes`, which the other end of `role` has sent, and its length.
 ///
 /// # Errors
 /// The rule that it breaks, as soon as it is visible.
 #[inline]
-pub fn read(
-    bytes: &mut [u8; LONGEST_HEAD],
-    kept: &mut u8,
-    wire: &mut &[u8],
-    role: Role,
-) -> Result<Option<Head>, Trouble> {
-    let before = usize::from(*kept);
-    if before == 0
-        && let Some((head, used)) = parse(wire, role)?
-    {
-        *wire = &wire[used..];
-        return Ok(Some(head));
-    }
-    let some = wire.len().min(LONGEST_HEAD - before);
-    let there = before + some;
-    bytes[before..there].copy_from_slice(&wire[..some]);
-    let head = parse(&bytes[..there], role)?;
-    match head {
-        Some((head, used)) => {
-            *wire = &wire[used - before..];
-            Ok(Some(head))
-        }
-        None => {
-            *kept = there as u8;
-            *wire = &wire[some..];
-            Ok(None)
-        }
-    }
-}
-
-/// The head at the front of `bytes`, and its length.
-#[inline]
-fn parse(bytes: &[u8], role: Role) -> Result<Option<(Head, usize)>, Trouble> {
+pub fn parse(bytes: &[u8], role: Role) -> Result<Option<(Head, usize)>, Trouble> {
     let Some(&first) = bytes.first() else { return Ok(None) };
     let (last, opcode) = (first & 0x80 != 0, opcode(first)?);
     let Some(&second) = bytes.get(1) else { return Ok(None) };
@@ -89,7 +64,7 @@ fn parse(bytes: &[u8], role: Role) -> Result<Option<(Head, usize)>, Trouble> {
         (Role::Server, false) => return Err(Trouble::Unmasked),
         _ => {}
     }
-    if !matches!(opcode, Opcode::Binary | Opcode::Continuation) {
+    if opcode.is_control() {
         if !last {
             return Err(Trouble::FragmentedControl);
         }
@@ -170,26 +145,37 @@ pub fn write(opcode: Opcode, payload: &[u8], key: Option<[u8; 4]>, out: &mut Vec
     match key {
         Some(key) => {
             out.extend_from_slice(&key);
-            let at = out.len();
-            out.extend_from_slice(payload);
-            mask(&mut out[at..], key);
+            mask(payload, key, out);
         }
         None => out.extend_from_slice(payload),
     }
 }
 
-/// Masks or unmasks `bytes`, which begin with the first byte of `key` (5.3).
+/// Appends `bytes`, masked or unmasked with `key` from its first byte on (5.3). Eight at a time, into bytes that are there:
+/// 10.6 ns for 100 bytes and 27 for 800, 11.8 and 29 when copied bytes are masked where they are.
 #[inline]
-pub fn mask(bytes: &mut [u8], key: [u8; 4]) {
+pub fn mask(bytes: &[u8], key: [u8; 4], out: &mut Vec<u8>) {
     let [a, b, c, d] = key;
     let key = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let (eights, rest) = bytes.as_chunks_mut::<8>();
-    for eight in eights {
-        *eight = (u64::from_ne_bytes(*eight) ^ key).to_ne_bytes();
+    let at = out.len();
+    out.resize(at + bytes.len(), 0);
+    let (eights, rest) = bytes.as_chunks::<8>();
+    let (into, into_rest) = out[at..].as_chunks_mut::<8>();
+    for (into, eight) in into.iter_mut().zip(eights) {
+        *into = (u64::from_ne_bytes(*eight) ^ key).to_ne_bytes();
     }
-    for (byte, key) in rest.iter_mut().zip(key.to_ne_bytes()) {
-        *byte ^= key;
+    for ((into, byte), key) in into_rest.iter_mut().zip(rest).zip(key.to_ne_bytes()) {
+        *into = byte ^ key;
     }
+}
+
+/// The payload of a control frame, in `bytes`.
+pub fn unmask<'b>(payload: &[u8], key: [u8; 4], bytes: &'b mut [u8; LONGEST_CONTROL]) -> &'b [u8] {
+    let bytes = &mut bytes[..payload.len()];
+    for ((into, byte), key) in bytes.iter_mut().zip(payload).zip(key.iter().cycle()) {
+        *into = byte ^ key;
+    }
+    bytes
 }
 
 /// Why the peer says close, if it tells.

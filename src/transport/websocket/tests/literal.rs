@@ -32,8 +32,8 @@ fn the_frames_of_section_5_7() {
     let (result, plain, out) = receive(&mut open_client(), &ping);
     assert_eq!((result, plain), (Ok(()), vec![]));
     assert_eq!(out[..2], pong[..2]);
-    let mut payload = out[6..].to_vec();
-    frame::mask(&mut payload, *out[2..].first_chunk().unwrap());
+    let mut payload = Vec::new();
+    frame::mask(&out[6..], *out[2..].first_chunk().unwrap(), &mut payload);
     assert_eq!(payload, b"Hello");
     assert_eq!(receive(&mut open_server(), &pong), (Ok(()), vec![], vec![]));
 

@@ -25,15 +25,6 @@ fn says() -> impl Strategy<Value = Vec<Say>> {
     vec(say, 0..12)
 }
 
-/// A frame with any head, as [`frame::write`] does not write it.
-fn part(opcode: Opcode, last: bool, payload: &[u8], key: Option<[u8; 4]>, out: &mut Vec<u8>) {
-    let at = out.len();
-    frame::write(opcode, payload, key, out);
-    if !last {
-        out[at] &= 0x7f;
-    }
-}
-
 /// Writes all of `says` as `socket` does, where it does it. Yields what is said.
 fn write(socket: &mut WebSocket, says: &[Say], wire: &mut Vec<u8>) -> Vec<u8> {
     let mut said = Vec::new();
@@ -46,33 +37,30 @@ fn write(socket: &mut WebSocket, says: &[Say], wire: &mut Vec<u8>) -> Vec<u8> {
             Say::Fragments(parts) => {
                 for (i, bytes) in parts.iter().enumerate() {
                     let opcode = if i == 0 { Opcode::Binary } else { Opcode::Continuation };
-                    part(opcode, i + 1 == parts.len(), bytes, socket.end.mask(), wire);
+                    let at = wire.len();
+                    socket.write(opcode, bytes, wire);
+                    if i + 1 < parts.len() {
+                        wire[at] &= 0x7f;
+                    }
                     // Control frames may stand between fragments.
-                    socket.control(Opcode::Pong, b"", wire);
+                    socket.write(Opcode::Pong, b"", wire);
                     said.extend_from_slice(bytes);
                 }
             }
-            Say::Ping(payload) => socket.control(Opcode::Ping, payload, wire),
-            Say::Pong(payload) => socket.control(Opcode::Pong, payload, wire),
+            Say::Ping(payload) => socket.write(Opcode::Ping, payload, wire),
+            Say::Pong(payload) => socket.write(Opcode::Pong, payload, wire),
         }
     }
     said
 }
 
-/// Feeds `wire` in pieces of the lengths `cuts`, again and again.
-fn feed(socket: &mut WebSocket, wire: &[u8], cuts: &[usize]) -> (Result<(), Trouble>, Vec<u8>, Vec<u8>) {
-    let (mut plain, mut out, mut rest) = (Vec::new(), Vec::new(), wire);
-    for cut in cuts.iter().cycle() {
-        let (now, later) = rest.split_at(rest.len().min(*cut));
-        if let Err(trouble) = socket.receive(now, &mut plain, &mut out) {
-            return (Err(trouble), plain, out);
-        }
-        rest = later;
-        if rest.is_empty() {
-            break;
-        }
-    }
-    (Ok(()), plain, out)
+/// `wire` in pieces of the lengths `cuts`, again and again.
+fn pieces<'a>(mut wire: &'a [u8], cuts: &[usize]) -> impl Iterator<Item = &'a [u8]> {
+    cuts.iter().cycle().map_while(move |cut| {
+        let (now, later) = wire.split_at(wire.len().min(*cut));
+        wire = later;
+        (!now.is_empty()).then_some(now)
+    })
 }
 
 proptest! {
@@ -86,21 +74,20 @@ proptest! {
         let mut client = WebSocket::client(&upgrade, Draw::of(seed, Purpose::named("test"), 0, 0));
         let (mut server, mut get) = (WebSocket::server(), Vec::new());
         client.start(&mut get);
-        let (result, _, mut wire) = feed(&mut server, &get, &cuts);
+        let (result, _, mut wire) = feed(&mut server, pieces(&get, &cuts));
         prop_assert_eq!(result, Ok(()));
         // What a server says at once stands behind the head.
         let said = write(&mut server, &down, &mut wire);
-        let (result, plain, answers) = feed(&mut client, &wire, &cuts);
+        let (result, plain, answers) = feed(&mut client, pieces(&wire, &cuts));
         prop_assert_eq!((result, plain), (Ok(()), said));
-        let pongs = feed(&mut server, &answers, &cuts);
+        let pongs = feed(&mut server, pieces(&answers, &cuts));
         prop_assert_eq!((pongs.0, pongs.1), (Ok(()), vec![]));
         let mut wire = Vec::new();
         let said = write(&mut client, &up, &mut wire);
-        let (result, plain, answers) = feed(&mut server, &wire, &cuts);
+        let (result, plain, answers) = feed(&mut server, pieces(&wire, &cuts));
         prop_assert_eq!((result, plain), (Ok(()), said));
         prop_assert_eq!(answers.is_empty(), !up.iter().any(|say| matches!(say, Say::Ping(_))));
-        prop_assert_eq!(feed(&mut client, &answers, &cuts).0, Ok(()));
-        prop_assert!(client.aside.is_none() && server.aside.is_none());
+        prop_assert_eq!(feed(&mut client, pieces(&answers, &cuts)).0, Ok(()));
     }
 
     #[test]
@@ -114,19 +101,19 @@ proptest! {
             _ => open_server,
         };
         let whole = receive(&mut open(), &wire);
-        let parts = feed(&mut open(), &wire, &cuts);
+        let parts = feed(&mut open(), pieces(&wire, &cuts));
         prop_assert_eq!(&parts.0, &whole.0, "{:02x?}", wire);
         prop_assert_eq!(parts.1, whole.1);
     }
 
     #[test]
-    fn masking_twice_is_nothing(mut bytes in vec(any::<u8>(), 0..70), key: [u8; 4]) {
-        let plain = bytes.clone();
-        frame::mask(&mut bytes, key);
+    fn masking_twice_is_nothing(plain in vec(any::<u8>(), 0..70), key: [u8; 4]) {
+        let (mut masked, mut again) = (b"before".to_vec(), Vec::new());
+        frame::mask(&plain, key, &mut masked);
         let slowly: Vec<u8> = plain.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
-        prop_assert_eq!(&bytes, &slowly);
-        frame::mask(&mut bytes, key);
-        prop_assert_eq!(bytes, plain);
+        prop_assert_eq!((&masked[..6], &masked[6..]), (&b"before"[..], &slowly[..]));
+        frame::mask(&masked[6..], key, &mut again);
+        prop_assert_eq!(again, plain);
     }
 }
 
@@ -146,10 +133,9 @@ fn every_split_of_a_conversation_is_the_same() {
     for first in start..=wire.len() {
         for second in first..=wire.len() {
             let mut server = WebSocket::server();
-            let (mut plain, mut out) = (Vec::new(), Vec::new());
-            for piece in [&wire[..first], &wire[first..second], &wire[second..]] {
-                server.receive(piece, &mut plain, &mut out).unwrap();
-            }
+            let three = [&wire[..first], &wire[first..second], &wire[second..]];
+            let (result, plain, out) = feed(&mut server, three);
+            assert_eq!(result, Ok(()));
             assert_eq!(plain, said, "cut at {first} and {second}");
             assert!(
                 out.starts_with(ANSWER.as_bytes()) && out.ends_with(b"there?"),
@@ -159,7 +145,7 @@ fn every_split_of_a_conversation_is_the_same() {
     }
     for cut in 0..start {
         let mut server = WebSocket::server();
-        assert_eq!(receive(&mut server, &wire[..cut]), (Ok(()), vec![], vec![]), "cut at {cut}");
-        assert_eq!(receive(&mut server, &wire[cut..]).1, said, "cut at {cut}");
+        let (result, plain, _) = feed(&mut server, [&wire[..cut], &wire[cut..]]);
+        assert_eq!((result, plain), (Ok(()), said.clone()), "cut at {cut}");
     }
 }
