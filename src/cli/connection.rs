@@ -37,6 +37,7 @@ pub fn connection(
         attempts: args.connect_attempts,
         reconnect: true,
         reconnect_attempts: args.reconnect_attempts.unwrap_or(reconnects.0),
+        transport: None,
         sources: Sources::find(&args.source).map_err(|error| Usage(format!("--source: {error}")))?,
         close: close(args),
         credentials: credentials(args, clients)?,

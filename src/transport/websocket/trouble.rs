@@ -9,6 +9,11 @@ pub enum Trouble {
     /// It speaks TLS.
     #[error("WebSocket: the broker speaks TLS on this port; use wss://")]
     Tls,
+    /// The connection ended during the upgrade.
+    #[error(
+        "ended within the upgrade to WebSocket: the broker speaks something else on this port, or refuses without a word"
+    )]
+    NoAnswer,
     /// An answer with another status than 101.
     #[error("WebSocket: the broker answered the upgrade with HTTP status {0}, not 101; {fix}", fix = fix(*.0))]
     Status(u16),
