@@ -31,10 +31,20 @@ impl Carried {
         Carried { channel, wire: Vec::new(), heard: Heard::default() }
     }
 
-    /// Hears `wire`, whose first byte is number `at` of the stream, byte by byte: so it is known which of them said what.
-    pub fn hear(&mut self, wire: &[u8], at: u64, answers: &mut Vec<u8>) -> Result<(), Trouble> {
-        for (byte, end) in wire.iter().zip(at + 1..) {
-            self.wire.push(*byte);
+    /// Hears `wire`, whose first byte is number `at` of the stream, in pieces that end where `ends` says: so it is known which
+    /// of them said what.
+    pub fn hear(
+        &mut self,
+        wire: &[u8],
+        at: u64,
+        ends: impl Iterator<Item = u64>,
+        answers: &mut Vec<u8>,
+    ) -> Result<(), Trouble> {
+        let last = at + wire.len() as u64;
+        let mut known = at;
+        for end in ends.filter(|end| (at + 1..last).contains(end)).chain([last]) {
+            self.wire.extend_from_slice(&wire[(known - at) as usize..(end - at) as usize]);
+            known = end;
             let Heard { plain, ends } = &mut self.heard;
             self.channel.receive(&mut self.wire, plain, answers, &mut Vec::new())?;
             ends.resize(plain.len(), end);

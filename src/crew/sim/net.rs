@@ -374,6 +374,11 @@ impl Net {
         leaves.front().expect("what was read has been sent").1
     }
 
+    /// Where what the client's kernel took at a time has ended in the stream to the peer.
+    pub fn sends(&self, key: Key) -> impl Iterator<Item = u64> {
+        self.get(key).into_iter().flat_map(|pair| pair.leaves.iter().map(|(end, _)| *end))
+    }
+
     /// Every connection that the peer has open.
     pub fn peer_open(&self) -> Vec<Key> {
         let keys = self.pairs.iter().enumerate().filter(|(_, pair)| pair.peer_open);

@@ -279,7 +279,7 @@ impl Peer {
     /// Hears `bytes`, of which the first is number `offset`, through a transport.
     fn unseal(&mut self, net: &mut Net, key: Key, mut carried: Box<Carried>, bytes: &[u8], offset: u64) {
         let mut answers = Vec::new();
-        let result = carried.hear(bytes, offset, &mut answers);
+        let result = carried.hear(bytes, offset, net.sends(key), &mut answers);
         let mut waiting = mem::take(&mut carried.heard);
         net.get_mut(key).expect("open").carried = Some(carried);
         net.put_out(key, &answers, None);
