@@ -29,6 +29,7 @@ mod report;
 mod series;
 mod subscribe;
 mod suite;
+mod transport;
 mod watch;
 
 use crate::engine::{self, TargetError};

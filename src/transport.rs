@@ -11,8 +11,10 @@ mod trouble;
 
 pub use trouble::Trouble;
 
+use crate::record::Transport;
 use crate::seed::{Draw, Purpose};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tls::Tls;
 use websocket::{Upgrade, WebSocket};
 
@@ -203,6 +205,7 @@ pub struct Keepsake(Option<Arc<tls::Tickets>>);
 pub struct Dialer {
     tls: Option<tls::Client>,
     websocket: Option<Upgrades>,
+    about: Transport,
 }
 
 /// What clients ask for, of each broker by its number, and what their keys and masks are drawn from.
@@ -210,20 +213,29 @@ pub struct Dialer {
 struct Upgrades {
     of: Vec<Arc<Upgrade>>,
     seed: u64,
+    /// Connections so far: each has a key of its own.
+    made: AtomicU64,
 }
 
 impl Dialer {
     /// Of clients that speak TLS.
     pub fn new(tls: tls::Client) -> Dialer {
-        Dialer { tls: Some(tls), ..Dialer::default() }
+        let about = tls.about();
+        Dialer { tls: Some(tls), websocket: None, about }
     }
 
-    /// Over it, or over nothing, WebSocket: each broker is asked for what `upgrades` has for its number. A client's keys and
-    /// masks follow from `seed`.
+    /// Over it, or over nothing, WebSocket: each broker is asked for what `upgrades` has for its number. Keys and masks are
+    /// drawn from `seed`, for each connection anew.
     #[must_use]
     pub fn with_websocket(self, upgrades: Vec<Upgrade>, seed: u64) -> Dialer {
         let of = upgrades.into_iter().map(Arc::new).collect();
-        Dialer { websocket: Some(Upgrades { of, seed }), ..self }
+        let websocket = Some(Upgrades { of, seed, made: AtomicU64::new(0) });
+        Dialer { websocket, about: Transport { websocket: true, ..self.about }, ..self }
+    }
+
+    /// What it makes, for the record.
+    pub fn about(&self) -> &Transport {
+        &self.about
     }
 
     /// That of client `client` to broker number `host`.
@@ -233,7 +245,8 @@ impl Dialer {
     pub fn channel(&self, host: u32, client: u32, keepsake: &mut Keepsake) -> Result<Channel, Trouble> {
         let tls = self.tls.as_ref().map(|tls| tls.open(host, client, keepsake)).transpose()?;
         let websocket = self.websocket.as_ref().map(|upgrades| {
-            let draw = Draw::of(upgrades.seed, WEBSOCKET, client, 0);
+            let draw =
+                Draw::of(upgrades.seed, WEBSOCKET, client, upgrades.made.fetch_add(1, Ordering::Relaxed));
             WebSocket::client(&upgrades.of[host as usize], draw)
         });
         Ok(Channel::new(tls, websocket))

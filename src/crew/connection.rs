@@ -3,7 +3,7 @@
 use crate::client::Limits;
 use crate::clock::{Nanos, SECOND};
 use crate::engine::Sources;
-use crate::record::Close;
+use crate::record::{Close, Transport};
 use crate::transport::Dialer;
 use crate::wire::{self, Connect, Protocol, QoS};
 use std::sync::Arc;
@@ -42,6 +42,11 @@ impl Connection {
         // Clients are looked at three times within it: the ping must not wait for the look after.
         let keep_alive = Nanos::from(self.keep_alive_s) * SECOND / 4 * 3;
         Limits { inflight, keep_alive, clean_session: self.clean_session }
+    }
+
+    /// What carries the connections, for the record.
+    pub fn carried_by(&self) -> Transport {
+        self.transport.as_ref().map_or_else(Transport::default, |dialer| dialer.about().clone())
     }
 
     /// CONNECT of client `index`.
