@@ -16,7 +16,10 @@ fn check(runs: &[(&str, u64)]) {
         record
     };
     let records: Vec<Record> = runs.iter().map(measure).collect();
-    broker.confirm(Totals::of(&records));
+    // Over WebSocket mosquitto 2.0 counts what it sends at QoS 0 alone; all the rest is among all packets.
+    let at_0 = records.iter().filter(|record| record.plan.qos == 0);
+    let delivered = at_0.map(|record| Totals::of(std::slice::from_ref(record)).delivered).sum();
+    broker.confirm(Totals { delivered, ..Totals::of(&records) });
 }
 
 #[test]

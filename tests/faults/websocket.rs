@@ -113,7 +113,7 @@ fn plain_mqtt_on_the_port() {
 fn an_answer_that_never_comes() {
     let address = server(false, |_| b"HTTP/1.1 101 Swi".to_vec());
     let outcome = run(address, "--connect-timeout 500ms");
-    outcome.ends(4, &["no end of the handshake within 500ms"]).within(10 * SECOND);
+    outcome.ends(4, &["no end of the handshake within 500 ms (--connect-timeout)"]).within(10 * SECOND);
 }
 
 #[test]
