@@ -11,7 +11,7 @@ use super::series::{self, Series};
 use super::{Environment, Usage, calibrate, doctor, embedded, transport};
 use crate::crew::Connection;
 use crate::engine::Endpoint;
-use crate::record::{Ended, Exit, Finished, Plan, Record};
+use crate::record::{Ended, Exit, Finished, Plan, Record, TransportKind};
 use crate::run::{self, Pilot, Spec};
 use crate::scrape::{Address, Asked, Sys};
 use crate::stage::Progress;
@@ -286,9 +286,11 @@ pub fn advice(record: &Record) -> Option<String> {
     }
     let nobody = record.ended == Ended::Broker && counts.connections_established == 0;
     let brokers = record.broker.addresses.join(", ");
+    let plain = record.broker.transport.kind == TransportKind::Plain && !record.broker.transport.websocket;
+    let (without, with) = if plain { (", without TLS", "with TLS (--tls), ") } else { ("", "") };
     nobody.then(|| {
         format!(
-            "Is an MQTT 3.1.1 broker listening on {brokers}, without TLS? Name another with --host and --port, or try \
+            "Is an MQTT 3.1.1 broker listening on {brokers}{without}? Name another with --host and --port, try {with}or \
              `malaria-bench --embedded`"
         )
     })
