@@ -286,7 +286,7 @@ pub fn advice(record: &Record) -> Option<String> {
     }
     let nobody = record.ended == Ended::Broker && counts.connections_established == 0;
     let brokers = record.broker.addresses.join(", ");
-    let plain = record.broker.transport.kind == TransportKind::Plain;
+    let plain = record.broker.transport.kind == TransportKind::Plain && !record.broker.transport.websocket;
     let (without, with) = if plain { (", without TLS", "with TLS (--tls), ") } else { ("", "") };
     nobody.then(|| {
         format!(

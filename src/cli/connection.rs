@@ -28,7 +28,7 @@ pub fn connection(
     reconnects: Reconnects,
     clients: usize,
 ) -> Result<Connection, Usage> {
-    let transport = transport::dialer(&args.transport, &args.host, clients)?;
+    let transport = transport::dialer(&args.transport, &args.host, port(args), clients)?;
     Ok(Connection { transport, ..plain(args, reconnects, clients)? })
 }
 
@@ -329,6 +329,12 @@ mod tests {
             ("-H mqtts://x -H mqtt://y", "some with TLS"),
             ("-H mqtt://x --tls", "--tls"),
             ("--cafile x", "--tls"),
+            ("-H ws://x -H mqtt://y", "some with TLS or WebSocket"),
+            ("-H ws://x -H wss://y", "some with TLS or WebSocket"),
+            ("-H mqtts://x --websocket", "say wss://"),
+            ("-H ws://x --tls", "say wss://"),
+            ("-H ws://x --ws-header Upgrade:h2c", "`Upgrade`"),
+            ("--ws-header X:y", "--websocket"),
             ("--tls --cafile /nowhere/at/all", "/nowhere/at/all"),
             ("--tls --cert x", "--key"),
             ("--tls --insecure --ciphers RC4-MD5", "RC4-MD5"),

@@ -16,3 +16,4 @@ mod machine;
 mod protocol;
 mod start;
 mod unread;
+mod websocket;

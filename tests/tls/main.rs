@@ -11,6 +11,7 @@ mod process;
 mod certificates;
 mod mosquitto;
 mod refusals;
+mod websocket;
 
 use crate::process::{Process, piped};
 use malaria_bench::record::{Exit, Record, Verdict};
