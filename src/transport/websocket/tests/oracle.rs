@@ -87,6 +87,7 @@ fn its_server_takes_our_request() {
     let (mut ours, mut get) = (client(), Vec::new());
     ours.start(&mut get);
     let memory = Memory { incoming: get, ..Memory::default() };
+    #[expect(clippy::result_large_err, reason = "the callback's type is tungstenite's")]
     let choose = |request: &Request, mut response: Response| {
         assert_eq!(request.uri().path(), "/mqtt");
         assert_eq!(request.headers()["Sec-WebSocket-Protocol"], "mqtt");
