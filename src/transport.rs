@@ -69,7 +69,10 @@ impl Channel {
     pub fn start(&mut self, out: &mut Vec<u8>) -> Result<(), Trouble> {
         match &mut self.0 {
             Carrier::Tls(tls) => tls.receive(&mut Vec::new(), &mut Vec::new(), out),
-            Carrier::WebSocket(websocket) => Ok(websocket.start(out)),
+            Carrier::WebSocket(websocket) => {
+                websocket.start(out);
+                Ok(())
+            }
             Carrier::Both(both) => both.tls.receive(&mut Vec::new(), &mut Vec::new(), out),
         }
     }
