@@ -88,8 +88,12 @@ fn a_client(cpus: (usize, usize), over: &str) -> f64 {
 
 /// Resident bytes of a generator with `clients`.
 fn measure(clients: u32, cpus: (usize, usize), over: &str) -> u64 {
-    let words = [broker::CHILD, &cpus.1.to_string(), &(clients + 64).to_string(), over];
-    let broker = Broker::spawn(&words).unwrap_or_else(|error| panic!("{error}"));
+    let (cpu, room) = (cpus.1, clients + 64);
+    let broker = match over {
+        PLAIN => Broker::start(cpu, room),
+        _ => Broker::spawn(&[broker::CHILD, &cpu.to_string(), &room.to_string(), over]),
+    };
+    let broker = broker.unwrap_or_else(|error| panic!("{error}"));
     let output = Command::new(std::env::current_exe().expect("this program"))
         .args([CHILD, &clients.to_string(), &cpus.0.to_string(), &broker.address.to_string(), over])
         .output()

@@ -43,8 +43,8 @@ const NORMAL: u16 = 1000;
 #[derive(Debug)]
 pub struct WebSocket {
     /// What a client masks its frames with, each by a key of its own. RFC 6455, 5.3, wants keys that cannot be foreseen, for
-    /// the sake of proxies that others' scripts could speak through. All bytes here are the load's own, and the same seed is
-    /// to give the same bytes. Of a server nothing is drawn.
+    /// the sake of proxies that others' scripts could speak through; all bytes here are the load's own, so that eight bytes of
+    /// state are enough. Of a server nothing is drawn.
     masks: Draw,
     /// What a client asks for, until it is answered: an idle connection owns no heap.
     asked: Option<Box<(Arc<Upgrade>, upgrade::Key)>>,
