@@ -33,7 +33,7 @@ pub use io::Io;
 pub use limits::{descriptor_limit, largest_table, probe, reserve, use_small_pages};
 pub use link::Link;
 pub use socket::{PortRange, ephemeral_ports, is_local, listen, loopback_source, stop_listening};
-pub use sources::{Source, SourceError, Sources};
+pub use sources::{OwnSources, Source, SourceError, Sources};
 pub use target::{Target, TargetError, resolve};
 pub use usage::{Usage, process_usage, resident_bytes, thread_usage};
 pub use waker::Waker;

@@ -2,6 +2,7 @@
 //! passed over, as mosquitto does.
 
 use super::Usage;
+use crate::crew::{Field, Identities, Packing};
 use std::path::Path;
 
 /// An identity for TLS-PSK and its key.
@@ -22,20 +23,35 @@ pub fn read_psk(file: &Path) -> Result<Vec<PskKey>, Usage> {
     })
 }
 
-/// User names and passwords; a password may contain `:`.
-pub fn read_credentials(file: &Path) -> Result<Vec<(String, Vec<u8>)>, Usage> {
-    lines("--credentials", file, |user, password| {
+/// User names and passwords, of `clients` at most; a password may contain `:`.
+pub fn read_credentials(file: &Path, clients: usize) -> Result<Identities, Usage> {
+    let fields = vec![Field::Username, Field::Password];
+    let mut packing = Packing::new(fields, vec!["username", "password"]);
+    let pairs = lines("--credentials", file, |user, password| {
         if user.len().max(password.len()) > usize::from(u16::MAX) {
             return Err("MQTT allows at most 65,535 bytes for a user name or password".into());
         }
-        Ok((user.into(), password.into()))
-    })
+        if user.contains('\0') {
+            return Err("MQTT forbids the character U+0000 in a user name".into());
+        }
+        [user, password]
+            .into_iter()
+            .try_for_each(|cell| packing.push(cell.as_bytes()))
+            .map_err(|e| e.to_string())
+    })?;
+    match pairs.len() {
+        few if few < clients => Err(Usage(format!(
+            "--credentials {}: it has {few} lines, but there are {clients} clients; every client needs one",
+            file.display(),
+        ))),
+        _ => Ok(packing.finish()),
+    }
 }
 
 fn lines<T>(
     flag: &str,
     file: &Path,
-    read: impl Fn(&str, &str) -> Result<T, String>,
+    mut read: impl FnMut(&str, &str) -> Result<T, String>,
 ) -> Result<Vec<T>, Usage> {
     let bytes = std::fs::read(file).map_err(|error| Usage(format!("{flag} {}: {error}", file.display())))?;
     let mut entries = Vec::new();
@@ -80,8 +96,9 @@ mod tests {
 
     #[test]
     fn a_password_may_contain_a_colon() {
-        let pairs = read_credentials(file(b"user:a:b\nother:c").path()).unwrap();
-        assert_eq!(pairs, [("user".into(), b"a:b".to_vec()), ("other".into(), b"c".to_vec())]);
+        let pairs = read_credentials(file(b"user:a:b\nother:c").path(), 2).unwrap();
+        assert_eq!((pairs.username(0), pairs.password(0)), (Some("user"), Some(&b"a:b"[..])));
+        assert_eq!((pairs.username(1), pairs.password(1)), (Some("other"), Some(&b"c"[..])));
     }
 
     /// The number of the line is named, its secret is not.
@@ -98,7 +115,7 @@ mod tests {
             let error = read_psk(file(text).path()).unwrap_err().to_string();
             assert!(error.contains(part) && !error.contains(":secret\n"), "{error}");
         }
-        let error = read_credentials(Path::new("/nowhere/at/all")).unwrap_err().to_string();
+        let error = read_credentials(Path::new("/nowhere/at/all"), 1).unwrap_err().to_string();
         assert!(error.contains("--credentials /nowhere/at/all"), "{error}");
     }
 }

@@ -9,10 +9,12 @@ use super::args::PublishArgs;
 use super::bench::interruption;
 use super::connection::{self, Reconnects, positive, qos};
 use super::fleet::{Texts, Windows};
+use super::identities::Topics;
 use super::live::Onlookers;
 use super::plan::check_tolerance;
 use super::{Usage, fleet, ids, keys};
-use crate::fleet::{Content, Expect, Listening, PublisherName, Publishing, Slow, Spec};
+use crate::crew::Identities;
+use crate::fleet::{Connection, Content, Expect, Listening, PublisherName, Publishing, Slow, Spec};
 use crate::load::{Name, Pace, Pacing, Template, TopicLayout, Values};
 use crate::record::Exit;
 use crate::stage::Progress;
@@ -45,10 +47,11 @@ pub fn run(args: &PublishArgs) -> anyhow::Result<Exit> {
     if let Some(schema) = TEXTS.schema(&args.output) {
         return schema;
     }
-    let plan = plan(args, &cpu::machine().host, args.payload.seed.unwrap_or_else(seed::fresh))?;
+    let mut plan = plan(args, &cpu::machine().host, args.payload.seed.unwrap_or_else(seed::fresh))?;
     check_keys(args, plan.clients.len())?;
     let everybody = plan.clients.len() + responders(args) as usize + plan.listening.len();
-    let connection = connection::connection(&args.connection, Reconnects::FLEET, everybody)?;
+    let connection = connect(args, &plan, everybody)?;
+    plan.name(args, &connection.identities)?;
     let content = content::content(&args.payload, plan.seed)?;
     // Before the first packet: a run whose result cannot be kept is not begun.
     let places = fleet::Places::open(&args.output)?;
@@ -78,6 +81,47 @@ pub fn run(args: &PublishArgs) -> anyhow::Result<Exit> {
     let exit = fleet::conclude(&record, places, &args.output, &TEXTS);
     onlookers.linger(&interrupt);
     exit
+}
+
+/// How all of them connect. Reads the files about them.
+fn connect(args: &PublishArgs, plan: &Plan, everybody: usize) -> Result<Connection, Usage> {
+    let publishers = plan.clients.len() as u32;
+    let own_topic = |index, topic: &str| match index < publishers {
+        true => wire::topic::valid_name(topic).map_err(|error| error.to_string()),
+        false => Err(format!("client {index} does not publish; leave the cell empty")),
+    };
+    // Who listens here does so to the topics of the template.
+    let topics = match args.check.self_check || args.check.round_trip {
+        true => Topics::None("--self-check and --round-trip are about --topic; leave it out"),
+        false => Topics::Each(&own_topic),
+    };
+    connection::connection(&args.connection, Reconnects::FLEET, everybody, topics)
+}
+
+impl Plan {
+    /// Gives the clients those ids that they have of their own.
+    fn name(&mut self, args: &PublishArgs, identities: &Identities) -> Result<(), Usage> {
+        let publishers = self.clients.len();
+        for (index, client) in (0..).zip(&mut self.clients) {
+            let Some(id) = identities.id(index) else { continue };
+            names::rename(client, id, names::is_bridge(args));
+            // A topic of its own was looked at where it stands.
+            if identities.topic(index).is_none() {
+                check_topic(&args.topic, client)?;
+            }
+            if id.contains('/') && (args.check.self_check || args.check.round_trip) {
+                return Err(Usage(format!(
+                    "--clients-file, client {index}: the id has a `/`: in a topic it is several levels, which no filter \
+                     for it can cover"
+                )));
+            }
+        }
+        let first = publishers + responders(args) as usize;
+        for (index, listening) in (first as u32..).zip(&mut self.listening) {
+            identities.id(index).into_iter().for_each(|id| id.clone_into(&mut listening.client_id));
+        }
+        Ok(())
+    }
 }
 
 fn publishing(

@@ -118,6 +118,7 @@ impl Finale {
                 addresses: spec.targets.iter().map(ToString::to_string).collect(),
                 ..record::Broker::default()
             },
+            client_columns: spec.connection.identities.columns().iter().map(ToString::to_string).collect(),
             qos: qos as u8,
             tolerance_ns: publishing.map_or(0, |publishing| publishing.tolerance),
             poll: spec.poll,
