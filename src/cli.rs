@@ -23,6 +23,7 @@ mod manuals;
 mod output;
 mod plan;
 mod progress;
+mod psk;
 mod publish;
 mod records;
 mod reflector;

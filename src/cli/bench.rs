@@ -214,7 +214,9 @@ fn connection(args: &RunArgs, plan: &Plan) -> Result<Connection, Usage> {
         )),
     };
     let (reconnects, topics) = (Reconnects::RUN, Topics::Each(&own_topic));
-    let mut connection = connection::connection(&args.connection, reconnects, plan.clients as usize, topics)?;
+    let connection = connection::connection(&args.connection, reconnects, plan.clients as usize, topics)?;
+    let mut connection = connection::named(connection, args.clientid.as_deref());
+    plan::check_names(&args.topic, plan, &connection.identities)?;
     connection.reconnect = args.reconnect;
     connection.rate_per_s = connection.rate_per_s.map(|rate| args.scale.rate(rate));
     Ok(connection)

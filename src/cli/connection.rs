@@ -2,7 +2,7 @@
 
 use super::args::{CloseArg, ConnectionArgs, WillArgs};
 use super::identities::{self, Crowd, Found, Topics};
-use super::{Usage, keys, plan};
+use super::{Usage, keys, plan, psk};
 use crate::clock::{Nanos, SECOND};
 use crate::crew::{Connection, Credentials, Identities, Will};
 use crate::engine::{self, Endpoint, OwnSources, Sources, Target, TargetError};
@@ -10,6 +10,7 @@ use crate::record::Close;
 use crate::units::Rate;
 use crate::wire::{self, QoS};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a command takes for `--reconnect-attempts` when nothing is said: 0 is unlimited.
@@ -30,7 +31,13 @@ pub fn connection(
     clients: usize,
     topics: Topics<'_>,
 ) -> Result<Connection, Usage> {
-    let found = found(args, Crowd { clients, has_username: args.username.is_some(), topics })?;
+    let keys = args.psk_file.as_deref().map(|file| psk::keys(file, clients)).transpose()?;
+    let known = keys.as_ref().map(psk::places);
+    let crowd = Crowd { clients, has_username: args.username.is_some(), keys: known, topics };
+    let found = found(args, &crowd)?;
+    drop(crowd);
+    let keys = keys.map(|keys| if found.keys.is_empty() { keys } else { keys.select(&found.keys) });
+    let identities = found.identities.with_keys(keys.clone().unwrap_or_default());
     let sources = Sources::find(&args.source).map_err(|error| Usage(format!("--source: {error}")))?;
     Ok(Connection {
         protocol: args.protocol,
@@ -41,12 +48,22 @@ pub fn connection(
         attempts: args.connect_attempts,
         reconnect: true,
         reconnect_attempts: args.reconnect_attempts.unwrap_or(reconnects.0),
+        transport: keys.map(psk::dialer).transpose()?.map(Arc::new),
         sources: sources.with_own(found.sources),
         close: close(args),
         credentials: credentials(args)?,
-        identities: found.identities,
+        identities,
         will: will(&args.will)?,
     })
+}
+
+/// The same, with clients of TLS-PSK called by their identities, unless a name was asked for.
+pub fn named(connection: Connection, clientid: Option<&str>) -> Connection {
+    let identities = match clientid {
+        None => connection.identities.named_by_psk(),
+        Some(_) => connection.identities,
+    };
+    Connection { identities, ..connection }
 }
 
 /// How connections are to end.
@@ -133,13 +150,13 @@ pub fn check_client_id(id: &str) -> Result<(), Usage> {
 }
 
 /// What the clients have of their own.
-fn found(args: &ConnectionArgs, crowd: Crowd<'_>) -> Result<Found, Usage> {
+fn found(args: &ConnectionArgs, crowd: &Crowd<'_>) -> Result<Found, Usage> {
     let identities = match (&args.clients_file, &args.credentials) {
-        (Some(text), _) => return identities::read(text, &crowd),
+        (Some(text), _) => return identities::read(text, crowd),
         (None, Some(file)) => keys::read_credentials(file, crowd.clients)?,
         (None, None) => Identities::default(),
     };
-    Ok(Found { identities, sources: OwnSources::default() })
+    Ok(Found { identities, sources: OwnSources::default(), keys: Vec::new() })
 }
 
 /// What all of them log in with that have nothing of their own.

@@ -6,6 +6,7 @@ use super::Usage;
 use crate::crew::{Field, Identities, Packing};
 use crate::engine::OwnSources;
 use csv::{ByteRecord, ReaderBuilder, Terminator};
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -18,6 +19,8 @@ pub struct Crowd<'a> {
     pub clients: usize,
     /// Whether all of them have a user name.
     pub has_username: bool,
+    /// The places of the keys of TLS-PSK by what they are called; `None` without TLS-PSK.
+    pub keys: Option<HashMap<&'a [u8], u32>>,
     pub topics: Topics<'a>,
 }
 
@@ -34,6 +37,8 @@ pub enum Topics<'a> {
 pub struct Found {
     pub identities: Identities,
     pub sources: OwnSources,
+    /// The places of the clients' keys, where they say which.
+    pub keys: Vec<u32>,
 }
 
 /// A column of the file.
@@ -41,6 +46,7 @@ pub struct Found {
 enum Column {
     Of(Field),
     PasswordFile,
+    PskIdentity,
     Source,
 }
 
@@ -51,7 +57,7 @@ const COLUMNS: [(&str, Column); 9] = [
     ("password_file", Column::PasswordFile),
     ("cert", Column::Of(Field::Cert)),
     ("key", Column::Of(Field::Key)),
-    ("psk_identity", Column::Of(Field::PskIdentity)),
+    ("psk_identity", Column::PskIdentity),
     ("source", Column::Source),
     ("topic", Column::Of(Field::Topic)),
 ];
@@ -231,6 +237,7 @@ struct Rows<'a> {
     columns: Vec<(&'static str, Column)>,
     packing: Packing,
     sources: OwnSources,
+    keys: Vec<u32>,
     clients: usize,
 }
 
@@ -256,9 +263,12 @@ impl<'a> Rows<'a> {
         if let (Some(name), Some(_)) = (named(Column::PasswordFile), named(Column::Of(Field::Password))) {
             return Err(Fault::of(name, "there is a column `password`, too; leave one out"));
         }
-        let unused = [Field::Cert, Field::Key, Field::PskIdentity].into_iter().map(Column::Of);
+        let unused = [Field::Cert, Field::Key].into_iter().map(Column::Of);
         if let Some(name) = unused.into_iter().find_map(named) {
             return Err(Fault::of(name, "there is no TLS here yet that uses it; leave it out"));
+        }
+        if let (None, Some(name)) = (&crowd.keys, named(Column::PskIdentity)) {
+            return Err(Fault::of(name, "it is for TLS-PSK; name the file of the keys with --psk_file"));
         }
         if let (Topics::None(why), Some(name)) = (&crowd.topics, named(Column::Of(Field::Topic))) {
             return Err(Fault::of(name, why));
@@ -266,10 +276,10 @@ impl<'a> Rows<'a> {
         let fields = columns.iter().filter_map(|(_, column)| match column {
             Column::Of(field) => Some(*field),
             Column::PasswordFile => Some(Field::Password),
-            Column::Source => None,
+            Column::PskIdentity | Column::Source => None,
         });
         let packing = Packing::new(fields.collect(), columns.iter().map(|(name, _)| *name).collect());
-        Ok(Rows { crowd, columns, packing, sources: OwnSources::default(), clients: 0 })
+        Ok(Rows { crowd, columns, packing, sources: OwnSources::default(), keys: Vec::new(), clients: 0 })
     }
 
     /// The next client.
@@ -292,6 +302,11 @@ impl<'a> Rows<'a> {
                 Column::Source => {
                     let address = source(cell).map_err(fault)?;
                     self.sources.push(address).map_err(|error| fault(error.to_string()))?;
+                    continue;
+                }
+                Column::PskIdentity => {
+                    let place = self.key(cell).map_err(fault)?;
+                    self.keys.push(place);
                     continue;
                 }
                 _ if cell.is_empty() => {}
@@ -332,6 +347,17 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// The place of the key of the next client, who is called `identity`.
+    fn key(&self, identity: &[u8]) -> Result<u32, String> {
+        let known = self.crowd.keys.as_ref().and_then(|keys| keys.get(identity)).copied();
+        match known {
+            // As it is with all cells: what flags say, which is a line of the file for each client.
+            None if identity.is_empty() => Ok(self.clients as u32),
+            None => Err("there is no key of this name in --psk_file; put it there".into()),
+            Some(place) => Ok(place),
+        }
+    }
+
     /// All of them.
     fn finish(self) -> Result<Found, Twins> {
         let identities = self.packing.finish();
@@ -346,7 +372,7 @@ impl<'a> Rows<'a> {
                 return Err(Twins([pair[0] as usize, pair[1] as usize]));
             }
         }
-        Ok(Found { identities, sources: self.sources })
+        Ok(Found { identities, sources: self.sources, keys: self.keys })
     }
 }
 

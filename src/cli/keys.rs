@@ -3,24 +3,14 @@
 
 use super::Usage;
 use crate::crew::{Field, Identities, Packing};
+use crate::transport::Keys;
 use std::path::Path;
 
-/// An identity for TLS-PSK and its key.
-#[derive(PartialEq, Eq, Debug)]
-pub struct PskKey {
-    pub identity: String,
-    /// Hexadecimal.
-    pub key: String,
-}
-
 /// The keys of mosquitto's `psk_file` format, `identity:hexkey`.
-pub fn read_psk(file: &Path) -> Result<Vec<PskKey>, Usage> {
-    lines("--psk_file", file, |identity, key| {
-        if !key.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err("the key is not hexadecimal".into());
-        }
-        Ok(PskKey { identity: identity.into(), key: key.into() })
-    })
+pub fn read_psk(file: &Path) -> Result<Keys, Usage> {
+    let mut keys = Keys::default();
+    lines("--psk_file", file, |identity, key| keys.push(identity, key).map_err(|error| error.to_string()))?;
+    Ok(keys)
 }
 
 /// User names and passwords, of `clients` at most; a password may contain `:`.
@@ -90,7 +80,7 @@ mod tests {
     #[test]
     fn keys_are_read_as_mosquitto_reads_them() {
         let keys = read_psk(file(b"# made by keygen\n\nbee-1:0aF9\r\nbee-2:00\n").path()).unwrap();
-        assert_eq!(keys[0], PskKey { identity: "bee-1".into(), key: "0aF9".into() });
+        assert_eq!(keys.get(0), Some((&b"bee-1"[..], &[0x0a, 0xf9][..])));
         assert_eq!(keys.len(), 2);
     }
 

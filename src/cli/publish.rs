@@ -12,7 +12,7 @@ use super::fleet::{Texts, Windows};
 use super::identities::Topics;
 use super::live::Onlookers;
 use super::plan::check_tolerance;
-use super::{Usage, fleet, ids, keys};
+use super::{Usage, fleet, ids};
 use crate::crew::Identities;
 use crate::fleet::{Connection, Content, Expect, Listening, PublisherName, Publishing, Slow, Spec};
 use crate::load::{Name, Pace, Pacing, Template, TopicLayout, Values};
@@ -48,7 +48,6 @@ pub fn run(args: &PublishArgs) -> anyhow::Result<Exit> {
         return schema;
     }
     let mut plan = plan(args, &cpu::machine().host, args.payload.seed.unwrap_or_else(seed::fresh))?;
-    check_keys(args, plan.clients.len())?;
     let everybody = plan.clients.len() + responders(args) as usize + plan.listening.len();
     let connection = connect(args, &plan, everybody)?;
     plan.name(args, &connection.identities)?;
@@ -96,6 +95,7 @@ fn connect(args: &PublishArgs, plan: &Plan, everybody: usize) -> Result<Connecti
         false => Topics::Each(&own_topic),
     };
     connection::connection(&args.connection, Reconnects::FLEET, everybody, topics)
+        .map(|connection| connection::named(connection, args.clientid.as_deref()))
 }
 
 impl Plan {
@@ -103,15 +103,19 @@ impl Plan {
     fn name(&mut self, args: &PublishArgs, identities: &Identities) -> Result<(), Usage> {
         let publishers = self.clients.len();
         for (index, client) in (0..).zip(&mut self.clients) {
-            let Some(id) = identities.id(index) else { continue };
-            names::rename(client, id, names::is_bridge(args));
+            match (identities.id(index), identities.psk_identity(index)) {
+                (Some(id), _) => names::rename(client, id, names::is_bridge(args)),
+                // As of old the topics of who has a key have its identity, whatever the id is.
+                (None, Some(identity)) => identity.clone_into(&mut client.topic_id),
+                (None, None) => continue,
+            }
             // A topic of its own was looked at where it stands.
             if identities.topic(index).is_none() {
                 check_topic(&args.topic, client)?;
             }
-            if id.contains('/') && (args.check.self_check || args.check.round_trip) {
+            if client.topic_id.contains('/') && (args.check.self_check || args.check.round_trip) {
                 return Err(Usage(format!(
-                    "--clients-file, client {index}: the id has a `/`: in a topic it is several levels, which no filter \
+                    "the id of client {index} has a `/`: in a topic it is several levels, which no filter \
                      for it can cover"
                 )));
             }
@@ -197,26 +201,6 @@ fn check(args: &PublishArgs) -> Result<(), Usage> {
         return error("--backlog: brokers keep no messages of QoS 0 for who is away; use --qos 1 or 2");
     }
     Ok(())
-}
-
-/// A file of keys is as it has to be; what it is for comes later.
-fn check_keys(args: &PublishArgs, clients: usize) -> Result<(), Usage> {
-    let Some(file) = &args.psk_file else { return Ok(()) };
-    if !names::is_bridge(args) {
-        return Err(Usage("--psk_file: keys are for bridges; add --bridge".into()));
-    }
-    let keys = keys::read_psk(file)?.len();
-    if keys < clients {
-        return Err(Usage(format!(
-            "--psk_file {}: it has {keys} keys, but there are {clients} clients; every client needs one",
-            file.display()
-        )));
-    }
-    Err(Usage(format!(
-        "--psk_file {}: its {keys} keys are fine, but TLS-PSK is not there yet; leave --psk_file out to connect \
-         without TLS",
-        file.display()
-    )))
 }
 
 /// The topic of a client's longest message.

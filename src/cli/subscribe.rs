@@ -35,6 +35,7 @@ pub fn run(args: &SubscribeArgs) -> anyhow::Result<Exit> {
         false => Topics::Each(&own_filter),
     };
     let connection = connection::connection(&args.connection, Reconnects::FLEET, listening.len(), topics)?;
+    let connection = connection::named(connection, args.clientid.as_deref());
     name(&mut listening, &connection.identities, args.endless);
     let places = fleet::Places::open(&args.output)?;
     engine::probe()?;

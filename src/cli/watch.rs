@@ -22,6 +22,7 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<Exit> {
     let mut listening = vec![listening(args)?];
     let topics = Topics::Each(&subscribe::own_filter);
     let connection = connection::connection(&args.connection, Reconnects::FLEET, listening.len(), topics)?;
+    let connection = connection::named(connection, args.clientid.as_deref());
     subscribe::name(&mut listening, &connection.identities, true);
     let output = args.json.as_deref().map(Output::open).transpose()?;
     engine::probe()?;

@@ -5,7 +5,9 @@ use crate::client::Limits;
 use crate::clock::{Nanos, SECOND};
 use crate::engine::Sources;
 use crate::record::Close;
+use crate::transport::Dialer;
 use crate::wire::{self, Connect, Protocol, QoS};
+use std::sync::Arc;
 
 /// What every client does to get and stay connected.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub struct Connection {
     pub reconnect_attempts: u32,
     /// Local addresses to come from.
     pub sources: Sources,
+    /// What carries connections; `None`: TCP or a Unix socket alone.
+    pub transport: Option<Arc<Dialer>>,
     /// How connections end.
     pub close: Close,
     pub credentials: Credentials,
@@ -86,6 +90,7 @@ impl Default for Connection {
             reconnect: true,
             reconnect_attempts: 10,
             sources: Sources::default(),
+            transport: None,
             close: Close::Fin,
             credentials: Credentials::default(),
             identities: Identities::default(),

@@ -1,5 +1,6 @@
 //! What clients have of their own, of which no number tells: ids, passwords, topics.
 
+use crate::transport::Keys;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,8 +17,6 @@ pub enum Field {
     Cert,
     /// The file of the certificate's key.
     Key,
-    /// What it is called in TLS-PSK.
-    PskIdentity,
     /// What it publishes to, or subscribes to.
     Topic,
 }
@@ -29,6 +28,10 @@ pub struct Identities {
     packed: Arc<Packed>,
     /// Whether ids and topics are not to be told.
     nameless: bool,
+    /// What clients are called in TLS-PSK, and their keys; without any there is none.
+    keys: Keys,
+    /// Whether who has no id is called as there.
+    by_psk: bool,
 }
 
 #[derive(Default)]
@@ -58,7 +61,7 @@ impl Identities {
 
     /// The same for clients beside those that they were made for: what they log in with, and no id or topic.
     pub fn nameless(&self) -> Identities {
-        Identities { packed: Arc::clone(&self.packed), nameless: true }
+        Identities { nameless: true, ..self.clone() }
     }
 
     /// Whether clients have a `field` of their own.
@@ -66,9 +69,20 @@ impl Identities {
         self.place(field).is_some()
     }
 
+    /// The same, with keys for TLS-PSK.
+    pub fn with_keys(self, keys: Keys) -> Identities {
+        Identities { keys, ..self }
+    }
+
+    /// The same, with clients that have no id called as in TLS-PSK.
+    pub fn named_by_psk(self) -> Identities {
+        Identities { by_psk: true, ..self }
+    }
+
     /// The id of client `index`.
     pub fn id(&self, index: u32) -> Option<&str> {
-        self.text(index, Field::Id)
+        let by_psk = || self.psk_identity(index).filter(|_| self.by_psk && !self.nameless);
+        self.text(index, Field::Id).or_else(by_psk)
     }
 
     /// The user name of client `index`.
@@ -93,7 +107,8 @@ impl Identities {
 
     /// What client `index` is called in TLS-PSK.
     pub fn psk_identity(&self, index: u32) -> Option<&str> {
-        self.text(index, Field::PskIdentity)
+        let (identity, _) = self.keys.get(index)?;
+        Some(std::str::from_utf8(identity).expect("it was given as text"))
     }
 
     /// What client `index` publishes to, or subscribes to.
@@ -163,7 +178,7 @@ impl Packing {
         let Packing(mut packed) = self;
         packed.text.shrink_to_fit();
         packed.ends.shrink_to_fit();
-        Identities { packed: Arc::new(packed), nameless: false }
+        Identities { packed: Arc::new(packed), ..Identities::default() }
     }
 }
 
@@ -200,6 +215,16 @@ mod tests {
         let all = packed(&[Field::Id, Field::Username, Field::Topic], &[&["a", "user", "t"]]).nameless();
         assert_eq!((all.id(0), all.username(0), all.topic(0)), (None, Some("user"), None));
         assert!(!all.has(Field::Topic));
+    }
+
+    #[test]
+    fn who_has_no_id_may_be_called_as_in_tls_psk() {
+        let mut keys = Keys::default();
+        ["bee-0", "bee-1"].into_iter().for_each(|name| keys.push(name, "00").unwrap());
+        let all = packed(&[Field::Id], &[&["a"], &[""]]).with_keys(keys);
+        assert_eq!((all.id(0), all.id(1), all.psk_identity(1)), (Some("a"), None, Some("bee-1")));
+        let all = all.named_by_psk();
+        assert_eq!((all.id(0), all.id(1), all.nameless().id(1)), (Some("a"), Some("bee-1"), None));
     }
 
     #[test]

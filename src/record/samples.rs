@@ -147,6 +147,8 @@ fn latencies() -> stats::Latencies {
         flight_response: ramp(200_000, 18 * MICROSECOND, 2 * MILLISECOND),
         flight_service: ramp(200_000, 16 * MICROSECOND, 1_900 * MICROSECOND),
         round_trip: stats::Histogram::default(),
+        handshake: stats::Histogram::default(),
+        handshake_resumed: stats::Histogram::default(),
         lateness: ramp(200_000, 850, 130 * MICROSECOND),
         wake_lag: ramp(200_000, 500, 110 * MICROSECOND),
         hearing_lag: ramp(150_000, 400, 90 * MICROSECOND),

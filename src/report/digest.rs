@@ -297,6 +297,8 @@ fn fleet_latencies(record: &FleetRecord) -> Result<Vec<(&'static str, Cow<'_, La
     let flight = record.flight_time()?;
     let rows = [
         ("TCP connect", &measured.tcp_connect),
+        ("handshake", &measured.handshake),
+        ("handshake resumed", &measured.handshake_resumed),
         ("CONNACK", &measured.connack),
         ("SUBACK", &measured.suback),
         ("ack response", &measured.ack_response),
@@ -305,7 +307,7 @@ fn fleet_latencies(record: &FleetRecord) -> Result<Vec<(&'static str, Cow<'_, La
     ];
     let rows = rows.into_iter().chain(summary::health_rows(measured));
     let mut latencies: Vec<_> = rows.map(|(name, latency)| (name, Cow::Borrowed(latency))).collect();
-    latencies.insert(5, ("flight time", Cow::Owned(flight)));
+    latencies.insert(7, ("flight time", Cow::Owned(flight)));
     latencies.retain(|(_, latency)| latency.count > 0);
     Ok(latencies)
 }

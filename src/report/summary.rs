@@ -257,6 +257,8 @@ pub(super) fn latency_rows(record: &Record) -> Vec<(&'static str, &Latency)> {
     let publishing = plan.publishers > 0;
     let rows = [
         ("TCP connect", &measured.tcp_connect, true),
+        ("handshake", &measured.handshake, false),
+        ("handshake resumed", &measured.handshake_resumed, false),
         ("CONNACK", &measured.connack, true),
         ("SUBACK", &measured.suback, plan.subscribers > 0),
         ("UNSUBACK", &measured.unsuback, plan.flap.is_some()),

@@ -28,10 +28,14 @@ pub struct ConnectionArgs {
     #[arg(long, value_name = "FILE", help_heading = "Broker")]
     pub credentials: Option<PathBuf>,
     /// What each client has of its own: a CSV file whose first line names the columns, some of id, username, password,
-    /// password_file, source and topic, with one line for each client in turn; or a pattern such as
+    /// password_file, psk_identity, source and topic, with one line for each client in turn; or a pattern such as
     /// `id=device-%i,username=user-%i` with %i for the number of the client [default: none].
     #[arg(long, value_name = "FILE", conflicts_with = "credentials", help_heading = "Broker")]
     pub clients_file: Option<String>,
+    /// TLS with keys instead of certificates (TLS-PSK): file of `identity:key` lines as mosquitto's, one for each client in
+    /// turn, who has the identity as its id, unless --clientid or --clients-file says another [default: no TLS-PSK].
+    #[arg(long = "psk_file", value_name = "FILE", help_heading = "Broker")]
+    pub psk_file: Option<PathBuf>,
     /// Version of MQTT: 3.1 or 3.1.1.
     #[arg(long, default_value_t = Protocol::V311, value_name = "VERSION", help_heading = "Broker")]
     pub protocol: Protocol,

@@ -6,7 +6,7 @@ fn any_topic(_: u32, topic: &str) -> Result<(), String> {
 }
 
 fn crowd(clients: usize) -> Crowd<'static> {
-    Crowd { clients, has_username: false, topics: Topics::Each(&any_topic) }
+    Crowd { clients, has_username: false, keys: None, topics: Topics::Each(&any_topic) }
 }
 
 fn file(text: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
@@ -32,7 +32,7 @@ fn each_line_is_a_client() {
             "never,read,x,y,z,too,many",
         ]
         .join(end);
-        let Found { identities, sources } = found(text, 3).unwrap();
+        let Found { identities, sources, .. } = found(text, 3).unwrap();
         let of = |index| {
             let password = identities.password(index).map(<[u8]>::to_vec);
             (identities.id(index), identities.username(index), password, identities.topic(index))
@@ -106,7 +106,11 @@ fn what_is_wrong_is_told_by_line_and_column() {
         ("id\na\n\nb\nc\nb\n", 4, ", column `id`: line 4 and line 6 have the same"),
         (long.as_str(), 1, ", line 2, column `id`: 65536 bytes; MQTT allows at most 65,535"),
         ("cert\nx\n", 1, "column `cert`: there is no TLS here yet that uses it; leave it out"),
-        ("id,psk_identity\nx,y\n", 1, "column `psk_identity`: there is no TLS here yet"),
+        (
+            "id,psk_identity\nx,y\n",
+            1,
+            "column `psk_identity`: it is for TLS-PSK; name the file of the keys with --psk_file",
+        ),
     ] {
         let error = found(text, clients).unwrap_err();
         assert!(error.contains(part) && error.starts_with("--clients-file /"), "{part}: {error}");
@@ -117,6 +121,20 @@ fn what_is_wrong_is_told_by_line_and_column() {
         panic!()
     };
     assert!(error.to_string().contains("column `topic`: not here"), "{error}");
+}
+
+#[test]
+fn clients_have_the_keys_of_their_names() {
+    let keys = Some(HashMap::from([(&b"a"[..], 0), (&b"b"[..], 1), (&b"c"[..], 2)]));
+    let crowd = Crowd { keys, ..crowd(3) };
+    let read = |text: &str| read(file(text).path().to_str().unwrap(), &crowd);
+    let found = read("psk_identity,id\nc,x\n,y\na,z\n").unwrap();
+    assert_eq!((&found.keys[..], found.identities.id(0)), (&[2, 1, 0][..], Some("x")));
+    let error = read("psk_identity\nc\nd\na\n").unwrap_err().to_string();
+    assert!(
+        error.contains(", line 3, column `psk_identity`: there is no key of this name in --psk_file"),
+        "{error}"
+    );
 }
 
 /// Neither an error nor what is printed for whoever looks for one has anything from the file in it.
