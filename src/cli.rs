@@ -23,7 +23,6 @@ mod manuals;
 mod output;
 mod plan;
 mod progress;
-mod psk;
 mod publish;
 mod records;
 mod reflector;
@@ -31,6 +30,7 @@ mod report;
 mod series;
 mod subscribe;
 mod suite;
+mod transport;
 mod watch;
 
 use crate::engine::{self, TargetError};

@@ -14,6 +14,9 @@ mod trouble;
 pub use keys::{KeyError, Keys};
 pub use trouble::Trouble;
 
+use crate::record::Transport;
+#[cfg(feature = "psk")]
+use crate::record::TransportKind;
 #[cfg(feature = "psk")]
 use psk::Psk;
 use std::sync::Arc;
@@ -100,6 +103,7 @@ pub struct Keepsake(Option<Arc<tls::Tickets>>);
 #[derive(Debug)]
 pub struct Dialer {
     kind: Dials,
+    about: Transport,
 }
 
 #[derive(Debug)]
@@ -112,13 +116,20 @@ enum Dials {
 impl Dialer {
     /// Of clients that speak TLS.
     pub fn new(tls: tls::Client) -> Dialer {
-        Dialer { kind: Dials::Tls(tls) }
+        Dialer { about: tls.about(), kind: Dials::Tls(tls) }
     }
 
     /// Of clients that speak TLS with a key of their own instead of certificates.
     #[cfg(feature = "psk")]
     pub fn psk(psk: psk::Client) -> Dialer {
-        Dialer { kind: Dials::Psk(psk) }
+        // Who has the key has shown who it is.
+        let about = Transport { kind: TransportKind::Psk, verified: Some(true), ..Transport::default() };
+        Dialer { about, kind: Dials::Psk(psk) }
+    }
+
+    /// What it makes, for the record.
+    pub fn about(&self) -> &Transport {
+        &self.about
     }
 
     /// That of client `client` to broker number `host`.

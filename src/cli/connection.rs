@@ -2,15 +2,14 @@
 
 use super::args::{CloseArg, ConnectionArgs, WillArgs};
 use super::identities::{self, Crowd, Found, Topics};
-use super::{Usage, keys, plan, psk};
+use super::{Usage, keys, plan, transport};
 use crate::clock::{Nanos, SECOND};
-use crate::crew::{Connection, Credentials, Identities, Will};
-use crate::engine::{self, Endpoint, OwnSources, Sources, Target, TargetError};
+use crate::crew::{Connection, Credentials, Will};
+use crate::engine::{self, Endpoint, Scheme, Sources, TargetError};
 use crate::record::Close;
 use crate::units::Rate;
 use crate::wire::{self, QoS};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What a command takes for `--reconnect-attempts` when nothing is said: 0 is unlimited.
@@ -31,13 +30,19 @@ pub fn connection(
     clients: usize,
     topics: Topics<'_>,
 ) -> Result<Connection, Usage> {
-    let keys = args.psk_file.as_deref().map(|file| psk::keys(file, clients)).transpose()?;
-    let known = keys.as_ref().map(psk::places);
-    let crowd = Crowd { clients, has_username: args.username.is_some(), keys: known, topics };
-    let found = found(args, &crowd)?;
-    drop(crowd);
-    let keys = keys.map(|keys| if found.keys.is_empty() { keys } else { keys.select(&found.keys) });
-    let identities = found.identities.with_keys(keys.clone().unwrap_or_default());
+    let connection = plain(args, reconnects, clients, topics)?;
+    let transport = transport::dialer(&args.transport, &args.host, clients, &connection.identities)?;
+    Ok(Connection { transport, ..connection })
+}
+
+/// The same but for what carries the connections.
+pub fn plain(
+    args: &ConnectionArgs,
+    reconnects: Reconnects,
+    clients: usize,
+    topics: Topics<'_>,
+) -> Result<Connection, Usage> {
+    let found = found(args, clients, topics)?;
     let sources = Sources::find(&args.source).map_err(|error| Usage(format!("--source: {error}")))?;
     Ok(Connection {
         protocol: args.protocol,
@@ -48,11 +53,11 @@ pub fn connection(
         attempts: args.connect_attempts,
         reconnect: true,
         reconnect_attempts: args.reconnect_attempts.unwrap_or(reconnects.0),
-        transport: keys.map(psk::dialer).transpose()?.map(Arc::new),
+        transport: None,
         sources: sources.with_own(found.sources),
         close: close(args),
         credentials: credentials(args)?,
-        identities,
+        identities: found.identities,
         will: will(&args.will)?,
     })
 }
@@ -149,14 +154,30 @@ pub fn check_client_id(id: &str) -> Result<(), Usage> {
     }
 }
 
-/// What the clients have of their own.
-fn found(args: &ConnectionArgs, crowd: &Crowd<'_>) -> Result<Found, Usage> {
-    let identities = match (&args.clients_file, &args.credentials) {
-        (Some(text), _) => return identities::read(text, crowd),
-        (None, Some(file)) => keys::read_credentials(file, crowd.clients)?,
-        (None, None) => Identities::default(),
+/// What `clients` clients have of their own.
+fn found(args: &ConnectionArgs, clients: usize, topics: Topics<'_>) -> Result<Found, Usage> {
+    let keys = args.transport.psk_file.as_deref().map(|file| keys::for_all(file, clients)).transpose()?;
+    let secure = args.transport.tls || args.host.iter().any(|host| host.scheme() == Some(Scheme::Mqtts));
+    let crowd = Crowd {
+        clients,
+        has_username: args.username.is_some(),
+        has_certificates: secure && keys.is_none(),
+        keys: keys.as_ref().map(keys::places),
+        topics,
     };
-    Ok(Found { identities, sources: OwnSources::default(), keys: Vec::new() })
+    let mut found = match (&args.clients_file, &args.credentials) {
+        (Some(text), _) => identities::read(text, &crowd)?,
+        (None, Some(file)) => {
+            Found { identities: keys::read_credentials(file, clients)?, ..Found::default() }
+        }
+        (None, None) => Found::default(),
+    };
+    let own = match &found.keys[..] {
+        [] => keys.clone(),
+        places => keys.as_ref().map(|keys| keys.select(places)),
+    };
+    found.identities = found.identities.with_keys(own.unwrap_or_default());
+    Ok(found)
 }
 
 /// What all of them log in with that have nothing of their own.
@@ -190,10 +211,16 @@ fn password(file: Option<&Path>, has_username: bool) -> Result<Option<Vec<u8>>, 
     }
 }
 
-/// The addresses of `hosts`.
-pub fn resolve(hosts: &[Target], port: u16, patience: Nanos) -> Result<Vec<Endpoint>, TargetError> {
+/// The addresses of the brokers.
+pub fn resolve(args: &ConnectionArgs, patience: Nanos) -> Result<Vec<Endpoint>, TargetError> {
     let patience = Duration::from_nanos(patience);
-    hosts.iter().map(|host| engine::resolve(host, port, patience)).collect()
+    let port = port(args);
+    args.host.iter().map(|host| engine::resolve(host, port, patience)).collect()
+}
+
+/// The port of brokers that name none.
+pub fn port(args: &ConnectionArgs) -> u16 {
+    transport::port(&args.transport, &args.host, args.port)
 }
 
 /// CPUs for the workers: no more than `busy` of them unless they were asked for, because every worker wakes up
@@ -333,7 +360,14 @@ mod tests {
             ("--cores 0", "0"),
             ("-p 0", "0"),
             ("-p 70000", "70000"),
-            ("-H mqtts://x", "mqtts"),
+            ("-H http://x", "http"),
+            ("-H mqtts://x -H mqtt://y", "some with TLS"),
+            ("-H mqtt://x --tls", "--tls"),
+            ("--cafile x", "--tls"),
+            ("--tls --cafile /nowhere/at/all", "/nowhere/at/all"),
+            ("--tls --cert x", "--key"),
+            ("--tls --insecure --ciphers RC4-MD5", "RC4-MD5"),
+            ("--tls --insecure --cert a --key b-%i", "--cert with %i"),
         ] {
             let error = connected(line, 1).err().unwrap_or_else(|| panic!("{line} is accepted"));
             assert!(error.contains(part), "{line}: {error}");

@@ -19,6 +19,8 @@ pub struct Crowd<'a> {
     pub clients: usize,
     /// Whether all of them have a user name.
     pub has_username: bool,
+    /// Whether they may show certificates.
+    pub has_certificates: bool,
     /// The places of the keys of TLS-PSK by what they are called; `None` without TLS-PSK.
     pub keys: Option<HashMap<&'a [u8], u32>>,
     pub topics: Topics<'a>,
@@ -33,7 +35,7 @@ pub enum Topics<'a> {
 }
 
 /// What the file says.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub struct Found {
     pub identities: Identities,
     pub sources: OwnSources,
@@ -263,9 +265,20 @@ impl<'a> Rows<'a> {
         if let (Some(name), Some(_)) = (named(Column::PasswordFile), named(Column::Of(Field::Password))) {
             return Err(Fault::of(name, "there is a column `password`, too; leave one out"));
         }
-        let unused = [Field::Cert, Field::Key].into_iter().map(Column::Of);
-        if let Some(name) = unused.into_iter().find_map(named) {
-            return Err(Fault::of(name, "there is no TLS here yet that uses it; leave it out"));
+        match (named(Column::Of(Field::Cert)), named(Column::Of(Field::Key))) {
+            (Some(name), Some(_)) if !crowd.has_certificates => {
+                return Err(Fault::of(
+                    name,
+                    "it is for TLS with certificates; ask for that with --tls or mqtts://host",
+                ));
+            }
+            (Some(name), None) | (None, Some(name)) => {
+                return Err(Fault::of(
+                    name,
+                    "a certificate needs a key; give both columns, `cert` and `key`",
+                ));
+            }
+            _ => {}
         }
         if let (None, Some(name)) = (&crowd.keys, named(Column::PskIdentity)) {
             return Err(Fault::of(name, "it is for TLS-PSK; name the file of the keys with --psk_file"));

@@ -4,6 +4,7 @@
 use super::Usage;
 use crate::crew::{Field, Identities, Packing};
 use crate::transport::Keys;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// The keys of mosquitto's `psk_file` format, `identity:hexkey`.
@@ -11,6 +12,24 @@ pub fn read_psk(file: &Path) -> Result<Keys, Usage> {
     let mut keys = Keys::default();
     lines("--psk_file", file, |identity, key| keys.push(identity, key).map_err(|error| error.to_string()))?;
     Ok(keys)
+}
+
+/// The same, one for each of `clients`.
+pub fn for_all(file: &Path, clients: usize) -> Result<Keys, Usage> {
+    let keys = read_psk(file)?;
+    match keys.len() {
+        few if few < clients => Err(Usage(format!(
+            "--psk_file {}: it has {few} keys, but there are {clients} clients; every client needs one",
+            file.display(),
+        ))),
+        _ => Ok(keys),
+    }
+}
+
+/// Where each identity is among `keys`.
+pub fn places(keys: &Keys) -> HashMap<&[u8], u32> {
+    let all = (0..keys.len() as u32).filter_map(|place| Some((keys.get(place)?.0, place)));
+    all.collect()
 }
 
 /// User names and passwords, of `clients` at most; a password may contain `:`.

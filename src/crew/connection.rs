@@ -4,7 +4,7 @@ use super::Identities;
 use crate::client::Limits;
 use crate::clock::{Nanos, SECOND};
 use crate::engine::Sources;
-use crate::record::Close;
+use crate::record::{Close, Transport};
 use crate::transport::Dialer;
 use crate::wire::{self, Connect, Protocol, QoS};
 use std::sync::Arc;
@@ -53,6 +53,11 @@ impl Connection {
         let username = self.identities.username(index).or(username.as_deref());
         let password = self.identities.password(index).or(password.as_deref());
         (username, password.filter(|_| username.is_some()))
+    }
+
+    /// What carries the connections, for the record.
+    pub fn carried_by(&self) -> Transport {
+        self.transport.as_ref().map_or_else(Transport::default, |dialer| dialer.about().clone())
     }
 
     /// CONNECT of client `index`.

@@ -74,6 +74,11 @@ impl Identities {
         Identities { keys, ..self }
     }
 
+    /// The keys for TLS-PSK.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// The same, with clients that have no id called as in TLS-PSK.
     pub fn named_by_psk(self) -> Identities {
         Identities { by_psk: true, ..self }

@@ -35,6 +35,7 @@ fn make_clean() -> Record {
             embedded: true,
             cpus: vec![1],
             connections_refused: Some(0),
+            transport: Transport::default(),
         },
         verdict: Verdict::Unknown,
         verdict_reasons: vec![],

@@ -130,12 +130,17 @@ pub(super) fn plan(record: &Record) -> Vec<String> {
 /// What was measured.
 pub(super) fn broker(record: &Record) -> String {
     let addresses = some_of(&record.broker.addresses);
-    match (record.broker.embedded, record.broker.cpus.as_slice()) {
+    let carried = match record.broker.transport.to_string() {
+        nothing if nothing.is_empty() => nothing,
+        carried => format!(", {carried}"),
+    };
+    let broker = match (record.broker.embedded, record.broker.cpus.as_slice()) {
         (true, []) => format!("embedded reflector at {addresses}, on the generator's CPUs"),
         (true, cpus) => format!("embedded reflector at {addresses}, on CPU {}", cpu::list(cpus)),
         (false, _) if addresses.is_empty() => some_of(&record.plan.hosts),
         (false, _) => addresses,
-    }
+    };
+    broker + &carried
 }
 
 /// The first three, and how many more there are.

@@ -1,5 +1,6 @@
 //! Flags of every command that connects.
 
+use super::transport::TransportArgs;
 use super::values::count;
 use crate::engine::{Poll, Source, Target};
 use crate::units::{Rate, Span};
@@ -10,13 +11,13 @@ use std::path::PathBuf;
 /// Which brokers, and how clients get and stay connected.
 #[derive(Clone, Args)]
 pub struct ConnectionArgs {
-    /// Broker: host, host:port, mqtt://host:port or unix:/path; repeat it to spread the clients evenly over several.
+    /// Broker: host, host:port, mqtt://host:port, mqtts://host:port or unix:/path; repeat it to spread the clients evenly over several.
     #[arg(short = 'H', long, default_value = "localhost", value_name = "HOST", help_heading = "Broker")]
     pub host: Vec<Target>,
-    /// Port of the hosts that name none.
-    #[arg(short, long, default_value_t = 1883, value_name = "PORT", help_heading = "Broker")]
+    /// Port of the hosts that name none [default: 1883, or 8883 with TLS].
+    #[arg(short, long, value_name = "PORT", help_heading = "Broker")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: u16,
+    pub port: Option<u16>,
     /// User name for CONNECT [default: none].
     #[arg(short, long, value_name = "NAME", conflicts_with = "credentials", help_heading = "Broker")]
     pub username: Option<String>,
@@ -28,14 +29,10 @@ pub struct ConnectionArgs {
     #[arg(long, value_name = "FILE", help_heading = "Broker")]
     pub credentials: Option<PathBuf>,
     /// What each client has of its own: a CSV file whose first line names the columns, some of id, username, password,
-    /// password_file, psk_identity, source and topic, with one line for each client in turn; or a pattern such as
+    /// password_file, cert, key, psk_identity, source and topic, with one line for each client in turn; or a pattern such as
     /// `id=device-%i,username=user-%i` with %i for the number of the client [default: none].
     #[arg(long, value_name = "FILE", conflicts_with = "credentials", help_heading = "Broker")]
     pub clients_file: Option<String>,
-    /// TLS with keys instead of certificates (TLS-PSK): file of `identity:key` lines as mosquitto's, one for each client in
-    /// turn, who has the identity as its id, unless --clientid or --clients-file says another [default: no TLS-PSK].
-    #[arg(long = "psk_file", value_name = "FILE", help_heading = "Broker")]
-    pub psk_file: Option<PathBuf>,
     /// Version of MQTT: 3.1 or 3.1.1.
     #[arg(long, default_value_t = Protocol::V311, value_name = "VERSION", help_heading = "Broker")]
     pub protocol: Protocol,
@@ -75,6 +72,8 @@ pub struct ConnectionArgs {
     /// TIME_WAIT here or there.
     #[arg(long, value_enum, default_value_t = CloseArg::Fin, value_name = "HOW", help_heading = "Connections")]
     pub close: CloseArg,
+    #[command(flatten)]
+    pub transport: TransportArgs,
     #[command(flatten)]
     pub will: WillArgs,
 }

@@ -6,7 +6,13 @@ fn any_topic(_: u32, topic: &str) -> Result<(), String> {
 }
 
 fn crowd(clients: usize) -> Crowd<'static> {
-    Crowd { clients, has_username: false, keys: None, topics: Topics::Each(&any_topic) }
+    Crowd {
+        clients,
+        has_username: false,
+        has_certificates: false,
+        keys: None,
+        topics: Topics::Each(&any_topic),
+    }
 }
 
 fn file(text: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
@@ -105,7 +111,8 @@ fn what_is_wrong_is_told_by_line_and_column() {
         ("id\na\0\n", 1, ", line 2, column `id`: the character U+0000"),
         ("id\na\n\nb\nc\nb\n", 4, ", column `id`: line 4 and line 6 have the same"),
         (long.as_str(), 1, ", line 2, column `id`: 65536 bytes; MQTT allows at most 65,535"),
-        ("cert\nx\n", 1, "column `cert`: there is no TLS here yet that uses it; leave it out"),
+        ("cert\nx\n", 1, ", line 1, column `cert`: a certificate needs a key; give both columns"),
+        ("key,cert\nx,y\n", 1, ", line 1, column `cert`: it is for TLS with certificates; ask for that"),
         (
             "id,psk_identity\nx,y\n",
             1,

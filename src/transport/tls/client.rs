@@ -2,6 +2,7 @@
 
 use super::verify::{Nameless, Unverified};
 use super::{End, SettingError, Tls, Versions, provider};
+use crate::record::{Transport, TransportKind};
 use crate::transport::{Keepsake, Trouble};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{
@@ -53,6 +54,7 @@ pub struct Client {
     config: Arc<ClientConfig>,
     hosts: Vec<Host>,
     identities: Vec<Arc<CertifiedKey>>,
+    verified: bool,
     resume: bool,
 }
 
@@ -77,8 +79,18 @@ impl Client {
             config: Arc::new(config),
             hosts,
             identities: settings.identities.clone(),
+            verified: !matches!(settings.roots, Roots::Anybody),
             resume: settings.resume,
         })
+    }
+
+    pub(in crate::transport) fn about(&self) -> Transport {
+        Transport {
+            kind: TransportKind::Tls,
+            verified: Some(self.verified),
+            resumption: self.resume,
+            client_certificates: self.identities.len() as u32,
+        }
     }
 
     /// That of client `client` to broker number `host`; what it may resume is in `keepsake`.
