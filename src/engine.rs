@@ -36,7 +36,7 @@ pub use link::{Handshake, Link};
 pub use sealed::{Ends, Sealed, SealedLink};
 pub use socket::{PortRange, ephemeral_ports, is_local, listen, loopback_source, stop_listening};
 pub use sources::{OwnSources, Source, SourceError, Sources};
-pub use target::{Scheme, Target, TargetError, resolve};
+pub use target::{Scheme, Target, TargetError, WEBSOCKET_PATH, resolve};
 pub use usage::{Usage, process_usage, resident_bytes, thread_usage};
 pub use waker::Waker;
 pub use worker::Worker;

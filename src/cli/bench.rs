@@ -218,7 +218,7 @@ fn connection(args: &RunArgs, plan: &Plan) -> Result<(Connection, Option<Arc<Acc
     let (of, clients, topics) = (&args.connection, plan.clients as usize, Topics::Each(&own_topic));
     let (connection, acceptor) = if args.embedded {
         let connection = connection::plain(of, Reconnects::RUN, clients, topics)?;
-        let ends = transport::embedded(&of.transport, clients, &connection.identities)?;
+        let ends = transport::embedded(&of.transport, (clients, &connection.identities))?;
         let (transport, acceptor) = ends.unzip();
         (Connection { transport, ..connection }, acceptor)
     } else {
@@ -300,7 +300,7 @@ pub fn advice(record: &Record) -> Option<String> {
     }
     let nobody = record.ended == Ended::Broker && counts.connections_established == 0;
     let brokers = record.broker.addresses.join(", ");
-    let plain = record.broker.transport.kind == TransportKind::Plain;
+    let plain = record.broker.transport.kind == TransportKind::Plain && !record.broker.transport.websocket;
     let (without, with) = if plain { (", without TLS", "with TLS (--tls), ") } else { ("", "") };
     nobody.then(|| {
         format!(

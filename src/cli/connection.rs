@@ -31,7 +31,8 @@ pub fn connection(
     topics: Topics<'_>,
 ) -> Result<Connection, Usage> {
     let connection = plain(args, reconnects, clients, topics)?;
-    let transport = transport::dialer(&args.transport, &args.host, clients, &connection.identities)?;
+    let own = &connection.identities;
+    let transport = transport::dialer(&args.transport, &args.host, port(args), (clients, own))?;
     Ok(Connection { transport, ..connection })
 }
 
@@ -157,7 +158,8 @@ pub fn check_client_id(id: &str) -> Result<(), Usage> {
 /// What `clients` clients have of their own.
 fn found(args: &ConnectionArgs, clients: usize, topics: Topics<'_>) -> Result<Found, Usage> {
     let keys = args.transport.psk_file.as_deref().map(|file| keys::for_all(file, clients)).transpose()?;
-    let secure = args.transport.tls || args.host.iter().any(|host| host.scheme() == Some(Scheme::Mqtts));
+    let secure =
+        args.transport.tls || args.host.iter().any(|host| host.scheme().is_some_and(Scheme::is_secure));
     let crowd = Crowd {
         clients,
         has_username: args.username.is_some(),
@@ -364,6 +366,12 @@ mod tests {
             ("-H mqtts://x -H mqtt://y", "some with TLS"),
             ("-H mqtt://x --tls", "--tls"),
             ("--cafile x", "--tls"),
+            ("-H ws://x -H mqtt://y", "some with TLS or WebSocket"),
+            ("-H ws://x -H wss://y", "some with TLS or WebSocket"),
+            ("-H mqtts://x --websocket", "say wss://"),
+            ("-H ws://x --tls", "say wss://"),
+            ("-H ws://x --ws-header Upgrade:h2c", "`Upgrade`"),
+            ("--ws-header X:y", "--websocket"),
             ("--tls --cafile /nowhere/at/all", "/nowhere/at/all"),
             ("--tls --cert x", "--key"),
             ("--tls --insecure --ciphers RC4-MD5", "RC4-MD5"),

@@ -144,7 +144,6 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
         close: connection::close(&args.connection),
         clean_session: args.connection.clean_session,
         client_id_prefix: args.clientid.clone().unwrap_or_else(|| ids::on_host("malaria", host)),
-        // Known when their file is read.
         client_columns: Vec::new(),
         topic_template: args.topic.to_string(),
         backlog_ns: args.backlog.nanos(),

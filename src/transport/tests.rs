@@ -1,5 +1,6 @@
 //! Both ends in memory.
 
+mod carriers;
 mod refusals;
 
 use super::tls::{Client, Identity, Roots, Server, Settings, Versions};
@@ -47,11 +48,11 @@ impl Side {
     pub(super) fn step(&mut self, most: usize, peer: &mut Side) -> Result<(), Trouble> {
         let some = most.min(self.arriving.len());
         self.held.extend(self.arriving.drain(..some));
-        self.channel.receive(&mut self.held, &mut self.told, &mut peer.arriving)
+        self.channel.receive(&mut self.held, &mut self.told, &mut peer.arriving, &mut Vec::new())
     }
 
     pub(super) fn say(&mut self, text: &[u8], peer: &mut Side) {
-        self.channel.seal(text, &mut peer.arriving);
+        self.channel.seal(text, &mut peer.arriving, &mut Vec::new());
     }
 }
 
@@ -105,7 +106,7 @@ fn a_batch_is_one_record_and_a_long_one_as_few_as_may_be() {
     settle(&mut client, &mut server, usize::MAX).unwrap();
     for (said, records) in [(1, 1), (800, 1), (16_384, 1), (16_385, 2), (100_000, 7)] {
         let mut wire = Vec::new();
-        client.channel.seal(&vec![7; said], &mut wire);
+        client.channel.seal(&vec![7; said], &mut wire, &mut Vec::new());
         // RFC 8446, 5.2: a header of five bytes, the type, and a tag of sixteen.
         assert_eq!(wire.len(), said + records * 22, "{said} bytes");
     }
@@ -154,7 +155,7 @@ proptest! {
         let records = said.div_ceil(LARGEST_RECORD);
         let wire = said + records * around;
         let left = left.min(wire);
-        let told = unsent(said, wire, left);
+        let told = whole_records(said, wire, left);
         // From the front: a record has gone when all of it has.
         let (mut gone, mut at, mut rest) = (0, 0, said);
         while rest > 0 {

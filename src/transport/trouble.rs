@@ -1,5 +1,6 @@
 //! What can go wrong below MQTT, in words that say what would mend it.
 
+use super::websocket;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
 /// Why a connection cannot go on. Small, because every connection that ends says why.
@@ -86,6 +87,9 @@ pub enum Trouble {
         "ended within the TLS handshake: the broker speaks no TLS on this port, or refuses without a word"
     )]
     Ended,
+    /// It is about WebSocket.
+    #[error(transparent)]
+    WebSocket(#[from] websocket::Trouble),
     /// This machine cannot.
     #[error("TLS: no connection could be set up here")]
     Own,

@@ -17,3 +17,4 @@ mod machine;
 mod protocol;
 mod start;
 mod unread;
+mod websocket;

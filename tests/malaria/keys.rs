@@ -95,17 +95,24 @@ fn a_key_that_is_not_let_in_is_called_so() {
         ("bee-1:00aafe\nbee-2:00bc\n", "the broker has another key for the client's PSK identity"),
     ] {
         std::fs::write(&other, keys).expect("writable");
-        for command in commands {
+        for (command, version) in
+            commands.into_iter().flat_map(|command| [(command, "1.2"), (command, "1.3")])
+        {
             let mut program = match command {
                 "run" => Malaria::of_bench("--clients 2 --cores 1 -n 1 -T 10"),
                 command => Malaria::bare(command),
             };
             program.command.args(["-H", "127.0.0.1", "-p", &broker.address.port().to_string()]);
-            program.command.arg("--psk_file").arg(&other);
+            program.command.arg("--psk_file").arg(&other).args(["--tls-version", version]);
             let ended = program.run().ends(4);
             ended.says(says);
             assert!(!ended.text.contains("00aafe") && !ended.text.contains("00bc"), "{}", ended.text);
         }
+    }
+    for version in ["1.2", "1.3"] {
+        let mut program = Malaria::against(broker.address, "publish -P 2 -n 20 -T 50 --stagger 0");
+        program.command.arg("--psk_file").arg(&file).args(["--tls-version", version]);
+        program.run().went_well().published_all(40);
     }
     // The right ones, and those that a line of another file says.
     let clients = folder.path().join("clients.csv");

@@ -11,10 +11,11 @@ use std::path::PathBuf;
 /// Which brokers, and how clients get and stay connected.
 #[derive(Clone, Args)]
 pub struct ConnectionArgs {
-    /// Broker: host, host:port, mqtt://host:port, mqtts://host:port or unix:/path; repeat it to spread the clients evenly over several.
+    /// Broker: host, host:port, mqtt://host:port, mqtts://host:port, ws://host:port/path, wss://host:port/path or unix:/path;
+    /// repeat it to spread the clients evenly over several.
     #[arg(short = 'H', long, default_value = "localhost", value_name = "HOST", help_heading = "Broker")]
     pub host: Vec<Target>,
-    /// Port of the hosts that name none [default: 1883, or 8883 with TLS].
+    /// Port of the hosts that name none [default: 1883, 8883 with TLS, 8083 with WebSocket, 8084 with both].
     #[arg(short, long, value_name = "PORT", help_heading = "Broker")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,

@@ -88,11 +88,11 @@ fn thousands_of_clients_have_a_key_each() {
             let mut server = acceptor.channel().unwrap();
             let (mut back, mut told) = (Vec::new(), Vec::new());
             while server.agreed().is_none() || client.agreed().is_none() {
-                server.receive(wire, &mut told, &mut back).unwrap();
-                client.receive(&mut back, &mut Vec::new(), wire).unwrap();
+                server.receive(wire, &mut told, &mut back, &mut Vec::new()).unwrap();
+                client.receive(&mut back, &mut Vec::new(), wire, &mut Vec::new()).unwrap();
             }
-            client.seal(b"me", wire);
-            server.receive(wire, &mut told, &mut back).unwrap();
+            client.seal(b"me", wire, &mut Vec::new());
+            server.receive(wire, &mut told, &mut back, &mut Vec::new()).unwrap();
             assert_eq!(told, b"me");
         }
     }
@@ -138,7 +138,7 @@ fn a_server_that_speaks_something_else_is_called_so() {
         let mut client = dialer.channel(0, 0, &mut Keepsake::default()).unwrap();
         let mut wire = Vec::new();
         client.start(&mut wire).unwrap();
-        client.receive(&mut answer.to_vec(), &mut Vec::new(), &mut wire).expect_err("no TLS")
+        client.receive(&mut answer.to_vec(), &mut Vec::new(), &mut wire, &mut Vec::new()).expect_err("no TLS")
     };
     assert_eq!(hears(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Trouble::NotTls);
     assert_eq!(hears(&[0x20, 2, 0, 5, 0, 0, 0]), Trouble::NotTls);
