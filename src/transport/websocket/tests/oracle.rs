@@ -83,7 +83,6 @@ fn frames_of_a_client_and_of_a_server() {
 }
 
 #[test]
-#[expect(clippy::result_large_err, reason = "it is tungstenite's type")]
 fn its_server_takes_our_request() {
     let (mut ours, mut get) = (client(), Vec::new());
     ours.start(&mut get);
