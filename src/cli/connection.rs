@@ -1,6 +1,7 @@
 //! What the flags about brokers and connections mean, for every command that connects.
 
 use super::args::{CloseArg, ConnectionArgs, WillArgs};
+use super::five::five;
 use super::{Usage, keys, plan};
 use crate::clock::{Nanos, SECOND};
 use crate::crew::{Connection, Credentials, Will};
@@ -41,6 +42,7 @@ pub fn connection(
         close: close(args),
         credentials: credentials(args, clients)?,
         will: will(&args.will)?,
+        five: five(args)?,
     })
 }
 
@@ -60,6 +62,7 @@ pub fn check(args: &ConnectionArgs, clientid: Option<&str>) -> Result<(), Usage>
         return Err(Usage("--password-file: a password needs a user name; give it with --username".into()));
     }
     will(&args.will)?;
+    five(args)?;
     check_session(args, clientid)
 }
 
@@ -301,7 +304,7 @@ mod tests {
             ("-u a --credentials x", "cannot be used with"),
             ("--credentials /nowhere/at/all", "/nowhere/at/all"),
             ("-u a --password-file /nowhere/at/all", "/nowhere/at/all"),
-            ("--protocol 5", "5"),
+            ("--protocol 4", "3.1, 3.1.1 or 5, not \"4\""),
             ("--will-payload x", "--will-payload: a will needs a topic; give it with --will-topic"),
             ("--will-qos 1", "--will-topic"),
             ("--will-retain", "--will-topic"),

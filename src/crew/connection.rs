@@ -1,5 +1,6 @@
 //! What clients do to get and stay connected.
 
+use super::Five;
 use crate::client::Limits;
 use crate::clock::{Nanos, SECOND};
 use crate::engine::Sources;
@@ -30,13 +31,14 @@ pub struct Connection {
     pub credentials: Credentials,
     /// What the broker publishes when a connection ends without DISCONNECT.
     pub will: Option<Will>,
+    /// What MQTT 5 has beside.
+    pub five: Five,
 }
 
 impl Connection {
     /// What a client of this connection may do, with so many unacknowledged messages.
     pub fn limits(&self, inflight: u16) -> Limits {
-        // Clients are looked at three times within it: the ping must not wait for the look after.
-        let keep_alive = Nanos::from(self.keep_alive_s) * SECOND / 4 * 3;
+        let keep_alive = Limits::silence(self.keep_alive_s);
         Limits { inflight, keep_alive, clean_session: self.clean_session }
     }
 
@@ -48,6 +50,7 @@ impl Connection {
             payload,
             qos: *qos,
             retain: *retain,
+            properties: self.five.will(),
         });
         Connect {
             protocol: self.protocol,
@@ -58,6 +61,7 @@ impl Connection {
             will,
             username,
             password,
+            properties: self.five.connect(self.clean_session),
         }
     }
 }
@@ -78,6 +82,7 @@ impl Default for Connection {
             close: Close::Fin,
             credentials: Credentials::None,
             will: None,
+            five: Five::default(),
         }
     }
 }

@@ -205,7 +205,9 @@ impl Publisher {
         let Common { topic, payload, .. } = &mut *scene.common;
         scene.crew.redeliver(scene.link, scene.place, |token, resend| {
             self.render(shared, token, topic, payload);
-            resend.publish(topic, shared.publishing().retain, &[payload])
+            let (qos, retain) = (shared.publishing().qos, shared.publishing().retain);
+            let properties = shared.spec.connection.five.message();
+            resend.publish(Outgoing { topic, qos, retain, properties, payload: &[payload] })
         });
     }
 
@@ -300,7 +302,13 @@ impl Publisher {
         let (qos, retain, payload) = (publishing.qos, publishing.retain, &[&payload[..]]);
         scene.crew.books.came_due(intended, 1);
         scene.crew.publish(scene.link, scene.place, token, (1, qos, 0), |pen| {
-            pen.write(Outgoing { topic, qos, retain, payload });
+            pen.write(Outgoing {
+                topic,
+                qos,
+                retain,
+                properties: shared.spec.connection.five.message(),
+                payload,
+            });
         });
         self.since_connect = self.since_connect.map(|count| count + 1);
         self.record.first_ns.get_or_insert(now - shared.epoch);
@@ -346,6 +354,11 @@ impl Publisher {
         self.record.acked += 1;
         self.was_active(scene.shared, arrived);
         self.ack_time.record(arrived.saturating_sub(scene.crew.books.handed_at(token.sent)));
+        self.kept.remove(&token.sequence);
+    }
+
+    /// The broker has not taken a message: the books have it, and nobody will send it again.
+    pub fn rejected(&mut self, token: &Token<Wall>) {
         self.kept.remove(&token.sequence);
     }
 

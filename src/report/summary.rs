@@ -366,6 +366,7 @@ pub(super) fn delivery_counts(record: &Record) -> Vec<Count> {
         ("due", due, false),
         ("unfinished", counts.unfinished, false),
         ("unconfirmed", counts.unconfirmed, false),
+        ("refused", counts.rejected, false),
         ("ack timeouts", counts.ack_timeouts, false),
         ("unacked at end", counts.unacked_at_end, false),
         ("undelivered at end", counts.undelivered_at_end, false),
@@ -377,7 +378,7 @@ pub(super) fn delivery_counts(record: &Record) -> Vec<Count> {
 
 /// CONNACK return codes in words (section 3.2.2.3 of MQTT 3.1.1).
 pub(super) const REFUSALS: [&str; 6] = [
-    "with code 0",
+    "with another reason",
     "unacceptable protocol version",
     "identifier rejected",
     "server unavailable",
@@ -410,6 +411,12 @@ pub(super) fn refusals(counts: &Counters) -> Vec<Count> {
     reasons.filter(|(_, count)| *count > 0).collect()
 }
 
+/// Reasons that a broker of MQTT 5 gave, whatever for.
+pub(super) fn reason_codes(counts: &Counters) -> Option<String> {
+    let reasons: Vec<Count> = counts.reasons.iter().collect();
+    (!reasons.is_empty()).then(|| items(&reasons).join(", "))
+}
+
 /// Connections that the embedded reflector turned away, where there were any.
 pub(super) fn turned_away(broker: &Broker) -> Option<Count> {
     let count = broker.connections_refused.filter(|count| *count > 0)?;
@@ -423,6 +430,9 @@ fn connections(record: &Record, page: &mut Page) {
     let reasons = refusals(&record.counts);
     if !reasons.is_empty() {
         page.paragraph("", &format!("refused: {}", items(&reasons).join(", ")));
+    }
+    if let Some(reasons) = reason_codes(&record.counts) {
+        page.paragraph("reasons", &reasons);
     }
 }
 

@@ -9,7 +9,7 @@ use crate::crew::{End as Ending, Place, Step, Token, Written};
 use crate::engine::Link;
 use crate::load::{Bursts, End, Profile, STAMP_LEN, Schedule, Stamp};
 use crate::record::Schedule as Pace;
-use crate::wire::{Publish, QoS};
+use crate::wire::QoS;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -152,17 +152,7 @@ impl Publishers {
     /// Bytes of each message of a publisher on its connection.
     fn size(&self, publisher: &Publisher) -> usize {
         let (topic, payload) = (self.topic(publisher), STAMP_LEN + self.shared.body.bytes().len());
-        let mut head = Vec::new();
-        Publish::encode_head(
-            false,
-            QoS::AtMostOnce,
-            self.shared.spec.retain,
-            topic,
-            None,
-            payload,
-            &mut head,
-        );
-        head.len() + payload
+        self.shared.packet(topic, QoS::AtMostOnce, payload)
     }
 
     fn topic(&self, publisher: &Publisher) -> &str {
@@ -273,10 +263,11 @@ impl Publishers {
             publisher.audience = shared.audience(shared.routes.group(publisher.number));
         }
         let topic = &topics[publisher.topic.0 as usize..publisher.topic.1 as usize];
-        let retain = shared.spec.retain;
+        let (retain, properties) = (shared.spec.retain, shared.spec.connection.five.message());
         crew.publish(link, place, first, (count, qos, publisher.audience), |pen| {
             let stamp = stamp(shared.run_id, publisher.number, &pen.token, origin);
-            pen.write(Outgoing { topic, qos, retain, payload: &[&stamp[..], shared.body.bytes()] });
+            let payload: &[&[u8]] = &[&stamp[..], shared.body.bytes()];
+            pen.write(Outgoing { topic, qos, retain, properties, payload });
         });
         count
     }
@@ -312,7 +303,9 @@ impl Publishers {
         let topic = self.topic(publisher);
         crew.redeliver(link, place, |token, resend| {
             let stamp = stamp(shared.run_id, publisher.number, token, self.origin);
-            resend.publish(topic, shared.spec.retain, &[&stamp[..], shared.body.bytes()])
+            let (qos, retain, payload) = (shared.qos, shared.spec.retain, [&stamp[..], shared.body.bytes()]);
+            let properties = shared.spec.connection.five.message();
+            resend.publish(Outgoing { topic, qos, retain, properties, payload: &payload })
         });
     }
 

@@ -3,12 +3,13 @@
 use super::sequences::Sequences;
 use super::{Plan, RunError, Spec, probes};
 use crate::clock::Nanos;
+use crate::crew::Needs;
 use crate::load::{
     Body, Flow, HandOver, Name, Profile, Role, Routes, STAMP_LEN, Split, Template, Values, run_id,
 };
 use crate::record::Schedule as Pace;
 use crate::stage::{Seat, Ways, seats};
-use crate::wire::{QoS, topic};
+use crate::wire::{PacketId, QoS, topic};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -198,6 +199,25 @@ impl Shared {
     /// Largest packet accepted from the broker.
     pub fn max_packet(&self) -> usize {
         (1 << 20).max(2 * self.spec.plan.size_bytes as usize + (1 << 16))
+    }
+
+    /// Bytes of a PUBLISH to `topic` with so many of payload.
+    pub fn packet(&self, topic: &str, qos: QoS, payload: usize) -> usize {
+        let connection = &self.spec.connection;
+        let (retain, said) = (self.spec.retain, connection.five.message());
+        let id = (qos > QoS::AtMostOnce).then_some(PacketId::MIN);
+        let mut head = Vec::new();
+        connection.protocol.encode_head(false, qos, retain, topic, id, said, payload, &mut head);
+        head.len() + payload
+    }
+
+    /// What a broker has to grant: for the longest topic, and so for all.
+    pub fn needs(&self) -> Needs {
+        let plan = &self.spec.plan;
+        let longest = (0..plan.publishers).map(|number| self.topic(number)).max_by_key(String::len);
+        let packet =
+            longest.map_or(0, |topic| self.packet(&topic, self.qos, STAMP_LEN + self.body.bytes().len()));
+        Needs { packet: packet as u64, qos: self.qos, retain: self.spec.retain, shares: plan.share.is_some() }
     }
 
     /// The topic of publisher `number`.

@@ -22,7 +22,7 @@ use crate::load::{Split, Stamp};
 use crate::record::samples::clean;
 use crate::record::{self, Arrival, Ended, Topology};
 use crate::stage::simulated::perform;
-use crate::wire::PacketType;
+use crate::wire::{PacketType, Protocol};
 
 /// Pairs at a paced rate for a second, without warm-up.
 fn plan(clients: u32, qos: u8, rate_per_s: f64) -> Plan {
@@ -285,6 +285,7 @@ fn exact(seed: u64) {
         ..Faults::default()
     };
     let workers = dice.within(&(1..=3)) as usize;
+    let plan = Plan { protocol: dice.pick(&["3.1", "3.1.1", "5", "5"]).to_string(), ..plan };
     let (world, record) = simulate(Setup { faults, ..Setup::new(seed, 1) }, plan, workers, Nanos::MAX);
     let (truth, counts) = (given(&world, &record), &record.counts);
     assert_eq!(record.ended, Ended::Completed);
@@ -383,6 +384,7 @@ fn anything(seed: u64) {
             dice.within(&(0..=200 * MILLISECOND)),
         ));
     }
+    scene.spec.connection.protocol = *dice.pick(&[Protocol::V311, Protocol::V5]);
     scene.play();
 }
 

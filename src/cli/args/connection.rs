@@ -1,5 +1,6 @@
 //! Flags of every command that connects.
 
+use super::five::FiveArgs;
 use super::values::count;
 use crate::engine::{Poll, Source, Target};
 use crate::units::{Rate, Span};
@@ -27,7 +28,7 @@ pub struct ConnectionArgs {
     /// [default: none].
     #[arg(long, value_name = "FILE", help_heading = "Broker")]
     pub credentials: Option<PathBuf>,
-    /// Version of MQTT: 3.1 or 3.1.1.
+    /// Version of MQTT: 3.1, 3.1.1 or 5.
     #[arg(long, default_value_t = Protocol::V311, value_name = "VERSION", help_heading = "Broker")]
     pub protocol: Protocol,
 
@@ -68,6 +69,8 @@ pub struct ConnectionArgs {
     pub close: CloseArg,
     #[command(flatten)]
     pub will: WillArgs,
+    #[command(flatten)]
+    pub five: FiveArgs,
 }
 
 /// How connections end.

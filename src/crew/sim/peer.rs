@@ -50,6 +50,8 @@ struct Side {
     generation: u32,
     /// The client, from CONNECT on.
     client: Option<u32>,
+    /// And what it speaks.
+    protocol: wire::Protocol,
     /// Reads nothing.
     deaf: bool,
     /// Its next PUBLISH has its turn.
@@ -211,6 +213,7 @@ impl Peer {
         let side = Side {
             generation: key.generation,
             client: None,
+            protocol: wire::Protocol::V311,
             deaf: true,
             served: false,
             lanes: [0; 5],
@@ -257,7 +260,8 @@ impl Peer {
         net.truth.connections[record].read += received as u64;
         let mut rest = &buffer[head..head + length];
         loop {
-            let (packet, used) = match wire::decode(rest, wire::MAX_PACKET) {
+            let protocol = self.side(key).protocol;
+            let (packet, used) = match protocol.decode(rest, wire::MAX_PACKET) {
                 Ok(Some(decoded)) => decoded,
                 Ok(None) => break,
                 Err(error) => {
@@ -433,6 +437,7 @@ fn side_of_nobody() -> Side {
     Side {
         generation: u32::MAX,
         client: None,
+        protocol: wire::Protocol::V311,
         deaf: false,
         served: false,
         lanes: [0; 5],

@@ -76,6 +76,9 @@ fn connections(record: &FleetRecord, lines: &mut Lines) {
     if !attempts.is_empty() {
         lines.line(&format!("Attempts refused: {}", attempts.join(", ")));
     }
+    if let Some(reasons) = summary::reason_codes(counts) {
+        lines.line(&format!("Reasons: {reasons}"));
+    }
     if let Some((what, count)) = turned_away(&record.broker) {
         lines.line(&format!("Connections {what}: {}", grouped(count)));
     }
