@@ -30,6 +30,7 @@ mod report;
 mod series;
 mod subscribe;
 mod suite;
+mod transport;
 mod watch;
 
 use crate::engine::{self, TargetError};

@@ -19,6 +19,7 @@ mod limits;
 mod link;
 mod ring;
 mod rings;
+mod sealed;
 mod slots;
 mod socket;
 mod sources;
@@ -31,16 +32,18 @@ mod worker;
 pub use endpoint::{Endpoint, Route};
 pub use io::Io;
 pub use limits::{descriptor_limit, largest_table, probe, reserve, use_small_pages};
-pub use link::Link;
+pub use link::{Handshake, Link};
+pub use sealed::{Ends, Sealed, SealedLink};
 pub use socket::{PortRange, ephemeral_ports, is_local, listen, loopback_source, stop_listening};
 pub use sources::{Source, SourceError, Sources};
-pub use target::{Target, TargetError, resolve};
+pub use target::{Scheme, Target, TargetError, resolve};
 pub use usage::{Usage, process_usage, resident_bytes, thread_usage};
 pub use waker::Waker;
 pub use worker::Worker;
 
 use crate::clock::Nanos;
 pub use crate::record::{Close, Poll};
+use crate::transport::Trouble;
 use std::fmt;
 use std::net::TcpListener;
 
@@ -60,6 +63,8 @@ pub enum CloseCause {
     Error(i32),
     /// An outgoing connection was never established; the errno says why.
     ConnectFailed(i32),
+    /// What carries it could not go on.
+    Transport(Trouble),
 }
 
 impl fmt::Display for CloseCause {
@@ -70,6 +75,7 @@ impl fmt::Display for CloseCause {
             CloseCause::Error(errno) | CloseCause::ConnectFailed(errno) => {
                 std::io::Error::from_raw_os_error(errno).fmt(f)
             }
+            CloseCause::Transport(trouble) => trouble.fmt(f),
         }
     }
 }
@@ -158,6 +164,8 @@ pub struct Stats {
     pub code_ns: Nanos,
     /// Of that, time spent looking at the clock and for completions, where a worker does not sleep.
     pub spun_ns: Nanos,
+    /// Of that, time spent on handshakes of transports.
+    pub handshake_ns: Nanos,
     /// Completions handled; a send that went through has none.
     pub completions: u64,
     /// Sends handed to the kernel, one for each connection and pass, and one for each rest of one.
@@ -187,6 +195,7 @@ impl Stats {
             enters: self.enters - earlier.enters,
             code_ns: self.code_ns - earlier.code_ns,
             spun_ns: self.spun_ns - earlier.spun_ns,
+            handshake_ns: self.handshake_ns - earlier.handshake_ns,
             completions: self.completions - earlier.completions,
             sends: self.sends - earlier.sends,
             bytes_out: self.bytes_out - earlier.bytes_out,

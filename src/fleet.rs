@@ -267,6 +267,7 @@ pub fn run(
         subjects: &shared.spec.subjects,
         embedded: false,
         asked: &Asked::default(),
+        transport: shared.spec.connection.transport.clone(),
     };
     let common = shared.clone();
     let lines = Lines::open(&shared.seats, shared.wakers.clone(), &setting, move |desk| {

@@ -69,6 +69,7 @@ pub mod record;
 // Floor 3
 pub mod load;
 pub mod script;
+pub mod transport;
 // Floor 4
 pub mod engine;
 pub mod scrape;

@@ -28,6 +28,7 @@ pub(crate) mod samples;
 mod scenario;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod verdict;
 
 pub use bounds::{Amount, BoundResult, BoundState, Window};
@@ -50,6 +51,7 @@ pub use scenario::{
     BrokerDifference, CombinationRecord, SCENARIO_SCHEMA, ScenarioRecord, SectionRecord, StepFigures,
     StepRecord,
 };
+pub use transport::{Transport, TransportKind};
 pub use verdict::{Behind, Divergence, Evidence, Judgement, Pace, Sharing, Tail, Verdict};
 #[cfg(test)]
 pub(crate) use {capacity::samples as capacity_samples, fleet::samples as fleet_samples};
@@ -162,6 +164,9 @@ pub struct Broker {
     pub embedded: bool,
     /// CPUs the embedded reflector was pinned to; empty for any other broker.
     pub cpus: Vec<usize>,
+    /// What carried the connections.
+    #[serde(default)]
+    pub transport: Transport,
     /// Connections that the embedded reflector turned away because it had no room for more; null for any other
     /// broker.
     #[serde(default)]

@@ -35,6 +35,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use crate::script::{Account, Event, Script};
+use crate::transport::Acceptor;
 use crate::{cpu, engine};
 use broker::{Broker, Limits};
 pub use counters::Counters;
@@ -54,6 +55,15 @@ pub struct Config {
     /// connections by chance: let there be room for a few per cent more than their number. One that it gives
     /// to a full ring is turned away, or waits until another goes.
     pub max_connections_per_ring: u32,
+}
+
+/// What makes a reflector another broker than a plain one.
+#[derive(Clone, Default, Debug)]
+pub struct Manner {
+    /// It does what this says. It has one worker then, so that what is counted over all clients has one order.
+    pub script: Option<Script>,
+    /// What carries its connections; `None`: TCP alone.
+    pub transport: Option<Arc<Acceptor>>,
 }
 
 /// Where a worker runs.
@@ -130,22 +140,22 @@ impl Reflector {
     /// # Errors
     /// What kept a worker from starting. None runs then.
     pub fn start(config: Config) -> Result<Reflector, Error> {
-        Reflector::start_with(config, Limits::default(), None)
+        Reflector::start_as(config, Manner::default())
     }
 
-    /// Starts one that does what `script` says. It has one worker, so that what is counted over all clients has one
-    /// order.
+    /// Starts one that is no plain broker in these ways.
     ///
     /// # Errors
-    /// As [`Reflector::start`]; and more than one worker.
-    pub fn start_with_script(config: Config, script: Script) -> Result<Reflector, Error> {
+    /// As [`Reflector::start`]; and a script with more than one worker.
+    pub fn start_as(config: Config, manner: Manner) -> Result<Reflector, Error> {
         match config.workers.len() {
-            1 => Reflector::start_with(config, Limits::default(), Some(script)),
-            count => Err(Error::Scripted(count)),
+            count if manner.script.is_some() && count != 1 => Err(Error::Scripted(count)),
+            _ => Reflector::start_with(config, Limits::default(), manner),
         }
     }
 
-    fn start_with(config: Config, limits: Limits, script: Option<Script>) -> Result<Reflector, Error> {
+    fn start_with(config: Config, limits: Limits, manner: Manner) -> Result<Reflector, Error> {
+        let Manner { script, transport } = manner;
         let count = config.workers.len();
         if count == 0 || count > usize::from(u16::MAX) {
             return Err(Error::Workers(count));
@@ -176,10 +186,10 @@ impl Reflector {
             hub.inboxes[number].on_mail(Box::new(move || bell.wake()));
             let desk = Arc::new(Desk::default());
             let service = Service::new(broker, Arc::clone(&desk));
-            let (cpu, started) = (placement.cpu, started.clone());
+            let (cpu, started, transport) = (placement.cpu, started.clone(), transport.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("reflector-{number}"))
-                .spawn(move || work(cpu, engine, &doors, service, started))
+                .spawn(move || work(cpu, engine, &doors, service, transport, started))
                 .map_err(Error::Thread)?;
             reflector.workers.push(Running { desk, waker, thread: Some(thread) });
         }
@@ -257,6 +267,7 @@ fn work(
     config: engine::Config,
     doors: &[TcpListener],
     mut service: Service,
+    transport: Option<Arc<Acceptor>>,
     started: mpsc::Sender<()>,
 ) -> Result<(), Error> {
     cpu.map(cpu::pin).transpose()?;
@@ -264,7 +275,10 @@ fn work(
     // The receiver waits until every worker has let go of its end.
     let _ = started.send(());
     drop(started);
-    let result = worker.run(&mut service);
+    let result = match transport {
+        None => worker.run(&mut service),
+        Some(acceptor) => worker.run(&mut engine::Sealed::new(service, engine::Ends::Server(acceptor))),
+    };
     doors.iter().for_each(engine::stop_listening);
     result?;
     Ok(())

@@ -158,7 +158,9 @@ fn conduct(
     let Spec { plan, targets, subjects, asked, .. } = &shared.spec;
     let (poll, clients, embedded) = (plan.poll, u64::from(plan.clients), plan.embedded);
     let apart = shared.seats.len();
-    let setting = Setting { poll, epoch: shared.epoch, clients, targets, apart, subjects, embedded, asked };
+    let transport = shared.spec.connection.transport.clone();
+    let epoch = shared.epoch;
+    let setting = Setting { poll, epoch, clients, targets, apart, subjects, embedded, asked, transport };
     let common = shared.clone();
     let lines =
         Lines::open(&seats, wakers, &setting, move |desk| Clients::new(common.clone(), desk, clock::now()))?;

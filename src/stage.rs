@@ -18,9 +18,10 @@ pub use scene::Setting;
 
 use crate::clock::{self, MILLISECOND, Nanos, SECOND};
 use crate::cpu;
-use crate::engine::{self, App, Config, Endpoint, Io, Stats, Usage, Waker, Worker};
+use crate::engine::{self, App, Config, Endpoint, Ends, Io, Sealed, SealedLink, Stats, Usage, Waker, Worker};
 use crate::record::{Ended, Phase};
 use crate::stats::{Gauges, Levels, Tally};
+use crate::transport::Dialer;
 use scene::Scene;
 use std::iter;
 use std::sync::Arc;
@@ -320,12 +321,15 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
     /// # Errors
     /// The limit on open files, a broker that cannot be watched, or a thread that cannot be started; then nothing is
     /// left running.
-    pub fn open<A: Actor<Ending = E>>(
+    pub fn open<A>(
         seats: &[Seat],
         wakers: Vec<Waker>,
         setting: &Setting<'_>,
         make: impl Fn(Desk<C, E>) -> A + Send + Sync + 'static,
-    ) -> Result<Lines<C, E>, StageError> {
+    ) -> Result<Lines<C, E>, StageError>
+    where
+        A: Actor<Ending = E> + for<'l> App<SealedLink<'l, Io>>,
+    {
         let (mut lines, desks) = Lines::new(wakers, setting.epoch, setting.clients);
         lines.board.apart = setting.apart;
         lines.cpus = seats.iter().take(setting.apart).map(|seat| seat.cpu).collect();
@@ -336,11 +340,11 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
             let config =
                 Config { poll: setting.poll, ..Config::new(seat.clients.len().max(1) as u32, waker) };
             let (make, name) = (make.clone(), format!("worker-{}", desk.worker));
+            let transport = setting.transport.clone();
             let thread = thread::Builder::new().name(name).spawn(move || {
                 // The CPU was in the process's own list; should it have gone, the run is slower, not wrong.
                 let _ = cpu::pin(cpu);
-                let mut actor = make(desk);
-                let stats = Worker::new(config).and_then(|worker| worker.run(&mut actor));
+                let (actor, stats) = perform(config, make(desk), transport);
                 // All but one of the engine's errors are about what the machine lets it have.
                 let fault = stats.as_ref().err().map(|error| match error {
                     engine::Error::Enter { .. } => (Ended::Internal, error.to_string()),
@@ -403,4 +407,23 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
             self.board.running -= 1;
         }
     }
+}
+
+/// A worker of `actor`, from its beginning to its end.
+fn perform<A>(
+    config: Config,
+    mut actor: A,
+    transport: Option<Arc<Dialer>>,
+) -> (A, Result<Stats, engine::Error>)
+where
+    A: App + for<'l> App<SealedLink<'l, Io>>,
+{
+    let worker = Worker::new(config);
+    let Some(dialer) = transport else {
+        let stats = worker.and_then(|worker| worker.run(&mut actor));
+        return (actor, stats);
+    };
+    let mut sealed = Sealed::new(actor, Ends::Clients(dialer));
+    let stats = worker.and_then(|worker| worker.run(&mut sealed));
+    (sealed.into_app(), stats)
 }

@@ -58,6 +58,11 @@ macro_rules! latencies {
 latencies! {
     /// From the start of connecting to the established TCP connection.
     tcp_connect,
+    /// From there to the end of what carries the connection agreed on anew (TLS, WebSocket), without waiting for this
+    /// side to have time for it,
+    handshake,
+    /// or on what an earlier connection had left.
+    handshake_resumed,
     /// From the hand-over of CONNECT to its CONNACK.
     connack,
     /// From the hand-over of SUBSCRIBE to its SUBACK.
@@ -157,6 +162,8 @@ mod tests {
         let mut one = Latencies::default();
         for (at, histogram) in [
             &mut one.tcp_connect,
+            &mut one.handshake,
+            &mut one.handshake_resumed,
             &mut one.connack,
             &mut one.suback,
             &mut one.unsuback,
@@ -178,7 +185,7 @@ mod tests {
         let mut two = one.clone();
         two.merge(&one);
         let counts: Vec<_> = two.iter().map(|(_, h)| (h.count(), h.max())).collect();
-        assert_eq!(counts, (1..=13).map(|max| (2, max)).collect::<Vec<_>>());
+        assert_eq!(counts, (1..=15).map(|max| (2, max)).collect::<Vec<_>>());
         assert_eq!(two.iter().next().map(|(name, _)| name), Some("tcp_connect"));
         two.clear();
         assert!(two.iter().all(|(_, h)| h.is_empty()));

@@ -94,8 +94,9 @@ fn offered(record: &Record, over: Over) -> f64 {
 /// From the first connect on until all were answered, without the time that one takes at least: what the rate is of.
 fn connecting(record: &Record) -> Nanos {
     let latencies = &record.latencies;
-    let one = [&latencies.tcp_connect, &latencies.connack].map(|latency| latency.min_ns.unwrap_or(0));
-    record.span_of(Phase::Connect).unwrap_or(0).saturating_sub(one[0] + one[1])
+    let legs = [&latencies.tcp_connect, &latencies.handshake, &latencies.connack];
+    let one: Nanos = legs.into_iter().filter_map(|latency| latency.min_ns).sum();
+    record.span_of(Phase::Connect).unwrap_or(0).saturating_sub(one)
 }
 
 /// By how much longer everybody took to connect than at the rate that was asked for, as a share.

@@ -15,6 +15,7 @@ mod run;
 mod scenario;
 mod subscribe;
 mod suite;
+mod transport;
 mod values;
 mod watch;
 
@@ -32,6 +33,7 @@ pub use run::{ArrivalArg, RunArgs, TopologyArg, VerifyArg};
 pub use scenario::{AttackArgs, ExperimentArgs, MatrixArgs, ScenarioArgs};
 pub use subscribe::SubscribeArgs;
 pub use suite::{NamedArgs, ScenariosArgs};
+pub use transport::{DoorArgs, TlsVersionArg, TransportArgs};
 pub use values::{Scale, Step};
 pub use watch::WatchArgs;
 
@@ -169,6 +171,8 @@ pub struct ReflectorArgs {
     /// Address to listen on; :: is every address of this machine.
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     pub bind: IpAddr,
+    #[command(flatten)]
+    pub door: DoorArgs,
     /// Pinned workers [default: all CPUs this process may use].
     #[arg(long, value_name = "N", value_parser = count::<u32, 1>)]
     pub cores: Option<u32>,

@@ -1,6 +1,6 @@
 //! The main job: one run, its summary and its record.
 
-use super::args::{ConnectionArgs, OutputArgs, RunArgs};
+use super::args::{OutputArgs, RunArgs};
 use super::ci::Ci;
 use super::connection::{self, Reconnects};
 use super::hlog::Hlog;
@@ -8,13 +8,14 @@ use super::live::Onlookers;
 use super::output::{Output, complain, print, print_text};
 use super::plan::{self, Broker, Cores};
 use super::series::{self, Series};
-use super::{Environment, Usage, calibrate, doctor, embedded};
+use super::{Environment, Usage, calibrate, doctor, embedded, transport};
 use crate::crew::Connection;
 use crate::engine::Endpoint;
-use crate::record::{Ended, Exit, Finished, Plan, Record};
+use crate::record::{Ended, Exit, Finished, Plan, Record, TransportKind};
 use crate::run::{self, Pilot, Spec};
 use crate::scrape::{Address, Asked, Sys};
 use crate::stage::Progress;
+use crate::transport::Acceptor;
 use crate::{cpu, engine, gate, report, seed, signals};
 use anyhow::Context;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -93,13 +94,13 @@ pub fn perform(
     if onlookers.outlook.is_none() {
         onlookers.line.note(outlook.memory.as_deref());
     }
-    let Prepared { plan, connection, mut cores, mut targets, hlog } = prepared;
+    let Prepared { plan, connection, mut cores, mut targets, acceptor, hlog } = prepared;
     cores.warnings.extend(outlook.hurts);
     let reflector = match args.embedded {
         true => {
             let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             let clients = plan.clients.saturating_add(2 * plan.probes);
-            let reflector = embedded::start(loopback, &cores.reflector, Some(clients), None)?;
+            let reflector = embedded::start(loopback, &cores.reflector, Some(clients), None, acceptor)?;
             targets = vec![reflector.addr().into()];
             Some(reflector)
         }
@@ -172,6 +173,8 @@ pub struct Prepared {
     pub cores: Cores,
     /// Where the brokers are; of an embedded one, where it will be, but for the port.
     pub targets: Vec<Endpoint>,
+    /// What an embedded one speaks.
+    pub acceptor: Option<Arc<Acceptor>>,
     /// Where the histograms of its seconds go.
     pub hlog: Option<PathBuf>,
 }
@@ -188,25 +191,30 @@ pub fn prepare(args: &RunArgs) -> anyhow::Result<Prepared> {
     // Senseless flags are told of before anything is resolved.
     args.metrics.asked()?;
     let clients = plan(&cores(Broker::Away))?.clients;
-    let connection = connection(args, clients)?;
+    let (connection, acceptor) = connection(args, clients)?;
     let (cores, targets) = match args.embedded {
         true => (cores(Broker::Embedded), vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()]),
         false => {
-            let ConnectionArgs { host, port, .. } = &args.connection;
-            let targets = connection::resolve(host, *port, connection.timeout)?;
+            let targets = connection::resolve(&args.connection, connection.timeout)?;
             let here = targets.iter().any(engine::is_local);
             (cores(if here { Broker::Here } else { Broker::Away }), targets)
         }
     };
-    Ok(Prepared { plan: plan(&cores)?, connection, cores, targets, hlog: None })
+    Ok(Prepared { plan: plan(&cores)?, connection, cores, targets, acceptor, hlog: None })
 }
 
-/// How the clients connect. Reads the files with passwords.
-fn connection(args: &RunArgs, clients: u32) -> Result<Connection, Usage> {
-    let mut connection = connection::connection(&args.connection, Reconnects::RUN, clients as usize)?;
+/// How the clients connect, and what an embedded broker speaks. Reads the files with passwords and certificates.
+fn connection(args: &RunArgs, clients: u32) -> Result<(Connection, Option<Arc<Acceptor>>), Usage> {
+    let (of, clients) = (&args.connection, clients as usize);
+    let (mut connection, acceptor) = if args.embedded {
+        let (transport, acceptor) = transport::embedded(&of.transport, clients)?.unzip();
+        (Connection { transport, ..connection::plain(of, Reconnects::RUN, clients)? }, acceptor)
+    } else {
+        (connection::connection(of, Reconnects::RUN, clients)?, None)
+    };
     connection.reconnect = args.reconnect;
     connection.rate_per_s = connection.rate_per_s.map(|rate| args.scale.rate(rate));
-    Ok(connection)
+    Ok((connection, acceptor))
 }
 
 fn spec(args: &RunArgs, plan: Plan, connection: Connection, cores: Cores, targets: Vec<Endpoint>) -> Spec {
@@ -278,9 +286,11 @@ pub fn advice(record: &Record) -> Option<String> {
     }
     let nobody = record.ended == Ended::Broker && counts.connections_established == 0;
     let brokers = record.broker.addresses.join(", ");
+    let plain = record.broker.transport.kind == TransportKind::Plain;
+    let (without, with) = if plain { (", without TLS", "with TLS (--tls), ") } else { ("", "") };
     nobody.then(|| {
         format!(
-            "Is an MQTT 3.1.1 broker listening on {brokers}, without TLS? Name another with --host and --port, or try \
+            "Is an MQTT 3.1.1 broker listening on {brokers}{without}? Name another with --host and --port, try {with}or \
              `malaria-bench --embedded`"
         )
     })
@@ -315,7 +325,7 @@ mod tests {
         let args = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}")).run;
         let cores = plan::cores(args.connection.cores, &[0, 1], Broker::Away);
         let plan = plan::plan(&args, &cores, 7, "lab").unwrap();
-        let connection = connection(&args, plan.clients).unwrap();
+        let (connection, _) = connection(&args, plan.clients).unwrap();
         spec(&args, plan, connection, cores, vec!["192.0.2.1:1883".parse::<SocketAddr>().unwrap().into()])
     }
 

@@ -2,10 +2,10 @@
 
 use super::args::{CloseArg, ConnectionArgs, WillArgs};
 use super::five::five;
-use super::{Usage, keys, plan};
+use super::{Usage, keys, plan, transport};
 use crate::clock::{Nanos, SECOND};
 use crate::crew::{Connection, Credentials, Will};
-use crate::engine::{self, Endpoint, Sources, Target, TargetError};
+use crate::engine::{self, Endpoint, Sources, TargetError};
 use crate::record::Close;
 use crate::units::Rate;
 use crate::wire::{self, QoS};
@@ -23,12 +23,18 @@ impl Reconnects {
     pub const FLEET: Reconnects = Reconnects(10);
 }
 
-/// How `clients` clients connect. Reads the files with passwords.
+/// How `clients` clients connect. Reads the files with passwords and certificates.
 pub fn connection(
     args: &ConnectionArgs,
     reconnects: Reconnects,
     clients: usize,
 ) -> Result<Connection, Usage> {
+    let transport = transport::dialer(&args.transport, &args.host, clients)?;
+    Ok(Connection { transport, ..plain(args, reconnects, clients)? })
+}
+
+/// The same but for what carries the connections.
+pub fn plain(args: &ConnectionArgs, reconnects: Reconnects, clients: usize) -> Result<Connection, Usage> {
     Ok(Connection {
         protocol: args.protocol,
         keep_alive_s: keep_alive_s(args)?,
@@ -38,6 +44,7 @@ pub fn connection(
         attempts: args.connect_attempts,
         reconnect: true,
         reconnect_attempts: args.reconnect_attempts.unwrap_or(reconnects.0),
+        transport: None,
         sources: Sources::find(&args.source).map_err(|error| Usage(format!("--source: {error}")))?,
         close: close(args),
         credentials: credentials(args, clients)?,
@@ -174,10 +181,16 @@ fn password(file: Option<&Path>, has_username: bool) -> Result<Option<Vec<u8>>, 
     }
 }
 
-/// The addresses of `hosts`.
-pub fn resolve(hosts: &[Target], port: u16, patience: Nanos) -> Result<Vec<Endpoint>, TargetError> {
+/// The addresses of the brokers.
+pub fn resolve(args: &ConnectionArgs, patience: Nanos) -> Result<Vec<Endpoint>, TargetError> {
     let patience = Duration::from_nanos(patience);
-    hosts.iter().map(|host| engine::resolve(host, port, patience)).collect()
+    let port = port(args);
+    args.host.iter().map(|host| engine::resolve(host, port, patience)).collect()
+}
+
+/// The port of brokers that name none.
+pub fn port(args: &ConnectionArgs) -> u16 {
+    transport::port(&args.transport, &args.host, args.port)
 }
 
 /// CPUs for the workers: no more than `busy` of them unless they were asked for, because every worker wakes up
@@ -315,7 +328,14 @@ mod tests {
             ("--cores 0", "0"),
             ("-p 0", "0"),
             ("-p 70000", "70000"),
-            ("-H mqtts://x", "mqtts"),
+            ("-H http://x", "http"),
+            ("-H mqtts://x -H mqtt://y", "some with TLS"),
+            ("-H mqtt://x --tls", "--tls"),
+            ("--cafile x", "--tls"),
+            ("--tls --cafile /nowhere/at/all", "/nowhere/at/all"),
+            ("--tls --cert x", "--key"),
+            ("--tls --insecure --ciphers RC4-MD5", "RC4-MD5"),
+            ("--tls --insecure --cert a --key b-%i", "--cert with %i"),
         ] {
             let error = connected(line, 1).err().unwrap_or_else(|| panic!("{line} is accepted"));
             assert!(error.contains(part), "{line}: {error}");

@@ -1,10 +1,12 @@
 //! A reflector inside this process, sized for who will come.
 
 use crate::engine;
-use crate::reflector::{Config, Error, Reflector, WorkerPlacement};
+use crate::reflector::{Config, Error, Manner, Reflector, WorkerPlacement};
 use crate::script::Script;
 use crate::stage::hashed_rings;
+use crate::transport::Acceptor;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Starts a reflector on `cpus` with room for `clients`, or for as many as a ring of each CPU holds.
 pub fn start(
@@ -12,6 +14,7 @@ pub fn start(
     cpus: &[usize],
     clients: Option<u32>,
     script: Option<Script>,
+    transport: Option<Arc<Acceptor>>,
 ) -> Result<Reflector, Error> {
     let (cores, table) = (cpus.len() as u32, engine::largest_table());
     // The kernel spreads connections over rings by hash, so each ring has some room to spare.
@@ -19,8 +22,5 @@ pub fn start(
     engine::reserve(rings)?;
     let workers = cpus.iter().map(|cpu| WorkerPlacement { cpu: Some(*cpu) }).collect();
     let config = Config { listen, workers, rings_per_worker: rings / cores, max_connections_per_ring: share };
-    match script {
-        None => Reflector::start(config),
-        Some(script) => Reflector::start_with_script(config, script),
-    }
+    Reflector::start_as(config, Manner { script, transport })
 }

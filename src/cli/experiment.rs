@@ -5,7 +5,7 @@ mod command;
 use super::Usage;
 use super::args::{AbArgs, AttackArgs, ExperimentArgs, MatrixArgs, ScenarioArgs};
 use super::output::print_text;
-use crate::engine::Target;
+use crate::engine::{Scheme, Target};
 use crate::experiment::{self, Attack, Contender, Host, Matrix, Pairs, Request};
 use crate::record::Exit;
 
@@ -48,8 +48,11 @@ pub fn ab(args: &AbArgs) -> anyhow::Result<Exit> {
 /// One of two brokers, which runs or is started.
 fn contender(flag: &str, start: Option<&String>, host: Option<&Target>) -> Result<Contender, Usage> {
     let target = match host {
-        None => Target::Tcp { host: "localhost".to_owned(), port: Some(1883) },
-        Some(Target::Tcp { host, port }) => Target::Tcp { host: host.clone(), port: port.or(Some(1883)) },
+        None => Target::Tcp { scheme: None, host: "localhost".to_owned(), port: Some(1883) },
+        Some(Target::Tcp { scheme, host, port }) => {
+            let usual = if *scheme == Some(Scheme::Mqtts) { 8883 } else { 1883 };
+            Target::Tcp { scheme: *scheme, host: host.clone(), port: port.or(Some(usual)) }
+        }
         Some(Target::Unix(_)) if start.is_some() => {
             return Err(Usage(format!(
                 "{flag}: of a broker that is started, give the host and port it listens on"
@@ -78,10 +81,10 @@ fn hosts(args: &MatrixArgs) -> Vec<Host> {
         return vec![Host { name: "embedded".into(), words: vec!["--embedded".into()] }];
     }
     let host = |target: &Target| match target {
-        Target::Tcp { host, port } => {
+        Target::Tcp { scheme, host, port } => {
             let port = port.unwrap_or(args.port);
-            let words = vec!["-H".into(), host.clone(), "-p".into(), port.to_string()];
-            Host { name: format!("{host}_{port}"), words }
+            let target = Target::Tcp { scheme: *scheme, host: host.clone(), port: Some(port) };
+            Host { name: format!("{host}_{port}"), words: vec!["-H".into(), target.to_string()] }
         }
         Target::Unix(_) => Host { name: target.to_string(), words: vec!["-H".into(), target.to_string()] },
     };

@@ -110,7 +110,7 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
     let cores_used = cores.generator.len() as u32;
     let plan = Plan {
         hosts: args.connection.host.iter().map(ToString::to_string).collect(),
-        port: args.connection.port,
+        port: connection::port(&args.connection),
         embedded: args.embedded,
         cores_asked: args.connection.cores.unwrap_or(cores_used),
         cores_used,

@@ -54,7 +54,7 @@ pub fn run(args: &PublishArgs) -> anyhow::Result<Exit> {
     let places = fleet::Places::open(&args.output)?;
     engine::probe()?;
     let interrupt = interruption()?;
-    let targets = connection::resolve(&args.connection.host, args.connection.port, connection.timeout)?;
+    let targets = connection::resolve(&args.connection, connection.timeout)?;
     let busy = match plan.pacing.pace {
         Pace::Unlimited => everybody,
         _ => everybody.div_ceil(CLIENTS_PER_CPU),

@@ -3,7 +3,7 @@
 use super::args::ReflectorArgs;
 use super::bench::interruption;
 use super::output::{complain, print_text, tell};
-use super::{Environment, Usage, embedded, plan};
+use super::{Environment, Usage, embedded, plan, transport};
 use crate::record::Exit;
 use crate::reflector::{Counters, Reflector};
 use crate::script::{self, Account, Script};
@@ -20,6 +20,7 @@ pub fn run(args: &ReflectorArgs) -> anyhow::Result<Exit> {
         return print_text(script::LOG_SCHEMA, false).map(|()| Exit::Clean);
     }
     let script = args.script.as_deref().map(read_script).transpose()?;
+    let acceptor = transport::acceptor(&args.door, args.bind)?;
     let mut log = args.log.as_ref().map(Log::create).transpose()?;
     // All counts of a script are of one worker.
     let wanted = args.cores.or(script.is_some().then_some(1));
@@ -29,7 +30,7 @@ pub fn run(args: &ReflectorArgs) -> anyhow::Result<Exit> {
     engine::probe()?;
     let interrupt = interruption()?;
     let listen = SocketAddr::new(args.bind, args.port);
-    let mut reflector = embedded::start(listen, &cores.generator, args.max_clients, script)?;
+    let mut reflector = embedded::start(listen, &cores.generator, args.max_clients, script, acceptor)?;
     if !args.quiet {
         cores.warnings.iter().for_each(|warning| complain(format_args!("warning: {warning}")));
         tell(format_args!(

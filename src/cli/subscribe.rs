@@ -30,7 +30,7 @@ pub fn run(args: &SubscribeArgs) -> anyhow::Result<Exit> {
     let places = fleet::Places::open(&args.output)?;
     engine::probe()?;
     let interrupt = interruption()?;
-    let targets = connection::resolve(&args.connection.host, args.connection.port, connection.timeout)?;
+    let targets = connection::resolve(&args.connection, connection.timeout)?;
     let busy = listening.len().div_ceil(LISTENERS_PER_WORKER);
     let (cpus, warnings) = connection::cpus(&args.connection, busy, &targets, &cpu::allowed());
     let print = args.print.then(|| Print::new(std::io::stdout()));

@@ -23,7 +23,7 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<Exit> {
     let output = args.json.as_deref().map(Output::open).transpose()?;
     engine::probe()?;
     let interrupt = interruption()?;
-    let targets = connection::resolve(&args.connection.host, args.connection.port, connection.timeout)?;
+    let targets = connection::resolve(&args.connection, connection.timeout)?;
     let (cpus, warnings) = connection::cpus(&args.connection, 1, &targets, &cpu::allowed());
     let spec = Spec {
         targets,

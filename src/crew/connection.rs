@@ -4,8 +4,10 @@ use super::Five;
 use crate::client::Limits;
 use crate::clock::{Nanos, SECOND};
 use crate::engine::Sources;
-use crate::record::Close;
+use crate::record::{Close, Transport};
+use crate::transport::Dialer;
 use crate::wire::{self, Connect, Protocol, QoS};
+use std::sync::Arc;
 
 /// What every client does to get and stay connected.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub struct Connection {
     pub reconnect_attempts: u32,
     /// Local addresses to come from.
     pub sources: Sources,
+    /// What carries connections; `None`: TCP or a Unix socket alone.
+    pub transport: Option<Arc<Dialer>>,
     /// How connections end.
     pub close: Close,
     pub credentials: Credentials,
@@ -40,6 +44,11 @@ impl Connection {
     pub fn limits(&self, inflight: u16) -> Limits {
         let keep_alive = Limits::silence(self.keep_alive_s);
         Limits { inflight, keep_alive, clean_session: self.clean_session }
+    }
+
+    /// What carries the connections, for the record.
+    pub fn carried_by(&self) -> Transport {
+        self.transport.as_ref().map_or_else(Transport::default, |dialer| dialer.about().clone())
     }
 
     /// CONNECT of client `index`.
@@ -79,6 +88,7 @@ impl Default for Connection {
             reconnect: true,
             reconnect_attempts: 10,
             sources: Sources::default(),
+            transport: None,
             close: Close::Fin,
             credentials: Credentials::None,
             will: None,

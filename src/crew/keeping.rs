@@ -3,6 +3,7 @@
 use super::{ASKED, Crew, HELD, KEPT, Link, News, Place, STAYS, Step, WATCHED};
 use crate::client::KeepAlive;
 use crate::clock::Nanos;
+use crate::engine::Handshake;
 use crate::units;
 use crate::wire::QoS;
 
@@ -35,6 +36,7 @@ impl<M: Copy> Crew<M> {
             return;
         }
         let missing = match member.step {
+            Step::Dialling if link.handshake(place.conn()) == Handshake::UnderWay => "end of the handshake",
             Step::Dialling => "TCP connection",
             Step::Connecting => "CONNACK",
             Step::Subscribing => "SUBACK",

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::client::{Resend, Resent, State};
 use crate::clock::{Nanos, SECOND};
-use crate::engine::{CloseCause, Closed};
+use crate::engine::{CloseCause, Closed, Handshake};
 use crate::wire::v5::PropertyId;
 use crate::wire::{Connect, ConnectCode, Disconnect, Properties, ReasonCode};
 use std::fmt::Display;
@@ -85,7 +85,18 @@ impl<M: Copy> Crew<M> {
         if member.step != Step::Dialling {
             return;
         }
-        self.books.time(|times| &mut times.tcp_connect, now - member.since);
+        let there = match link.handshake(place.conn()) {
+            Handshake::Done { began, took, resumed: false } => {
+                self.books.time(|times| &mut times.handshake, took);
+                began
+            }
+            Handshake::Done { began, took, resumed: true } => {
+                self.books.time(|times| &mut times.handshake_resumed, took);
+                began
+            }
+            Handshake::None | Handshake::UnderWay => now,
+        };
+        self.books.time(|times| &mut times.tcp_connect, there - member.since);
         (member.step, member.since) = (Step::Connecting, now);
         member.client.connect(connect, now, link.out(place.conn())).expect("the command line was checked");
         self.books.counters().packets_out += 1;

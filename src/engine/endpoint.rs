@@ -46,10 +46,15 @@ pub struct Route {
     /// Bytes that the kernel takes beyond what the peer lets it send, about; `None`: as many as there is memory for. TCP
     /// only (`TCP_NOTSENT_LOWAT`).
     pub unsent: Option<u32>,
+    /// Which of the brokers it leads to, and for which client: whoever carries the connection may have a name or a
+    /// certificate for each.
+    pub host: u32,
+    /// See above.
+    pub client: u32,
 }
 
 impl From<Endpoint> for Route {
     fn from(remote: Endpoint) -> Route {
-        Route { remote, source: None, ports: None, close: Close::Fin, unsent: None }
+        Route { remote, source: None, ports: None, close: Close::Fin, unsent: None, host: 0, client: 0 }
     }
 }

@@ -4,6 +4,24 @@ use super::{Conn, Longest, Route, Stats, Usage};
 use crate::clock::Nanos;
 use std::io;
 
+/// How far what carries a connection has got with its handshake.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Handshake {
+    /// There is none, or it has not begun.
+    None,
+    /// It is not done.
+    UnderWay,
+    /// It is done: what [`App::connected`](super::App::connected) is being told.
+    Done {
+        /// When the connection below it was there.
+        began: Nanos,
+        /// How long it took since, without what it has waited for this side to have time for it.
+        took: Nanos,
+        /// On what an earlier connection had left.
+        resumed: bool,
+    },
+}
+
 /// A worker's connections and clocks: those of the engine, or of a simulated world. Whoever is driven by them is
 /// an [`App`](super::App) of each, does no input or output, and asks no clock of its own.
 pub trait Link {
@@ -26,6 +44,10 @@ pub trait Link {
     /// # Errors
     /// What the machine answered; then neither will be called.
     fn dial(&mut self, conn: Conn, route: &Route) -> io::Result<()>;
+    /// How far the handshake of `conn` has got, while [`App::connected`](super::App::connected) is told of it or before.
+    fn handshake(&self, _conn: Conn) -> Handshake {
+        Handshake::None
+    }
     /// Where to append bytes for a connection. They leave when the pass ends; for a connection that is closing they
     /// go nowhere.
     fn out(&mut self, conn: Conn) -> &mut Vec<u8>;

@@ -90,7 +90,7 @@ impl RawAddress {
 /// An unconnected socket for connecting by `route`, bound to its source when it has one. Without ports of its own
 /// the port is chosen at `connect`, so that one source address serves a full port range *per destination*.
 pub fn outgoing(route: &Route) -> io::Result<OwnedFd> {
-    let &Route { ref remote, source: local, ports, close, unsent } = route;
+    let &Route { ref remote, source: local, ports, close, unsent, .. } = route;
     let remote = match remote {
         Endpoint::Tcp(address) => *address,
         Endpoint::Unix(path) if path.as_os_str().len() > LONGEST_PATH => {

@@ -9,12 +9,42 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A broker, as text: `host`, `host:port`, `mqtt://host:port`, with IPv6 addresses in brackets where a port
+/// How a broker is spoken with, as addresses begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scheme {
+    /// `mqtt://`, also written `tcp://`: over TCP alone.
+    Mqtt,
+    /// `mqtts://`, also written `ssl://` and `tls://`: over TLS.
+    Mqtts,
+}
+
+impl Scheme {
+    fn named(name: &str) -> Option<Scheme> {
+        match name {
+            "mqtt" | "tcp" => Some(Scheme::Mqtt),
+            "mqtts" | "ssl" | "tls" => Some(Scheme::Mqtts),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Scheme::Mqtt => "mqtt",
+            Scheme::Mqtts => "mqtts",
+        })
+    }
+}
+
+/// A broker, as text: `host`, `host:port`, `mqtt://host:port`, `mqtts://host:port`, with IPv6 addresses in brackets where a port
 /// follows (`[::1]:1883`) or bare (`::1`); or `unix:/path`, also written `unix:///path`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Target {
     /// One that listens on a TCP port.
     Tcp {
+        /// How it is spoken with; `None`: as the other flags say.
+        scheme: Option<Scheme>,
         /// Its name or address, without brackets.
         host: String,
         /// `None`: that of `--port`.
@@ -35,7 +65,8 @@ pub enum TargetError {
     Malformed(String),
     /// It asks for a protocol that is not spoken.
     #[error(
-        "`{text}`: the scheme `{scheme}` is not supported; use mqtt://host:port (plain TCP) or unix:/path"
+        "`{text}`: the scheme `{scheme}` is not supported; use mqtt://host:port (plain TCP), \
+         mqtts://host:port (TLS) or unix:/path"
     )]
     Scheme {
         /// All of it.
@@ -69,12 +100,12 @@ impl FromStr for Target {
                 _ => Err(TargetError::Path(text.into())),
             };
         }
-        let rest = match text.split_once("://") {
-            Some(("mqtt" | "tcp", rest)) => rest.strip_suffix('/').unwrap_or(rest),
-            Some((scheme, _)) => {
-                return Err(TargetError::Scheme { text: text.into(), scheme: scheme.into() });
-            }
-            None => text,
+        let (scheme, rest) = match text.split_once("://") {
+            None => (None, text),
+            Some((name, rest)) => match Scheme::named(name) {
+                None => return Err(TargetError::Scheme { text: text.into(), scheme: name.into() }),
+                scheme => (scheme, rest.strip_suffix('/').unwrap_or(rest)),
+            },
         };
         let (host, port) = if let Some(inner) = rest.strip_prefix('[') {
             let (host, after) = inner.split_once(']').ok_or_else(malformed)?;
@@ -96,17 +127,33 @@ impl FromStr for Target {
         if host.is_empty() || host.contains(['/', ' ', '@']) {
             return Err(malformed());
         }
-        Ok(Target::Tcp { host: host.into(), port })
+        Ok(Target::Tcp { scheme, host: host.into(), port })
+    }
+}
+
+impl Target {
+    /// How it is spoken with, if it says so.
+    pub fn scheme(&self) -> Option<Scheme> {
+        match self {
+            Target::Tcp { scheme, .. } => *scheme,
+            Target::Unix(_) => None,
+        }
     }
 }
 
 impl fmt::Display for Target {
     /// What gives the same target again: `broker.lab`, `broker.lab:1884`, `[::1]:1883`, `unix:/run/mosquitto.sock`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(scheme) = self.scheme() {
+            write!(f, "{scheme}://")?;
+        }
         match self {
-            Target::Tcp { host, port: None } => f.write_str(host),
-            Target::Tcp { host, port: Some(port) } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Target::Tcp { host, port: Some(port) } => write!(f, "{host}:{port}"),
+            Target::Tcp { host, port: None, scheme } if scheme.is_some() && host.contains(':') => {
+                write!(f, "[{host}]")
+            }
+            Target::Tcp { host, port: None, .. } => f.write_str(host),
+            Target::Tcp { host, port: Some(port), .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Target::Tcp { host, port: Some(port), .. } => write!(f, "{host}:{port}"),
             Target::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -119,7 +166,7 @@ impl fmt::Display for Target {
 /// [`TargetError::Unresolvable`].
 pub fn resolve(target: &Target, port: u16, patience: Duration) -> Result<Endpoint, TargetError> {
     let (host, port) = match target {
-        Target::Tcp { host, port: own } => (host, own.unwrap_or(port)),
+        Target::Tcp { host, port: own, .. } => (host, own.unwrap_or(port)),
         Target::Unix(path) => return Ok(Endpoint::Unix(path.clone())),
     };
     let unresolvable = |reason: String| TargetError::Unresolvable { host: host.clone(), reason };
@@ -136,30 +183,34 @@ mod tests {
 
     #[test]
     fn hosts_are_read_in_every_usual_form() {
-        for (text, host, port) in [
-            ("broker.lab", "broker.lab", None),
-            ("broker.lab:1884", "broker.lab", Some(1884)),
-            ("mqtt://10.0.0.7:1883", "10.0.0.7", Some(1883)),
-            ("mqtt://10.0.0.7/", "10.0.0.7", None),
-            ("tcp://a:1", "a", Some(1)),
-            ("::1", "::1", None),
-            ("[::1]", "::1", None),
-            ("[fe80::1]:1883", "fe80::1", Some(1883)),
-            ("unix", "unix", None),
-            ("unix:1883", "unix", Some(1883)),
+        let (plain, tls) = (Some(Scheme::Mqtt), Some(Scheme::Mqtts));
+        for (text, scheme, host, port) in [
+            ("broker.lab", None, "broker.lab", None),
+            ("broker.lab:1884", None, "broker.lab", Some(1884)),
+            ("mqtt://10.0.0.7:1883", plain, "10.0.0.7", Some(1883)),
+            ("mqtt://10.0.0.7/", plain, "10.0.0.7", None),
+            ("tcp://a:1", plain, "a", Some(1)),
+            ("mqtts://broker.lab", tls, "broker.lab", None),
+            ("mqtts://[::1]", tls, "::1", None),
+            ("ssl://[::1]:8883", tls, "::1", Some(8883)),
+            ("::1", None, "::1", None),
+            ("[::1]", None, "::1", None),
+            ("[fe80::1]:1883", None, "fe80::1", Some(1883)),
+            ("unix", None, "unix", None),
+            ("unix:1883", None, "unix", Some(1883)),
         ] {
             let target = text.parse();
-            assert_eq!(target, Ok(Target::Tcp { host: host.into(), port }), "{text}");
+            assert_eq!(target, Ok(Target::Tcp { scheme, host: host.into(), port }), "{text}");
             let shown = target.unwrap().to_string();
-            assert_eq!(shown.parse(), Ok(Target::Tcp { host: host.into(), port }), "{shown}");
+            assert_eq!(shown.parse(), Ok(Target::Tcp { scheme, host: host.into(), port }), "{shown}");
         }
         for text in
             ["", ":1883", "a:b", "a:0", "a:70000", "[::1", "[::1]x", "a/b", "user@host", "unix:", "unix:a"]
         {
             assert_eq!(text.parse::<Target>(), Err(TargetError::Malformed(text.into())));
         }
-        let error = "mqtts://a".parse::<Target>().unwrap_err().to_string();
-        assert!(error.contains("`mqtts`"), "{error}");
+        let error = "http://a".parse::<Target>().unwrap_err().to_string();
+        assert!(error.contains("`http`") && error.contains("mqtts://"), "{error}");
     }
 
     #[test]

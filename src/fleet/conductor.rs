@@ -116,6 +116,7 @@ impl Finale {
             machine: crate::cpu::machine(),
             broker: record::Broker {
                 addresses: spec.targets.iter().map(ToString::to_string).collect(),
+                transport: spec.connection.carried_by(),
                 ..record::Broker::default()
             },
             qos: qos as u8,

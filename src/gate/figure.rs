@@ -14,6 +14,8 @@ pub enum Timing {
     FlightService,
     RoundTrip,
     TcpConnect,
+    Handshake,
+    HandshakeResumed,
     Connack,
     Suback,
     Unsuback,
@@ -24,13 +26,15 @@ pub enum Timing {
 }
 
 /// Names of the timings; the first of each is the one that is printed.
-const TIMINGS: [(Timing, &[&str]); 13] = [
+const TIMINGS: [(Timing, &[&str]); 15] = [
     (Timing::AckResponse, &["ack", "ack-response"]),
     (Timing::AckService, &["ack-service"]),
     (Timing::FlightResponse, &["flight", "flight-response"]),
     (Timing::FlightService, &["flight-service"]),
     (Timing::RoundTrip, &["round-trip"]),
     (Timing::TcpConnect, &["tcp-connect"]),
+    (Timing::Handshake, &["handshake", "tls"]),
+    (Timing::HandshakeResumed, &["handshake-resumed", "tls-resumed"]),
     (Timing::Connack, &["connack"]),
     (Timing::Suback, &["suback"]),
     (Timing::Unsuback, &["unsuback"]),

@@ -19,6 +19,8 @@ impl Measured for FleetRecord {
             // messages are stamped when they are sent
             Timing::FlightResponse | Timing::FlightService => return flight(self).map(Cow::Owned),
             Timing::TcpConnect => &latencies.tcp_connect,
+            Timing::Handshake => &latencies.handshake,
+            Timing::HandshakeResumed => &latencies.handshake_resumed,
             Timing::Connack => &latencies.connack,
             Timing::Suback => &latencies.suback,
             Timing::Unsuback => &latencies.unsuback,

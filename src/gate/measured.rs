@@ -126,6 +126,8 @@ impl Measured for Record {
             Timing::FlightResponse => &latencies.flight_response,
             Timing::FlightService => &latencies.flight_service,
             Timing::TcpConnect => &latencies.tcp_connect,
+            Timing::Handshake => &latencies.handshake,
+            Timing::HandshakeResumed => &latencies.handshake_resumed,
             Timing::Connack => &latencies.connack,
             Timing::Suback => &latencies.suback,
             Timing::Unsuback => &latencies.unsuback,

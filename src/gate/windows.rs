@@ -34,6 +34,8 @@ pub fn timed(of: Timing, latencies: &Latencies) -> Option<&Histogram> {
         Timing::HearingLag => &latencies.hearing_lag,
         Timing::RoundTrip
         | Timing::TcpConnect
+        | Timing::Handshake
+        | Timing::HandshakeResumed
         | Timing::Connack
         | Timing::Suback
         | Timing::Unsuback

@@ -207,6 +207,11 @@ impl fmt::Display for Reading {
 pub struct Latencies {
     /// From the start of connecting to the established TCP connection.
     pub tcp_connect: Latency,
+    /// From there to the end of the handshake of what carries the connection (TLS, WebSocket), agreed on anew, without
+    /// waiting for the generator to have time for it. Empty where there is none.
+    pub handshake: Latency,
+    /// The same, of sessions that were resumed.
+    pub handshake_resumed: Latency,
     /// From CONNECT to CONNACK.
     pub connack: Latency,
     /// From SUBSCRIBE to SUBACK.
@@ -241,6 +246,8 @@ impl Latencies {
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Latency)> {
         [
             ("tcp_connect", &self.tcp_connect),
+            ("handshake", &self.handshake),
+            ("handshake_resumed", &self.handshake_resumed),
             ("connack", &self.connack),
             ("suback", &self.suback),
             ("unsuback", &self.unsuback),
@@ -263,6 +270,8 @@ impl Latencies {
     pub fn of(measured: &stats::Latencies, lost: u64) -> Latencies {
         Latencies {
             tcp_connect: (&measured.tcp_connect).into(),
+            handshake: (&measured.handshake).into(),
+            handshake_resumed: (&measured.handshake_resumed).into(),
             connack: (&measured.connack).into(),
             suback: (&measured.suback).into(),
             unsuback: (&measured.unsuback).into(),

@@ -1,7 +1,7 @@
 //! What stands in the summary, section by section.
 
 use super::page::{Column, Page, Tint};
-use super::{cost, metrics};
+use super::{cost, metrics, refusals};
 use crate::clock::Nanos;
 use crate::cpu;
 use crate::record::{
@@ -130,12 +130,17 @@ pub(super) fn plan(record: &Record) -> Vec<String> {
 /// What was measured.
 pub(super) fn broker(record: &Record) -> String {
     let addresses = some_of(&record.broker.addresses);
-    match (record.broker.embedded, record.broker.cpus.as_slice()) {
+    let carried = match record.broker.transport.to_string() {
+        nothing if nothing.is_empty() => nothing,
+        carried => format!(", {carried}"),
+    };
+    let broker = match (record.broker.embedded, record.broker.cpus.as_slice()) {
         (true, []) => format!("embedded reflector at {addresses}, on the generator's CPUs"),
         (true, cpus) => format!("embedded reflector at {addresses}, on CPU {}", cpu::list(cpus)),
         (false, _) if addresses.is_empty() => some_of(&record.plan.hosts),
         (false, _) => addresses,
-    }
+    };
+    broker + &carried
 }
 
 /// The first three, and how many more there are.
@@ -257,6 +262,8 @@ pub(super) fn latency_rows(record: &Record) -> Vec<(&'static str, &Latency)> {
     let publishing = plan.publishers > 0;
     let rows = [
         ("TCP connect", &measured.tcp_connect, true),
+        ("handshake", &measured.handshake, false),
+        ("handshake resumed", &measured.handshake_resumed, false),
         ("CONNACK", &measured.connack, true),
         ("SUBACK", &measured.suback, plan.subscribers > 0),
         ("UNSUBACK", &measured.unsuback, plan.flap.is_some()),
@@ -326,7 +333,7 @@ fn shown(counts: &[(&'static str, u64, bool)]) -> Vec<Count> {
 }
 
 /// `name count` for each.
-fn items(counts: &[Count]) -> Vec<String> {
+pub(super) fn items(counts: &[Count]) -> Vec<String> {
     counts.iter().map(|(name, count)| format!("{name} {}", units::grouped(*count))).collect()
 }
 
@@ -376,16 +383,6 @@ pub(super) fn delivery_counts(record: &Record) -> Vec<Count> {
     ])
 }
 
-/// CONNACK return codes in words (section 3.2.2.3 of MQTT 3.1.1).
-pub(super) const REFUSALS: [&str; 6] = [
-    "with another reason",
-    "unacceptable protocol version",
-    "identifier rejected",
-    "server unavailable",
-    "bad user name or password",
-    "not authorized",
-];
-
 /// What became of the connections of a run or of a fleet.
 pub(super) fn connection_counts(counts: &Counters, subscribes: bool) -> Vec<Count> {
     let refused = counts.refused_by_connack() + counts.refused_tcp;
@@ -405,18 +402,6 @@ pub(super) fn connection_counts(counts: &Counters, subscribes: bool) -> Vec<Coun
     ])
 }
 
-/// Why connections were refused, the reasons that occurred.
-pub(super) fn refusals(counts: &Counters) -> Vec<Count> {
-    let reasons = REFUSALS.into_iter().zip(counts.refused).chain([("by TCP", counts.refused_tcp)]);
-    reasons.filter(|(_, count)| *count > 0).collect()
-}
-
-/// Reasons that a broker of MQTT 5 gave, whatever for.
-pub(super) fn reason_codes(counts: &Counters) -> Option<String> {
-    let reasons: Vec<Count> = counts.reasons.iter().collect();
-    (!reasons.is_empty()).then(|| items(&reasons).join(", "))
-}
-
 /// Connections that the embedded reflector turned away, where there were any.
 pub(super) fn turned_away(broker: &Broker) -> Option<Count> {
     let count = broker.connections_refused.filter(|count| *count > 0)?;
@@ -427,11 +412,11 @@ fn connections(record: &Record, page: &mut Page) {
     let mut counts = connection_counts(&record.counts, record.plan.subscribers > 0);
     counts.extend(turned_away(&record.broker));
     page.items("connections", &items(&counts));
-    let reasons = refusals(&record.counts);
+    let reasons = refusals::all(&record.counts);
     if !reasons.is_empty() {
         page.paragraph("", &format!("refused: {}", items(&reasons).join(", ")));
     }
-    if let Some(reasons) = reason_codes(&record.counts) {
+    if let Some(reasons) = refusals::reason_codes(&record.counts) {
         page.paragraph("reasons", &reasons);
     }
 }

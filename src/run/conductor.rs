@@ -452,6 +452,7 @@ impl Phases<'_> {
                 addresses: spec.targets.iter().map(ToString::to_string).collect(),
                 embedded: plan.embedded,
                 cpus: spec.broker_cpus.clone(),
+                transport: spec.connection.carried_by(),
                 connections_refused: None,
             },
             verdict: record::Verdict::Unknown,

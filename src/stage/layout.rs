@@ -100,11 +100,20 @@ impl Ways {
 
     /// The way of client `index` to the broker whose turn it is.
     pub fn route(&self, turn: u32, index: u32) -> Route {
-        let remote = self.targets[(turn % self.brokers()) as usize].clone();
+        let host = turn % self.brokers();
+        let remote = self.targets[host as usize].clone();
         let turn = index / self.brokers();
         let given = self.sources.get(&remote, turn);
         let source = given.or_else(|| loopback(&remote, turn / self.per_source?));
-        Route { remote, source, ports: self.ports, close: self.close, unsent: self.unsent }
+        Route {
+            remote,
+            source,
+            ports: self.ports,
+            close: self.close,
+            unsent: self.unsent,
+            host,
+            client: index,
+        }
     }
 }
 

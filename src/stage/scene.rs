@@ -7,7 +7,9 @@ use crate::engine::{self, Endpoint, Poll};
 use crate::record::{BrokerCost, BrokerMetrics, Phase, PhaseCost, Pressure, Used};
 use crate::scrape::{Asked, Reader};
 use crate::stats::Strain;
+use crate::transport::Dialer;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What a stage is opened for.
 pub struct Setting<'a> {
@@ -27,6 +29,8 @@ pub struct Setting<'a> {
     pub embedded: bool,
     /// What is to be known of it from others.
     pub asked: &'a Asked,
+    /// What carries the connections.
+    pub transport: Option<Arc<Dialer>>,
 }
 
 /// The machine around the workers.

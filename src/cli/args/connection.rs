@@ -1,6 +1,7 @@
 //! Flags of every command that connects.
 
 use super::five::FiveArgs;
+use super::transport::TransportArgs;
 use super::values::count;
 use crate::engine::{Poll, Source, Target};
 use crate::units::{Rate, Span};
@@ -11,13 +12,13 @@ use std::path::PathBuf;
 /// Which brokers, and how clients get and stay connected.
 #[derive(Clone, Args)]
 pub struct ConnectionArgs {
-    /// Broker: host, host:port, mqtt://host:port or unix:/path; repeat it to spread the clients evenly over several.
+    /// Broker: host, host:port, mqtt://host:port, mqtts://host:port or unix:/path; repeat it to spread the clients evenly over several.
     #[arg(short = 'H', long, default_value = "localhost", value_name = "HOST", help_heading = "Broker")]
     pub host: Vec<Target>,
-    /// Port of the hosts that name none.
-    #[arg(short, long, default_value_t = 1883, value_name = "PORT", help_heading = "Broker")]
+    /// Port of the hosts that name none [default: 1883, or 8883 with TLS].
+    #[arg(short, long, value_name = "PORT", help_heading = "Broker")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: u16,
+    pub port: Option<u16>,
     /// User name for CONNECT [default: none].
     #[arg(short, long, value_name = "NAME", conflicts_with = "credentials", help_heading = "Broker")]
     pub username: Option<String>,
@@ -67,6 +68,8 @@ pub struct ConnectionArgs {
     /// TIME_WAIT here or there.
     #[arg(long, value_enum, default_value_t = CloseArg::Fin, value_name = "HOW", help_heading = "Connections")]
     pub close: CloseArg,
+    #[command(flatten)]
+    pub transport: TransportArgs,
     #[command(flatten)]
     pub will: WillArgs,
     #[command(flatten)]

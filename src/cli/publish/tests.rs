@@ -29,7 +29,7 @@ fn pace(line: &str) -> Pace {
 #[test]
 fn defaults_are_those_of_malaria() {
     let args = args("").unwrap();
-    assert_eq!((args.connection.host[0].to_string().as_str(), args.connection.port), ("localhost", 1883));
+    assert_eq!((args.connection.host[0].to_string().as_str(), args.connection.port), ("localhost", None));
     assert_eq!((args.qos, args.processes, args.thread_ratio), (1, 1, 1));
     assert_eq!((args.payload.msg_size.bytes(), args.payload.timing, args.jitter.0), (100, false, 0.1));
     assert!(!args.bridge && args.psk_file.is_none() && args.output.json.is_none());
@@ -96,7 +96,7 @@ fn malarias_flags_are_taken() {
     for line in [long, &hyphens, short] {
         let args = args(line).unwrap_or_else(|error| panic!("{line}: {error}"));
         assert_eq!(args.clientid.as_deref(), Some("bee"));
-        assert_eq!((args.connection.host[0].to_string().as_str(), args.connection.port), ("h", 1884));
+        assert_eq!((args.connection.host[0].to_string().as_str(), args.connection.port), ("h", Some(1884)));
         assert_eq!((args.qos, args.msg_count, args.payload.msg_size.bytes()), (2, Some(5), 50));
         assert_eq!(content::stamp(&args.payload), PayloadStamp::Malaria);
         assert_eq!((args.jitter.0, args.processes, args.bridge), (0.0, 3, true));

@@ -89,7 +89,7 @@ impl Broker {
                 down.push_back(packet(Packet::PubComp(id.into())));
             }
             Packet::PubAck(Ack { packet_id: id, .. }) | Packet::PubComp(Ack { packet_id: id, .. }) => {
-                self.outbound.retain(|sending| sending.id != id)
+                self.outbound.retain(|sending| sending.id != id);
             }
             Packet::PubRec(Ack { packet_id: id, .. }) => {
                 let sending = self.outbound.iter_mut().find(|sending| sending.id == id);

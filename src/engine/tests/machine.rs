@@ -39,6 +39,7 @@ fn counts_of_a_time_are_without_what_was_before() {
         enters: 1,
         code_ns: 2,
         spun_ns: 3,
+        handshake_ns: 13,
         completions: 4,
         sends: 5,
         bytes_out: 6,

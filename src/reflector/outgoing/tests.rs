@@ -22,7 +22,7 @@ fn sent(out: &mut Vec<u8>) -> Vec<(bool, u16, Vec<u8>)> {
                 found.push((publish.dup, id, publish.payload.to_vec()));
             }
             Packet::PubRel(wire::Ack { packet_id: id, .. }) => {
-                found.push((false, id.get(), b"pubrel".to_vec()))
+                found.push((false, id.get(), b"pubrel".to_vec()));
             }
             other => panic!("unexpected {other:?}"),
         }

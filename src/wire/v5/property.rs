@@ -327,35 +327,41 @@ impl PropertyId {
     /// # Errors
     /// The value is none of this kind, or is too long; `out` is as it was then.
     pub fn write(self, value: Value<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let wrong = EncodeError::Property(self);
         let begin = out.len();
         out.push(self as u8);
-        let result = match (self.shape(), value) {
-            (Shape::Flag, Value::Number(number @ 0..=1)) => Ok(out.push(number as u8)),
-            (Shape::Two { zero }, Value::Number(number)) => match u16::try_from(number) {
-                Ok(0) if !zero => Err(wrong),
-                Ok(number) => Ok(out.extend_from_slice(&number.to_be_bytes())),
-                Err(_) => Err(wrong),
-            },
-            (Shape::Four { zero }, Value::Number(number)) if zero || number > 0 => {
-                Ok(out.extend_from_slice(&number.to_be_bytes()))
-            }
-            (Shape::Variable, Value::Number(number @ 1..=0x0FFF_FFFF)) => {
-                Ok(encode::put_number(number as usize, out))
-            }
-            (Shape::Text, Value::Text(text)) => encode::put_text(text, self, out),
-            (Shape::Topic, Value::Text(text)) => topic::valid_name(text)
-                .map_err(EncodeError::from)
-                .and_then(|()| encode::put_text(text, self, out)),
-            (Shape::Bytes, Value::Bytes(bytes)) => encode::put_bytes(bytes, self, out),
-            (Shape::Pair, Value::Pair(name, value)) => {
-                encode::put_text(name, self, out).and_then(|()| encode::put_text(value, self, out))
-            }
-            _ => Err(wrong),
-        };
+        let result = self.write_value(value, out);
         if result.is_err() {
             out.truncate(begin);
         }
         result
+    }
+
+    fn write_value(self, value: Value<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let wrong = EncodeError::Property(self);
+        let two = |number: u32| u16::try_from(number).ok().map(u16::to_be_bytes);
+        match (self.shape(), value) {
+            (Shape::Flag, Value::Number(number @ 0..=1)) => out.push(number as u8),
+            (Shape::Two { zero }, Value::Number(number)) if zero || number > 0 => {
+                out.extend_from_slice(&two(number).ok_or(wrong)?);
+            }
+            (Shape::Four { zero }, Value::Number(number)) if zero || number > 0 => {
+                out.extend_from_slice(&number.to_be_bytes());
+            }
+            (Shape::Variable, Value::Number(number @ 1..=0x0FFF_FFFF)) => {
+                encode::put_number(number as usize, out);
+            }
+            (Shape::Text, Value::Text(text)) => encode::put_text(text, self, out)?,
+            (Shape::Topic, Value::Text(text)) => {
+                topic::valid_name(text)?;
+                encode::put_text(text, self, out)?;
+            }
+            (Shape::Bytes, Value::Bytes(bytes)) => encode::put_bytes(bytes, self, out)?,
+            (Shape::Pair, Value::Pair(name, value)) => {
+                encode::put_text(name, self, out)?;
+                encode::put_text(value, self, out)?;
+            }
+            _ => return Err(wrong),
+        }
+        Ok(())
     }
 }

@@ -127,7 +127,8 @@ fn publish() {
 
 #[test]
 fn acknowledgements() {
-    let forms: [(u8, fn(Ack<'_>) -> Packet<'_>); 4] = [
+    type Form = fn(Ack<'_>) -> Packet<'_>;
+    let forms: [(u8, Form); 4] = [
         (0x40, |ack| Packet::PubAck(ack)),
         (0x50, |ack| Packet::PubRec(ack)),
         (0x62, |ack| Packet::PubRel(ack)),
