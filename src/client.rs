@@ -48,6 +48,8 @@ pub struct Limits {
     /// Silence after which PINGREQ is sent; 0 = never.
     pub keep_alive: Nanos,
     pub clean_session: bool,
+    /// Topic aliases that the client may give; none before 5, and until CONNACK has come.
+    pub aliases: u16,
 }
 
 impl Limits {
@@ -57,6 +59,7 @@ impl Limits {
         if let Some(most) = granted.number(PropertyId::ReceiveMaximum) {
             self.inflight = self.inflight.min(most as u16);
         }
+        self.aliases = granted.number(PropertyId::TopicAliasMaximum).unwrap_or(0) as u16;
         // It is the server's to say, where it does [MQTT-3.1.2-21].
         if let Some(seconds) = granted.number(PropertyId::ServerKeepAlive) {
             self.keep_alive = Limits::silence(seconds as u16);
@@ -73,7 +76,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { inflight: u16::MAX, keep_alive: 0, clean_session: true }
+        Self { inflight: u16::MAX, keep_alive: 0, clean_session: true, aliases: 0 }
     }
 }
 

@@ -17,6 +17,7 @@ pub fn five(args: &ConnectionArgs) -> Result<Five, Usage> {
         will_delay_s: seconds("--will-delay", args.five.will_delay)?,
         message_expiry_s: seconds("--message-expiry", args.five.message_expiry)?,
         content_type: args.five.content_type.clone(),
+        topic_alias: args.five.topic_alias,
         options: Options {
             retain_as_published: args.five.retain_as_published,
             retain_handling: match args.five.retain_handling {
@@ -45,6 +46,7 @@ fn asked(args: &ConnectionArgs) -> Option<&'static str> {
         ("--user-property", !five.user_property.is_empty()),
         ("--message-expiry", five.message_expiry.is_some()),
         ("--content-type", five.content_type.is_some()),
+        ("--topic-alias", five.topic_alias),
         ("--will-delay", five.will_delay.is_some()),
         ("--retain-as-published", five.retain_as_published),
         ("--retain-handling", five.retain_handling.is_some()),
@@ -114,6 +116,7 @@ mod tests {
             ("--session-expiry 1s", "--session-expiry: only MQTT 5 has it; add --protocol 5"),
             ("--protocol 3.1 --retain-handling 0", "--retain-handling: only MQTT 5"),
             ("--user-property a=b", "--user-property: only MQTT 5"),
+            ("--topic-alias", "--topic-alias: only MQTT 5"),
             ("--protocol 5 --user-property a", "KEY=VALUE"),
             ("--protocol 5 --receive-maximum 0", "0"),
             ("--protocol 5 --receive-maximum 65536", "65536"),

@@ -43,7 +43,7 @@ impl Connection {
     /// What a client of this connection may do, with so many unacknowledged messages.
     pub fn limits(&self, inflight: u16) -> Limits {
         let keep_alive = Limits::silence(self.keep_alive_s);
-        Limits { inflight, keep_alive, clean_session: self.clean_session }
+        Limits { inflight, keep_alive, clean_session: self.clean_session, aliases: 0 }
     }
 
     /// What carries the connections, for the record.

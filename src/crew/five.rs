@@ -1,5 +1,6 @@
 //! What clients say in MQTT 5 beside what older ones do.
 
+use crate::client::Limits;
 use crate::units;
 use crate::wire::v5::{Options, Place, PropertyId, PropertyList, Value};
 use crate::wire::{EncodeError, PacketType, Properties, QoS};
@@ -20,6 +21,8 @@ pub struct Wanted {
     pub message_expiry_s: Option<u32>,
     /// What payloads are.
     pub content_type: Option<String>,
+    /// Publishers name a topic once, and then by a number.
+    pub topic_alias: bool,
     /// What is asked for with a topic filter, but for the QoS.
     pub options: Options,
 }
@@ -31,6 +34,8 @@ pub struct Five {
     kept: PropertyList,
     will: PropertyList,
     message: PropertyList,
+    aliased: PropertyList,
+    topic_alias: bool,
     options: Options,
 }
 
@@ -56,15 +61,21 @@ impl Five {
         };
         let content_type =
             wanted.content_type.as_deref().map(|text| (PropertyId::ContentType, Value::Text(text)));
-        let message = number(PropertyId::MessageExpiryInterval, wanted.message_expiry_s)
-            .into_iter()
-            .chain(content_type)
-            .chain(user());
+        let message = |alias: Option<u32>| {
+            let all = number(PropertyId::MessageExpiryInterval, wanted.message_expiry_s)
+                .into_iter()
+                .chain(content_type)
+                .chain(number(PropertyId::TopicAlias, alias))
+                .chain(user());
+            PropertyList::new(Place::Packet(PacketType::Publish), all)
+        };
         Ok(Five {
             clean: connect(None)?,
             kept: connect(Some(FOR_EVER))?,
             will: PropertyList::new(Place::Will, number(PropertyId::WillDelayInterval, wanted.will_delay_s))?,
-            message: PropertyList::new(Place::Packet(PacketType::Publish), message)?,
+            message: message(None)?,
+            aliased: message(Some(1))?,
+            topic_alias: wanted.topic_alias,
             options: wanted.options,
         })
     }
@@ -83,6 +94,13 @@ impl Five {
     #[inline]
     pub fn message(&self) -> Properties<'_> {
         self.message.get()
+    }
+
+    /// In each message of a client that may give aliases: number 1 is the topic that it named last. `None` where none is
+    /// wanted, or the broker takes none.
+    #[inline]
+    pub fn aliased(&self, limits: &Limits) -> Option<Properties<'_>> {
+        (self.topic_alias && limits.aliases > 0).then(|| self.aliased.get())
     }
 
     /// With a topic filter.

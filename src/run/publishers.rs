@@ -26,6 +26,8 @@ struct Publisher {
     audience: u32,
     /// Its messages that are due and not sent.
     waiting: Queue,
+    /// Its broker knows its topic by a number, on this connection.
+    aliased: bool,
 }
 
 /// All publishers of a worker. Times are of the process clock.
@@ -67,7 +69,7 @@ impl Publishers {
             let from = topics.len();
             topics.push_str(&shared.topic(number));
             let topic = (from as u32, topics.len() as u32);
-            Publisher { number, topic, sequence: 0, audience: 0, waiting: Queue::default() }
+            Publisher { number, topic, sequence: 0, audience: 0, waiting: Queue::default(), aliased: false }
         });
         Publishers {
             list: list.collect(),
@@ -151,8 +153,9 @@ impl Publishers {
 
     /// Bytes of each message of a publisher on its connection.
     fn size(&self, publisher: &Publisher) -> usize {
-        let (topic, payload) = (self.topic(publisher), STAMP_LEN + self.shared.body.bytes().len());
-        self.shared.packet(topic, QoS::AtMostOnce, payload)
+        // What is in doubt are the last ones, which have no topic if it has a number.
+        let topic = if publisher.aliased { "" } else { self.topic(publisher) };
+        self.shared.packet(topic, QoS::AtMostOnce, STAMP_LEN + self.shared.body.bytes().len())
     }
 
     fn topic(&self, publisher: &Publisher) -> &str {
@@ -249,12 +252,15 @@ impl Publishers {
     /// its connection and window had room for.
     fn send<L: Link>(&mut self, crew: &mut Crew, link: &mut L, place: Place, due: Nanos, most: u64) -> u64 {
         let Publishers { shared, topics, origin, .. } = self;
-        let (qos, origin) = (shared.qos, *origin);
+        let (qos, origin, five) = (shared.qos, *origin, &shared.spec.connection.five);
+        let publisher = &mut self.list[place.at()];
+        let alias = five.aliased(crew.limits(place));
+        // The message that names the topic is longer than the others.
+        let most = if alias.is_some() && !publisher.aliased { most.min(1) } else { most };
         let count = most.min(crew.room(link, place, qos) as u64);
         if count == 0 {
             return 0;
         }
-        let publisher = &mut self.list[place.at()];
         let first = Token { sequence: publisher.sequence, intended: due, sent: link.now(), more: () };
         publisher.sequence += count;
         shared.sequences.note(publisher.number, first.sequence, due.saturating_sub(origin));
@@ -263,7 +269,12 @@ impl Publishers {
             publisher.audience = shared.audience(shared.routes.group(publisher.number));
         }
         let topic = &topics[publisher.topic.0 as usize..publisher.topic.1 as usize];
-        let (retain, properties) = (shared.spec.retain, shared.spec.connection.five.message());
+        let retain = shared.spec.retain;
+        let (topic, properties) = match alias {
+            Some(alias) if std::mem::replace(&mut publisher.aliased, true) => ("", alias),
+            Some(alias) => (topic, alias),
+            None => (topic, five.message()),
+        };
         crew.publish(link, place, first, (count, qos, publisher.audience), |pen| {
             let stamp = stamp(shared.run_id, publisher.number, &pen.token, origin);
             let payload: &[&[u8]] = &[&stamp[..], shared.body.bytes()];
@@ -294,6 +305,13 @@ impl Publishers {
                 crew.books.levels.outstanding -= 1;
                 crew.books.shed(intended);
             }
+        }
+    }
+
+    /// A client has connected: whatever its broker knew of the connection before is forgotten.
+    pub fn connected(&mut self, place: Place) {
+        if let Some(publisher) = self.list.get_mut(place.at()) {
+            publisher.aliased = false;
         }
     }
 

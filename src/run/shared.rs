@@ -2,6 +2,7 @@
 
 use super::sequences::Sequences;
 use super::{Plan, RunError, Spec, probes};
+use crate::client::Limits;
 use crate::clock::Nanos;
 use crate::crew::Needs;
 use crate::load::{
@@ -201,10 +202,11 @@ impl Shared {
         (1 << 20).max(2 * self.spec.plan.size_bytes as usize + (1 << 16))
     }
 
-    /// Bytes of a PUBLISH to `topic` with so many of payload.
+    /// Bytes of a PUBLISH to `topic`, or of one that has an alias in its place, with so many of payload.
     pub fn packet(&self, topic: &str, qos: QoS, payload: usize) -> usize {
         let connection = &self.spec.connection;
-        let (retain, said) = (self.spec.retain, connection.five.message());
+        let alias = connection.five.aliased(&Limits { aliases: 1, ..Limits::default() });
+        let (retain, said) = (self.spec.retain, alias.unwrap_or(connection.five.message()));
         let id = (qos > QoS::AtMostOnce).then_some(PacketId::MIN);
         let mut head = Vec::new();
         connection.protocol.encode_head(false, qos, retain, topic, id, said, payload, &mut head);

@@ -236,6 +236,7 @@ impl<L: Link> App<L> for Clients {
                     subscribers.hear(crew, link.arrived(), place, &publish, first);
                 }
                 Event::Connected { session_present } => {
+                    publishers.connected(place);
                     if session_present {
                         publishers.redeliver(crew, link, place);
                     }

@@ -56,6 +56,7 @@ pub fn five(kind: Kind, qos: u8) {
             (&run("--topology fan-in --clients 100 --rate 1000"), 1),
             (&run("--topology fan-out --clients 51 --rate 40"), 50),
             (&run("--topology publish --clients 100 --rate 1000"), 0),
+            (&run("--clients 100 --rate 1000 --topic-alias"), 1),
             (&run("--clients 20 --publishers 10 --rate 200 --user-property site=a --content-type x"), 1),
         ],
     );

@@ -22,6 +22,10 @@ pub struct FiveArgs {
     /// Content type of the messages [default: none].
     #[arg(long, value_name = "TEXT", help_heading = "MQTT 5")]
     pub content_type: Option<String>,
+    /// Publishers name their topic once a connection and then by a number, where the broker takes topic aliases
+    /// [default: off].
+    #[arg(long, help_heading = "MQTT 5")]
+    pub topic_alias: bool,
     /// How long a will waits after its client's connection has ended; needs --will-topic [default: 0].
     #[arg(long, value_name = "TIME", help_heading = "MQTT 5")]
     pub will_delay: Option<Span>,

@@ -106,7 +106,7 @@ fn nobody_has_asked_for_authentication() {
 
 #[test]
 fn what_a_server_grants_narrows_limits_down() {
-    let asked = Limits { inflight: 100, keep_alive: Limits::silence(60), clean_session: true };
+    let asked = Limits { inflight: 100, keep_alive: Limits::silence(60), clean_session: true, aliases: 0 };
     let granted = |properties: &[(PropertyId, Value<'_>)]| {
         let list = PropertyList::new(Place::Packet(PacketType::ConnAck), properties.iter().copied()).unwrap();
         asked.granted(list.get())
@@ -114,6 +114,8 @@ fn what_a_server_grants_narrows_limits_down() {
     assert_eq!(granted(&[]), asked);
     let most = |number| granted(&[(PropertyId::ReceiveMaximum, Value::Number(number))]).inflight;
     assert_eq!((most(20), most(65_535)), (20, 100));
+    let aliases = |number| granted(&[(PropertyId::TopicAliasMaximum, Value::Number(number))]).aliases;
+    assert_eq!((aliases(0), aliases(7)), (0, 7));
     let silence = |seconds| granted(&[(PropertyId::ServerKeepAlive, Value::Number(seconds))]).keep_alive;
     assert_eq!((silence(8), silence(0)), (6 * SECOND, 0));
 }

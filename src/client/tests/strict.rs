@@ -4,7 +4,7 @@ use super::super::*;
 use super::{ACCEPTED, handle, id, online, plain_connect, publish, reconnect};
 use crate::wire::{ConnAck, Packet, Properties, ReasonCode};
 
-const LIMITS: Limits = Limits { inflight: 9, keep_alive: 0, clean_session: true };
+const LIMITS: Limits = Limits { inflight: 9, keep_alive: 0, clean_session: true, aliases: 0 };
 
 fn decoded(bytes: &'static [u8]) -> Packet<'static> {
     wire::decode(bytes, wire::MAX_PACKET).unwrap().unwrap().0
