@@ -12,6 +12,7 @@ mod deadlines;
 mod dialling;
 mod effort;
 mod five;
+mod identities;
 mod inbox;
 mod keeping;
 mod leaving;
@@ -24,6 +25,7 @@ pub use books::{Books, Written};
 pub use connection::{Connection, Credentials, Will};
 pub use effort::{Effort, Watch, generator, throughput};
 pub use five::{Five, Needs, Wanted};
+pub use identities::{Field, Identities, Packing, TooMuchText};
 pub use inbox::Inbox;
 pub use sending::Pen;
 

@@ -322,6 +322,9 @@ pub struct Generator {
     /// Connections that this machine did not let the workers open, in the whole run, for want of ports, files or memory.
     #[serde(default)]
     pub caps_reached: u64,
+    /// Time that workers worked on handshakes of transports (TLS, WebSocket), in the whole run, in nanoseconds.
+    #[serde(default)]
+    pub handshakes_ns: Nanos,
     /// CPUs that a quota leaves to the process; null without one.
     #[serde(default)]
     pub quota_cpus: Option<f64>,

@@ -8,15 +8,17 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use malaria_bench::clock::MILLISECOND;
 use malaria_bench::load::{Name, PayloadOf, PayloadPlan, Payloads, Template, Values};
 use malaria_bench::record::{Arrival, Phase, Plan, Schedule};
-use malaria_bench::reflector::{Config, Reflector, WorkerPlacement};
+use malaria_bench::reflector::{Config, Manner, Reflector, WorkerPlacement};
 use malaria_bench::run::{self, Spec};
 use malaria_bench::stage::Progress;
+use malaria_bench::transport::websocket::Upgrade;
+use malaria_bench::transport::{Acceptor, Dialer};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -126,18 +128,33 @@ fn no_topic_or_payload_costs_an_allocation() {
 
 #[test]
 fn no_message_costs_an_allocation() {
+    no_allocation(None, Manner::default());
+}
+
+/// A frame is written and read where its bytes are.
+#[test]
+fn no_message_over_websocket_costs_an_allocation() {
+    let upgrades = vec![Upgrade::new("localhost", "/mqtt", &[])];
+    let dialer = Arc::new(Dialer::default().with_websocket(upgrades, 1));
+    let transport = Some(Arc::new(Acceptor::default().with_websocket()));
+    no_allocation(Some(dialer), Manner { transport, ..Manner::default() });
+}
+
+fn no_allocation(transport: Option<Arc<Dialer>>, manner: Manner) {
     let _turn = TURN.lock().unwrap();
-    let reflector = Reflector::start(Config {
+    let config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         workers: vec![WorkerPlacement::default()],
         rings_per_worker: 1,
         max_connections_per_ring: 256,
-    })
-    .expect("a reflector");
+    };
+    let reflector = Reflector::start_as(config, manner).expect("a reflector");
     let open = |rate| Schedule::Open { rate_per_s: rate, arrival: Arrival::Constant, inflight: 65_535 };
     for qos in 0..3 {
         for (schedule, messages) in [(open(5000.0), 5000), (Schedule::Closed { inflight: 8 }, 1000)] {
-            let seconds = watch(spec(reflector.addr(), qos, schedule));
+            let mut spec = spec(reflector.addr(), qos, schedule);
+            spec.connection.transport.clone_from(&transport);
+            let seconds = watch(spec);
             println!("QoS {qos}, {schedule:?}: {seconds:?}");
             // Where a second of stalled CPUs makes the longest queue so far, queues grow once; a message
             // that costs an allocation does so in every second.

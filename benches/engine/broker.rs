@@ -4,10 +4,15 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 
-use malaria_bench::reflector::{Config, Reflector, WorkerPlacement};
+use malaria_bench::reflector::{Config, Manner, Reflector, WorkerPlacement};
+use malaria_bench::transport::Acceptor;
+use std::sync::Arc;
 
 /// First word of the child's command line.
 pub const CHILD: &str = "reflector";
+
+/// Its last word, for one that speaks WebSocket.
+pub const WEBSOCKET: &str = "websocket";
 
 /// A running reflector; dropping it ends it.
 pub struct Broker {
@@ -52,7 +57,10 @@ pub fn serve(args: &[String]) {
         rings_per_worker: 1,
         max_connections_per_ring: number(1) as u32,
     };
-    let reflector = Reflector::start(config).unwrap_or_else(|error| panic!("{error}"));
+    let websocket = args.get(2).is_some_and(|word| word == WEBSOCKET);
+    let transport = websocket.then(|| Arc::new(Acceptor::default().with_websocket()));
+    let manner = Manner { transport, ..Manner::default() };
+    let reflector = Reflector::start_as(config, manner).unwrap_or_else(|error| panic!("{error}"));
     println!("{}", reflector.addr());
     // Whatever ends it: the parent is gone.
     let _ = io::stdin().read_to_end(&mut Vec::new());

@@ -23,6 +23,9 @@ use malaria_bench::cpu;
 use malaria_bench::record::{Plan, Schedule, Topology};
 use malaria_bench::run::{self, Spec};
 use malaria_bench::stage::Progress;
+use malaria_bench::transport::Dialer;
+use malaria_bench::transport::websocket::Upgrade;
+use std::sync::Arc;
 
 // As in the product.
 #[global_allocator]
@@ -36,6 +39,9 @@ const ROUNDS: usize = 3;
 const CONNECT_S: f64 = 2.5;
 /// Bytes a client.
 const TARGET: f64 = 400.0;
+/// Bytes more over WebSocket.
+const TARGET_WEBSOCKET: f64 = 64.0;
+const PLAIN: &str = "plain";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
@@ -50,33 +56,46 @@ fn main() -> ExitCode {
 fn bench() {
     let allowed = cpu::allowed();
     let cpus = (allowed[0], allowed[allowed.len() - 1]);
-    let mut costs = Vec::new();
     println!("Resident memory of the generator with idle clients connected:");
-    for _ in 0..ROUNDS {
-        let (few, many) = (measure(FEW, cpus), measure(MANY, cpus));
-        let cost = (many as f64 - few as f64) / f64::from(MANY - FEW);
-        println!(
-            "  {FEW} clients {} kiB, {MANY} clients {} kiB: {cost:.0} bytes a client",
-            few >> 10,
-            many >> 10
-        );
-        costs.push(cost);
-    }
-    costs.sort_by(f64::total_cmp);
-    let median = costs[ROUNDS / 2];
-    let verdict = if median <= TARGET { "reached" } else { "missed" };
-    println!("{median:.0} bytes a client between {FEW} and {MANY} (target: at most {TARGET:.0}, {verdict})");
+    let plain = a_client(cpus, PLAIN);
+    let verdict = if plain <= TARGET { "reached" } else { "missed" };
+    println!("{plain:.0} bytes a client between {FEW} and {MANY} (target: at most {TARGET:.0}, {verdict})");
+    let more = a_client(cpus, broker::WEBSOCKET) - plain;
+    let verdict = if more <= TARGET_WEBSOCKET { "reached" } else { "missed" };
+    println!("{more:.0} bytes more with WebSocket (target: at most {TARGET_WEBSOCKET:.0}, {verdict})");
     println!(
         "Not counted is what the kernel holds for each TCP socket, about 4.4 kB (socket 2,368, inode 832, file \
          192, dentry 192, io_uring's request 256, poll and buffers 600)"
     );
 }
 
+/// Bytes for each client, by the median round.
+fn a_client(cpus: (usize, usize), over: &str) -> f64 {
+    let mut costs = Vec::new();
+    for _ in 0..ROUNDS {
+        let (few, many) = (measure(FEW, cpus, over), measure(MANY, cpus, over));
+        let cost = (many as f64 - few as f64) / f64::from(MANY - FEW);
+        println!(
+            "  {over}: {FEW} clients {} kiB, {MANY} clients {} kiB: {cost:.0} bytes a client",
+            few >> 10,
+            many >> 10
+        );
+        costs.push(cost);
+    }
+    costs.sort_by(f64::total_cmp);
+    costs[ROUNDS / 2]
+}
+
 /// Resident bytes of a generator with `clients`.
-fn measure(clients: u32, cpus: (usize, usize)) -> u64 {
-    let broker = Broker::start(cpus.1, clients + 64).unwrap_or_else(|error| panic!("{error}"));
+fn measure(clients: u32, cpus: (usize, usize), over: &str) -> u64 {
+    let (cpu, room) = (cpus.1, clients + 64);
+    let broker = match over {
+        PLAIN => Broker::start(cpu, room),
+        _ => Broker::spawn(&[broker::CHILD, &cpu.to_string(), &room.to_string(), over]),
+    };
+    let broker = broker.unwrap_or_else(|error| panic!("{error}"));
     let output = Command::new(std::env::current_exe().expect("this program"))
-        .args([CHILD, &clients.to_string(), &cpus.0.to_string(), &broker.address.to_string()])
+        .args([CHILD, &clients.to_string(), &cpus.0.to_string(), &broker.address.to_string(), over])
         .output()
         .expect("this program starts again");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -87,7 +106,7 @@ fn measure(clients: u32, cpus: (usize, usize)) -> u64 {
 fn generate(args: &[String]) {
     let clients: u32 = args[0].parse().expect("written by measure()");
     let cpu = args[1].parse().expect("written by measure()");
-    let broker = args[2].parse().expect("written by measure()");
+    let address = args[2].parse().expect("written by measure()");
     cpu::pin(cpu).unwrap_or_else(|error| panic!("{error}"));
     // Huge pages would make resident memory a multiple of 2 MiB: 200 bytes for each of 10,000 clients.
     // SAFETY: no pointers.
@@ -98,8 +117,13 @@ fn generate(args: &[String]) {
             resident = resident_bytes();
         }
     };
-    let record = run::run(spec(clients, broker, cpu), &AtomicBool::new(false), &mut observe)
-        .unwrap_or_else(|error| panic!("{error}"));
+    let mut spec = spec(clients, address, cpu);
+    if args[3] == broker::WEBSOCKET {
+        let upgrades = vec![Upgrade::new("localhost", "/mqtt", &[])];
+        spec.connection.transport = Some(Arc::new(Dialer::default().with_websocket(upgrades, 1)));
+    }
+    let record =
+        run::run(spec, &AtomicBool::new(false), &mut observe).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(record.counts.connections_established, u64::from(clients), "{:?}", record.warnings);
     assert!(resident > 0, "no second passed with all clients connected");
     println!("{resident}");

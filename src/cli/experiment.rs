@@ -48,11 +48,8 @@ pub fn ab(args: &AbArgs) -> anyhow::Result<Exit> {
 /// One of two brokers, which runs or is started.
 fn contender(flag: &str, start: Option<&String>, host: Option<&Target>) -> Result<Contender, Usage> {
     let target = match host {
-        None => Target::Tcp { scheme: None, host: "localhost".to_owned(), port: Some(1883) },
-        Some(Target::Tcp { scheme, host, port }) => {
-            let usual = if *scheme == Some(Scheme::Mqtts) { 8883 } else { 1883 };
-            Target::Tcp { scheme: *scheme, host: host.clone(), port: port.or(Some(usual)) }
-        }
+        None => "localhost:1883".parse().expect("a host"),
+        Some(target @ Target::Tcp { scheme, .. }) => target.at(scheme.unwrap_or(Scheme::Mqtt).port()),
         Some(Target::Unix(_)) if start.is_some() => {
             return Err(Usage(format!(
                 "{flag}: of a broker that is started, give the host and port it listens on"
@@ -80,13 +77,12 @@ fn hosts(args: &MatrixArgs) -> Vec<Host> {
     if args.embedded {
         return vec![Host { name: "embedded".into(), words: vec!["--embedded".into()] }];
     }
-    let host = |target: &Target| match target {
-        Target::Tcp { scheme, host, port } => {
-            let port = port.unwrap_or(args.port);
-            let target = Target::Tcp { scheme: *scheme, host: host.clone(), port: Some(port) };
-            Host { name: format!("{host}_{port}"), words: vec!["-H".into(), target.to_string()] }
-        }
-        Target::Unix(_) => Host { name: target.to_string(), words: vec!["-H".into(), target.to_string()] },
+    let host = |target: &Target| {
+        let name = match target {
+            Target::Tcp { host, port, .. } => format!("{host}_{}", port.unwrap_or(args.port)),
+            Target::Unix(_) => target.to_string(),
+        };
+        Host { name, words: vec!["-H".into(), target.at(args.port).to_string()] }
     };
     args.host.iter().map(host).collect()
 }

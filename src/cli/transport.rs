@@ -2,9 +2,12 @@
 
 use super::Usage;
 use super::args::{DoorArgs, TlsVersionArg, TransportArgs};
-use crate::engine::{Scheme, Target};
+use crate::crew::{Field, Identities};
+use crate::engine::{Scheme, Target, WEBSOCKET_PATH};
+use crate::seed;
 use crate::transport::tls::{self, Client, Host, Identity, Roots, Server, Settings, Versions};
-use crate::transport::{Acceptor, Dialer};
+use crate::transport::websocket::Upgrade;
+use crate::transport::{Acceptor, Dialer, Keys};
 use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
 use std::fmt::Display;
@@ -12,60 +15,103 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Ports where nothing else is said (IANA: mqtt, secure-mqtt).
-const MQTT: u16 = 1883;
-const SECURE_MQTT: u16 = 8883;
+/// How hosts are spoken with that do not say it themselves. Keys are for TLS.
+fn asked(args: &TransportArgs) -> Scheme {
+    Scheme::of(args.tls || args.psk_file.is_some(), args.websocket)
+}
 
-/// Whether brokers at `hosts` are spoken with over TLS.
+/// How brokers at `hosts` are spoken with.
 ///
 /// # Errors
-/// Some are and some are not, or a flag that has no sense without.
-pub fn is_tls(args: &TransportArgs, hosts: &[Target]) -> Result<bool, Usage> {
-    let secure = |host: &Target| match host.scheme() {
-        Some(scheme) => scheme == Scheme::Mqtts,
-        None => args.tls,
-    };
-    let all = hosts.iter().all(secure);
-    if !all && hosts.iter().any(secure) {
+/// Some otherwise than others, or a flag that has no sense so.
+pub fn scheme(args: &TransportArgs, hosts: &[Target]) -> Result<Scheme, Usage> {
+    let asked = asked(args);
+    let of = |host: &Target| host.scheme().unwrap_or(asked);
+    let scheme = hosts.first().map_or(asked, of);
+    if hosts.iter().any(|host| of(host) != scheme) {
         let named: Vec<String> = hosts.iter().map(ToString::to_string).collect();
         return Err(Usage(format!(
-            "-H {}: some with TLS and some without; a run measures one of them",
+            "-H {}: some with TLS or WebSocket and some without; a run measures one of them",
             named.join(", ")
         )));
     }
-    if !all && args.tls {
-        return Err(Usage("--tls: the hosts say mqtt://, which is without; say mqtts://".into()));
-    }
-    match args.of_tls().next() {
-        Some(flag) if !all => {
-            Err(Usage(format!("{flag}: it is about TLS; ask for that with --tls, or mqtts://host")))
+    for (flag, given, has) in [
+        ("--tls", args.tls, Scheme::is_secure as fn(Scheme) -> bool),
+        ("--psk_file", args.psk_file.is_some(), Scheme::is_secure),
+        ("--websocket", args.websocket, Scheme::is_websocket),
+    ] {
+        if given && !has(scheme) {
+            let both =
+                Scheme::of(asked.is_secure() || scheme.is_secure(), args.websocket || scheme.is_websocket());
+            return Err(Usage(format!("{flag}: the hosts say {scheme}://, which is without; say {both}://")));
         }
-        _ => Ok(all),
+    }
+    fits(args, scheme).map(|()| scheme)
+}
+
+/// Whether flags that are about TLS and WebSocket have some to be about.
+fn fits(args: &TransportArgs, scheme: Scheme) -> Result<(), Usage> {
+    if let Some(flag) = args.of_tls().next().filter(|_| !scheme.is_secure()) {
+        return Err(Usage(format!("{flag}: it is about TLS; ask for that with --tls, or mqtts://host")));
+    }
+    match args.of_websocket().filter(|_| !scheme.is_websocket()) {
+        Some(flag) => {
+            Err(Usage(format!("{flag}: it is about WebSocket; ask for that with --websocket, or ws://host")))
+        }
+        None => Ok(()),
     }
 }
 
 /// The port of brokers that name none.
 pub fn port(args: &TransportArgs, hosts: &[Target], given: Option<u16>) -> u16 {
-    let secure = is_tls(args, hosts).unwrap_or(args.tls);
-    given.unwrap_or(if secure { SECURE_MQTT } else { MQTT })
+    let asked = asked(args);
+    given.unwrap_or_else(|| scheme(args, hosts).unwrap_or(asked).port())
 }
 
-/// What carries the connections of `clients` to `hosts`; `None`: nothing but TCP or a Unix socket. Reads the files with
-/// certificates and keys.
+/// What carries the connections of `clients` to `hosts`, of which those that name no port are at `port`; `None`: nothing but
+/// TCP or a Unix socket. Reads the files with certificates and keys, also of clients that have their own.
 ///
 /// # Errors
 /// What does not go together, or cannot be read.
-pub fn dialer(args: &TransportArgs, hosts: &[Target], clients: usize) -> Result<Option<Arc<Dialer>>, Usage> {
-    if !is_tls(args, hosts)? {
+pub fn dialer(
+    args: &TransportArgs,
+    hosts: &[Target],
+    port: u16,
+    clients: (usize, &Identities),
+) -> Result<Option<Arc<Dialer>>, Usage> {
+    let scheme = scheme(args, hosts)?;
+    if scheme == Scheme::Mqtt {
         return Ok(None);
     }
-    let names = hosts.iter().map(|host| name(args, host)).collect::<Result<_, _>>()?;
-    let roots = match (args.insecure, &args.cafile[..]) {
-        (true, _) => Roots::Anybody,
-        (false, []) => Roots::System,
-        (false, files) => Roots::These(Arc::new(trusted("--cafile", files)?)),
+    let mut dialer = Dialer::default();
+    if args.psk_file.is_some() {
+        (dialer, _) = keyed(args, clients.1.keys())?;
+    } else if scheme.is_secure() {
+        let names = hosts.iter().map(|host| name(args, host)).collect::<Result<_, _>>()?;
+        let roots = match (args.insecure, &args.cafile[..]) {
+            (true, _) => Roots::Anybody,
+            (false, []) => Roots::System,
+            (false, files) => Roots::These(Arc::new(trusted("--cafile", files)?)),
+        };
+        dialer = secure(args, roots, names, clients)?;
+    }
+    if scheme.is_websocket() {
+        let upgrades = hosts.iter().map(|host| upgrade(args, host, port)).collect();
+        dialer = dialer.with_websocket(upgrades, seed::fresh());
+    }
+    Ok(Some(Arc::new(dialer)))
+}
+
+/// What a WebSocket at `host` is asked for.
+fn upgrade(args: &TransportArgs, host: &Target, port: u16) -> Upgrade {
+    let (name, path) = match host.at(port) {
+        Target::Tcp { host, port, path, .. } => {
+            let name = Target::Tcp { scheme: None, host, port, path: None }.to_string();
+            (name, path.unwrap_or_else(|| WEBSOCKET_PATH.into()))
+        }
+        Target::Unix(_) => ("localhost".into(), WEBSOCKET_PATH.into()),
     };
-    secure(args, roots, names, clients).map(Some)
+    Upgrade::new(&name, &path, &args.ws_header)
 }
 
 /// What carries connections to a broker in this process, and what that one speaks.
@@ -75,13 +121,28 @@ pub type BothEnds = (Arc<Dialer>, Arc<Acceptor>);
 ///
 /// # Errors
 /// As [`dialer`].
-pub fn embedded(args: &TransportArgs, clients: usize) -> Result<Option<BothEnds>, Usage> {
-    if !args.tls {
-        return match args.of_tls().next() {
-            Some(flag) => Err(Usage(format!("{flag}: it is about TLS; ask for that with --tls"))),
-            None => Ok(None),
-        };
+pub fn embedded(args: &TransportArgs, clients: (usize, &Identities)) -> Result<Option<BothEnds>, Usage> {
+    let scheme = asked(args);
+    fits(args, scheme)?;
+    if scheme == Scheme::Mqtt {
+        return Ok(None);
     }
+    let (mut dialer, mut acceptor) = (Dialer::default(), Acceptor::default());
+    if args.psk_file.is_some() {
+        (dialer, acceptor) = keyed(args, clients.1.keys())?;
+    } else if scheme.is_secure() {
+        (dialer, acceptor) = secure_ends(args, clients)?;
+    }
+    if scheme.is_websocket() {
+        let upgrade = Upgrade::new("localhost", WEBSOCKET_PATH, &args.ws_header);
+        dialer = dialer.with_websocket(vec![upgrade], seed::fresh());
+        acceptor = acceptor.with_websocket();
+    }
+    Ok(Some((Arc::new(dialer), Arc::new(acceptor))))
+}
+
+/// TLS to a broker in this process, and its own.
+fn secure_ends(args: &TransportArgs, clients: (usize, &Identities)) -> Result<(Dialer, Acceptor), Usage> {
     if !args.cafile.is_empty() {
         return Err(Usage(
             "--cafile: the embedded broker's certificate is made for this run, and trusted".into(),
@@ -92,7 +153,7 @@ pub fn embedded(args: &TransportArgs, clients: usize) -> Result<Option<BothEnds>
     let roots = if args.insecure { Roots::Anybody } else { Roots::These(Arc::new(roots)) };
     let server = Server::new(&identity, None, Versions::Both).map_err(usage)?;
     let dialer = secure(args, roots, vec![host_name(&name)?], clients)?;
-    Ok(Some((dialer, Arc::new(Acceptor::new(server)))))
+    Ok((dialer, Acceptor::new(server)))
 }
 
 /// What a broker on its own speaks; `None`: plain TCP.
@@ -100,9 +161,19 @@ pub fn embedded(args: &TransportArgs, clients: usize) -> Result<Option<BothEnds>
 /// # Errors
 /// Files that cannot be read.
 pub fn acceptor(args: &DoorArgs, bind: IpAddr) -> Result<Option<Arc<Acceptor>>, Usage> {
-    if !args.tls {
-        return Ok(None);
+    let mut acceptor = match args.tls {
+        true => Acceptor::new(secure_server(args, bind)?),
+        false if !args.websocket => return Ok(None),
+        false => Acceptor::default(),
+    };
+    if args.websocket {
+        acceptor = acceptor.with_websocket();
     }
+    Ok(Some(Arc::new(acceptor)))
+}
+
+/// TLS of a broker on its own.
+fn secure_server(args: &DoorArgs, bind: IpAddr) -> Result<Server, Usage> {
     let identity = match (&args.cert, &args.key) {
         (Some(cert), Some(key)) => identity(&cert.display().to_string(), &key.display().to_string())?,
         _ => {
@@ -112,26 +183,50 @@ pub fn acceptor(args: &DoorArgs, bind: IpAddr) -> Result<Option<Arc<Acceptor>>, 
     };
     let clients =
         args.cafile.as_ref().map(|file| trusted("--cafile", std::slice::from_ref(file))).transpose()?;
-    let server = Server::new(&identity, clients, versions(args.tls_version)).map_err(usage)?;
-    Ok(Some(Arc::new(Acceptor::new(server))))
+    Server::new(&identity, clients, versions(args.tls_version)).map_err(usage)
 }
 
 fn secure(
     args: &TransportArgs,
     roots: Roots,
     names: Vec<Host>,
-    clients: usize,
-) -> Result<Arc<Dialer>, Usage> {
+    (clients, own): (usize, &Identities),
+) -> Result<Dialer, Usage> {
     let settings = Settings {
         roots,
         check_name: true,
-        identities: identities(args, clients)?,
+        identities: identities(args, clients, own)?,
         alpn: args.alpn.iter().map(|name| name.clone().into_bytes()).collect(),
         versions: versions(args.tls_version),
-        ciphers: args.ciphers.iter().flat_map(|list| list.split(':')).map(str::to_owned).collect(),
+        ciphers: ciphers(args),
         resume: args.tls_resume,
     };
-    Ok(Arc::new(Dialer::new(Client::new(&settings, names).map_err(usage)?)))
+    Ok(Dialer::new(Client::new(&settings, names).map_err(usage)?))
+}
+
+fn ciphers(args: &TransportArgs) -> Vec<String> {
+    args.ciphers.iter().flat_map(|list| list.split(':')).map(str::to_owned).collect()
+}
+
+/// TLS of clients with `keys`, and of a broker that knows them.
+#[cfg(feature = "psk")]
+fn keyed(args: &TransportArgs, keys: &Keys) -> Result<(Dialer, Acceptor), Usage> {
+    use crate::transport::psk::{Client, Server, Settings};
+    let settings = Settings { versions: versions(args.tls_version), ciphers: ciphers(args) };
+    let client = Client::new(&settings, keys.clone()).map_err(usage)?;
+    let server = Server::new(&settings, keys).map_err(usage)?;
+    Ok((Dialer::psk(client), Acceptor::psk(server)))
+}
+
+/// TLS of clients with `keys`, and of a broker that knows them.
+#[cfg(not(feature = "psk"))]
+fn keyed(_: &TransportArgs, _: &Keys) -> Result<(Dialer, Acceptor), Usage> {
+    Err(Usage(
+        "--psk_file: this malaria-bench was built without TLS-PSK, which needs OpenSSL; install it (Debian: apt-get install \
+         libssl-dev pkg-config) and build with `cargo install --path . --features psk`, as tools/install does where it \
+         finds it"
+            .into(),
+    ))
 }
 
 /// What the certificate of `host` is to be for.
@@ -147,20 +242,38 @@ fn host_name(name: &str) -> Result<Host, Usage> {
     name.to_owned().try_into().map_err(|_| usage(tls::SettingError::Name(name.into())))
 }
 
-/// Certificates of the clients: none, one for all, or one for each.
-fn identities(args: &TransportArgs, clients: usize) -> Result<Vec<Arc<CertifiedKey>>, Usage> {
-    let (Some(cert), Some(key)) = (&args.cert, &args.key) else { return Ok(Vec::new()) };
-    let each = cert.contains("%i");
-    if key.contains("%i") && !each {
+/// Certificates of the clients: none, one for all, or one for each. What is a client's own goes before what is
+/// everybody's.
+fn identities(
+    args: &TransportArgs,
+    clients: usize,
+    own: &Identities,
+) -> Result<Vec<Arc<CertifiedKey>>, Usage> {
+    let (cert, key) = (args.cert.as_deref(), args.key.as_deref());
+    let varies = |name: Option<&str>| name.is_some_and(|name| name.contains("%i"));
+    if varies(key) && !varies(cert) {
         return Err(Usage(format!(
-            "--key {key}: a key for each client needs a certificate for each, --cert with %i"
+            "--key {}: a key for each client needs a certificate for each, --cert with %i",
+            key.unwrap_or_default()
         )));
     }
-    let of = |number: usize| {
-        let number = number.to_string();
-        identity(&cert.replace("%i", &number), &key.replace("%i", &number)).map(|identity| identity.0)
+    let each = own.has(Field::Cert) || varies(cert);
+    let of = |index: u32| {
+        let number = index.to_string();
+        let numbered = |name: Option<&str>| name.map(|name| name.replace("%i", &number));
+        let named = |own: Option<&str>, all| own.map(str::to_owned).or_else(|| numbered(all));
+        let files = named(own.cert(index), cert).zip(named(own.key(index), key));
+        let (cert, key) = files.ok_or_else(|| {
+            Usage(format!("--clients-file: client {index} has no certificate or no key; give both, or --cert and --key for \
+                           those who have none"))
+        })?;
+        identity(&cert, &key).map(|identity| identity.0)
     };
-    (0..if each { clients } else { 1 }).map(of).collect()
+    match (each, cert) {
+        (true, _) => (0..clients as u32).map(of).collect(),
+        (false, Some(_)) => Ok(vec![of(0)?]),
+        (false, None) => Ok(Vec::new()),
+    }
 }
 
 fn identity(cert: &str, key: &str) -> Result<Identity, Usage> {

@@ -303,6 +303,7 @@ impl Books {
         Strain {
             busy_ns: usage.cpu_ns().saturating_sub(spun),
             waited_ns: usage.waited_ns,
+            handshakes_ns: stats.handshake_ns - before.handshake_ns,
             gap_ns: longest.gap_ns,
             code_ns: longest.code_ns,
             lag_ns: most(|times| &times.wake_lag),

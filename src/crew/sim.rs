@@ -9,13 +9,15 @@
 //! - [`SimLink`] (`link.rs`, `turn.rs`) is a worker as the engine has it: batches, passes, timeouts in the ring,
 //!   sends that are taken whole, in part or not at all, connections that drain, slots that are free only when their
 //!   last completion is in. What a call costs passes on the worker's clock, and what happens meanwhile waits.
-//! - `net.rs` and `pipe.rs` are the network: latency, packets split anywhere, windows, FIN and RST.
+//! - `net.rs` and `pipe.rs` are the network: latency, packets split anywhere, windows, FIN and RST. `carried.rs` is the
+//!   peer's end of a transport.
 //! - [`peer`] is the broker; [`Script`] says what it does when, [`Faults`] how often by chance.
 //! - [`Truth`] is what really happened.
 //! - [`explore`] tries many seeds, and names the one that failed.
 
 #![allow(dead_code, unused_imports, reason = "a kit: what one driver's tests leave unused another's need")]
 
+mod carried;
 mod dice;
 mod events;
 mod explore;

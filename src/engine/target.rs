@@ -9,6 +9,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Where brokers have their WebSocket.
+pub const WEBSOCKET_PATH: &str = "/mqtt";
+
 /// How a broker is spoken with, as addresses begin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scheme {
@@ -16,6 +19,10 @@ pub enum Scheme {
     Mqtt,
     /// `mqtts://`, also written `ssl://` and `tls://`: over TLS.
     Mqtts,
+    /// `ws://`: over WebSocket.
+    Ws,
+    /// `wss://`: over WebSocket over TLS.
+    Wss,
 }
 
 impl Scheme {
@@ -23,8 +30,40 @@ impl Scheme {
         match name {
             "mqtt" | "tcp" => Some(Scheme::Mqtt),
             "mqtts" | "ssl" | "tls" => Some(Scheme::Mqtts),
+            "ws" => Some(Scheme::Ws),
+            "wss" => Some(Scheme::Wss),
             _ => None,
         }
+    }
+
+    /// The usual port (IANA: mqtt, secure-mqtt; of WebSocket, what brokers come with).
+    pub fn port(self) -> u16 {
+        match self {
+            Scheme::Mqtt => 1883,
+            Scheme::Mqtts => 8883,
+            Scheme::Ws => 8083,
+            Scheme::Wss => 8084,
+        }
+    }
+
+    /// That of what is, or is not, over TLS and WebSocket.
+    pub fn of(secure: bool, websocket: bool) -> Scheme {
+        match (secure, websocket) {
+            (false, false) => Scheme::Mqtt,
+            (true, false) => Scheme::Mqtts,
+            (false, true) => Scheme::Ws,
+            (true, true) => Scheme::Wss,
+        }
+    }
+
+    /// Whether it is over TLS.
+    pub fn is_secure(self) -> bool {
+        matches!(self, Scheme::Mqtts | Scheme::Wss)
+    }
+
+    /// Whether it is over WebSocket.
+    pub fn is_websocket(self) -> bool {
+        matches!(self, Scheme::Ws | Scheme::Wss)
     }
 }
 
@@ -33,12 +72,15 @@ impl fmt::Display for Scheme {
         f.write_str(match self {
             Scheme::Mqtt => "mqtt",
             Scheme::Mqtts => "mqtts",
+            Scheme::Ws => "ws",
+            Scheme::Wss => "wss",
         })
     }
 }
 
-/// A broker, as text: `host`, `host:port`, `mqtt://host:port`, `mqtts://host:port`, with IPv6 addresses in brackets where a port
-/// follows (`[::1]:1883`) or bare (`::1`); or `unix:/path`, also written `unix:///path`.
+/// A broker, as text: `host`, `host:port`, `mqtt://host:port`, `mqtts://host:port`, `ws://host:port/path`, `wss://host:port/path`,
+/// with IPv6 addresses in brackets where a port follows (`[::1]:1883`) or bare (`::1`); or `unix:/path`, also written
+/// `unix:///path`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Target {
     /// One that listens on a TCP port.
@@ -49,6 +91,8 @@ pub enum Target {
         host: String,
         /// `None`: that of `--port`.
         port: Option<u16>,
+        /// Of a WebSocket, the path and query that it is asked for at; `None`: [`WEBSOCKET_PATH`].
+        path: Option<String>,
     },
     /// One that listens on a Unix socket, by its absolute path.
     Unix(Arc<Path>),
@@ -59,14 +103,14 @@ pub enum Target {
 pub enum TargetError {
     /// It has none of the forms of a [`Target`].
     #[error(
-        "`{0}` is not a host: expected a name or address, `host:port`, `[v6]:port`, `mqtt://host:port` or \
-         `unix:/path`"
+        "`{0}` is not a host: expected a name or address, `host:port`, `[v6]:port`, `mqtt://host:port`, \
+         `ws://host:port/path` or `unix:/path`"
     )]
     Malformed(String),
     /// It asks for a protocol that is not spoken.
     #[error(
         "`{text}`: the scheme `{scheme}` is not supported; use mqtt://host:port (plain TCP), \
-         mqtts://host:port (TLS) or unix:/path"
+         mqtts://host:port (TLS), ws://host:port/path or wss://host:port/path (WebSocket) or unix:/path"
     )]
     Scheme {
         /// All of it.
@@ -104,8 +148,13 @@ impl FromStr for Target {
             None => (None, text),
             Some((name, rest)) => match Scheme::named(name) {
                 None => return Err(TargetError::Scheme { text: text.into(), scheme: name.into() }),
-                scheme => (scheme, rest.strip_suffix('/').unwrap_or(rest)),
+                scheme => (scheme, rest),
             },
+        };
+        let (rest, path) = match scheme.filter(|scheme| scheme.is_websocket()) {
+            Some(_) => split_path(rest).ok_or_else(malformed)?,
+            None if scheme.is_some() => (rest.strip_suffix('/').unwrap_or(rest), None),
+            None => (rest, None),
         };
         let (host, port) = if let Some(inner) = rest.strip_prefix('[') {
             let (host, after) = inner.split_once(']').ok_or_else(malformed)?;
@@ -127,8 +176,21 @@ impl FromStr for Target {
         if host.is_empty() || host.contains(['/', ' ', '@']) {
             return Err(malformed());
         }
-        Ok(Target::Tcp { scheme, host: host.into(), port })
+        Ok(Target::Tcp { scheme, host: host.into(), port, path })
     }
+}
+
+/// What stands before the path of a WebSocket's address, and the path if it has one. `None` for what HTTP cannot carry.
+fn split_path(rest: &str) -> Option<(&str, Option<String>)> {
+    let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let path = match path {
+        "" => return Some((host, None)),
+        query if query.starts_with('?') => format!("/{query}"),
+        path => path.to_owned(),
+    };
+    // What RFC 3986 allows, and no fragment (RFC 6455, 3).
+    let is_right = path.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&byte));
+    is_right.then_some((host, Some(path)))
 }
 
 impl Target {
@@ -139,22 +201,35 @@ impl Target {
             Target::Unix(_) => None,
         }
     }
+
+    /// The same, at `port` if it names none.
+    #[must_use]
+    pub fn at(&self, usual: u16) -> Target {
+        match self.clone() {
+            Target::Tcp { scheme, host, port, path } => {
+                Target::Tcp { scheme, host, port: port.or(Some(usual)), path }
+            }
+            unix @ Target::Unix(_) => unix,
+        }
+    }
 }
 
 impl fmt::Display for Target {
-    /// What gives the same target again: `broker.lab`, `broker.lab:1884`, `[::1]:1883`, `unix:/run/mosquitto.sock`.
+    /// What gives the same target again: `broker.lab`, `broker.lab:1884`, `[::1]:1883`, `ws://broker.lab/other`,
+    /// `unix:/run/mosquitto.sock`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(scheme) = self.scheme() {
             write!(f, "{scheme}://")?;
         }
-        match self {
-            Target::Tcp { host, port: None, scheme } if scheme.is_some() && host.contains(':') => {
-                write!(f, "[{host}]")
-            }
-            Target::Tcp { host, port: None, .. } => f.write_str(host),
-            Target::Tcp { host, port: Some(port), .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Target::Tcp { host, port: Some(port), .. } => write!(f, "{host}:{port}"),
-            Target::Unix(path) => write!(f, "unix:{}", path.display()),
+        let (host, port, path) = match self {
+            Target::Tcp { host, port, path, .. } => (host, port, path.as_deref().unwrap_or_default()),
+            Target::Unix(path) => return write!(f, "unix:{}", path.display()),
+        };
+        let brackets = host.contains(':') && (port.is_some() || self.scheme().is_some());
+        f.write_str(&if brackets { format!("[{host}]") } else { host.clone() })?;
+        match port {
+            Some(port) => write!(f, ":{port}{path}"),
+            None => f.write_str(path),
         }
     }
 }
@@ -200,9 +275,10 @@ mod tests {
             ("unix:1883", None, "unix", Some(1883)),
         ] {
             let target = text.parse();
-            assert_eq!(target, Ok(Target::Tcp { scheme, host: host.into(), port }), "{text}");
+            let expected = Ok(Target::Tcp { scheme, host: host.into(), port, path: None });
+            assert_eq!(target, expected, "{text}");
             let shown = target.unwrap().to_string();
-            assert_eq!(shown.parse(), Ok(Target::Tcp { scheme, host: host.into(), port }), "{shown}");
+            assert_eq!(shown.parse(), expected, "{shown}");
         }
         for text in
             ["", ":1883", "a:b", "a:0", "a:70000", "[::1", "[::1]x", "a/b", "user@host", "unix:", "unix:a"]
@@ -211,6 +287,30 @@ mod tests {
         }
         let error = "http://a".parse::<Target>().unwrap_err().to_string();
         assert!(error.contains("`http`") && error.contains("mqtts://"), "{error}");
+    }
+
+    #[test]
+    fn a_websocket_has_a_path() {
+        for (text, host, port, path) in [
+            ("ws://broker.lab", "broker.lab", None, None),
+            ("ws://broker.lab:8083", "broker.lab", Some(8083), None),
+            ("wss://broker.lab:8084/mqtt", "broker.lab", Some(8084), Some("/mqtt")),
+            ("ws://broker.lab/", "broker.lab", None, Some("/")),
+            ("ws://broker.lab/a/b?token=c:d@e/f", "broker.lab", None, Some("/a/b?token=c:d@e/f")),
+            ("ws://[::1]:80?x=%20", "::1", Some(80), Some("/?x=%20")),
+            ("wss://[fe80::1]/x", "fe80::1", None, Some("/x")),
+        ] {
+            let target: Target = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+            let scheme = Some(if text.starts_with("wss") { Scheme::Wss } else { Scheme::Ws });
+            let (host, path) = (host.to_owned(), path.map(str::to_owned));
+            assert_eq!(target, Target::Tcp { scheme, host, port, path }, "{text}");
+            assert_eq!(target.to_string().parse(), Ok(target), "{text}");
+        }
+        for text in
+            ["ws://", "ws:///mqtt", "ws://a/b c", "ws://a/b#c", "ws://a/\r\nX: y", "ws://a:b/c", "ws://ü/ü"]
+        {
+            assert_eq!(text.parse::<Target>(), Err(TargetError::Malformed(text.into())));
+        }
     }
 
     #[test]

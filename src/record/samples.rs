@@ -188,6 +188,7 @@ fn strain() -> Strain {
     Strain {
         busy_ns: 413 * MILLISECOND,
         waited_ns: 8 * MILLISECOND,
+        handshakes_ns: 12 * MILLISECOND,
         gap_ns: 650_000,
         code_ns: 90_000,
         lag_ns: 110_000,

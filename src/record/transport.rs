@@ -9,6 +9,8 @@ use std::fmt;
 pub struct Transport {
     /// Between the socket and MQTT.
     pub kind: TransportKind,
+    /// Whether MQTT was in frames of WebSocket, over that.
+    pub websocket: bool,
     /// Whether brokers had to prove who they are; null without TLS. False says that the measured broker may have been
     /// anyone.
     pub verified: Option<bool>,
@@ -27,14 +29,20 @@ pub enum TransportKind {
     Plain,
     /// TLS with certificates.
     Tls,
+    /// TLS with a key that both ends know.
+    Psk,
 }
 
 impl fmt::Display for Transport {
-    /// `TLS, certificates not verified, 1 client certificate`; nothing where there is nothing.
+    /// `WebSocket over TLS, certificates not verified, 1 client certificate`; nothing where there is nothing.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            TransportKind::Plain => return Ok(()),
-            TransportKind::Tls => "TLS",
+        f.write_str(match (self.kind, self.websocket) {
+            (TransportKind::Plain, false) => "",
+            (TransportKind::Plain, true) => "WebSocket",
+            (TransportKind::Tls, false) => "TLS",
+            (TransportKind::Tls, true) => "WebSocket over TLS",
+            (TransportKind::Psk, false) => "TLS-PSK",
+            (TransportKind::Psk, true) => "WebSocket over TLS-PSK",
         })?;
         if self.verified == Some(false) {
             f.write_str(", certificates not verified (--insecure)")?;

@@ -133,8 +133,9 @@ const NAMED: usize = 3;
 impl Evidence {
     /// The verdict, by these rules in their order:
     ///
-    /// 1. The completion queue was full, or the machine did not let all connections be opened: *generator-limited*,
-    ///    whatever else was measured.
+    /// 1. The completion queue was full, the machine did not let all connections be opened, or clients connected slower
+    ///    than was asked for while handshakes took 60 % of the workers' time: *generator-limited*, whatever else was
+    ///    measured.
     /// 2. Messages were asked for and none was sent: *unknown*.
     /// 3. In a closed loop, or where anything below was late or too little: a worker that was ready to run and waited
     ///    for its CPU for more than 5 % of the time, a quota that took as much, or a host that took 2 %:
@@ -160,7 +161,8 @@ impl Evidence {
     ///
     /// What the tolerance holds back counts as sent and answered in 6 and 7.
     pub fn judge(&self) -> Judgement {
-        let mut faults: Vec<String> = self.queue_fault().into_iter().chain(self.cap_fault()).collect();
+        let mut faults: Vec<String> =
+            [self.queue_fault(), self.cap_fault(), self.handshake_fault()].into_iter().flatten().collect();
         if self.pace != Pace::None && self.sent == 0 && faults.is_empty() {
             let reason = match self.due {
                 0 => "no message came due".to_owned(),

@@ -456,6 +456,10 @@ fn generator(record: &Record, page: &mut Page) {
         let (user, system) = (units::latency(health.user_cpu_ns), units::latency(health.system_cpu_ns));
         items.push(format!("CPU {user} user, {system} system"));
     }
+    let shaken = record.latencies.handshake.count + record.latencies.handshake_resumed.count;
+    items.extend(health.handshakes_ns.checked_div(shaken).filter(|each| *each > 0).map(|each| {
+        format!("handshakes {}, {} each", units::latency(health.handshakes_ns), units::latency(each))
+    }));
     let calibrated = record.calibration.as_ref();
     items.extend(calibrated.map(|known| format!("of its ceiling {}", units::percent(known.share))));
     if let Some(each) = cpu_ns.checked_div(sent).filter(|each| *each > 0) {

@@ -1,6 +1,7 @@
 //! Whole runs in a simulated world, held against what really happened there.
 
 mod aborted;
+mod carried;
 mod comings;
 mod flapping;
 mod known;
@@ -21,7 +22,8 @@ use crate::engine::Usage;
 use crate::load::{Split, Stamp};
 use crate::record::samples::clean;
 use crate::record::{self, Arrival, Ended, Topology};
-use crate::stage::simulated::perform;
+use crate::stage::simulated::perform_over;
+use crate::transport::{Acceptor, Dialer};
 use crate::wire::{PacketType, Protocol};
 
 /// Pairs at a paced rate for a second, without warm-up.
@@ -81,6 +83,12 @@ impl Played {
     }
 }
 
+/// What carries the connections of a world: of clients, and of the peer.
+enum Over {
+    Nothing,
+    These(Arc<Dialer>, Arc<Acceptor>),
+}
+
 /// A world, the run in it, and what else there is.
 struct Scene {
     setup: Setup,
@@ -98,6 +106,15 @@ impl Scene {
         Scene { setup, spec, workers: 1, interrupt: Nanos::MAX, stalls: Vec::new() }
     }
 
+    /// The same over a transport.
+    fn over(mut self, over: &Over) -> Scene {
+        if let Over::These(dialer, acceptor) = over {
+            self.spec.connection.transport = Some(dialer.clone());
+            self.setup.transport = Some(acceptor.clone());
+        }
+        self
+    }
+
     /// Runs it to its end, and holds the laws against it.
     fn play(self) -> Played {
         let Scene { setup, spec, workers, interrupt, stalls } = self;
@@ -112,7 +129,8 @@ impl Scene {
         let actors = desks.into_iter().map(|desk| Clients::new(shared.clone(), desk, epoch)).collect();
         let mut phases = Phases::new(shared.clone(), host(), None);
         let mut moments = Vec::new();
-        perform(&mut world, &mut lines, actors, &mut phases, interrupt, |world| {
+        let transport = shared.spec.connection.transport.clone();
+        perform_over(transport, &mut world, &mut lines, actors, &mut phases, interrupt, |world| {
             let used = (0..shared.seats.len()).map(|worker| world.worker(worker).usage);
             moments.push((world.now(), used.collect()));
         });
@@ -270,6 +288,10 @@ fn given(world: &World, record: &Record) -> Account {
 
 /// Deliveries that the peer drops, repeats, swaps and delays are counted as they are.
 fn exact(seed: u64) {
+    exact_over(seed, &Over::Nothing);
+}
+
+fn exact_over(seed: u64, over: &Over) {
     let mut dice = Dice::new(seed, "run exact", 0);
     let qos = dice.within(&(0..=2)) as u8;
     let clients = 2 * dice.within(&(1..=20)) as u32;
@@ -286,7 +308,8 @@ fn exact(seed: u64) {
     };
     let workers = dice.within(&(1..=3)) as usize;
     let plan = Plan { protocol: dice.pick(&["3.1", "3.1.1", "5", "5"]).to_string(), ..plan };
-    let (world, record) = simulate(Setup { faults, ..Setup::new(seed, 1) }, plan, workers, Nanos::MAX);
+    let scene = Scene { workers, ..Scene::new(Setup { faults, ..Setup::new(seed, 1) }, plan) };
+    let Played { world, record, .. } = scene.over(over).play();
     let (truth, counts) = (given(&world, &record), &record.counts);
     assert_eq!(record.ended, Ended::Completed);
     assert_eq!(
@@ -366,6 +389,10 @@ fn some_plan(dice: &mut Dice) -> Plan {
 
 /// Anything may happen, and the laws hold.
 fn anything(seed: u64) {
+    anything_over(seed, &Over::Nothing);
+}
+
+fn anything_over(seed: u64, over: &Over) {
     let mut dice = Dice::new(seed, "run anything", 0);
     let plan = some_plan(&mut dice);
     let setup = Setup { faults: Faults::some(seed), limit: 600 * SECOND, ..Setup::new(seed, 1) };
@@ -374,8 +401,8 @@ fn anything(seed: u64) {
         scene.interrupt = SECOND + dice.within(&(0..=3 * SECOND));
     }
     if dice.chance(0.2) {
-        let (username, password) = ("someone".to_owned(), Some(b"secret".to_vec()));
-        scene.spec.connection.credentials = crate::crew::Credentials::Same { username, password };
+        let (username, password) = (Some("someone".to_owned()), Some(b"secret".to_vec()));
+        scene.spec.connection.credentials = crate::crew::Credentials { username, password };
     }
     if dice.chance(0.1) {
         scene.stalls.push((
@@ -385,7 +412,7 @@ fn anything(seed: u64) {
         ));
     }
     scene.spec.connection.protocol = *dice.pick(&[Protocol::V311, Protocol::V5]);
-    scene.play();
+    scene.over(over).play();
 }
 
 explored! {

@@ -185,6 +185,7 @@ impl<E> Board<E> {
     pub fn health(&self, workers: Generator) -> Generator {
         Generator {
             caps_reached: self.strain.caps_reached,
+            handshakes_ns: self.strain.handshakes_ns,
             quota_cpus: self.quota,
             neighbours: self.neighbours.clone(),
             ..workers

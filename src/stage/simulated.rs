@@ -3,7 +3,30 @@
 use super::{Actor, Conductor, Lines};
 use crate::clock::Nanos;
 use crate::crew::sim::{SimLink, Step, World};
+use crate::engine::{App, Ends, Sealed, SealedLink};
+use crate::transport::Dialer;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// Conducts `actors` as [`perform`] does, over a transport if there is one.
+pub(crate) fn perform_over<C, E, A>(
+    transport: Option<Arc<Dialer>>,
+    world: &mut World,
+    lines: &mut Lines<C, E>,
+    actors: Vec<A>,
+    conductor: &mut dyn Conductor<C, E>,
+    interrupt: Nanos,
+    watch: impl FnMut(&World),
+) where
+    C: Clone,
+    A: Actor<SimLink, Ending = E> + for<'l> App<SealedLink<'l, SimLink>>,
+{
+    let Some(dialer) = transport else {
+        return perform(world, lines, actors, conductor, interrupt, watch);
+    };
+    let sealed = actors.into_iter().map(|actor| Sealed::new(actor, Ends::Clients(dialer.clone())));
+    perform(world, lines, sealed.collect(), conductor, interrupt, watch);
+}
 
 /// Conducts `actors` as [`Lines::conduct`] does, in virtual time; somebody wants the run to end
 /// at `interrupt`. `watch` is shown the world each time that the conductor looks up.

@@ -10,6 +10,9 @@ pub struct Strain {
     pub busy_ns: Nanos,
     /// Time that it was ready to run and something else ran on its CPU, or a quota was used up, in nanoseconds.
     pub waited_ns: Nanos,
+    /// Time that it worked on handshakes of transports, in nanoseconds.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub handshakes_ns: Nanos,
     /// The longest time between two returns from the kernel while there was something to do, in nanoseconds.
     #[serde(skip_serializing_if = "is_nothing")]
     pub gap_ns: Nanos,
@@ -53,6 +56,7 @@ impl Strain {
         *self = Strain {
             busy_ns: sum(self.busy_ns, other.busy_ns),
             waited_ns: sum(self.waited_ns, other.waited_ns),
+            handshakes_ns: sum(self.handshakes_ns, other.handshakes_ns),
             gap_ns: longest(self.gap_ns, other.gap_ns),
             code_ns: longest(self.code_ns, other.code_ns),
             lag_ns: longest(self.lag_ns, other.lag_ns),

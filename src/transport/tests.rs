@@ -1,5 +1,6 @@
 //! Both ends in memory.
 
+mod carriers;
 mod refusals;
 
 use super::tls::{Client, Identity, Roots, Server, Settings, Versions};
@@ -31,11 +32,11 @@ fn server(versions: Versions) -> (Acceptor, RootCertStore) {
 }
 
 /// One end, what is on its way to it, and what it was told.
-struct Side {
-    channel: Channel,
-    arriving: Vec<u8>,
+pub(super) struct Side {
+    pub(super) channel: Channel,
+    pub(super) arriving: Vec<u8>,
     held: Vec<u8>,
-    told: Vec<u8>,
+    pub(super) told: Vec<u8>,
 }
 
 impl Side {
@@ -44,19 +45,19 @@ impl Side {
     }
 
     /// Takes the next `most` bytes at most; answers go to `peer`.
-    fn step(&mut self, most: usize, peer: &mut Side) -> Result<(), Trouble> {
+    pub(super) fn step(&mut self, most: usize, peer: &mut Side) -> Result<(), Trouble> {
         let some = most.min(self.arriving.len());
         self.held.extend(self.arriving.drain(..some));
-        self.channel.receive(&mut self.held, &mut self.told, &mut peer.arriving)
+        self.channel.receive(&mut self.held, &mut self.told, &mut peer.arriving, &mut Vec::new())
     }
 
-    fn say(&mut self, text: &[u8], peer: &mut Side) {
-        self.channel.seal(text, &mut peer.arriving);
+    pub(super) fn say(&mut self, text: &[u8], peer: &mut Side) {
+        self.channel.seal(text, &mut peer.arriving, &mut Vec::new());
     }
 }
 
 /// A client that has begun, and its server.
-fn pair(dialer: &Dialer, acceptor: &Acceptor, keepsake: &mut Keepsake) -> (Side, Side) {
+pub(super) fn pair(dialer: &Dialer, acceptor: &Acceptor, keepsake: &mut Keepsake) -> (Side, Side) {
     let mut client = Side::new(dialer.channel(0, 0, keepsake).unwrap());
     let mut server = Side::new(acceptor.channel().unwrap());
     client.channel.start(&mut server.arriving).unwrap();
@@ -64,7 +65,7 @@ fn pair(dialer: &Dialer, acceptor: &Acceptor, keepsake: &mut Keepsake) -> (Side,
 }
 
 /// Delivers `most` bytes at a time until nothing is on its way.
-fn settle(client: &mut Side, server: &mut Side, most: usize) -> Result<(), (bool, Trouble)> {
+pub(super) fn settle(client: &mut Side, server: &mut Side, most: usize) -> Result<(), (bool, Trouble)> {
     while !(client.arriving.is_empty() && server.arriving.is_empty()) {
         server.step(most, client).map_err(|trouble| (false, trouble))?;
         client.step(most, server).map_err(|trouble| (true, trouble))?;
@@ -105,7 +106,7 @@ fn a_batch_is_one_record_and_a_long_one_as_few_as_may_be() {
     settle(&mut client, &mut server, usize::MAX).unwrap();
     for (said, records) in [(1, 1), (800, 1), (16_384, 1), (16_385, 2), (100_000, 7)] {
         let mut wire = Vec::new();
-        client.channel.seal(&vec![7; said], &mut wire);
+        client.channel.seal(&vec![7; said], &mut wire, &mut Vec::new());
         // RFC 8446, 5.2: a header of five bytes, the type, and a tag of sixteen.
         assert_eq!(wire.len(), said + records * 22, "{said} bytes");
     }
@@ -154,7 +155,7 @@ proptest! {
         let records = said.div_ceil(LARGEST_RECORD);
         let wire = said + records * around;
         let left = left.min(wire);
-        let told = unsent(said, wire, left);
+        let told = whole_records(said, wire, left);
         // From the front: a record has gone when all of it has.
         let (mut gone, mut at, mut rest) = (0, 0, said);
         while rest > 0 {

@@ -2,7 +2,7 @@
 
 use crate::process::{Collected, Process, piped};
 use malaria_bench::record::{Arrival, Exit, Latency, Record, Schedule, Second, Verdict};
-use std::net::SocketAddr;
+use std::fmt::Display;
 use std::process::Command;
 
 /// A run under way.
@@ -22,7 +22,7 @@ pub struct Finished {
 }
 
 /// The program, to be run against `broker` with the words of `arguments`.
-pub fn command(broker: SocketAddr, arguments: &str) -> Command {
+pub fn command(broker: impl Display, arguments: &str) -> Command {
     let mut command = piped(env!("CARGO_BIN_EXE_malaria-bench"));
     command.args(["--host", &broker.to_string(), "--json", "-"]);
     command.args(arguments.split_whitespace()).env_remove("MALARIA_PASSWORD");
@@ -36,7 +36,7 @@ pub fn start(mut command: Command) -> Run {
 }
 
 /// A whole run.
-pub fn run(broker: SocketAddr, arguments: &str) -> Record {
+pub fn run(broker: impl Display, arguments: &str) -> Record {
     start(command(broker, arguments)).record()
 }
 

@@ -24,7 +24,8 @@ pub struct Broker {
     address: SocketAddr,
     process: Process,
     statistics: Statistics,
-    _port: Option<Port>,
+    /// Where it listens, and where for WebSocket.
+    ports: Option<[Port; 2]>,
     _folder: tempfile::TempDir,
 }
 
@@ -54,21 +55,28 @@ impl Broker {
             return Some(reflector(ip, folder));
         }
         // Somebody else may take a port between the look at it and the broker's own.
-        let (port, process) = (0..20)
+        let (ports, process) = (0..20)
             .find_map(|_| {
-                let port = Port::take(ip);
-                let address = SocketAddr::new(ip, port.number);
-                let mut process = Process::spawn(&mut kind.command(address, folder.path(), access));
-                is_ready(address, &mut process).then_some((port, process))
+                let ports = [Port::take(ip), Port::take(ip)];
+                let address = SocketAddr::new(ip, ports[0].number);
+                let mut command = kind.command(address, ports[1].number, folder.path(), access);
+                let mut process = Process::spawn(&mut command);
+                is_ready(address, &mut process).then_some((ports, process))
             })
             .unwrap_or_else(|| panic!("{kind:?} does not start"));
-        let address = SocketAddr::new(ip, port.number);
+        let address = SocketAddr::new(ip, ports[0].number);
         let statistics = Statistics::Topics(Watcher::start(kind, address, access));
-        Some(Broker { kind, address, process, statistics, _port: Some(port), _folder: folder })
+        Some(Broker { kind, address, process, statistics, ports: Some(ports), _folder: folder })
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its listener for WebSocket, as a host: mosquitto has one.
+    pub fn websocket(&self) -> String {
+        let [_, port] = self.ports.as_ref().expect("it has one");
+        format!("ws://{}", SocketAddr::new(self.address.ip(), port.number))
     }
 
     pub fn pid(&self) -> u32 {
@@ -110,14 +118,14 @@ impl Kind {
         Some(format!("the tests with {self:?} need {missing}"))
     }
 
-    fn command(self, address: SocketAddr, folder: &Path, access: &str) -> Command {
+    fn command(self, address: SocketAddr, websocket: u16, folder: &Path, access: &str) -> Command {
         let (ip, port) = (address.ip(), address.port());
         match self {
             Kind::Mosquitto => {
                 let file = folder.join("mosquitto.conf");
                 // The limits are off so that a machine busy with something else loses nothing.
                 let text = format!(
-                    "listener {port} {ip}\n{access}\npersistence false\nlog_dest none\nsys_interval 1\n\
+                    "listener {websocket} {ip}\nprotocol websockets\nlistener {port} {ip}\n{access}\npersistence false\nlog_dest none\nsys_interval 1\n\
                      user root\nmax_queued_messages 0\nmax_connections -1\n"
                 );
                 std::fs::write(&file, text).expect("a folder for temporary files");
@@ -159,7 +167,7 @@ fn reflector(ip: IpAddr, folder: tempfile::TempDir) -> Broker {
     let line = lines.next(Instant::now() + BOUND).expect("the reflector says where it listens");
     let address = line.split(' ').find_map(|word| word.parse().ok()).unwrap_or_else(|| panic!("{line}"));
     let statistics = Statistics::Farewell(lines);
-    Broker { kind: Kind::Reflector, address, process, statistics, _port: None, _folder: folder }
+    Broker { kind: Kind::Reflector, address, process, statistics, ports: None, _folder: folder }
 }
 
 /// A mosquitto_sub on the broker's counters.

@@ -13,6 +13,7 @@ mod process;
 mod refusals;
 mod sink;
 mod streams;
+mod websocket;
 
 macro_rules! with_each_broker {
     ($($broker:ident: $kind:ident,)*) => { $(

@@ -12,10 +12,11 @@ use std::path::PathBuf;
 /// Which brokers, and how clients get and stay connected.
 #[derive(Clone, Args)]
 pub struct ConnectionArgs {
-    /// Broker: host, host:port, mqtt://host:port, mqtts://host:port or unix:/path; repeat it to spread the clients evenly over several.
+    /// Broker: host, host:port, mqtt://host:port, mqtts://host:port, ws://host:port/path, wss://host:port/path or unix:/path;
+    /// repeat it to spread the clients evenly over several.
     #[arg(short = 'H', long, default_value = "localhost", value_name = "HOST", help_heading = "Broker")]
     pub host: Vec<Target>,
-    /// Port of the hosts that name none [default: 1883, or 8883 with TLS].
+    /// Port of the hosts that name none [default: 1883, 8883 with TLS, 8083 with WebSocket, 8084 with both].
     #[arg(short, long, value_name = "PORT", help_heading = "Broker")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
@@ -29,6 +30,11 @@ pub struct ConnectionArgs {
     /// [default: none].
     #[arg(long, value_name = "FILE", help_heading = "Broker")]
     pub credentials: Option<PathBuf>,
+    /// What each client has of its own: a CSV file whose first line names the columns, some of id, username, password,
+    /// password_file, cert, key, psk_identity, source and topic, with one line for each client in turn; or a pattern such as
+    /// `id=device-%i,username=user-%i` with %i for the number of the client [default: none].
+    #[arg(long, value_name = "FILE", conflicts_with = "credentials", help_heading = "Broker")]
+    pub clients_file: Option<String>,
     /// Version of MQTT: 3.1, 3.1.1 or 5.
     #[arg(long, default_value_t = Protocol::V311, value_name = "VERSION", help_heading = "Broker")]
     pub protocol: Protocol,

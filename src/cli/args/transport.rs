@@ -1,5 +1,6 @@
 //! Flags about what carries connections.
 
+use crate::transport::websocket::Header;
 use clap::{ArgAction, Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -37,9 +38,22 @@ pub struct TransportArgs {
     /// Cipher suites by their names, with a colon between, the first preferred [default: all that are safe].
     #[arg(long, value_name = "LIST", help_heading = "TLS")]
     pub ciphers: Option<String>,
+    /// TLS with keys instead of certificates (TLS-PSK): file of `identity:key` lines as mosquitto's, one for each client in
+    /// turn, who has the identity as its id, unless --clientid or --clients-file says another [default: no TLS-PSK].
+    #[arg(long = "psk_file", value_name = "FILE", help_heading = "TLS")]
+    #[arg(conflicts_with_all = ["cafile", "cert", "key", "insecure", "sni", "alpn", "tls_resume"])]
+    pub psk_file: Option<PathBuf>,
     /// Let clients that come back resume their own sessions: full and resumed handshakes are measured apart.
     #[arg(long, default_value_t = false, action = ArgAction::Set, value_name = "BOOL", help_heading = "TLS")]
     pub tls_resume: bool,
+    /// Speak WebSocket with hosts that name no scheme, at port 8083, or 8084 with TLS, and path /mqtt; ws://host:port/path and
+    /// wss://host:port/path do so, too [default: off].
+    #[arg(long, help_heading = "WebSocket")]
+    pub websocket: bool,
+    /// Line to add to the head of each request for a WebSocket, such as 'Authorization: Bearer ...'; repeat it for several
+    /// [default: none].
+    #[arg(long, value_name = "HEADER", help_heading = "WebSocket")]
+    pub ws_header: Vec<Header>,
 }
 
 impl TransportArgs {
@@ -57,6 +71,11 @@ impl TransportArgs {
         ]
         .into_iter()
         .filter_map(|(flag, given)| given.then_some(flag))
+    }
+
+    /// The same of WebSocket.
+    pub fn of_websocket(&self) -> Option<&'static str> {
+        (!self.ws_header.is_empty()).then_some("--ws-header")
     }
 }
 
@@ -79,6 +98,9 @@ pub struct DoorArgs {
     /// Only version of TLS to speak: 1.2 or 1.3 [default: both].
     #[arg(long, value_enum, value_name = "VERSION", requires = "tls", help_heading = "TLS")]
     pub tls_version: Option<TlsVersionArg>,
+    /// Speak WebSocket, at every path; with --tls over that [default: off].
+    #[arg(long, help_heading = "WebSocket")]
+    pub websocket: bool,
 }
 
 /// A version of TLS.

@@ -1,12 +1,15 @@
 //! The network: connections between workers and the peer, with latency, packets and windows.
 
+use super::carried::Carried;
 use super::dice::{Dice, Span};
 use super::events::{End, Event, Events};
 use super::pipe::Pipe;
 use super::truth::{Mark, Truth};
 use crate::clock::{Nanos, SECOND};
 use crate::engine::Conn;
+use crate::transport::Acceptor;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// What the network is like.
 #[derive(Clone, Debug)]
@@ -74,6 +77,8 @@ pub struct Pair {
     /// Index of [`Truth::connections`].
     pub record: usize,
     latency: Nanos,
+    /// Of one that is carried by a transport.
+    pub carried: Option<Box<Carried>>,
     pub up: Pipe,
     pub down: Pipe,
     /// Where in the stream to the peer the kernel's bytes ended, and when it took them.
@@ -102,6 +107,7 @@ pub struct Net {
     pub events: Events,
     pub truth: Truth,
     pub network: Network,
+    transport: Option<Arc<Acceptor>>,
     pairs: Vec<Pair>,
     free: Vec<u32>,
     dice: Dice,
@@ -110,12 +116,13 @@ pub struct Net {
 }
 
 impl Net {
-    pub fn new(network: Network, seed: u64, start: Nanos) -> Net {
+    pub fn new(network: Network, transport: Option<Arc<Acceptor>>, seed: u64, start: Nanos) -> Net {
         Net {
             now: start,
             events: Events::default(),
             truth: Truth::default(),
             network,
+            transport,
             pairs: Vec::new(),
             free: Vec::new(),
             dice: Dice::new(seed, "sim network", 0),
@@ -148,6 +155,7 @@ impl Net {
             slot_generation,
             record,
             latency,
+            carried: None,
             up,
             down,
             leaves: VecDeque::new(),
@@ -172,8 +180,10 @@ impl Net {
     /// The peer's kernel answers a SYN: 0, or an errno.
     pub fn answer(&mut self, key: Key, errno: i32) {
         let now = self.now;
+        let channel = self.transport.as_ref().map(|acceptor| acceptor.channel().expect("a server"));
         let Some(pair) = self.get_mut(key) else { return };
         pair.peer_open = errno == 0;
+        pair.carried = channel.map(|channel| Box::new(Carried::new(channel)));
         let time = now + pair.latency;
         self.events.at(time, Event::Connected(key, errno));
     }
@@ -208,8 +218,18 @@ impl Net {
         Ok(taken)
     }
 
-    /// The peer writes; what its kernel does not take it keeps.
+    /// The peer says something; nothing as long as a handshake is under way.
     pub fn write(&mut self, key: Key, bytes: &[u8], mark: Option<Mark>) {
+        let Some(pair) = self.get_mut(key) else { return };
+        match pair.carried.as_mut().map(|carried| carried.seal(bytes)) {
+            None => self.put_out(key, bytes, mark),
+            Some(None) => {}
+            Some(Some(wire)) => self.put_out(key, &wire, mark),
+        }
+    }
+
+    /// The peer writes; what its kernel does not take it keeps.
+    pub fn put_out(&mut self, key: Key, bytes: &[u8], mark: Option<Mark>) {
         let now = self.now;
         let Some(pair) = self.get_mut(key).filter(|pair| pair.peer_open && !pair.peer_shut) else { return };
         pair.written += bytes.len() as u64;
@@ -328,7 +348,7 @@ impl Net {
         let pair = &mut self.pairs[key.index as usize];
         pair.generation = pair.generation.wrapping_add(1);
         (pair.up, pair.down) = (Pipe::default(), Pipe::default());
-        (pair.leaves, pair.marks, pair.backlog) = Default::default();
+        (pair.leaves, pair.marks, pair.backlog, pair.carried) = Default::default();
         self.free.push(key.index);
     }
 
@@ -352,6 +372,11 @@ impl Net {
             leaves.pop_front();
         }
         leaves.front().expect("what was read has been sent").1
+    }
+
+    /// Where what the client's kernel took at a time has ended in the stream to the peer.
+    pub fn sends(&self, key: Key) -> impl Iterator<Item = u64> {
+        self.get(key).into_iter().flat_map(|pair| pair.leaves.iter().map(|(end, _)| *end))
     }
 
     /// Every connection that the peer has open.

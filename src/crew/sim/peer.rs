@@ -6,6 +6,7 @@ mod packets;
 mod session;
 mod topics;
 
+use super::carried::Carried;
 use super::dice::Dice;
 use super::events::{End, Event};
 use super::faults::Faults;
@@ -244,7 +245,9 @@ impl Peer {
     /// Bytes have arrived, or the peer has begun to read again.
     pub fn arrived(&mut self, net: &mut Net, key: Key) {
         let Some(pair) = net.get(key).filter(|pair| pair.peer_open) else { return };
-        if self.sides[key.index as usize].deaf || pair.up.unread() == 0 {
+        let waits = pair.up.unread() > 0
+            || pair.carried.as_ref().is_some_and(|carried| !carried.heard.plain.is_empty());
+        if self.sides[key.index as usize].deaf || !waits {
             return;
         }
         self.read(net, key);
@@ -255,10 +258,49 @@ impl Peer {
         self.side(key).last_heard = now;
         let pair = net.get_mut(key).expect("open");
         let received = pair.up.receive(usize::MAX);
-        let (record, mut offset) = (pair.record, pair.up.consumed());
+        let (record, offset, carried) = (pair.record, pair.up.consumed(), pair.carried.take());
         let (buffer, head, length) = pair.up.lend();
         net.truth.connections[record].read += received as u64;
-        let mut rest = &buffer[head..head + length];
+        let bytes = &buffer[head..head + length];
+        let used = match carried {
+            None => self.packets(net, key, bytes, |used| offset + used as u64),
+            Some(carried) => {
+                self.unseal(net, key, carried, bytes, offset);
+                length
+            }
+        };
+        if let Some(pair) = net.get_mut(key) {
+            pair.up.put_back(buffer);
+            pair.up.consume(used);
+            net.make_up_room(key);
+        }
+        if net.get(key).is_none_or(|pair| !pair.peer_open) {
+            self.gone(net, key);
+        }
+    }
+
+    /// Hears `bytes`, of which the first is number `offset`, through a transport.
+    fn unseal(&mut self, net: &mut Net, key: Key, mut carried: Box<Carried>, bytes: &[u8], offset: u64) {
+        let mut answers = Vec::new();
+        let result = carried.hear(bytes, offset, net.sends(key), &mut answers);
+        let mut waiting = mem::take(&mut carried.heard);
+        net.get_mut(key).expect("open").carried = Some(carried);
+        net.put_out(key, &answers, None);
+        let used = self.packets(net, key, &waiting.plain, |used| waiting.ends[used - 1]);
+        waiting.drop_front(used);
+        if let Some(carried) = net.get_mut(key).and_then(|pair| pair.carried.as_mut()) {
+            carried.heard = waiting;
+        }
+        if let Err(trouble) = result {
+            self.blame(net, key, &trouble.to_string());
+            net.close_peer(key, End::Fin);
+        }
+    }
+
+    /// Handles the packets at the front of `bytes`, and answers how many bytes that were. `offset` tells where in the stream
+    /// so many of them have ended.
+    fn packets(&mut self, net: &mut Net, key: Key, bytes: &[u8], offset: impl Fn(usize) -> u64) -> usize {
+        let mut rest = bytes;
         loop {
             let protocol = self.side(key).protocol;
             let (packet, used) = match protocol.decode(rest, wire::MAX_PACKET) {
@@ -273,23 +315,14 @@ impl Peer {
             if !self.serves(net, key, packet.packet_type()) {
                 break;
             }
-            offset += used as u64;
             rest = &rest[used..];
-            let left = net.left(key, offset);
+            let left = net.left(key, offset(bytes.len() - rest.len()));
             self.packet(net, key, &packet, left);
             if net.get(key).is_none_or(|pair| !pair.peer_open) || self.side(key).deaf {
                 break;
             }
         }
-        let used = length - rest.len();
-        if let Some(pair) = net.get_mut(key) {
-            pair.up.put_back(buffer);
-            pair.up.consume(used);
-            net.make_up_room(key);
-        }
-        if net.get(key).is_none_or(|pair| !pair.peer_open) {
-            self.gone(net, key);
-        }
+        bytes.len() - rest.len()
     }
 
     /// Whether the next packet of a connection has its turn; if not, nothing is read from it until it has.

@@ -11,7 +11,9 @@ use crate::clock::{Nanos, SECOND};
 use crate::crew::Link;
 use crate::engine::{App, Closed, Conn, Stats, Usage, Waker};
 use crate::script::{Act, Script};
+use crate::transport::Acceptor;
 use crate::wire::QoS;
+use std::sync::Arc;
 
 /// What a world is made of. The same setup makes the same world.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub struct Setup {
     pub faults: Faults,
     /// What it does for certain.
     pub script: Script,
+    /// What carries its connections.
+    pub transport: Option<Arc<Acceptor>>,
     /// The clock when the world begins.
     pub start: Nanos,
     /// Virtual time after which the world has hung.
@@ -47,6 +51,7 @@ impl Setup {
             network: Network::default(),
             faults: Faults::default(),
             script: Script::default(),
+            transport: None,
             start: SECOND,
             limit: 3600 * SECOND,
             most_events: 20_000_000,
@@ -92,7 +97,7 @@ impl World {
     /// # Panics
     /// If the machine that runs the test has no file descriptor for the wakers.
     pub fn new(setup: Setup) -> World {
-        let mut net = Net::new(setup.network, setup.seed, setup.start);
+        let mut net = Net::new(setup.network, setup.transport, setup.seed, setup.start);
         let mut dice = super::dice::Dice::new(setup.seed, "sim world", 0);
         let worker = |id| SimLink::new(id, setup.machine.clone(), setup.connections, setup.seed, setup.start);
         let mut workers: Vec<SimLink> = (0..setup.workers as u32).map(worker).collect();

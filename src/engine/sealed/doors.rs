@@ -3,7 +3,7 @@
 use super::Ends;
 use crate::clock::Nanos;
 use crate::engine::{CloseCause, Closed, Conn, Handshake, Link};
-use crate::transport::{self, Agreed, Channel, Keepsake, Trouble};
+use crate::transport::{Agreed, Channel, Keepsake, Trouble};
 use std::collections::VecDeque;
 use std::mem;
 
@@ -89,6 +89,7 @@ pub(super) struct Doors {
     wire: Vec<u8>,
     plain: Vec<u8>,
     answer: Vec<u8>,
+    between: Vec<u8>,
     nowhere: Vec<u8>,
     /// Of the connection that is being announced.
     opened: (Conn, Handshake),
@@ -109,6 +110,7 @@ impl Doors {
             wire: Vec::new(),
             plain: Vec::new(),
             answer: Vec::new(),
+            between: Vec::new(),
             nowhere: Vec::new(),
             opened: (Conn(u32::MAX), Handshake::None),
         }
@@ -198,7 +200,8 @@ impl Doors {
         let slot = &mut self.slots[conn.0 as usize];
         let opening = slot.opening.as_mut().expect("its turn");
         opening.waited += begin.saturating_sub(opening.waits.take().unwrap_or(begin));
-        let result = opening.step(&self.ends, &mut slot.channel, &mut slot.keepsake, &mut plain, &mut answer);
+        let (ends, keepsake, between) = (&self.ends, &mut slot.keepsake, &mut self.between);
+        let result = opening.step(ends, &mut slot.channel, keepsake, &mut plain, &mut answer, between);
         let agreed = slot.channel.as_ref().and_then(Channel::agreed);
         let end = link.clock();
         self.worked += end - begin;
@@ -246,7 +249,7 @@ impl Doors {
         wire.extend_from_slice(bytes);
         self.answer.clear();
         let channel = slot.channel.as_mut().expect("it is open");
-        let result = channel.receive(&mut wire, &mut plain, &mut self.answer);
+        let result = channel.receive(&mut wire, &mut plain, &mut self.answer, &mut self.between);
         if !self.answer.is_empty() {
             link.out(conn).extend_from_slice(&self.answer);
         }
@@ -329,7 +332,7 @@ impl Doors {
         };
         let out = link.out(conn);
         let begin = out.len();
-        channel.seal(&held.out, out);
+        channel.seal(&held.out, out, &mut self.between);
         held.sealed.push_back((held.out.len(), out.len() - begin));
         held.out.clear();
         if !mem::replace(&mut held.leaving, true) {
@@ -353,7 +356,7 @@ impl Doors {
 
     /// What was said on `conn` and has not gone, of which `wire` bytes were sealed.
     pub fn unsent(&self, conn: Conn, wire: usize) -> usize {
-        self.known(conn).and_then(|slot| slot.held.as_ref()).map_or(0, |held| held.unsent(wire))
+        self.known(conn).map_or(0, |slot| slot.unsent(wire))
     }
 
     /// The last of what is to be said.
@@ -383,12 +386,12 @@ impl Doors {
             (Some(trouble), _) => CloseCause::Transport(trouble),
             (None, CloseCause::Local) if slot.ended => CloseCause::Eof,
             (None, CloseCause::Eof | CloseCause::Error(_)) if shaking => {
-                CloseCause::Transport(Trouble::Ended)
+                CloseCause::Transport(slot.channel.as_ref().map_or(Trouble::Ended, Channel::ended))
             }
             (None, cause) => cause,
         };
+        let unsent = slot.unsent(closed.unsent);
         let held = slot.held.take();
-        let unsent = held.as_ref().map_or(0, |held| held.unsent(closed.unsent));
         let keepsake = mem::take(&mut slot.keepsake);
         let known = slot.known;
         *slot = Slot { keepsake, ..Slot::default() };
@@ -397,6 +400,22 @@ impl Doors {
             self.spare.push(held);
         }
         Ended { known, closed: Closed { cause, unsent, unacked: closed.unacked } }
+    }
+}
+
+impl Slot {
+    /// What was said and has not gone, where the last `wire` bytes of what was sealed have not.
+    fn unsent(&self, mut wire: usize) -> usize {
+        let (Some(held), Some(channel)) = (&self.held, &self.channel) else { return 0 };
+        let mut said = held.out.len();
+        for (plain, sealed) in held.sealed.iter().rev() {
+            if wire == 0 {
+                break;
+            }
+            said += channel.unsent(*plain, *sealed, wire);
+            wire = wire.saturating_sub(*sealed);
+        }
+        said
     }
 }
 
@@ -413,6 +432,7 @@ impl Opening {
         keepsake: &mut Keepsake,
         plain: &mut Vec<u8>,
         answer: &mut Vec<u8>,
+        between: &mut Vec<u8>,
     ) -> Result<(), Trouble> {
         let channel = match channel {
             Some(channel) => channel,
@@ -432,7 +452,7 @@ impl Opening {
         if self.arrived.is_empty() {
             return Ok(());
         }
-        channel.receive(&mut self.arrived, plain, answer)
+        channel.receive(&mut self.arrived, plain, answer, between)
     }
 }
 
@@ -461,16 +481,15 @@ impl Held {
             self.sealed.pop_front();
         }
     }
+}
 
-    fn unsent(&self, mut wire: usize) -> usize {
-        let mut said = self.out.len();
-        for (plain, sealed) in self.sealed.iter().rev() {
-            if wire == 0 {
-                break;
-            }
-            said += transport::unsent(*plain, *sealed, wire);
-            wire = wire.saturating_sub(*sealed);
-        }
-        said
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that a WebSocket costs a client at rest: what is held of bytes on their way is there while they are.
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Slot>() <= 64, "{} bytes", size_of::<Slot>());
     }
 }

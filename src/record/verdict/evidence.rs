@@ -114,6 +114,9 @@ pub struct Evidence {
     pub queue_full: u64,
     /// Connections that the machine did not let the generator open, where clients were left without.
     pub caps_reached: u64,
+    /// Share of the workers' time (0 to 1) that their handshakes took while clients connected, where that was slower
+    /// than was asked for.
+    pub handshaking: Option<f64>,
     /// Receives that brought bytes.
     pub receives: u64,
     /// Receives that found every buffer in use.
@@ -152,6 +155,15 @@ fn behind(record: &Record) -> Option<Behind> {
     let expected = if there { expected } else { 0 };
     Behind::of("acknowledged", throughput.acked, due, span)
         .or_else(|| Behind::of("delivered", throughput.delivered, expected, span))
+}
+
+/// What handshakes took of the workers' time while clients connected, if they did so by more than a tenth slower than was
+/// asked for.
+fn handshaking(record: &Record) -> Option<f64> {
+    let asked = f64::from(record.plan.clients) / record.plan.connect_rate_per_s? * 1e9;
+    let span = record.span_of(Phase::Connect).filter(|span| *span as f64 > asked * 1.1)?;
+    let workers = record.generator.workers.len().max(1) as f64;
+    Some(record.generator.handshakes_ns as f64 / (span as f64 * workers))
 }
 
 /// Messages of a fleet that its tolerance may have kept from being sent until it ended: of each publisher what
@@ -260,6 +272,7 @@ impl Evidence {
             sharing: sharing(generator, broker),
             queue_full: generator.queue_full,
             caps_reached: 0,
+            handshaking: None,
             receives: generator.receives,
             receives_without_buffer: generator.receives_without_buffer,
             sends_blocked: generator.sends_blocked,
@@ -303,6 +316,7 @@ impl Evidence {
             divergence: divergence(record),
             windowed: matches!(record.plan.schedule, Schedule::Open { inflight, .. } if inflight < u16::MAX.into()),
             caps_reached: if left_out { record.generator.caps_reached } else { 0 },
+            handshaking: handshaking(record),
             ..Evidence::around(&record.generator, &record.broker, &seconds)
         }
     }

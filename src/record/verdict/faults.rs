@@ -7,6 +7,8 @@ const BUSY: f64 = 0.9;
 /// A worker that is ready to run and waits for longer than this share of the time does so for others: 0.4 to 2.2 %
 /// were measured on a quiet machine, 33 to 75 % beside one to three others on the same CPU, and nothing in between.
 const STARVED: f64 = 0.05;
+/// Handshakes that take more than this of the workers' time are in the way of others.
+const SHAKING: f64 = 0.6;
 /// The host of a virtual machine may take so much of a CPU.
 const STOLEN: f64 = 0.02;
 /// Others on a CPU that are named.
@@ -73,6 +75,15 @@ impl Evidence {
             let attempts = were(self.caps_reached, "connection");
             format!("{attempts} not opened for want of ports, files or memory: `malaria-bench doctor` tells what to raise")
         })
+    }
+
+    /// Connects that waited for our own handshakes.
+    pub(super) fn handshake_fault(&self) -> Option<String> {
+        let share = units::percent(self.handshaking.filter(|share| *share > SHAKING)?);
+        Some(format!(
+            "clients connected slower than --connect-rate because of the generator's own handshakes: those took {share} \
+             of its workers' time; give more --cores, or let sessions be resumed (--tls-resume)"
+        ))
     }
 
     /// The host of a virtual machine ran others.

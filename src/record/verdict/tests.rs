@@ -39,6 +39,7 @@ fn well() -> Evidence {
         sharing: vec![],
         queue_full: 0,
         caps_reached: 0,
+        handshaking: None,
         receives: 90_000,
         receives_without_buffer: 0,
         sends_blocked: 0,
@@ -574,4 +575,15 @@ fn r25_interference_is_evidence_from_the_record() {
     record.series[0].phase = Phase::Measure;
     record.series[0].time_ns = SECOND - 1;
     assert_eq!(Evidence::of(&record).stolen, None);
+}
+
+/// Handshakes are in nobody's way until clients connect slower than they were to.
+#[test]
+fn handshakes_that_keep_clients_from_connecting_are_the_generators_fault() {
+    for (share, verdict) in [(0.6, Verdict::Clean), (0.61, Verdict::GeneratorLimited)] {
+        let judgement = Evidence { handshaking: Some(share), ..well() }.judge();
+        assert_eq!(judgement.verdict, verdict, "{judgement:?}");
+        let told = judgement.reasons[0].contains("own handshakes: those took 61.0 %");
+        assert_eq!(told, verdict == Verdict::GeneratorLimited, "{judgement:?}");
+    }
 }

@@ -41,7 +41,7 @@ fn conduct(scene: Scene, pilot: &mut dyn Pilot) -> (World, Record) {
     let (mut lines, desks) = Lines::new(world.wakers(), epoch, clients);
     let actors = desks.into_iter().map(|desk| Clients::new(shared.clone(), desk, epoch)).collect();
     let mut phases = Phases::new(shared.clone(), host(), Some(pilot));
-    perform(&mut world, &mut lines, actors, &mut phases, interrupt, |_| ());
+    perform_over(None, &mut world, &mut lines, actors, &mut phases, interrupt, |_| ());
     let record = phases.record(lines.board);
     (world, record)
 }

@@ -74,7 +74,7 @@ fn what_is_no_tls_is_told_from_what_is_broken() {
         let mut client = dialer.channel(0, 0, &mut Keepsake::default()).unwrap();
         client.start(&mut Vec::new()).unwrap();
         let mut wire = answer.to_vec();
-        let result = client.receive(&mut wire, &mut Vec::new(), &mut Vec::new());
+        let result = client.receive(&mut wire, &mut Vec::new(), &mut Vec::new(), &mut Vec::new());
         assert_eq!(result, Err(trouble), "{answer:?}");
     }
 }

@@ -87,6 +87,7 @@ impl Client {
     pub(in crate::transport) fn about(&self) -> Transport {
         Transport {
             kind: TransportKind::Tls,
+            websocket: false,
             verified: Some(self.verified),
             resumption: self.resume,
             client_certificates: self.identities.len() as u32,
