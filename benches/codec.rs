@@ -1,4 +1,5 @@
-//! The codec beside `mqttbytes`: PUBLISH (QoS 1, topic of 20 bytes, payload of 100) and PUBACK.
+//! The codec beside `mqttbytes`: PUBLISH (QoS 1, topic of 20 bytes, payload of 100) and PUBACK. And PUBLISH of MQTT 5, without
+//! properties, beside that of 3.1.1.
 //!
 //! Both sides take turns, round after round, so that whatever else the machine does hits both; the figure is
 //! the median round. Encoding appends 64 packets, as for one send, to a buffer that is cleared and used
@@ -10,7 +11,9 @@ use std::iter;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use malaria_bench::wire::{MAX_PACKET, Packet, PacketId, Publish, QoS, decode, encode_puback};
+use malaria_bench::wire::{
+    MAX_PACKET, Packet, PacketId, Properties, Protocol, Publish, QoS, decode, encode_puback,
+};
 use mqttbytes::v4;
 
 /// Packets in a buffer before it is cleared: they fit the first-level cache.
@@ -28,15 +31,26 @@ fn timed(fill: impl FnMut()) -> f64 {
     begin.elapsed().as_nanos() as f64 / (FILLS * BATCH) as f64
 }
 
-fn compare(name: &str, mut ours: impl FnMut() -> f64, mut theirs: impl FnMut() -> f64) {
+fn compare(name: &str, ours: impl FnMut() -> f64, theirs: impl FnMut() -> f64) {
+    let (ours, theirs) = medians(ours, theirs);
+    println!("{name}: ours {ours:.1} ns, mqttbytes {theirs:.1} ns, {:.1}x", theirs / ours);
+}
+
+/// What the newer version costs more.
+fn versions(name: &str, five: impl FnMut() -> f64, old: impl FnMut() -> f64) {
+    let (five, old) = medians(five, old);
+    println!("{name}: MQTT 5 {five:.1} ns, 3.1.1 {old:.1} ns, {:.2}x", five / old);
+}
+
+/// Both in turns.
+fn medians(mut ours: impl FnMut() -> f64, mut theirs: impl FnMut() -> f64) -> (f64, f64) {
     let rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| (ours(), theirs())).collect();
     let median = |pick: fn(&(f64, f64)) -> f64| {
         let mut times: Vec<f64> = rounds.iter().map(pick).collect();
         times.sort_by(f64::total_cmp);
         times[ROUNDS / 2]
     };
-    let (ours, theirs) = (median(|round| round.0), median(|round| round.1));
-    println!("{name}: ours {ours:.1} ns, mqttbytes {theirs:.1} ns, {:.1}x", theirs / ours);
+    (median(|round| round.0), median(|round| round.1))
 }
 
 fn ids() -> impl Iterator<Item = PacketId> {
@@ -45,7 +59,15 @@ fn ids() -> impl Iterator<Item = PacketId> {
 
 fn publish(id: PacketId) -> Publish<'static> {
     let (topic, payload) = (TOPIC, &PAYLOAD[..]);
-    Publish { dup: false, qos: QoS::AtLeastOnce, retain: false, topic, packet_id: Some(id), payload }
+    Publish {
+        dup: false,
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        topic,
+        packet_id: Some(id),
+        payload,
+        properties: Properties::NONE,
+    }
 }
 
 /// Encodes each of `ours` and each of `theirs`, which have the same bytes.
@@ -78,7 +100,7 @@ fn encode_batch<O, T>(
 }
 
 fn encode_ours(publish: &Publish<'_>, out: &mut Vec<u8>) {
-    let Publish { dup, qos, retain, topic, packet_id, payload } = *publish;
+    let Publish { dup, qos, retain, topic, packet_id, payload, .. } = *publish;
     Publish::encode_head(dup, qos, retain, topic, packet_id, payload.len(), out);
     out.extend_from_slice(payload);
 }
@@ -150,9 +172,43 @@ fn decode_batch<'a>(name: &str, packets: impl Iterator<Item = Packet<'a>>) {
     );
 }
 
+/// Writes and reads a batch in each version, as a connection does that knows its own.
+fn both_versions() {
+    let messages: Vec<_> = ids().map(publish).collect();
+    let encode = |protocol: Protocol, out: &mut Vec<u8>| {
+        out.clear();
+        for message in black_box(&messages) {
+            let Publish { dup, qos, retain, topic, packet_id, properties, payload } = *message;
+            protocol.encode_head(dup, qos, retain, topic, packet_id, properties, payload.len(), out);
+            out.extend_from_slice(payload);
+        }
+        black_box(&out);
+    };
+    let (mut five, mut old) = (Vec::new(), Vec::new());
+    versions(
+        "publish encode",
+        || timed(|| encode(black_box(Protocol::V5), &mut five)),
+        || timed(|| encode(black_box(Protocol::V311), &mut old)),
+    );
+    let read = |protocol: Protocol, bytes: &[u8]| {
+        let mut rest = bytes;
+        while let Ok(Some((packet, used))) = protocol.decode(black_box(rest), MAX_PACKET) {
+            black_box(&packet);
+            rest = &rest[used..];
+        }
+        assert!(rest.is_empty());
+    };
+    versions(
+        "publish decode",
+        || timed(|| read(black_box(Protocol::V5), &five)),
+        || timed(|| read(black_box(Protocol::V311), &old)),
+    );
+}
+
 fn main() {
     encode_publish();
     decode_batch("publish decode", ids().map(|id| Packet::Publish(publish(id))));
     encode_acknowledgement();
-    decode_batch("puback decode", ids().map(Packet::PubAck));
+    decode_batch("puback decode", ids().map(|id| Packet::PubAck(id.into())));
+    both_versions();
 }

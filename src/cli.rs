@@ -12,6 +12,7 @@ mod connection;
 mod doctor;
 mod embedded;
 mod experiment;
+mod five;
 mod fleet;
 mod hlog;
 mod identities;

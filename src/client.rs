@@ -1,4 +1,5 @@
-//! The protocol state of one MQTT 3.1.1 client, without I/O or clock.
+//! The protocol state of one MQTT client, without I/O or clock. What [`Client::connect`] asks for, 3.1, 3.1.1 or 5, is what
+//! it speaks from then on.
 //!
 //! A [`Client`] is handed the packets that arrived ([`Client::handle_packet`]) and the time, appends what is
 //! to be sent to a buffer of the caller's, and answers with an [`Event`]. It keeps what section 4.1 of the
@@ -30,12 +31,16 @@ mod tests;
 pub use error::{ProtocolError, RequestError, WindowFull};
 pub use keepalive::KeepAlive;
 
-use crate::clock::Nanos;
-use crate::wire::{self, ConnectCode, PacketId, PacketType, Publish, QoS, SubAck};
+use crate::clock::{Nanos, SECOND};
+use crate::wire::SubAck;
+use crate::wire::v5::{self, PropertyId};
+use crate::wire::{
+    self, ConnectCode, Disconnect, PacketId, PacketType, Properties, Protocol, Publish, QoS, ReasonCode,
+};
 use id_set::IdSet;
 use outbound::{Found, IDS, Outbound, Stage};
 
-/// What all clients of a run have in common.
+/// What all clients of a kind have in common. In 5, a server may narrow it down in CONNACK.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// Messages of QoS 1 and 2 that may be unacknowledged at one time, 1..=65,535.
@@ -43,11 +48,35 @@ pub struct Limits {
     /// Silence after which PINGREQ is sent; 0 = never.
     pub keep_alive: Nanos,
     pub clean_session: bool,
+    /// Topic aliases that the client may give; none before 5, and until CONNACK has come.
+    pub aliases: u16,
+}
+
+impl Limits {
+    /// These, as far as a server's CONNACK has granted them.
+    #[must_use]
+    pub fn granted(mut self, granted: Properties<'_>) -> Limits {
+        if let Some(most) = granted.number(PropertyId::ReceiveMaximum) {
+            self.inflight = self.inflight.min(most as u16);
+        }
+        self.aliases = granted.number(PropertyId::TopicAliasMaximum).unwrap_or(0) as u16;
+        // It is the server's to say, where it does [MQTT-3.1.2-21].
+        if let Some(seconds) = granted.number(PropertyId::ServerKeepAlive) {
+            self.keep_alive = Limits::silence(seconds as u16);
+        }
+        self
+    }
+
+    /// The silence after which to ping, for a keepalive in seconds. Whoever asks looks three times within it: the ping
+    /// must not wait for the look after.
+    pub fn silence(keep_alive_s: u16) -> Nanos {
+        Nanos::from(keep_alive_s) * SECOND / 4 * 3
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { inflight: u16::MAX, keep_alive: 0, clean_session: true }
+        Self { inflight: u16::MAX, keep_alive: 0, clean_session: true, aliases: 0 }
     }
 }
 
@@ -70,6 +99,8 @@ pub struct Outgoing<'a> {
     pub topic: &'a str,
     pub qos: QoS,
     pub retain: bool,
+    /// Not written before 5.
+    pub properties: Properties<'a>,
     pub payload: &'a [&'a [u8]],
 }
 
@@ -98,6 +129,10 @@ pub enum Event<'a, T> {
     AckedLate(T),
     /// PUBREC: the server has the QoS 2 message; [`Event::Acked`] is to follow.
     Received(T),
+    /// PUBACK or PUBREC of 5 with an error: the server does not take the message. It is seen through.
+    Rejected(T, ReasonCode),
+    /// DISCONNECT of 5, from the server, which closes the connection.
+    Disconnected(Disconnect<'a>),
     /// PUBLISH. `first` is false when the message is known to have been reported before: a QoS 2 redelivery.
     Message {
         publish: Publish<'a>,
@@ -174,6 +209,7 @@ pub struct Client<T> {
     expires_at: Nanos,
     phase: Phase,
     pings_owed: u8,
+    protocol: Protocol,
 }
 
 impl<T: Copy> Default for Client<T> {
@@ -191,7 +227,14 @@ impl<T: Copy> Client<T> {
             expires_at: Nanos::MAX,
             phase: Phase::Offline,
             pings_owed: 0,
+            protocol: Protocol::V311,
         }
+    }
+
+    /// What it speaks: what the last CONNECT asked for.
+    #[inline]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     pub fn state(&self) -> State {
@@ -214,6 +257,7 @@ impl<T: Copy> Client<T> {
     ) -> Result<(), wire::EncodeError> {
         assert_eq!(self.phase, Phase::Offline, "connect() on a connection that is in use");
         connect.encode(out)?;
+        self.protocol = connect.protocol;
         self.phase = Phase::Connecting { clean: connect.clean_session };
         self.last_sent = now;
         self.expires_at = Nanos::MAX;
@@ -224,15 +268,16 @@ impl<T: Copy> Client<T> {
     /// Writes SUBSCRIBE; [`Event::Subscribed`] brings its id back. Asserts that the client is online.
     ///
     /// A subscription that was unanswered when the connection was lost is forgotten: subscribe again.
-    pub fn subscribe<'f>(
+    pub fn subscribe<'f, O: Into<v5::Options>>(
         &mut self,
-        filters: impl Iterator<Item = (&'f str, QoS)>,
+        filters: impl Iterator<Item = (&'f str, O)>,
         now: Nanos,
         out: &mut Vec<u8>,
     ) -> Result<PacketId, RequestError> {
         let id = self.request_id()?;
         let mut count = 0;
-        wire::encode_subscribe(id, filters.inspect(|_| count += 1), out)?;
+        let filters = filters.inspect(|_| count += 1);
+        self.protocol.encode_subscribe(id, Properties::NONE, filters, out)?;
         self.await_answer(id, RequestKind::Subscribe { filters: count }, now);
         Ok(id)
     }
@@ -245,7 +290,7 @@ impl<T: Copy> Client<T> {
         out: &mut Vec<u8>,
     ) -> Result<PacketId, RequestError> {
         let id = self.request_id()?;
-        wire::encode_unsubscribe(id, filters, out)?;
+        self.protocol.encode_unsubscribe(id, filters, out)?;
         self.await_answer(id, RequestKind::Unsubscribe, now);
         Ok(id)
     }
@@ -302,7 +347,7 @@ impl<T: Copy> Client<T> {
                 Some(self.outbound.push(token, stage, |id| Aside::holds(aside, id)))
             }
         };
-        write_publish(&message, false, id, out);
+        write_publish(&message, false, id, self.protocol, out);
         self.last_sent = now;
         Ok(())
     }
@@ -335,6 +380,7 @@ impl<T: Copy> Client<T> {
             Phase::Online { .. } if self.outbound.ids_in_use() == 0 => return,
             phase => panic!("redeliver() while {phase:?} would repeat messages that are on their way"),
         }
+        let protocol = self.protocol;
         for (id, entry) in self.outbound.iter_mut() {
             let qos = match entry.stage {
                 Stage::Ack => QoS::AtLeastOnce,
@@ -344,7 +390,7 @@ impl<T: Copy> Client<T> {
                     continue;
                 }
             };
-            let Resent(()) = render(&mut entry.token, Resend { id, qos, out });
+            let Resent(()) = render(&mut entry.token, Resend { id, qos, protocol, out });
         }
         self.last_sent = now;
     }
@@ -434,6 +480,7 @@ impl<T: Copy> Client<T> {
 pub struct Resend<'a> {
     id: PacketId,
     qos: QoS,
+    protocol: Protocol,
     out: &'a mut Vec<u8>,
 }
 
@@ -446,19 +493,26 @@ impl Resend<'_> {
         self.qos
     }
 
-    /// Writes PUBLISH with DUP, the original id and QoS. The payload is the concatenation of the parts.
-    pub fn publish(self, topic: &str, retain: bool, payload: &[&[u8]]) -> Resent {
-        let message = Outgoing { topic, qos: self.qos, retain, payload };
-        write_publish(&message, true, Some(self.id), self.out);
+    /// Writes PUBLISH with DUP, the original id and QoS, whatever that of `message` is.
+    pub fn publish(self, message: Outgoing<'_>) -> Resent {
+        let message = Outgoing { qos: self.qos, ..message };
+        write_publish(&message, true, Some(self.id), self.protocol, self.out);
         Resent(())
     }
 }
 
 #[inline]
-fn write_publish(message: &Outgoing<'_>, dup: bool, id: Option<PacketId>, out: &mut Vec<u8>) {
+fn write_publish(
+    message: &Outgoing<'_>,
+    dup: bool,
+    id: Option<PacketId>,
+    protocol: Protocol,
+    out: &mut Vec<u8>,
+) {
     let length = message.payload.iter().map(|part| part.len()).sum();
-    Publish::encode_head(dup, message.qos, message.retain, message.topic, id, length, out);
-    for part in message.payload {
+    let Outgoing { topic, qos, retain, properties, payload } = *message;
+    protocol.encode_head(dup, qos, retain, topic, id, properties, length, out);
+    for part in payload {
         out.extend_from_slice(part);
     }
 }

@@ -11,6 +11,7 @@ mod connection;
 mod deadlines;
 mod dialling;
 mod effort;
+mod five;
 mod identities;
 mod inbox;
 mod keeping;
@@ -23,6 +24,7 @@ pub(crate) mod sim;
 pub use books::{Books, Written};
 pub use connection::{Connection, Credentials, Will};
 pub use effort::{Effort, Watch, generator, throughput};
+pub use five::{Five, Needs, Wanted};
 pub use identities::{Field, Identities, Packing, TooMuchText};
 pub use inbox::Inbox;
 pub use sending::Pen;
@@ -175,6 +177,8 @@ pub struct Terms {
     pub part: Box<dyn Fn(u32) -> &'static str>,
     /// Kinds of clients, by what they may do.
     pub limits: Vec<Limits>,
+    /// What a broker has to grant.
+    pub needs: Needs,
     /// When the run began, on the process clock.
     pub epoch: Nanos,
 }
@@ -195,6 +199,7 @@ impl Terms {
             max_packet: 1 << 20,
             part: Box::new(|_| "client"),
             limits: vec![connection.limits(u16::MAX)],
+            needs: Needs::default(),
             epoch,
         }
     }
@@ -268,6 +273,8 @@ pub struct Crew<M> {
     leaving: Fifo,
     /// Clients with a keepalive, by their kind.
     keepalives: Vec<Fifo>,
+    /// Of each kind, the one that brokers have narrowed down to it: itself, if none has.
+    bases: Vec<u8>,
     /// Clients with messages in flight.
     acks: Fifo,
     /// What clients did.
@@ -320,6 +327,7 @@ impl<M: Copy> Crew<M> {
         });
         Crew {
             keepalives: keepalives.collect(),
+            bases: (0..terms.limits.len() as u8).collect(),
             dialling: Dialling::new(&terms, now),
             steps: Fifo::new(terms.timeout, 0),
             leaving: Fifo::new(LEAVE, 0),
@@ -341,6 +349,13 @@ impl<M: Copy> Crew<M> {
             routes,
             terms,
         }
+    }
+
+    /// Adds a kind of clients: `base`, as a broker has narrowed it down.
+    fn add_kind(&mut self, base: u8, limits: Limits) {
+        self.keepalives.push(Fifo::new(limits.keep_alive / (LOOKS - 1), 0));
+        self.bases.push(base);
+        self.terms.limits.push(limits);
     }
 
     /// How many clients there are.

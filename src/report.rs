@@ -16,6 +16,7 @@ pub mod fleet;
 mod html;
 mod metrics;
 mod page;
+mod refusals;
 mod summary;
 #[cfg(test)]
 mod tests;

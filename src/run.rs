@@ -94,6 +94,7 @@ impl Spec {
         let plan = Plan { run_id: format!("{:08x}", run_id(plan.seed)), ..plan };
         Spec {
             connection: Connection {
+                protocol: plan.protocol.parse().unwrap_or_default(),
                 keep_alive_s: (plan.keepalive_ns.div_ceil(crate::clock::SECOND)).min(u16::MAX.into()) as u16,
                 clean_session: plan.clean_session,
                 timeout: plan.connect_timeout_ns,

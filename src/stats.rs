@@ -12,6 +12,7 @@ pub mod inference;
 pub mod interval_log;
 mod levels;
 mod moments;
+mod reasons;
 mod strain;
 mod tally;
 
@@ -19,6 +20,7 @@ pub use counters::Counters;
 pub use histogram::{HIGHEST, Histogram, HistogramError, samples_for, supported};
 pub use levels::{Gauges, Levels};
 pub use moments::Moments;
+pub use reasons::Reasons;
 pub use strain::Strain;
 pub use tally::{Tally, Times};
 

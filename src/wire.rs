@@ -1,16 +1,19 @@
-//! MQTT 3.1.1 packets to and from bytes, both directions, without I/O. Sessions of MQTT 3.1, whose packets
-//! are the same after CONNECT, and of bridges can be asked for and are taken.
+//! MQTT packets to and from bytes, both directions, without I/O: those of 3.1.1, and, in [`v5`], of 5. Sessions of
+//! MQTT 3.1, whose packets are those of 3.1.1 after CONNECT, and of bridges can be asked for and are taken.
 //!
 //! [`decode()`] borrows everything from the bytes it is given; the encoders append to a `Vec` that the caller
 //! reuses. Neither allocates for a packet. The format is that of the OASIS standard *MQTT Version 3.1.1*
-//! (29 October 2014); section and statement numbers in this module are its own. Whatever breaks a rule that
+//! (29 October 2014); section and statement numbers are its own but for those in [`v5`]. There is one [`Packet`] for
+//! all versions: what only 5 says is success and no properties in the others. Whatever breaks a rule that
 //! a packet's bytes alone can break is a [`DecodeError`], which names the `[MQTT-x.x.x-n]` statements broken.
 //! Rules about the order of packets belong to whoever keeps the state of the connection.
 
 mod decode;
 mod encode;
 mod error;
+mod protocol;
 pub mod topic;
+pub mod v5;
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +27,9 @@ pub use encode::{
     encode_pubrec, encode_pubrel, encode_suback, encode_subscribe, encode_unsuback, encode_unsubscribe,
 };
 pub use error::{DecodeError, EncodeError, Field};
+pub use protocol::{Protocol, UnknownProtocol};
 pub use topic::TopicError;
+pub use v5::{Properties, ReasonCode};
 
 /// Largest value of a packet's remaining length field, in bytes (2.2.3).
 pub const MAX_REMAINING_LENGTH: usize = 268_435_455;
@@ -82,6 +87,8 @@ pub enum PacketType {
     PingReq = 12,
     PingResp = 13,
     Disconnect = 14,
+    /// Of version 5 alone.
+    Auth = 15,
 }
 
 impl PacketType {
@@ -102,6 +109,7 @@ impl PacketType {
             PacketType::PingReq => "PINGREQ",
             PacketType::PingResp => "PINGRESP",
             PacketType::Disconnect => "DISCONNECT",
+            PacketType::Auth => "AUTH",
         }
     }
 }
@@ -116,19 +124,20 @@ impl fmt::Display for PacketType {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Packet<'a> {
     Connect(Connect<'a>),
-    ConnAck(ConnAck),
+    ConnAck(ConnAck<'a>),
     Publish(Publish<'a>),
-    PubAck(PacketId),
-    PubRec(PacketId),
-    PubRel(PacketId),
-    PubComp(PacketId),
+    PubAck(Ack<'a>),
+    PubRec(Ack<'a>),
+    PubRel(Ack<'a>),
+    PubComp(Ack<'a>),
     Subscribe(Subscribe<'a>),
     SubAck(SubAck<'a>),
     Unsubscribe(Unsubscribe<'a>),
-    UnsubAck(PacketId),
+    UnsubAck(UnsubAck<'a>),
     PingReq,
     PingResp,
-    Disconnect,
+    Disconnect(Disconnect<'a>),
+    Auth(Auth<'a>),
 }
 
 impl Packet<'_> {
@@ -147,65 +156,8 @@ impl Packet<'_> {
             Packet::UnsubAck(_) => PacketType::UnsubAck,
             Packet::PingReq => PacketType::PingReq,
             Packet::PingResp => PacketType::PingResp,
-            Packet::Disconnect => PacketType::Disconnect,
-        }
-    }
-}
-
-/// Version of the protocol that CONNECT asks for (3.1.2.1, 3.1.2.2).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
-pub enum Protocol {
-    /// MQTT 3.1, `MQIsdp` at level 3 (*MQTT V3.1 Protocol Specification*, IBM and Eurotech, 2010), as old
-    /// clients speak it. After CONNECT it differs in what a server says: SUBACK has no refusal, and CONNACK
-    /// never has a session present. Its limit of 23 characters for client identifiers is not kept here, as
-    /// no broker keeps it.
-    V31,
-    /// MQTT 3.1.1, `MQTT` at level 4.
-    #[default]
-    V311,
-}
-
-impl Protocol {
-    /// Name in CONNECT.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Protocol::V31 => "MQIsdp",
-            Protocol::V311 => "MQTT",
-        }
-    }
-
-    /// Level in CONNECT.
-    pub const fn level(self) -> u8 {
-        match self {
-            Protocol::V31 => 3,
-            Protocol::V311 => 4,
-        }
-    }
-}
-
-impl fmt::Display for Protocol {
-    /// The version, as [`FromStr`](std::str::FromStr) reads it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Protocol::V31 => "3.1",
-            Protocol::V311 => "3.1.1",
-        })
-    }
-}
-
-/// Text that is no version of the protocol that there is here.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the protocol is 3.1 or 3.1.1, not {0:?}")]
-pub struct UnknownProtocol(pub String);
-
-impl std::str::FromStr for Protocol {
-    type Err = UnknownProtocol;
-
-    fn from_str(text: &str) -> Result<Protocol, UnknownProtocol> {
-        match text {
-            "3.1" => Ok(Protocol::V31),
-            "3.1.1" => Ok(Protocol::V311),
-            _ => Err(UnknownProtocol(text.to_owned())),
+            Packet::Disconnect(_) => PacketType::Disconnect,
+            Packet::Auth(_) => PacketType::Auth,
         }
     }
 }
@@ -216,18 +168,22 @@ pub struct Connect<'a> {
     pub protocol: Protocol,
     /// Bit 7 of the level says that the client is a bridge between brokers. It is in no standard: mosquitto's
     /// bridges set it (option `try_private`, on by default; `version |= 0x80` in its `lib/send_connect.c`),
-    /// and a server that knows it leaves a bridge the retain flag and does not send it its own messages.
+    /// and a server that knows it leaves a bridge the retain flag and does not send it its own messages. It is not
+    /// said in 5, where subscription options are for that.
     pub bridge: bool,
-    /// Empty asks the server for a name of its own choice, allowed with `clean_session` only [MQTT-3.1.3-7],
-    /// and never in 3.1.
+    /// Empty asks the server for a name of its own choice: in 3.1.1 allowed with `clean_session` only
+    /// [MQTT-3.1.3-7], and never in 3.1.
     pub client_id: &'a str,
     /// Longest silence that the client promises, in seconds; 0 turns the watch off.
     pub keep_alive: u16,
+    /// Clean start in 5: whether the session ends with the connection is what the session expiry interval says there.
     pub clean_session: bool,
     pub will: Option<Will<'a>>,
     pub username: Option<&'a str>,
-    /// Only beside a user name [MQTT-3.1.2-22].
+    /// Only beside a user name [MQTT-3.1.2-22], but for 5.
     pub password: Option<&'a [u8]>,
+    /// None before 5.
+    pub properties: Properties<'a>,
 }
 
 /// Message that the server publishes when the client vanishes without DISCONNECT (3.1.2.5).
@@ -238,29 +194,67 @@ pub struct Will<'a> {
     pub payload: &'a [u8],
     pub qos: QoS,
     pub retain: bool,
+    /// None before 5.
+    pub properties: Properties<'a>,
 }
 
 /// The server's answer to CONNECT (3.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ConnAck {
+pub struct ConnAck<'a> {
     /// Never set beside a refusal [MQTT-3.2.2-4].
     pub session_present: bool,
     pub code: ConnectCode,
+    /// None before 5.
+    pub properties: Properties<'a>,
+}
+
+impl From<ConnectCode> for ConnAck<'static> {
+    /// Without a session present, and without properties.
+    fn from(code: ConnectCode) -> ConnAck<'static> {
+        ConnAck { session_present: false, code, properties: Properties::NONE }
+    }
 }
 
 /// Return code of CONNACK (3.2.2.3, table 3.1).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-#[repr(u8)]
 pub enum ConnectCode {
-    Accepted = 0,
-    UnacceptableProtocolVersion = 1,
-    IdentifierRejected = 2,
-    ServerUnavailable = 3,
-    BadUsernameOrPassword = 4,
-    NotAuthorized = 5,
+    Accepted,
+    UnacceptableProtocolVersion,
+    IdentifierRejected,
+    ServerUnavailable,
+    BadUsernameOrPassword,
+    NotAuthorized,
+    /// A refusal of 5, which has reason codes of its own.
+    Reason(ReasonCode),
 }
 
 impl ConnectCode {
+    /// Its number in CONNACK.
+    pub const fn number(self) -> u8 {
+        match self {
+            ConnectCode::Accepted => 0,
+            ConnectCode::UnacceptableProtocolVersion => 1,
+            ConnectCode::IdentifierRejected => 2,
+            ConnectCode::ServerUnavailable => 3,
+            ConnectCode::BadUsernameOrPassword => 4,
+            ConnectCode::NotAuthorized => 5,
+            ConnectCode::Reason(reason) => reason as u8,
+        }
+    }
+
+    /// The reason code of 5 that says the same.
+    pub const fn reason(self) -> ReasonCode {
+        match self {
+            ConnectCode::Accepted => ReasonCode::Success,
+            ConnectCode::UnacceptableProtocolVersion => ReasonCode::UnsupportedProtocolVersion,
+            ConnectCode::IdentifierRejected => ReasonCode::ClientIdentifierNotValid,
+            ConnectCode::ServerUnavailable => ReasonCode::ServerUnavailable,
+            ConnectCode::BadUsernameOrPassword => ReasonCode::BadUserNameOrPassword,
+            ConnectCode::NotAuthorized => ReasonCode::NotAuthorized,
+            ConnectCode::Reason(reason) => reason,
+        }
+    }
+
     pub(crate) fn from_byte(byte: u8) -> Option<ConnectCode> {
         Some(match byte {
             0 => ConnectCode::Accepted,
@@ -283,6 +277,7 @@ impl fmt::Display for ConnectCode {
             ConnectCode::ServerUnavailable => "server unavailable",
             ConnectCode::BadUsernameOrPassword => "bad user name or password",
             ConnectCode::NotAuthorized => "not authorized",
+            ConnectCode::Reason(reason) => reason.name(),
         })
     }
 }
@@ -294,16 +289,64 @@ pub struct Publish<'a> {
     pub dup: bool,
     pub qos: QoS,
     pub retain: bool,
+    /// Empty only in 5, beside a topic alias.
     pub topic: &'a str,
     /// `Some` exactly when `qos` is above 0 [MQTT-2.3.1-1], [MQTT-2.3.1-5].
     pub packet_id: Option<PacketId>,
+    /// None before 5.
+    pub properties: Properties<'a>,
     pub payload: &'a [u8],
+}
+
+/// PUBACK, PUBREC, PUBREL or PUBCOMP (3.4 to 3.7).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ack<'a> {
+    /// That of the PUBLISH.
+    pub packet_id: PacketId,
+    /// Success before 5.
+    pub reason: ReasonCode,
+    /// None before 5.
+    pub properties: Properties<'a>,
+}
+
+impl From<PacketId> for Ack<'static> {
+    /// Success, and no more to say.
+    #[inline]
+    fn from(packet_id: PacketId) -> Ack<'static> {
+        Ack { packet_id, reason: ReasonCode::Success, properties: Properties::NONE }
+    }
+}
+
+/// The end of a connection that is meant to end (3.14). Before 5, only clients send it, and it has no more to say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Disconnect<'a> {
+    /// Success before 5.
+    pub reason: ReasonCode,
+    /// None before 5.
+    pub properties: Properties<'a>,
+}
+
+impl From<ReasonCode> for Disconnect<'static> {
+    /// Without properties.
+    fn from(reason: ReasonCode) -> Disconnect<'static> {
+        Disconnect { reason, properties: Properties::NONE }
+    }
+}
+
+/// A step of extended authentication (3.15 of 5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Auth<'a> {
+    /// Which step.
+    pub reason: ReasonCode,
+    /// What it has to say.
+    pub properties: Properties<'a>,
 }
 
 /// A validated SUBSCRIBE (3.8), made by [`decode()`]; [`encode_subscribe`] writes one from filters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Subscribe<'a> {
     packet_id: PacketId,
+    properties: Properties<'a>,
     payload: &'a [u8],
 }
 
@@ -312,14 +355,24 @@ impl<'a> Subscribe<'a> {
         self.packet_id
     }
 
+    /// None before 5.
+    pub fn properties(&self) -> Properties<'a> {
+        self.properties
+    }
+
     /// Topic filters with the greatest QoS wanted for each, in the packet's order; at least one.
     pub fn filters(&self) -> impl Iterator<Item = (&'a str, QoS)> + Clone + use<'a> {
+        self.options().map(|(filter, options)| (filter, options.qos))
+    }
+
+    /// The same with all that is wanted; before 5 that is the QoS alone.
+    pub fn options(&self) -> impl Iterator<Item = (&'a str, v5::Options)> + Clone + use<'a> {
         let mut rest = self.payload;
         std::iter::from_fn(move || {
             let filter = decode::next_filter(&mut rest)?;
-            let (qos, tail) = rest.split_first().expect("decode saw a QoS byte after each filter");
+            let (options, tail) = rest.split_first().expect("decode saw a byte after each filter");
             rest = tail;
-            Some((filter, QoS::try_from(*qos).expect("decode checked the QoS byte")))
+            Some((filter, v5::Options::from_byte(*options).expect("decode checked the byte")))
         })
     }
 }
@@ -328,7 +381,10 @@ impl<'a> Subscribe<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum SubAckCode {
     Granted(QoS),
+    /// In 5, an error that is not specified.
     Failure,
+    /// A failure that 5 alone has a reason code for.
+    Refused(ReasonCode),
 }
 
 impl SubAckCode {
@@ -339,11 +395,31 @@ impl SubAckCode {
         }
     }
 
+    /// The reason code of 5 that says the same.
+    pub const fn reason(self) -> ReasonCode {
+        match self {
+            SubAckCode::Granted(QoS::AtMostOnce) => ReasonCode::Success,
+            SubAckCode::Granted(QoS::AtLeastOnce) => ReasonCode::GrantedQoS1,
+            SubAckCode::Granted(QoS::ExactlyOnce) => ReasonCode::GrantedQoS2,
+            SubAckCode::Failure => ReasonCode::UnspecifiedError,
+            SubAckCode::Refused(reason) => reason,
+        }
+    }
+
     pub(crate) fn to_byte(self) -> u8 {
         match self {
             SubAckCode::Granted(qos) => qos as u8,
             SubAckCode::Failure => 0x80,
+            SubAckCode::Refused(reason) => reason as u8,
         }
+    }
+}
+
+impl fmt::Display for SubAckCode {
+    /// As `SUBACK 0x80`, with a name if 5 alone has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SUBACK {:#04x}", self.to_byte())?;
+        if let SubAckCode::Refused(reason) = self { write!(f, " {reason}") } else { Ok(()) }
     }
 }
 
@@ -351,6 +427,7 @@ impl SubAckCode {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SubAck<'a> {
     packet_id: PacketId,
+    properties: Properties<'a>,
     payload: &'a [u8],
 }
 
@@ -359,9 +436,16 @@ impl<'a> SubAck<'a> {
         self.packet_id
     }
 
+    /// None before 5.
+    pub fn properties(&self) -> Properties<'a> {
+        self.properties
+    }
+
     /// One code for each filter of the SUBSCRIBE, in its order; at least one.
     pub fn codes(&self) -> impl ExactSizeIterator<Item = SubAckCode> + Clone + use<'a> {
-        self.payload.iter().map(|&byte| SubAckCode::from_byte(byte).expect("decode checked the code"))
+        self.payload.iter().map(|&byte| {
+            SubAckCode::from_byte(byte).or_else(|| v5::suback_code(byte)).expect("decode checked the code")
+        })
     }
 }
 
@@ -369,6 +453,7 @@ impl<'a> SubAck<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unsubscribe<'a> {
     packet_id: PacketId,
+    properties: Properties<'a>,
     payload: &'a [u8],
 }
 
@@ -381,5 +466,28 @@ impl<'a> Unsubscribe<'a> {
     pub fn filters(&self) -> impl Iterator<Item = &'a str> + Clone + use<'a> {
         let mut rest = self.payload;
         std::iter::from_fn(move || decode::next_filter(&mut rest))
+    }
+}
+
+/// The answer to UNSUBSCRIBE (3.11).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UnsubAck<'a> {
+    /// That of the UNSUBSCRIBE.
+    pub packet_id: PacketId,
+    properties: Properties<'a>,
+    codes: &'a [u8],
+}
+
+impl<'a> UnsubAck<'a> {
+    /// One code for each filter of the UNSUBSCRIBE, in its order; none before 5.
+    pub fn codes(&self) -> impl ExactSizeIterator<Item = ReasonCode> + Clone + use<'a> {
+        self.codes.iter().map(|&byte| ReasonCode::from_byte(byte).expect("decode checked the code"))
+    }
+}
+
+impl From<PacketId> for UnsubAck<'static> {
+    /// As it is before 5.
+    fn from(packet_id: PacketId) -> UnsubAck<'static> {
+        UnsubAck { packet_id, properties: Properties::NONE, codes: &[] }
     }
 }

@@ -16,13 +16,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use malaria_bench::clock::{MILLISECOND, Nanos, SECOND};
+use malaria_bench::crew::{Five, Wanted};
 use malaria_bench::fleet::{
     self, Connection, Content, Expect, Feed, Framing, Listening, Publishing, Slow, Spec,
 };
 use malaria_bench::load::{Expectation, Pace, PayloadPlan, PayloadStamp, Payloads};
 use malaria_bench::record::{Ended, FleetRecord, ListenEnd, Poll, Verdict};
 use malaria_bench::reflector::{Config, Reflector, WorkerPlacement};
-use malaria_bench::wire::QoS;
+use malaria_bench::wire::{Protocol, QoS};
 
 const FILTER: &str = "mqtt-malaria/+/data/#";
 
@@ -140,6 +141,24 @@ fn everything_published_is_heard_at_every_qos() {
             [&latencies.tcp_connect, &latencies.connack, &latencies.disconnect].map(|step| step.count);
         assert_eq!((steps, latencies.suback.count, latencies.unsuback.count), ([6, 6, 6], 1, 1));
         assert!(record.series.iter().map(|second| second.sent).sum::<u64>() == 1500, "{:?}", record.series);
+    }
+}
+
+/// All parts in MQTT 5, with an alias in the place of the topic from the second message on.
+#[test]
+fn everything_is_heard_in_version_5() {
+    let reflector = reflector();
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        let user = vec![("site".to_owned(), "a".to_owned())];
+        let five = Five::new(&Wanted { topic_alias: true, user, ..Wanted::default() }).unwrap();
+        let record = run(Spec {
+            publishing: Some(Publishing { qos, ..publishing(5, 300) }),
+            listening: vec![listening(messages(300, 5))],
+            connection: Connection { protocol: Protocol::V5, five, ..Connection::default() },
+            ..spec(&reflector)
+        });
+        assert_exact(&record, 5, 300);
+        assert_eq!(record.counts.reasons.total(), 0, "{:?}", record.counts.reasons);
     }
 }
 

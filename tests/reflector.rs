@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use malaria_bench::reflector::{Config, Reflector, WorkerPlacement};
-use malaria_bench::wire::{self, Connect, Packet, PacketId, Protocol, Publish, QoS};
+use malaria_bench::wire::{self, Connect, Packet, PacketId, Properties, Protocol, Publish, QoS, ReasonCode};
 
 /// Nothing here takes this long on a machine that works.
 const BOUND: Duration = Duration::from_secs(30);
@@ -25,6 +25,7 @@ const CONNECT: Connect<'_> = Connect {
     will: None,
     username: None,
     password: None,
+    properties: Properties::NONE,
 };
 
 fn start(workers: usize) -> Reflector {
@@ -301,9 +302,17 @@ impl Client {
 
     fn publish(&mut self, topic: &str, payload: &[u8], qos: QoS) {
         let packet_id = (qos > QoS::AtMostOnce).then_some(PacketId::MIN);
-        self.send(Packet::Publish(Publish { dup: false, qos, retain: false, topic, packet_id, payload }));
+        self.send(Packet::Publish(Publish {
+            dup: false,
+            qos,
+            retain: false,
+            topic,
+            packet_id,
+            payload,
+            properties: Properties::NONE,
+        }));
         if qos == QoS::AtLeastOnce {
-            self.next(|packet| assert_eq!(*packet, Packet::PubAck(PacketId::MIN)));
+            self.next(|packet| assert_eq!(*packet, Packet::PubAck(PacketId::MIN.into())));
         }
     }
 
@@ -327,7 +336,7 @@ impl Client {
             Packet::Publish(publish) => (publish.packet_id.expect("QoS 1"), publish.payload.to_vec()),
             other => panic!("{other:?} is no PUBLISH"),
         });
-        self.send(Packet::PubAck(id));
+        self.send(Packet::PubAck(id.into()));
         payload
     }
 
@@ -352,7 +361,7 @@ fn a_session_moves_among_workers_and_takes_over_living_connections() {
         client.next(|packet| assert_eq!(*packet, Packet::PingResp));
         if round % 2 == 0 {
             // Without this the old connection is alive when the new one comes.
-            client.send(Packet::Disconnect);
+            client.send(Packet::Disconnect(ReasonCode::Success.into()));
             assert!(client.is_closed());
             publisher.publish("t", &[round, 1], QoS::AtLeastOnce);
         }
@@ -418,8 +427,15 @@ fn clients_that_fight_over_a_name_harm_nobody_else() {
                 Packet::Connect(connect).encode(&mut bytes).unwrap();
                 wire::encode_subscribe(PacketId::MIN, [("a/#", QoS::AtLeastOnce)], &mut bytes).unwrap();
                 let (qos, packet_id) = (QoS::ExactlyOnce, Some(PacketId::MIN));
-                let publish =
-                    Publish { dup: false, qos, retain: false, topic: "a/b", packet_id, payload: b"x" };
+                let publish = Publish {
+                    dup: false,
+                    qos,
+                    retain: false,
+                    topic: "a/b",
+                    packet_id,
+                    payload: b"x",
+                    properties: Properties::NONE,
+                };
                 Packet::Publish(publish).encode(&mut bytes).unwrap();
                 // Another thread may have taken the name already: then there is no answer.
                 let _ = stream.write_all(&bytes);
@@ -462,8 +478,15 @@ fn many_retained_messages_reach_a_subscriber_that_reads() {
     for number in 0..1000 {
         let topic = format!("r/{number}");
         let qos = QoS::AtMostOnce;
-        let publish =
-            Publish { dup: false, qos, retain: true, topic: &topic, packet_id: None, payload: &payload };
+        let publish = Publish {
+            dup: false,
+            qos,
+            retain: true,
+            topic: &topic,
+            packet_id: None,
+            payload: &payload,
+            properties: Properties::NONE,
+        };
         publisher.send(Packet::Publish(publish));
     }
     publisher.publish("sync", b"", QoS::AtLeastOnce);

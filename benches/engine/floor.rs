@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::types::{BufRingEntry, Fixed, TimeoutFlags, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use malaria_bench::clock::{self, Nanos, SECOND};
-use malaria_bench::wire::{self, Packet, PacketId, PacketType, Publish, QoS};
+use malaria_bench::wire::{self, Packet, PacketId, PacketType, Properties, Publish, QoS};
 
 use crate::load::{Edge, Load, Pace, Sample, TURN, Work};
 use crate::session;
@@ -453,6 +453,7 @@ fn publish(load: &Load, qos: QoS, id: PacketId, out: &mut Vec<u8>) {
         retain: false,
         topic: TOPIC,
         packet_id: Some(id).filter(|_| qos != QoS::AtMostOnce),
+        properties: Properties::NONE,
         payload: &vec![7; load.payload],
     });
     packet.encode(out).expect("a valid packet");

@@ -1,6 +1,6 @@
 //! How the contenders without a client library of their own begin a session.
 
-use malaria_bench::wire::{Connect, Packet, PacketId, Protocol, QoS, encode_subscribe};
+use malaria_bench::wire::{Connect, Packet, PacketId, Properties, Protocol, QoS, encode_subscribe};
 
 use crate::load::KEEP_ALIVE_S;
 
@@ -26,6 +26,7 @@ pub fn connect(client: u32, out: &mut Vec<u8>) {
         will: None,
         username: None,
         password: None,
+        properties: Properties::NONE,
     });
     packet.encode(out).expect("a valid packet");
 }

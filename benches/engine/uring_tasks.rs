@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use malaria_bench::wire::{MAX_PACKET, Packet, PacketId, Publish, QoS, decode};
+use malaria_bench::wire::{Ack, MAX_PACKET, Packet, PacketId, Properties, Publish, QoS, decode};
 use tokio::time::{Instant, sleep_until};
 use tokio_uring::buf::BoundedBuf;
 use tokio_uring::net::TcpStream;
@@ -105,6 +105,7 @@ impl Client {
             retain: false,
             topic: &self.topic,
             packet_id: Some(self.id),
+            properties: Properties::NONE,
             payload: &[7; PAYLOAD],
         });
         packet.encode(&mut self.output).expect("a valid packet");
@@ -133,7 +134,9 @@ impl Client {
         self.read().await;
         let (mut used, mut acks) = (0, 0);
         while let Some((packet, len)) = decode(&self.input[used..], MAX_PACKET).expect("a packet") {
-            let Packet::PubAck(id) = packet else { panic!("not a PUBACK: {packet:?}") };
+            let Packet::PubAck(Ack { packet_id: id, .. }) = packet else {
+                panic!("not a PUBACK: {packet:?}")
+            };
             // [MQTT-4.6.0-2]: in order.
             assert_eq!(self.inflight.pop_front(), Some(id));
             (used, acks) = (used + len, acks + 1);

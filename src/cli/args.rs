@@ -4,6 +4,7 @@ mod broker;
 mod capacity;
 mod compare;
 mod connection;
+mod five;
 mod gate;
 mod keygen;
 mod manuals;
@@ -56,7 +57,7 @@ const VERSION: &str = concat!(
     env!("MALARIA_COMMIT"),
     "\ntarget    ",
     env!("MALARIA_TARGET"),
-    "\nprotocols MQTT 3.1, MQTT 3.1.1\ntransport TCP, Unix sockets, through io_uring\nfeatures  metrics, tui"
+    "\nprotocols MQTT 3.1, MQTT 3.1.1, MQTT 5\ntransport TCP, Unix sockets, through io_uring\nfeatures  metrics, tui"
 );
 
 const EXAMPLES: &str = "\

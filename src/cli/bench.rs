@@ -291,7 +291,7 @@ pub fn advice(record: &Record) -> Option<String> {
     let [_, protocol, identifier, unavailable, password, authorization] = counts.refused;
     let about_refusals = [
         (password + authorization, "Give the broker a --username and --password-file that it accepts"),
-        (protocol, "The broker has to accept MQTT 3.1.1 (protocol level 4), which is what is spoken here"),
+        (protocol, "Ask for a version that the broker speaks with --protocol: 3.1, 3.1.1 or 5"),
         (identifier, "Try other client ids with --clientid, or --clean-session true"),
         (unavailable, "Try fewer --clients or a lower --connect-rate, and look at the broker's limits"),
     ];

@@ -1,6 +1,7 @@
 //! What the flags about brokers and connections mean, for every command that connects.
 
 use super::args::{CloseArg, ConnectionArgs, WillArgs};
+use super::five::five;
 use super::identities::{self, Crowd, Found, Topics};
 use super::{Usage, keys, plan, transport};
 use crate::clock::{Nanos, SECOND};
@@ -60,6 +61,7 @@ pub fn plain(
         credentials: credentials(args)?,
         identities: found.identities,
         will: will(&args.will)?,
+        five: five(args)?,
     })
 }
 
@@ -88,6 +90,7 @@ pub fn check(args: &ConnectionArgs, clientid: Option<&str>) -> Result<(), Usage>
         return Err(Usage("--password-file: a password needs a user name; give it with --username".into()));
     }
     will(&args.will)?;
+    five(args)?;
     check_session(args, clientid)
 }
 
@@ -351,7 +354,7 @@ mod tests {
             ("--clients-file /nowhere/at/all", "/nowhere/at/all"),
             ("--credentials /nowhere/at/all", "/nowhere/at/all"),
             ("-u a --password-file /nowhere/at/all", "/nowhere/at/all"),
-            ("--protocol 5", "5"),
+            ("--protocol 4", "3.1, 3.1.1 or 5, not \"4\""),
             ("--will-payload x", "--will-payload: a will needs a topic; give it with --will-topic"),
             ("--will-qos 1", "--will-topic"),
             ("--will-retain", "--will-topic"),

@@ -142,6 +142,7 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
         ack_timeout_ns: args.ack_timeout.nanos(),
         keepalive_ns: args.connection.keepalive.nanos(),
         close: connection::close(&args.connection),
+        protocol: args.connection.protocol.to_string(),
         clean_session: args.connection.clean_session,
         client_id_prefix: args.clientid.clone().unwrap_or_else(|| ids::on_host("malaria", host)),
         client_columns: Vec::new(),

@@ -88,7 +88,7 @@ fn line(progress: &Progress) -> String {
         parts.push(format!("{name} p99 {}", units::latency(p99)));
     }
     let total = &progress.total;
-    let lost = total.ack_timeouts + total.unacked_at_end + total.lost;
+    let lost = total.rejected + total.ack_timeouts + total.unacked_at_end + total.lost;
     let errors = total.connections_lost
         + total.refused_tcp
         + total.refused_by_connack()

@@ -22,6 +22,8 @@ pub enum ProtocolError {
     SubAckCodeCount { id: PacketId, codes: usize, filters: usize },
     #[error("PINGRESP came without a PINGREQ to answer [MQTT-3.12.4-1]")]
     UnaskedPingResp,
+    #[error("AUTH came, and no authentication method was asked for [MQTT-4.12.0-6]")]
+    UnaskedAuth,
 }
 
 /// The statement by which an answer has the id of what it answers.

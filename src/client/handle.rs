@@ -3,7 +3,9 @@
 use super::outbound::{Found, Stage};
 use super::{Client, Event, Phase, ProtocolError, RequestKind};
 use crate::clock::Nanos;
-use crate::wire::{self, ConnAck, ConnectCode, Packet, PacketId, PacketType, Publish, QoS, SubAck};
+use crate::wire::{
+    self, Ack, ConnAck, ConnectCode, Packet, PacketId, PacketType, Protocol, Publish, QoS, SubAck,
+};
 
 type Handled<'a, T> = Result<Event<'a, T>, ProtocolError>;
 
@@ -38,25 +40,30 @@ impl<T: Copy> Client<T> {
         out: &mut Vec<u8>,
     ) -> Handled<'a, T> {
         match packet {
-            Packet::PubAck(id) => self.handle_final_ack(*id, Stage::Ack),
+            Packet::PubAck(ack) => self.handle_final_ack(ack, Stage::Ack),
             Packet::Publish(publish) => Ok(self.handle_publish(publish, now, out)),
-            Packet::PubRec(id) => self.handle_pubrec(*id, resumed, now, out),
-            Packet::PubComp(id) => self.handle_final_ack(*id, Stage::Completion),
-            Packet::PubRel(id) => Ok(self.handle_pubrel(*id, now, out)),
+            Packet::PubRec(ack) => self.handle_pubrec(ack, resumed, now, out),
+            Packet::PubComp(ack) => self.handle_final_ack(ack, Stage::Completion),
+            Packet::PubRel(ack) => Ok(self.handle_pubrel(ack.packet_id, now, out)),
             Packet::SubAck(suback) => self.handle_suback(suback),
-            Packet::UnsubAck(id) => self.handle_unsuback(*id),
+            Packet::UnsubAck(unsuback) => self.handle_unsuback(unsuback.packet_id),
             Packet::PingResp => self.handle_pingresp(),
             Packet::ConnAck(_) => Err(ProtocolError::SecondConnAck),
+            Packet::Disconnect(disconnect) if self.protocol == Protocol::V5 => {
+                self.phase = Phase::Closing;
+                Ok(Event::Disconnected(*disconnect))
+            }
+            Packet::Auth(_) => Err(ProtocolError::UnaskedAuth),
             Packet::Connect(_)
             | Packet::Subscribe(_)
             | Packet::Unsubscribe(_)
             | Packet::PingReq
-            | Packet::Disconnect => Err(ProtocolError::ClientOnly(packet.packet_type())),
+            | Packet::Disconnect(_) => Err(ProtocolError::ClientOnly(packet.packet_type())),
         }
     }
 
     fn handle_first<'a>(&mut self, packet: &Packet<'a>, clean: bool) -> Handled<'a, T> {
-        let Packet::ConnAck(ConnAck { session_present, code }) = *packet else {
+        let Packet::ConnAck(ConnAck { session_present, code, .. }) = *packet else {
             return Err(ProtocolError::BeforeConnAck(packet.packet_type()));
         };
         if code != ConnectCode::Accepted {
@@ -84,19 +91,29 @@ impl<T: Copy> Client<T> {
             Packet::Publish(publish) if publish.qos == QoS::AtMostOnce => {
                 return Event::Message { publish: *publish, first: true };
             }
-            Packet::PubAck(id) => self.outbound.finish(*id, Stage::Ack),
-            Packet::PubComp(id) => self.outbound.finish(*id, Stage::Completion),
-            Packet::PubRec(id) => match self.outbound.receive(*id) {
+            Packet::PubAck(ack) => self.finish(ack, Stage::Ack),
+            Packet::PubComp(ack) => self.outbound.finish(ack.packet_id, Stage::Completion),
+            Packet::PubRec(ack) if ack.reason.is_error() => self.finish(ack, Stage::Receipt),
+            Packet::PubRec(ack) => match self.outbound.receive(ack.packet_id) {
                 Found::OnTime(token) => return Event::Received(token),
                 _ => return Event::None,
             },
             _ => return Event::None,
         };
-        match found {
-            Found::OnTime(token) => Event::Acked(token),
-            Found::Late(token) => Event::AckedLate(token),
-            Found::Awaits(_) | Found::Nothing => Event::None,
+        match (found, packet) {
+            (Found::OnTime(token), Packet::PubAck(ack) | Packet::PubRec(ack)) if ack.reason.is_error() => {
+                Event::Rejected(token, ack.reason)
+            }
+            (Found::OnTime(token), _) => Event::Acked(token),
+            (Found::Late(token), _) => Event::AckedLate(token),
+            (Found::Awaits(_) | Found::Nothing, _) => Event::None,
         }
+    }
+
+    /// What the answer is to is seen through.
+    #[inline]
+    fn finish(&mut self, ack: &Ack<'_>, stage: Stage) -> Found<T> {
+        self.outbound.finish(ack.packet_id, stage)
     }
 
     #[inline]
@@ -119,8 +136,13 @@ impl<T: Copy> Client<T> {
     }
 
     #[inline]
-    fn handle_final_ack<'a>(&mut self, id: PacketId, stage: Stage) -> Handled<'a, T> {
-        match self.outbound.finish(id, stage) {
+    fn handle_final_ack<'a>(&mut self, ack: &Ack<'_>, stage: Stage) -> Handled<'a, T> {
+        let id = ack.packet_id;
+        match self.finish(ack, stage) {
+            // PUBCOMP with an error: the server does not know the id any more, and so has released the message.
+            Found::OnTime(token) if ack.reason.is_error() && stage != Stage::Completion => {
+                Ok(Event::Rejected(token, ack.reason))
+            }
             Found::OnTime(token) => Ok(Event::Acked(token)),
             Found::Late(token) => Ok(Event::AckedLate(token)),
             Found::Awaits(found) => Err(wrong_kind(stage.awaited(), id, found.awaited())),
@@ -130,11 +152,15 @@ impl<T: Copy> Client<T> {
 
     fn handle_pubrec<'a>(
         &mut self,
-        id: PacketId,
+        ack: &Ack<'_>,
         resumed: bool,
         now: Nanos,
         out: &mut Vec<u8>,
     ) -> Handled<'a, T> {
+        if ack.reason.is_error() {
+            return self.handle_final_ack(ack, Stage::Receipt);
+        }
+        let id = ack.packet_id;
         let event = match self.outbound.receive(id) {
             Found::OnTime(token) => Event::Received(token),
             Found::Late(_) => Event::None,

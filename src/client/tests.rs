@@ -1,6 +1,7 @@
 //! Behaviour of a client against a simulated link, clock and broker.
 
 mod exchange;
+mod five;
 mod keepalive;
 mod link;
 mod loss;
@@ -8,7 +9,7 @@ mod strict;
 mod window;
 
 use super::*;
-use crate::wire::{ConnAck, Packet};
+use crate::wire::{ConnAck, Packet, Properties};
 
 #[test]
 fn an_idle_client_is_small_and_owns_no_heap() {
@@ -27,7 +28,8 @@ fn an_idle_client_is_small_and_owns_no_heap() {
     assert!(client.outbound.is_unallocated(), "a subscriber at rest has no window");
 }
 
-pub const ACCEPTED: ConnAck = ConnAck { session_present: false, code: ConnectCode::Accepted };
+pub const ACCEPTED: ConnAck =
+    ConnAck { session_present: false, code: ConnectCode::Accepted, properties: Properties::NONE };
 
 fn plain_connect() -> wire::Connect<'static> {
     wire::Connect {
@@ -39,6 +41,7 @@ fn plain_connect() -> wire::Connect<'static> {
         will: None,
         username: None,
         password: None,
+        properties: Properties::NONE,
     }
 }
 
@@ -79,7 +82,8 @@ fn handle<'a, T: Copy>(
 fn publish(client: &mut Client<u64>, qos: QoS, token: u64, limits: &Limits) -> Result<PacketId, WindowFull> {
     let mut out = Vec::new();
     let payload = token.to_be_bytes();
-    let message = Outgoing { topic: "t", qos, retain: false, payload: &[&payload] };
+    let message =
+        Outgoing { topic: "t", qos, retain: false, payload: &[&payload], properties: Properties::NONE };
     client.publish(message, token, limits, 0, &mut out)?;
     match wire::decode(&out, wire::MAX_PACKET) {
         Ok(Some((Packet::Publish(publish), length))) if length == out.len() => {

@@ -5,6 +5,7 @@ use super::{Place, Token};
 use crate::clock::{Nanos, SECOND};
 use crate::engine::{Longest, Stats, Usage};
 use crate::stats::{Counters, Histogram, Interval, Latencies, Levels, Strain, Tally, Times};
+use crate::wire::SubAck;
 
 /// A worker's tally of the second under way, and where it stands.
 pub struct Books {
@@ -187,6 +188,18 @@ impl Books {
             self.levels.acked += 1;
             self.of(token.intended).acked += 1;
         }
+    }
+
+    /// The broker has not taken a message.
+    pub(super) fn rejected<M>(&mut self, now: Nanos, token: &Token<M>) {
+        if self.unanswered(now, token) {
+            self.of(token.intended).rejected += 1;
+        }
+    }
+
+    /// Counts the reasons of a SUBACK.
+    pub fn count_refusals(&mut self, codes: &SubAck<'_>) {
+        codes.codes().for_each(|code| self.counters().reasons.count(code.reason() as u8));
     }
 
     /// A message was given up.

@@ -1,6 +1,6 @@
 //! What clients do to get and stay connected.
 
-use super::Identities;
+use super::{Five, Identities};
 use crate::client::Limits;
 use crate::clock::{Nanos, SECOND};
 use crate::engine::Sources;
@@ -37,14 +37,15 @@ pub struct Connection {
     pub identities: Identities,
     /// What the broker publishes when a connection ends without DISCONNECT.
     pub will: Option<Will>,
+    /// What MQTT 5 has beside.
+    pub five: Five,
 }
 
 impl Connection {
     /// What a client of this connection may do, with so many unacknowledged messages.
     pub fn limits(&self, inflight: u16) -> Limits {
-        // Clients are looked at three times within it: the ping must not wait for the look after.
-        let keep_alive = Nanos::from(self.keep_alive_s) * SECOND / 4 * 3;
-        Limits { inflight, keep_alive, clean_session: self.clean_session }
+        let keep_alive = Limits::silence(self.keep_alive_s);
+        Limits { inflight, keep_alive, clean_session: self.clean_session, aliases: 0 }
     }
 
     /// User name and password of client `index`: its own, or else those of all. Without a user name there is no password.
@@ -68,6 +69,7 @@ impl Connection {
             payload,
             qos: *qos,
             retain: *retain,
+            properties: self.five.will(),
         });
         Connect {
             protocol: self.protocol,
@@ -78,6 +80,7 @@ impl Connection {
             will,
             username,
             password,
+            properties: self.five.connect(self.clean_session),
         }
     }
 }
@@ -100,6 +103,7 @@ impl Default for Connection {
             credentials: Credentials::default(),
             identities: Identities::default(),
             will: None,
+            five: Five::default(),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{Crew, Link, Place, Step};
 use crate::client::{Event, State};
-use crate::{units, wire};
+use crate::units;
+use crate::wire::{Packet, ReasonCode};
 
 /// Answers kept for a broker that sends and does not read, in bytes: quarter of a million.
 const UNREAD: usize = 1 << 20;
@@ -36,8 +37,9 @@ impl<M: Copy> Crew<M> {
         place: Place,
         inbox: &mut Inbox<'a>,
     ) -> Option<Event<'a, super::Token<M>>> {
+        let protocol = self.members[place.at()].client.protocol();
         while inbox.used < inbox.bytes.len() {
-            match wire::decode(&inbox.bytes[inbox.used..], self.terms.max_packet) {
+            match protocol.decode(&inbox.bytes[inbox.used..], self.terms.max_packet) {
                 // By reference: a packet is 100 bytes, and moving it costs more than decoding most.
                 Ok(Some((ref packet, len))) => {
                     inbox.used += len;
@@ -51,7 +53,7 @@ impl<M: Copy> Crew<M> {
                 Err(error) => {
                     match self.step(place) {
                         Step::Connecting => {
-                            self.violated(link, place, &wire::explain_first(inbox.bytes, error));
+                            self.violated(link, place, &crate::wire::explain_first(inbox.bytes, error));
                         }
                         _ => self.violated(link, place, &error),
                     }
@@ -76,7 +78,7 @@ impl<M: Copy> Crew<M> {
         &mut self,
         link: &mut L,
         place: Place,
-        packet: &wire::Packet<'a>,
+        packet: &Packet<'a>,
     ) -> Option<Event<'a, super::Token<M>>> {
         let now = link.now();
         let member = &mut self.members[place.at()];
@@ -98,21 +100,37 @@ impl<M: Copy> Crew<M> {
                 return None;
             }
         }
+        if let Packet::PubAck(ack) | Packet::PubRec(ack) = packet
+            && ack.reason != ReasonCode::Success
+        {
+            self.books.counters().reasons.count(ack.reason as u8);
+        }
         match &event {
             Event::Acked(token) => self.books.acked(link.arrived(), token),
             Event::Message { .. } | Event::None | Event::Subscribed { .. } => {}
             Event::AckedLate(token) => self.books.acked_late(token),
             Event::Received(_) => return Some(Event::None),
+            Event::Rejected(token, _) => self.books.rejected(link.arrived(), token),
             Event::Pong => {
                 self.books.counters().pongs += 1;
                 return Some(Event::None);
             }
             Event::Connected { session_present } => {
+                if let Packet::ConnAck(connack) = packet
+                    && !self.narrow(link, place, connack.properties)
+                {
+                    return None;
+                }
                 self.established((link.arrived(), now), place, *session_present);
             }
             Event::Unsubscribed(_) => self.unsubscribed(link, place),
             Event::Refused(code) => {
-                self.refused(link, place, *code);
+                let Packet::ConnAck(connack) = packet else { unreachable!("CONNACK refuses") };
+                self.refused(link, place, *code, connack.properties);
+                return None;
+            }
+            Event::Disconnected(disconnect) => {
+                self.sent_away(link, place, disconnect);
                 return None;
             }
         }

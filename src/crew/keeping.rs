@@ -19,7 +19,7 @@ impl<M: Copy> Crew<M> {
         }
         for kind in 0..self.keepalives.len() {
             while let Some(place) = self.keepalives[kind].pop(now) {
-                self.check_keepalive(link, place, kind);
+                self.check_keepalive(link, place);
             }
         }
         while let Some(place) = self.acks.pop(now) {
@@ -57,9 +57,11 @@ impl<M: Copy> Crew<M> {
         }
     }
 
-    fn check_keepalive<L: Link>(&mut self, link: &mut L, place: Place, kind: usize) {
+    fn check_keepalive<L: Link>(&mut self, link: &mut L, place: Place) {
         let now = link.now();
         let member = &mut self.members[place.at()];
+        // Not the kind that it was when it came here, perhaps.
+        let kind = usize::from(member.kind);
         if !member.is_online() {
             // A new connection makes a new entry.
             member.set(KEPT, false);

@@ -3,7 +3,8 @@
 use super::{ASKED, After, Crew, HELD, Link, Place, STAYS, Step, TORN};
 use crate::client::RequestError;
 use crate::clock::{Nanos, SECOND};
-use crate::wire::{PacketId, QoS};
+use crate::wire::PacketId;
+use crate::wire::v5::Options;
 
 /// Longest wait for a broker that does not read what its client has left. Less than what the stage waits for a worker
 /// whose clients do not leave.
@@ -11,11 +12,11 @@ const UNREAD: Nanos = 10 * SECOND;
 
 impl<M: Copy> Crew<M> {
     /// Writes SUBSCRIBE, and waits for its answer before anything else.
-    pub fn subscribe<'f, L: Link>(
+    pub fn subscribe<'f, L: Link, O: Into<Options>>(
         &mut self,
         link: &mut L,
         place: Place,
-        filters: impl Iterator<Item = (&'f str, QoS)>,
+        filters: impl Iterator<Item = (&'f str, O)>,
     ) -> Result<(), RequestError> {
         let now = link.now();
         self.subscribe_aside(link, place, filters)?;
@@ -27,11 +28,11 @@ impl<M: Copy> Crew<M> {
     }
 
     /// Writes SUBSCRIBE, and goes on without its answer.
-    pub fn subscribe_aside<'f, L: Link>(
+    pub fn subscribe_aside<'f, L: Link, O: Into<Options>>(
         &mut self,
         link: &mut L,
         place: Place,
-        filters: impl Iterator<Item = (&'f str, QoS)>,
+        filters: impl Iterator<Item = (&'f str, O)>,
     ) -> Result<PacketId, RequestError> {
         let client = &mut self.members[place.at()].client;
         let id = client.subscribe(filters, link.now(), link.out(place.conn()))?;

@@ -8,7 +8,8 @@ use super::{
 use crate::client::{Resend, Resent, State};
 use crate::clock::{Nanos, SECOND};
 use crate::engine::{CloseCause, Closed, Handshake};
-use crate::wire::{Connect, ConnectCode};
+use crate::wire::v5::PropertyId;
+use crate::wire::{Connect, ConnectCode, Disconnect, Properties, ReasonCode};
 use std::fmt::Display;
 
 /// A connection that lived shorter than this is a failed attempt.
@@ -149,12 +150,69 @@ impl<M: Copy> Crew<M> {
         });
     }
 
-    pub(super) fn refused<L: Link>(&mut self, link: &mut L, place: Place, code: ConnectCode) {
-        self.books.counters().refused[code as usize] += 1;
+    pub(super) fn refused<L: Link>(
+        &mut self,
+        link: &mut L,
+        place: Place,
+        code: ConnectCode,
+        properties: Properties<'_>,
+    ) {
+        let counters = self.books.counters();
+        counters.refused[column(code)] += 1;
+        if let ConnectCode::Reason(reason) = code {
+            counters.reasons.count(reason as u8);
+        }
         let remote = self.remote(place);
-        let trouble = format!("{remote} refused the connection: {code} (CONNACK {})", code as u8);
+        let said = said(properties);
+        let trouble = format!("{remote} refused the connection: {code} (CONNACK {}){said}", number(code));
         // Any other answer would be the same the next time.
-        self.retreat(link, place, trouble, code != ConnectCode::ServerUnavailable);
+        let passes = matches!(
+            code.reason(),
+            ReasonCode::ServerUnavailable | ReasonCode::ServerBusy | ReasonCode::ConnectionRateExceeded
+        );
+        self.retreat(link, place, trouble, !passes);
+    }
+
+    /// DISCONNECT from the broker.
+    pub(super) fn sent_away<L: Link>(&mut self, link: &mut L, place: Place, disconnect: &Disconnect<'_>) {
+        let Disconnect { reason, properties } = *disconnect;
+        let counters = self.books.counters();
+        counters.closed_by_broker += 1;
+        counters.reasons.count(reason as u8);
+        let (remote, number, said) = (self.remote(place), reason as u8, said(properties));
+        self.give_up(
+            link,
+            place,
+            format!("{remote} ended the connection: {reason} (DISCONNECT {number:#04x}){said}"),
+        );
+    }
+
+    /// What the broker has granted in CONNACK bounds what the client may do. False when the connection is given up.
+    pub(super) fn narrow<L: Link>(&mut self, link: &mut L, place: Place, granted: Properties<'_>) -> bool {
+        if let Some(lack) = self.terms.needs.lacks(granted) {
+            let trouble = format!("{} {lack}", self.remote(place));
+            self.retreat(link, place, trouble, true);
+            return false;
+        }
+        let member = &mut self.members[place.at()];
+        let base = self.bases[usize::from(member.kind)];
+        let asked = self.terms.limits[usize::from(base)];
+        let limits = asked.granted(granted);
+        let known = |kind: &usize| self.bases[*kind] == base && self.terms.limits[*kind] == limits;
+        let kind = match (0..self.bases.len()).find(known) {
+            Some(kind) => kind,
+            None if self.bases.len() > usize::from(u8::MAX) => {
+                let trouble = format!("{} grants each client something else in CONNACK", self.remote(place));
+                self.retreat(link, place, trouble, true);
+                return false;
+            }
+            None => {
+                self.add_kind(base, limits);
+                self.bases.len() - 1
+            }
+        };
+        self.members[place.at()].kind = kind as u8;
+        true
     }
 
     /// The broker broke the protocol: no sense in going on with this connection.
@@ -327,6 +385,34 @@ impl<M: Copy> Crew<M> {
             self.abandon(now, place);
         }
     }
+}
+
+/// Where a refusal is counted: with the return code of 3.1.1 that says the same, or with 0.
+fn column(code: ConnectCode) -> usize {
+    match code.reason() {
+        ReasonCode::UnsupportedProtocolVersion => 1,
+        ReasonCode::ClientIdentifierNotValid => 2,
+        ReasonCode::ServerUnavailable => 3,
+        ReasonCode::BadUserNameOrPassword => 4,
+        ReasonCode::NotAuthorized => 5,
+        _ => 0,
+    }
+}
+
+/// The number of a refusal as its version's standard has it.
+fn number(code: ConnectCode) -> String {
+    match code {
+        ConnectCode::Reason(reason) => format!("{:#04x}", reason as u8),
+        code => code.number().to_string(),
+    }
+}
+
+/// What else a broker has to say: why, and where to go instead.
+fn said(properties: Properties<'_>) -> String {
+    let text = |id| properties.text(id);
+    let why = text(PropertyId::ReasonString).map(|why| format!(": {why:?}"));
+    let instead = text(PropertyId::ServerReference).map(|server| format!("; it names {server:?} instead"));
+    why.into_iter().chain(instead).collect()
 }
 
 /// `trouble`, and how often it was met.

@@ -46,7 +46,8 @@ impl Part {
                 (&listener.spec(shared).client_id, listener.wants_clean(shared), false)
             }
         };
-        let connect = Connect { clean_session, bridge, ..connection.connect(index, client_id) };
+        let properties = connection.five.connect(clean_session);
+        let connect = Connect { clean_session, bridge, properties, ..connection.connect(index, client_id) };
         scene.crew.handle_connected(scene.link, scene.place, &connect);
     }
 
@@ -57,6 +58,7 @@ impl Part {
             (Event::Acked(token) | Event::AckedLate(token), Part::Publisher(publisher)) => {
                 publisher.acked(scene, token);
             }
+            (Event::Rejected(token, _), Part::Publisher(publisher)) => publisher.rejected(token),
             (Event::Message { publish, first }, part) => match part {
                 Part::Publisher(publisher) => publisher.answered(scene, publish, *first),
                 Part::Responder(responder) => responder.answer(scene, publish),
@@ -85,9 +87,10 @@ impl Part {
             // It was asked for apart, or given up.
             return self.go_on(scene, Prompt::Answered);
         }
-        if codes.codes().any(|code| code == SubAckCode::Failure) {
+        if let Some(refused) = codes.codes().find(|code| !matches!(code, SubAckCode::Granted(_))) {
+            scene.crew.books.count_refusals(codes);
             let remote = scene.crew.remote(scene.place);
-            let reason = format!("{remote} refused a subscription (SUBACK 0x80)");
+            let reason = format!("{remote} refused a subscription ({refused})");
             return self.subscription_failed(scene, reason);
         }
         scene.crew.books.counters().subscribed += 1;

@@ -32,6 +32,8 @@ pub struct Publisher {
     unfinished: bool,
     /// Messages of the connection under way; `None` before the first one.
     since_connect: Option<u64>,
+    /// The topic that its broker knows by a number, on this connection.
+    aliased: String,
     /// Messages sent on earlier connections.
     sent_before: u64,
     ack_time: Moments,
@@ -61,6 +63,7 @@ impl Publisher {
             queued: false,
             unfinished: false,
             since_connect: None,
+            aliased: String::new(),
             sent_before: 0,
             ack_time: Moments::default(),
             request: None,
@@ -146,6 +149,7 @@ impl Publisher {
     /// CONNACK is here. What was outstanding is settled already, unless its session is.
     pub fn connected<L: Link>(&mut self, scene: &mut Scene<'_, L>, session_present: bool) {
         self.record.reconnects += u64::from(self.since_connect.replace(0).is_some());
+        self.aliased.clear();
         if session_present {
             self.redeliver(scene);
         } else {
@@ -208,7 +212,9 @@ impl Publisher {
         let Common { topic, payload, .. } = &mut *scene.common;
         scene.crew.redeliver(scene.link, scene.place, |token, resend| {
             self.render(shared, token, topic, payload);
-            resend.publish(topic, shared.publishing().retain, &[payload])
+            let (qos, retain) = (shared.publishing().qos, shared.publishing().retain);
+            let properties = shared.spec.connection.five.message();
+            resend.publish(Outgoing { topic, qos, retain, properties, payload: &[payload] })
         });
     }
 
@@ -301,9 +307,18 @@ impl Publisher {
         let Common { topic, payload, .. } = &mut *scene.common;
         self.render(shared, &token, topic, payload);
         let (qos, retain, payload) = (publishing.qos, publishing.retain, &[&payload[..]]);
+        let five = &shared.spec.connection.five;
+        let (topic, properties): (&str, _) = match five.aliased(scene.crew.limits(scene.place)) {
+            Some(alias) if self.aliased == *topic => ("", alias),
+            Some(alias) => {
+                self.aliased.clone_from(topic);
+                (topic, alias)
+            }
+            None => (topic, five.message()),
+        };
         scene.crew.books.came_due(intended, 1);
         scene.crew.publish(scene.link, scene.place, token, (1, qos, 0), |pen| {
-            pen.write(Outgoing { topic, qos, retain, payload });
+            pen.write(Outgoing { topic, qos, retain, properties, payload });
         });
         self.since_connect = self.since_connect.map(|count| count + 1);
         self.record.first_ns.get_or_insert(now - shared.epoch);
@@ -314,7 +329,7 @@ impl Publisher {
             self.record.sent += 1;
         }
         if publishing.responders > 0 {
-            self.request = Some((topic.clone(), now));
+            self.request = Some((scene.common.topic.clone(), now));
             self.set_alarm(scene, now + publishing.ack_timeout);
         }
     }
@@ -349,6 +364,11 @@ impl Publisher {
         self.record.acked += 1;
         self.was_active(scene.shared, arrived);
         self.ack_time.record(arrived.saturating_sub(scene.crew.books.handed_at(token.sent)));
+        self.kept.remove(&token.sequence);
+    }
+
+    /// The broker has not taken a message: the books have it, and nobody will send it again.
+    pub fn rejected(&mut self, token: &Token<Wall>) {
         self.kept.remove(&token.sequence);
     }
 

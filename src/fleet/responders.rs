@@ -61,7 +61,8 @@ impl Responder {
         let topic = &mut scene.common.topic;
         topic.clear();
         topic.extend([request.topic, "/reply"]);
-        let message = Outgoing { topic, qos: publishing.qos, retain: false, payload: &[request.payload] };
+        let (qos, retain, properties) = (publishing.qos, false, scene.shared.spec.connection.five.message());
+        let message = Outgoing { topic, qos, retain, properties, payload: &[request.payload] };
         scene.crew.publish_aside(scene.link, scene.place, message, wall);
     }
 }

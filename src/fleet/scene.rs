@@ -119,7 +119,9 @@ impl<L: Link> Scene<'_, L> {
 
     /// Writes SUBSCRIBE; should that be impossible, the connection is given up.
     pub fn subscribe<'f>(&mut self, filters: impl IntoIterator<Item = (&'f str, QoS)>) {
-        if let Err(error) = self.crew.subscribe(self.link, self.place, filters.into_iter()) {
+        let five = &self.shared.spec.connection.five;
+        let filters = filters.into_iter().map(|(filter, qos)| (filter, five.options(qos)));
+        if let Err(error) = self.crew.subscribe(self.link, self.place, filters) {
             let trouble = format!("SUBSCRIBE could not be written: {error}");
             self.crew.give_up(self.link, self.place, trouble);
         }

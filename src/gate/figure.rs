@@ -180,7 +180,7 @@ const fn bytes(names: &'static [&'static str], of: Of) -> Counted {
 }
 
 /// In the order of the summary.
-static COUNTS: [Counted; 37] = {
+static COUNTS: [Counted; 39] = {
     use Needs::{Acknowledgements, Deliveries, Nothing, Publishing, Subscriptions};
     const DUE: Option<Of> = Some(|c| c.due);
     const SENT: Option<Of> = Some(|c| c.sent);
@@ -204,6 +204,7 @@ static COUNTS: [Counted; 37] = {
         count(&["shed"], Publishing, |c| c.shed, DUE),
         count(&["unfinished"], Publishing, |c| c.unfinished, DUE),
         count(&["unconfirmed"], Publishing, |c| c.unconfirmed, SENT),
+        count(&["rejected"], Acknowledgements, |c| c.rejected, SENT),
         count(&["ack-timeouts"], Acknowledgements, |c| c.ack_timeouts, SENT),
         count(&["unacked-at-end"], Acknowledgements, |c| c.unacked_at_end, SENT),
         count(&["connections-asked"], Nothing, |c| c.connections_asked, None),
@@ -214,6 +215,7 @@ static COUNTS: [Counted; 37] = {
             Some(|c| c.connections_asked),
         ),
         count(&["refused"], Nothing, |c| c.refused_by_connack() + c.refused_tcp, None),
+        count(&["reasons"], Nothing, |c| c.reasons.total(), None),
         count(&["refused-tcp"], Nothing, |c| c.refused_tcp, None),
         count(&["connections-lost"], Nothing, |c| c.connections_lost, Some(|c| c.connections_established)),
         count(&["reconnects"], Nothing, |c| c.reconnects, None),

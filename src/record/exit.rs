@@ -220,6 +220,7 @@ fn delivery_faults(record: &Record) -> Faults {
         (counts.misrouted, "deliveries to the wrong client"),
         (duplicated, "duplicates at QoS 2"),
         (counts.reordered, "deliveries out of order"),
+        (counts.rejected, "messages refused by the broker"),
         (counts.ack_timeouts, "acknowledgements timed out"),
         (counts.unacked_at_end, "messages not acknowledged at the end of the drain"),
     ]

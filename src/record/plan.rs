@@ -78,7 +78,10 @@ pub struct Plan {
     pub ack_timeout_ns: Nanos,
     /// Keep-alive, in nanoseconds (whole seconds on the wire); 0 is off.
     pub keepalive_ns: Nanos,
-    /// Clean session flag of CONNECT.
+    /// Version of MQTT: 3.1, 3.1.1 or 5.
+    #[serde(default = "v311")]
+    pub protocol: String,
+    /// Clean session flag of CONNECT; of MQTT 5, clean start.
     pub clean_session: bool,
     /// Prefix of client identifiers: client i is `<prefix>-<i>`.
     pub client_id_prefix: String,
@@ -107,6 +110,11 @@ pub struct Plan {
     pub seed: u64,
     /// Number of the run that every payload carries, as 8 hexadecimal digits. It follows from the seed.
     pub run_id: String,
+}
+
+/// What there was before records said so.
+fn v311() -> String {
+    "3.1.1".to_owned()
 }
 
 /// What is asked for where nothing is said: 500 pairs, 1 message a second each, at QoS 1 for ten seconds.
@@ -144,6 +152,7 @@ impl Default for Plan {
             connect_timeout_ns: 10 * SECOND,
             ack_timeout_ns: 30 * SECOND,
             keepalive_ns: 60 * SECOND,
+            protocol: v311(),
             clean_session: true,
             client_id_prefix: "malaria".to_owned(),
             client_columns: Vec::new(),

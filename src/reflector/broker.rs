@@ -14,7 +14,7 @@ use super::session::Sessions;
 use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::engine::Conn;
 use crate::engine::Link;
-use crate::wire::{self, ConnAck, DecodeError, Packet, Protocol};
+use crate::wire::{self, ConnAck, DecodeError, Disconnect, Packet, Protocol, ReasonCode, v5};
 use faulty::Faulty;
 use takeover::Forwards;
 
@@ -62,9 +62,12 @@ impl Default for Limits {
     }
 }
 
-/// Largest CONNECT there can be, in bytes: five fields of 65,535 with their lengths, the variable header's
-/// ten and the fixed header's five. So much is the most that is kept for a stranger.
+/// Largest CONNECT there can be without properties, in bytes: five fields of 65,535 with their lengths, the variable
+/// header's ten and the fixed header's five. So much is the most that is kept for a stranger.
 const MAX_CONNECT: usize = 5 * (2 + 65_535) + 10 + 5;
+
+/// Topic aliases that a client of 5 may give.
+const ALIASES: u16 = 16;
 
 /// When an inbox or a connection had no room, try again after this long.
 const RETRY: Nanos = MILLISECOND;
@@ -135,8 +138,8 @@ impl Connection {
 pub(super) enum Ending {
     /// The client said DISCONNECT: its will is not published [MQTT-3.14.4-3].
     Disconnect,
-    /// The client broke the protocol or was refused.
-    Violation,
+    /// The client broke the protocol or was refused; what a client of 5 is told of it.
+    Violation(ReasonCode),
     Timeout,
     TakenOver,
     TooSlow,
@@ -163,6 +166,8 @@ pub(super) struct Broker {
     due: Vec<Conn>,
     outbox: Outbox,
     mail: Vec<Batch>,
+    /// Room for the properties of a message whose alias stays here.
+    scratch: Vec<u8>,
     forwards: Forwards,
     /// Sessions with a queue that waits for unsent bytes to go.
     stalled: VecDeque<SessionKey>,
@@ -184,6 +189,7 @@ impl Broker {
             due: Vec::new(),
             outbox,
             mail: Vec::new(),
+            scratch: Vec::new(),
             forwards: Forwards::default(),
             stalled: VecDeque::new(),
             faulty: None,
@@ -236,7 +242,7 @@ impl Broker {
                 Phase::Closing | Phase::Vacant => return bytes.len(),
             };
             // By reference: moving a packet that was written a moment ago in pieces stalls the CPU.
-            match &wire::decode(&bytes[used..], max) {
+            match &self.connection(conn).protocol.decode(&bytes[used..], max) {
                 Ok(None) => break,
                 Ok(Some((packet, length))) => {
                     let whole = &bytes[used..used + length];
@@ -294,12 +300,20 @@ impl Broker {
     }
 
     fn handle_malformed<L: Link>(&mut self, link: &mut L, conn: Conn, error: DecodeError) {
-        if self.connection(conn).phase == Phase::New
-            && let Some(code) = error.connect_code()
-        {
-            wire::encode_connack(ConnAck { session_present: false, code }, link.out(conn));
+        let code = error.connect_code();
+        if let (Phase::New, Some(code)) = (self.connection(conn).phase, code) {
+            let protocol = if matches!(error, DecodeError::V5(_)) { Protocol::V5 } else { Protocol::V311 };
+            protocol.encode_connack(ConnAck::from(code), link.out(conn));
         }
-        self.end(link, conn, Ending::Violation);
+        let reason = code.map_or(ReasonCode::MalformedPacket, |code| code.reason());
+        self.end(link, conn, Ending::Violation(reason));
+    }
+
+    /// Tells a client of 5 why its connection ends.
+    fn say_goodbye<L: Link>(&mut self, link: &mut L, conn: Conn, reason: ReasonCode) {
+        if self.connection(conn).protocol == Protocol::V5 {
+            v5::encode_disconnect(&Disconnect::from(reason), link.out(conn));
+        }
     }
 
     fn handle_packet<L: Link>(
@@ -312,13 +326,15 @@ impl Broker {
         let Connection { phase, session: key, .. } = *self.connection(conn);
         if phase == Phase::New {
             // The first packet is CONNECT [MQTT-3.1.0-1].
-            let Packet::Connect(connect) = packet else { return ControlFlow::Break(Ending::Violation) };
+            let Packet::Connect(connect) = packet else {
+                return ControlFlow::Break(Ending::Violation(ReasonCode::ProtocolError));
+            };
             self.handle_connect(link, conn, connect);
             return ControlFlow::Continue(());
         }
         let session = self.sessions.get_mut(key).expect("an open connection has a session");
         if let Some(waiting) = &mut session.waiting
-            && *packet != Packet::Disconnect
+            && !matches!(packet, Packet::Disconnect(_))
         {
             if waiting.packets.len() + whole.len() > self.limits.early {
                 return ControlFlow::Break(Ending::TooSlow);
@@ -327,21 +343,22 @@ impl Broker {
             return ControlFlow::Continue(());
         }
         match packet {
-            Packet::Publish(publish) => self.handle_publish(link, conn, key, publish),
-            Packet::PubAck(id) => return self.handle_puback(link, key, *id),
-            Packet::PubRec(id) => return self.handle_pubrec(link, conn, key, *id),
-            Packet::PubRel(id) => self.handle_pubrel(link, conn, key, *id),
-            Packet::PubComp(id) => return self.handle_pubcomp(link, key, *id),
+            Packet::Publish(publish) => return self.handle_publish(link, conn, key, publish),
+            Packet::PubAck(ack) => return self.handle_puback(link, key, ack.packet_id),
+            Packet::PubRec(ack) => return self.handle_pubrec(link, conn, key, ack),
+            Packet::PubRel(ack) => self.handle_pubrel(link, conn, key, ack.packet_id),
+            Packet::PubComp(ack) => return self.handle_pubcomp(link, key, ack.packet_id),
             Packet::Subscribe(subscribe) => self.handle_subscribe(link, conn, key, subscribe),
             Packet::Unsubscribe(unsubscribe) => self.handle_unsubscribe(link, conn, key, unsubscribe),
             Packet::PingReq => wire::encode_pingresp(link.out(conn)),
-            Packet::Disconnect => return ControlFlow::Break(Ending::Disconnect),
+            Packet::Disconnect(disconnect) => return self.handle_disconnect(key, disconnect),
             // A second CONNECT [MQTT-3.1.0-2], or what only a server sends.
             Packet::Connect(_)
             | Packet::ConnAck(_)
             | Packet::SubAck(_)
             | Packet::UnsubAck(_)
-            | Packet::PingResp => return ControlFlow::Break(Ending::Violation),
+            | Packet::Auth(_)
+            | Packet::PingResp => return ControlFlow::Break(Ending::Violation(ReasonCode::ProtocolError)),
         }
         ControlFlow::Continue(())
     }
@@ -446,7 +463,7 @@ impl Broker {
             return;
         }
         match ending {
-            Ending::Violation => self.counters.violations += 1,
+            Ending::Violation(_) => self.counters.violations += 1,
             Ending::Timeout => self.counters.timeouts += 1,
             Ending::TakenOver => self.counters.takeovers += 1,
             Ending::TooSlow => self.counters.too_slow += 1,
@@ -455,10 +472,18 @@ impl Broker {
         let connection = self.connection(conn);
         connection.phase = Phase::Closing;
         connection.since = link.now();
+        let reason = match ending {
+            Ending::TakenOver => Some(ReasonCode::SessionTakenOver),
+            Ending::Violation(reason) => Some(reason),
+            _ => None,
+        };
+        if let Some(reason) = reason.filter(|_| phase == Phase::Open) {
+            self.say_goodbye(link, conn, reason);
+        }
         match ending {
             Ending::Gone => {}
             Ending::Timeout | Ending::TooSlow | Ending::Reset => link.abort(conn),
-            Ending::Disconnect | Ending::Closed | Ending::Violation | Ending::TakenOver => {
+            Ending::Disconnect | Ending::Closed | Ending::Violation(_) | Ending::TakenOver => {
                 link.close(conn);
                 self.set_deadline(conn);
             }
@@ -473,6 +498,10 @@ impl Broker {
         let session = self.sessions.get_mut(key).expect("an open connection has a session");
         session.conn = None;
         session.trim();
+        if let Some(five) = &mut session.five {
+            five.expires = link.now().saturating_add(five.expiry);
+            five.aliases = Vec::new();
+        }
         let will = session.will.take();
         // Until CONNACK the server has not taken the will on (3.1.2.5).
         let accepted = session.waiting.is_none();

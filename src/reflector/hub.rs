@@ -60,9 +60,9 @@ impl Hub {
         }
     }
 
-    /// Makes `new` the home of a client, or says which session of the same worker it is to go on with.
-    /// Answers the name as the directory keeps it, too.
-    pub(super) fn claim(&self, client_id: &str, new: Home) -> (Arc<str>, Claim) {
+    /// Makes `new` the home of a client, or says which session of the same worker it is to go on with, if it
+    /// `resumes` one. Answers the name as the directory keeps it, too.
+    pub(super) fn claim(&self, client_id: &str, new: Home, resumes: bool) -> (Arc<str>, Claim) {
         let mut directory = self.directory.lock().expect(POISONED);
         let Some((name, &home)) = directory.get_key_value(client_id) else {
             let name: Arc<str> = Arc::from(client_id);
@@ -70,11 +70,18 @@ impl Hub {
             return (name, Claim::New);
         };
         let name = Arc::clone(name);
-        if home.address.worker == new.address.worker && home.persistent && new.persistent {
+        if home.address.worker == new.address.worker && home.persistent && resumes {
+            directory.insert(Arc::clone(&name), Home { persistent: new.persistent, ..home });
             return (name, Claim::Resume(home.address.key));
         }
         directory.insert(Arc::clone(&name), new);
         (name, Claim::Replace(home))
+    }
+
+    /// Makes `new` the home of a client that is known.
+    pub(super) fn move_in(&self, client_id: &str, new: Home) {
+        let mut directory = self.directory.lock().expect(POISONED);
+        *directory.get_mut(client_id).expect("its session is there") = new;
     }
 
     /// Forgets a client, unless its home is elsewhere by now.

@@ -8,7 +8,8 @@ use std::sync::{Mutex, OnceLock};
 use super::address::{Address, SessionKey, Target};
 use super::message::Message;
 use super::session::Session;
-use crate::wire::QoS;
+use crate::wire::v5::Place;
+use crate::wire::{PacketType, Properties, QoS};
 
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,7 @@ pub(super) enum Control {
 }
 
 enum Item {
-    Publish { topic: usize, payload: usize, targets: usize, qos: QoS },
+    Publish { topic: usize, properties: usize, payload: usize, targets: usize, qos: QoS },
     Control(Box<Control>),
 }
 
@@ -62,10 +63,12 @@ impl Batch {
 
     fn push(&mut self, message: &Message<'_>, targets: &[Target]) {
         self.topics.push_str(message.topic);
+        self.payloads.extend_from_slice(message.properties.as_bytes());
         self.payloads.extend_from_slice(message.payload);
         self.targets.extend(targets.iter().map(|target| (target.address.key, target.granted)));
         self.items.push(Item::Publish {
             topic: message.topic.len(),
+            properties: message.properties.as_bytes().len(),
             payload: message.payload.len(),
             targets: targets.len(),
             qos: message.qos,
@@ -78,14 +81,17 @@ impl Batch {
             (&self.topics[..], &self.payloads[..], &self.targets[..]);
         for item in self.items.drain(..) {
             match item {
-                Item::Publish { topic, payload, targets: count, qos } => {
+                Item::Publish { topic, properties, payload, targets: count, qos } => {
                     let (name, rest) = topics.split_at(topic);
                     topics = rest;
-                    let (body, rest) = payloads.split_at(payload);
+                    let (said, rest) = payloads.split_at(properties);
+                    let (body, rest) = rest.split_at(payload);
                     payloads = rest;
+                    let said = Properties::new(Place::Packet(PacketType::Publish), said);
+                    let said = said.expect("they were checked when they came");
                     let (to, rest) = targets.split_at(count);
                     targets = rest;
-                    read(Letter::Publish(Message::new(name, body, qos), to));
+                    read(Letter::Publish(Message::new(name, body, qos).with_properties(said), to));
                 }
                 Item::Control(control) => read(Letter::Control(*control)),
             }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::message::{Kept, Message, encode_publish};
-use crate::wire::{self, PacketId, QoS};
+use crate::wire::{self, PacketId, Protocol, QoS};
 
 #[cfg(test)]
 mod tests;
@@ -54,6 +54,8 @@ pub(super) struct Outgoing {
     queue: VecDeque<Kept>,
     bytes: usize,
     keeps: bool,
+    /// The client's receive maximum: messages in flight that it takes. 65,535 before 5.
+    pub receive_max: u16,
     /// Listed among those that go on as soon as their connection has less to send.
     pub stalled: bool,
 }
@@ -63,7 +65,7 @@ const IDENTIFIERS: usize = 65_535;
 
 impl Outgoing {
     /// For a session that `keeps` what is in flight, to deliver it again after a new connection.
-    pub(super) fn new(keeps: bool) -> Outgoing {
+    pub(super) fn new(keeps: bool, receive_max: u16) -> Outgoing {
         Outgoing {
             first: 0,
             window: VecDeque::new(),
@@ -72,6 +74,7 @@ impl Outgoing {
             queue: VecDeque::new(),
             bytes: 0,
             keeps,
+            receive_max,
             stalled: false,
         }
     }
@@ -86,7 +89,7 @@ impl Outgoing {
     }
 
     fn window_full(&self, bounds: &Bounds) -> bool {
-        self.window.len() >= bounds.window
+        self.window.len() >= bounds.window.min(self.receive_max.into())
     }
 
     /// Whether a message of QoS 1 or 2 can be sent at once.
@@ -95,14 +98,14 @@ impl Outgoing {
     }
 
     /// Sends a message of QoS 1 or 2, for which there is room.
-    pub(super) fn send(&mut self, message: &Message<'_>, qos: QoS, out: &mut Vec<u8>) {
+    pub(super) fn send(&mut self, protocol: Protocol, message: &Message<'_>, qos: QoS, out: &mut Vec<u8>) {
         let id = self.track(qos);
         if self.keeps {
             let kept = message.keep(qos);
             self.bytes += kept.cost();
             self.contents.push_back(Some(kept));
         }
-        encode_publish(false, qos, message.retain, message.topic, Some(id), message.payload, out);
+        encode_publish(protocol, false, qos, Some(id), message, out);
     }
 
     /// Makes a message wait. False when there is no room for it.
@@ -133,8 +136,13 @@ impl Outgoing {
 
     /// Sends the first message that waits, if the window has room. `None` when no message was sent, else the
     /// QoS and length of the one that was.
-    pub(super) fn send_next(&mut self, bounds: &Bounds, out: &mut Vec<u8>) -> Option<(QoS, usize)> {
-        if let Some(sent) = self.send_again(out) {
+    pub(super) fn send_next(
+        &mut self,
+        protocol: Protocol,
+        bounds: &Bounds,
+        out: &mut Vec<u8>,
+    ) -> Option<(QoS, usize)> {
+        if let Some(sent) = self.send_again(protocol, out) {
             return Some(sent);
         }
         let qos = self.queue.front()?.qos;
@@ -145,11 +153,11 @@ impl Outgoing {
         let sent = (qos, kept.payload().len());
         if qos == QoS::AtMostOnce {
             self.bytes -= kept.cost();
-            kept.encode(false, None, out);
+            kept.encode(protocol, false, None, out);
             return Some(sent);
         }
         let id = self.track(qos);
-        kept.encode(false, Some(id), out);
+        kept.encode(protocol, false, Some(id), out);
         if self.keeps {
             self.contents.push_back(Some(kept));
         } else {
@@ -166,14 +174,14 @@ impl Outgoing {
     }
 
     /// Delivers the next message in flight again; a PUBREL on the way there is not worth a word.
-    fn send_again(&mut self, out: &mut Vec<u8>) -> Option<(QoS, usize)> {
+    fn send_again(&mut self, protocol: Protocol, out: &mut Vec<u8>) -> Option<(QoS, usize)> {
         while self.again > 0 {
             let position = self.window.len() - self.again;
             self.again -= 1;
             let id = self.id(position);
             match (self.window[position], &self.contents[position]) {
                 (State::AwaitPubAck | State::AwaitPubRec, Some(kept)) => {
-                    kept.encode(true, Some(id), out);
+                    kept.encode(protocol, true, Some(id), out);
                     return Some((kept.qos, kept.payload().len()));
                 }
                 (State::AwaitPubComp, _) => wire::encode_pubrel(id, out),
@@ -196,6 +204,11 @@ impl Outgoing {
     /// PUBCOMP, the end of a message of QoS 2.
     pub(super) fn handle_pubcomp(&mut self, id: PacketId) -> Ack {
         self.advance(id, State::AwaitPubComp, State::Done)
+    }
+
+    /// PUBREC with an error: the client does not take the message.
+    pub(super) fn handle_refusal(&mut self, id: PacketId) -> Ack {
+        self.advance(id, State::AwaitPubRec, State::Done)
     }
 
     fn advance(&mut self, id: PacketId, from: State, to: State) -> Ack {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::address::{Address, SessionKey};
 use super::outgoing::Outgoing;
 use super::route::Route;
+use crate::clock::Nanos;
 use crate::engine::Conn;
 use crate::wire::{PacketId, QoS};
 
@@ -15,8 +16,9 @@ use crate::wire::{PacketId, QoS};
 #[derive(Default)]
 pub(super) struct Session {
     pub conn: Option<Conn>,
-    /// Outlives its connection (clean session 0).
+    /// Outlives its connection (clean session 0, or a session expiry interval).
     pub persistent: bool,
+
     /// Name in the directory; without one the server chose it and nobody can ask for it.
     pub client_id: Option<Arc<str>>,
     /// Filters subscribed to; their granted QoS is in the subscription table.
@@ -28,6 +30,20 @@ pub(super) struct Session {
     /// Where the client published last.
     pub route: Option<Box<Route>>,
     pub waiting: Option<Box<Waiting>>,
+    /// Of a client that speaks 5.
+    pub five: Option<Box<Five>>,
+}
+
+/// What only a client of 5 can ask for.
+pub(super) struct Five {
+    /// How long the session outlives its connection; `Nanos::MAX` is for ever.
+    pub expiry: Nanos,
+    /// When it is over, while there is no connection.
+    pub expires: Nanos,
+    /// Messages in flight that the client takes at a time.
+    pub receive_max: u16,
+    /// Topics that it has given aliases to on this connection, from alias 1 on.
+    pub aliases: Vec<Option<Box<str>>>,
 }
 
 /// Message to be published when the client vanishes (3.1.2.5).
@@ -79,6 +95,16 @@ impl Hasher for PacketIdHasher {
 }
 
 impl Session {
+    /// Messages in flight that its client takes at a time.
+    pub(super) fn receive_max(&self) -> u16 {
+        self.five.as_ref().map_or(u16::MAX, |five| five.receive_max)
+    }
+
+    /// Whether it has outlived its connection for too long.
+    pub(super) fn is_over(&self, now: Nanos) -> bool {
+        self.conn.is_none() && self.five.as_ref().is_some_and(|five| five.expires <= now)
+    }
+
     /// Lets go of what is empty and can be made again, once the client has been silent for a while.
     pub(super) fn trim(&mut self) {
         self.route = None;

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::Run;
 use super::page::Tint;
 use super::summary::{self, Count};
+use super::{Run, refusals};
 use crate::clock::Nanos;
 use crate::record::{
     BoundResult, Broker, BrokerCost, Counters, Exit, Finished, FleetRecord, Generator, Latency, Listener,
@@ -143,7 +143,7 @@ fn of_run<'a>(label: &'a str, record: &'a Record) -> Digest<'a> {
         latencies: run_latencies(record),
         delivery: if publishes { summary::delivery_counts(record) } else { Vec::new() },
         connections: connections(&record.counts, record.plan.subscribers > 0, &record.broker),
-        refusals: summary::refusals(&record.counts),
+        refusals: refusals::all(&record.counts),
         traffic: traffic(&record.counts),
         shed: (publishes && matches!(record.plan.schedule, Schedule::Open { .. }))
             .then_some(record.counts.shed),
@@ -213,7 +213,7 @@ fn of_fleet<'a>(label: &'a str, record: &'a FleetRecord) -> Result<Digest<'a>, H
         latencies: fleet_latencies(record)?,
         delivery: fleet_delivery(record),
         connections: connections(&record.counts, !record.listeners.is_empty(), &record.broker),
-        refusals: summary::refusals(&record.counts),
+        refusals: refusals::all(&record.counts),
         traffic: traffic(&record.counts),
         shed: (!record.publishers.is_empty()).then_some(record.counts.shed),
         lost: lost(&record.listeners),

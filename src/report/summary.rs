@@ -1,7 +1,7 @@
 //! What stands in the summary, section by section.
 
 use super::page::{Column, Page, Tint};
-use super::{cost, metrics};
+use super::{cost, metrics, refusals};
 use crate::clock::Nanos;
 use crate::cpu;
 use crate::record::{
@@ -333,7 +333,7 @@ fn shown(counts: &[(&'static str, u64, bool)]) -> Vec<Count> {
 }
 
 /// `name count` for each.
-fn items(counts: &[Count]) -> Vec<String> {
+pub(super) fn items(counts: &[Count]) -> Vec<String> {
     counts.iter().map(|(name, count)| format!("{name} {}", units::grouped(*count))).collect()
 }
 
@@ -373,6 +373,7 @@ pub(super) fn delivery_counts(record: &Record) -> Vec<Count> {
         ("due", due, false),
         ("unfinished", counts.unfinished, false),
         ("unconfirmed", counts.unconfirmed, false),
+        ("refused", counts.rejected, false),
         ("ack timeouts", counts.ack_timeouts, false),
         ("unacked at end", counts.unacked_at_end, false),
         ("undelivered at end", counts.undelivered_at_end, false),
@@ -381,16 +382,6 @@ pub(super) fn delivery_counts(record: &Record) -> Vec<Count> {
         ("foreign", counts.foreign, false),
     ])
 }
-
-/// CONNACK return codes in words (section 3.2.2.3 of MQTT 3.1.1).
-pub(super) const REFUSALS: [&str; 6] = [
-    "with code 0",
-    "unacceptable protocol version",
-    "identifier rejected",
-    "server unavailable",
-    "bad user name or password",
-    "not authorized",
-];
 
 /// What became of the connections of a run or of a fleet.
 pub(super) fn connection_counts(counts: &Counters, subscribes: bool) -> Vec<Count> {
@@ -411,12 +402,6 @@ pub(super) fn connection_counts(counts: &Counters, subscribes: bool) -> Vec<Coun
     ])
 }
 
-/// Why connections were refused, the reasons that occurred.
-pub(super) fn refusals(counts: &Counters) -> Vec<Count> {
-    let reasons = REFUSALS.into_iter().zip(counts.refused).chain([("by TCP", counts.refused_tcp)]);
-    reasons.filter(|(_, count)| *count > 0).collect()
-}
-
 /// Connections that the embedded reflector turned away, where there were any.
 pub(super) fn turned_away(broker: &Broker) -> Option<Count> {
     let count = broker.connections_refused.filter(|count| *count > 0)?;
@@ -427,9 +412,12 @@ fn connections(record: &Record, page: &mut Page) {
     let mut counts = connection_counts(&record.counts, record.plan.subscribers > 0);
     counts.extend(turned_away(&record.broker));
     page.items("connections", &items(&counts));
-    let reasons = refusals(&record.counts);
+    let reasons = refusals::all(&record.counts);
     if !reasons.is_empty() {
         page.paragraph("", &format!("refused: {}", items(&reasons).join(", ")));
+    }
+    if let Some(reasons) = refusals::reason_codes(&record.counts) {
+        page.paragraph("reasons", &reasons);
     }
 }
 

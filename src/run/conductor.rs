@@ -407,7 +407,8 @@ impl Phases<'_> {
         // Nobody waits for them any longer.
         (counts.lost, counts.undelivered_at_end) = (counts.lost + counts.undelivered_at_end, 0);
         if record.plan.qos > 0 {
-            counts.unacked_at_end = counts.sent.saturating_sub(counts.acked + counts.ack_timeouts);
+            counts.unacked_at_end =
+                counts.sent.saturating_sub(counts.acked + counts.rejected + counts.ack_timeouts);
         }
         record.conclude();
         let growth = self.growth.share(rate_per_s);

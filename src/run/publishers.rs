@@ -9,7 +9,7 @@ use crate::crew::{End as Ending, Place, Step, Token, Written};
 use crate::engine::Link;
 use crate::load::{Bursts, End, Profile, STAMP_LEN, Schedule, Stamp};
 use crate::record::Schedule as Pace;
-use crate::wire::{Publish, QoS};
+use crate::wire::QoS;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ struct Publisher {
     audience: u32,
     /// Its messages that are due and not sent.
     waiting: Queue,
+    /// Its broker knows its topic by a number, on this connection.
+    aliased: bool,
 }
 
 /// All publishers of a worker. Times are of the process clock.
@@ -67,7 +69,7 @@ impl Publishers {
             let from = topics.len();
             topics.push_str(&shared.topic(number));
             let topic = (from as u32, topics.len() as u32);
-            Publisher { number, topic, sequence: 0, audience: 0, waiting: Queue::default() }
+            Publisher { number, topic, sequence: 0, audience: 0, waiting: Queue::default(), aliased: false }
         });
         Publishers {
             list: list.collect(),
@@ -151,18 +153,9 @@ impl Publishers {
 
     /// Bytes of each message of a publisher on its connection.
     fn size(&self, publisher: &Publisher) -> usize {
-        let (topic, payload) = (self.topic(publisher), STAMP_LEN + self.shared.body.bytes().len());
-        let mut head = Vec::new();
-        Publish::encode_head(
-            false,
-            QoS::AtMostOnce,
-            self.shared.spec.retain,
-            topic,
-            None,
-            payload,
-            &mut head,
-        );
-        head.len() + payload
+        // What is in doubt are the last ones, which have no topic if it has a number.
+        let topic = if publisher.aliased { "" } else { self.topic(publisher) };
+        self.shared.packet(topic, QoS::AtMostOnce, STAMP_LEN + self.shared.body.bytes().len())
     }
 
     fn topic(&self, publisher: &Publisher) -> &str {
@@ -259,12 +252,15 @@ impl Publishers {
     /// its connection and window had room for.
     fn send<L: Link>(&mut self, crew: &mut Crew, link: &mut L, place: Place, due: Nanos, most: u64) -> u64 {
         let Publishers { shared, topics, origin, .. } = self;
-        let (qos, origin) = (shared.qos, *origin);
+        let (qos, origin, five) = (shared.qos, *origin, &shared.spec.connection.five);
+        let publisher = &mut self.list[place.at()];
+        let alias = five.aliased(crew.limits(place));
+        // The message that names the topic is longer than the others.
+        let most = if alias.is_some() && !publisher.aliased { most.min(1) } else { most };
         let count = most.min(crew.room(link, place, qos) as u64);
         if count == 0 {
             return 0;
         }
-        let publisher = &mut self.list[place.at()];
         let first = Token { sequence: publisher.sequence, intended: due, sent: link.now(), more: () };
         publisher.sequence += count;
         shared.sequences.note(publisher.number, first.sequence, due.saturating_sub(origin));
@@ -274,9 +270,15 @@ impl Publishers {
         }
         let topic = &topics[publisher.topic.0 as usize..publisher.topic.1 as usize];
         let retain = shared.spec.retain;
+        let (topic, properties) = match alias {
+            Some(alias) if std::mem::replace(&mut publisher.aliased, true) => ("", alias),
+            Some(alias) => (topic, alias),
+            None => (topic, five.message()),
+        };
         crew.publish(link, place, first, (count, qos, publisher.audience), |pen| {
             let stamp = stamp(shared.run_id, publisher.number, &pen.token, origin);
-            pen.write(Outgoing { topic, qos, retain, payload: &[&stamp[..], shared.body.bytes()] });
+            let payload: &[&[u8]] = &[&stamp[..], shared.body.bytes()];
+            pen.write(Outgoing { topic, qos, retain, properties, payload });
         });
         count
     }
@@ -306,13 +308,22 @@ impl Publishers {
         }
     }
 
+    /// A client has connected: whatever its broker knew of the connection before is forgotten.
+    pub fn connected(&mut self, place: Place) {
+        if let Some(publisher) = self.list.get_mut(place.at()) {
+            publisher.aliased = false;
+        }
+    }
+
     /// Resends what a resumed session owes the broker.
     pub fn redeliver<L: Link>(&self, crew: &mut Crew, link: &mut L, place: Place) {
         let (shared, Some(publisher)) = (&self.shared, self.list.get(place.at())) else { return };
         let topic = self.topic(publisher);
         crew.redeliver(link, place, |token, resend| {
             let stamp = stamp(shared.run_id, publisher.number, token, self.origin);
-            resend.publish(topic, shared.spec.retain, &[&stamp[..], shared.body.bytes()])
+            let (qos, retain, payload) = (shared.qos, shared.spec.retain, [&stamp[..], shared.body.bytes()]);
+            let properties = shared.spec.connection.five.message();
+            resend.publish(Outgoing { topic, qos, retain, properties, payload: &payload })
         });
     }
 

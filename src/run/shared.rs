@@ -2,14 +2,15 @@
 
 use super::sequences::Sequences;
 use super::{Plan, RunError, Spec, probes};
+use crate::client::Limits;
 use crate::clock::Nanos;
-use crate::crew::Field;
+use crate::crew::{Field, Needs};
 use crate::load::{
     Body, Flow, HandOver, Name, Profile, Role, Routes, STAMP_LEN, Split, Template, Values, run_id,
 };
 use crate::record::Schedule as Pace;
 use crate::stage::{Seat, Ways, seats};
-use crate::wire::{QoS, topic};
+use crate::wire::{PacketId, QoS, topic};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -220,6 +221,26 @@ impl Shared {
     /// Largest packet accepted from the broker.
     pub fn max_packet(&self) -> usize {
         (1 << 20).max(2 * self.spec.plan.size_bytes as usize + (1 << 16))
+    }
+
+    /// Bytes of a PUBLISH to `topic`, or of one that has an alias in its place, with so many of payload.
+    pub fn packet(&self, topic: &str, qos: QoS, payload: usize) -> usize {
+        let connection = &self.spec.connection;
+        let alias = connection.five.aliased(&Limits { aliases: 1, ..Limits::default() });
+        let (retain, said) = (self.spec.retain, alias.unwrap_or(connection.five.message()));
+        let id = (qos > QoS::AtMostOnce).then_some(PacketId::MIN);
+        let mut head = Vec::new();
+        connection.protocol.encode_head(false, qos, retain, topic, id, said, payload, &mut head);
+        head.len() + payload
+    }
+
+    /// What a broker has to grant: for the longest topic, and so for all.
+    pub fn needs(&self) -> Needs {
+        let plan = &self.spec.plan;
+        let longest = (0..plan.publishers).map(|number| self.topic(number)).max_by_key(String::len);
+        let packet =
+            longest.map_or(0, |topic| self.packet(&topic, self.qos, STAMP_LEN + self.body.bytes().len()));
+        Needs { packet: packet as u64, qos: self.qos, retain: self.spec.retain, shares: plan.share.is_some() }
     }
 
     /// The id of client `index`.

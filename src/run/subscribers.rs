@@ -173,7 +173,8 @@ impl Subscribers {
     fn subscribe<L: Link>(&mut self, crew: &mut Crew, link: &mut L, place: Place) {
         let number = self.number(place).expect("a subscriber");
         let filters = self.shared.filters(self.list[number].group);
-        let filters = filters.iter().map(|filter| (filter.as_str(), self.shared.sub_qos));
+        let options = self.shared.spec.connection.five.options(self.shared.sub_qos);
+        let filters = filters.iter().map(|filter| (filter.as_str(), options));
         match crew.subscribe(link, place, filters) {
             Ok(()) => self.waiting += 1,
             Err(error) => {
@@ -197,10 +198,13 @@ impl Subscribers {
                     "{remote} granted QoS {} to a subscription at QoS {asked}; ask for it with --sub-qos",
                     qos as u8
                 ),
-                SubAckCode::Failure => format!(
-                    "{remote} refused a subscription at QoS {asked} (SUBACK 0x80): may it read --topic?"
-                ),
+                refused => {
+                    format!(
+                        "{remote} refused a subscription at QoS {asked} ({refused}): may it read --topic?"
+                    )
+                }
             };
+            crew.books.count_refusals(&codes);
             return self.failed(crew, number, Some(trouble));
         }
         crew.books.counters().subscribed += 1;
@@ -249,7 +253,8 @@ impl Subscribers {
         }
         let (shared, number) = (&*self.shared, self.number(place));
         // What the broker has kept is of an earlier run, also where the seed is the same [MQTT-3.3.1-9].
-        let own = |stamp: &Stamp| !publish.retain && stamp.publisher < shared.split.publishers;
+        let kept = publish.retain && !shared.spec.connection.five.options(shared.sub_qos).retain_as_published;
+        let own = |stamp: &Stamp| !kept && stamp.publisher < shared.split.publishers;
         let stamp = Stamp::decode(publish.payload, shared.run_id).filter(own);
         let Some(stamp) = stamp else {
             crew.books.counters().foreign += 1;

@@ -24,7 +24,7 @@ use crate::record::samples::clean;
 use crate::record::{self, Arrival, Ended, Topology};
 use crate::stage::simulated::perform_over;
 use crate::transport::{Acceptor, Dialer};
-use crate::wire::PacketType;
+use crate::wire::{PacketType, Protocol};
 
 /// Pairs at a paced rate for a second, without warm-up.
 fn plan(clients: u32, qos: u8, rate_per_s: f64) -> Plan {
@@ -307,6 +307,7 @@ fn exact_over(seed: u64, over: &Over) {
         ..Faults::default()
     };
     let workers = dice.within(&(1..=3)) as usize;
+    let plan = Plan { protocol: dice.pick(&["3.1", "3.1.1", "5", "5"]).to_string(), ..plan };
     let scene = Scene { workers, ..Scene::new(Setup { faults, ..Setup::new(seed, 1) }, plan) };
     let Played { world, record, .. } = scene.over(over).play();
     let (truth, counts) = (given(&world, &record), &record.counts);
@@ -410,6 +411,7 @@ fn anything_over(seed: u64, over: &Over) {
             dice.within(&(0..=200 * MILLISECOND)),
         ));
     }
+    scene.spec.connection.protocol = *dice.pick(&[Protocol::V311, Protocol::V5]);
     scene.over(over).play();
 }
 

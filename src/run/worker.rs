@@ -7,10 +7,11 @@ use super::shared::{Crew, Shared};
 use super::subscribers::Subscribers;
 use crate::client::Event;
 use crate::clock::Nanos;
-use crate::crew::{After, Effort, End, Inbox, News, Place, Step, Terms, Watch};
+use crate::crew::{After, Effort, End, Inbox, Needs, News, Place, Step, Terms, Watch};
 use crate::engine::{App, Closed, Conn, Link, Longest, Stats, Usage};
 use crate::load::Role;
 use crate::stage::{Actor, Desk, Order};
+use crate::wire::Protocol;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -57,6 +58,7 @@ impl Clients {
                 Role::Idle => "idle client",
             }),
             limits: vec![spec.connection.limits(shared.inflight)],
+            needs: if spec.connection.protocol == Protocol::V5 { shared.needs() } else { Needs::default() },
             ..Terms::new(&spec.connection, worker, shared.seats.len(), shared.epoch)
         };
         let routes = shared.clone();
@@ -234,6 +236,7 @@ impl<L: Link> App<L> for Clients {
                     subscribers.hear(crew, link.arrived(), place, &publish, first);
                 }
                 Event::Connected { session_present } => {
+                    publishers.connected(place);
                     if session_present {
                         publishers.redeliver(crew, link, place);
                     }

@@ -2,8 +2,8 @@
 
 use super::{Look, PATIENCE, Selector, Source, Told};
 use crate::record::SeriesKind;
-use crate::wire::{Connect, ConnectCode, Packet, PacketId, Protocol, QoS, decode, encode_disconnect};
-use crate::wire::{encode_pingreq, encode_subscribe};
+use crate::wire::encode_pingreq;
+use crate::wire::{Connect, ConnectCode, Packet, PacketId, Properties, Protocol, QoS, encode_disconnect};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -103,11 +103,12 @@ impl Topics {
             will: None,
             username: username.as_deref(),
             password: password.as_deref(),
+            properties: Properties::NONE,
         };
         let mut packets = Vec::new();
         let filters = self.topics.iter().map(|topic| (topic.name.as_str(), QoS::AtMostOnce));
         connect.encode(&mut packets).map_err(other)?;
-        encode_subscribe(PacketId::MIN, filters, &mut packets).map_err(other)?;
+        protocol.encode_subscribe(PacketId::MIN, Properties::NONE, filters, &mut packets).map_err(other)?;
         // Long enough for what is under way, and short: a look is not to last.
         let patience = Some(Duration::from_millis(20));
         let mut stream: Box<dyn Stream> = match at {
@@ -149,7 +150,9 @@ impl Topics {
     /// Takes the packets that are whole.
     fn take(&mut self) -> io::Result<()> {
         let mut done = 0;
-        while let Some((packet, length)) = decode(&self.bytes[done..], LONGEST).map_err(other)? {
+        while let Some((packet, length)) =
+            self.sys.protocol.decode(&self.bytes[done..], LONGEST).map_err(other)?
+        {
             done += length;
             match packet {
                 Packet::ConnAck(ack) if ack.code != ConnectCode::Accepted => {

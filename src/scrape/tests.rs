@@ -7,6 +7,7 @@ use super::sys::Topics;
 use super::*;
 use crate::record::{Phase, SeriesSpan};
 use crate::wire;
+use crate::wire::Properties;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -274,14 +275,21 @@ fn reporting(code: wire::ConnectCode, reports: &'static [&'static [(&'static str
         let (mut stream, _) = listener.accept().expect("a connection");
         let (mut part, mut packets) = ([0; 1024], Vec::new());
         assert!(stream.read(&mut part).is_ok_and(|count| count > 0), "CONNECT and SUBSCRIBE");
-        wire::encode_connack(wire::ConnAck { session_present: false, code }, &mut packets);
+        wire::encode_connack(wire::ConnAck::from(code), &mut packets);
         let granted = [wire::SubAckCode::Granted(wire::QoS::AtMostOnce); 2];
         wire::encode_suback(wire::PacketId::MIN, granted, &mut packets).expect("codes");
         for report in reports {
             for (topic, payload) in *report {
                 let (dup, qos, retain, packet_id) = (false, wire::QoS::AtMostOnce, true, None);
-                let publish =
-                    wire::Publish { dup, qos, retain, topic, packet_id, payload: payload.as_bytes() };
+                let publish = wire::Publish {
+                    dup,
+                    qos,
+                    retain,
+                    topic,
+                    packet_id,
+                    payload: payload.as_bytes(),
+                    properties: Properties::NONE,
+                };
                 publish.encode(&mut packets).expect("a message");
             }
             stream.write_all(&std::mem::take(&mut packets)).expect("it is heard");

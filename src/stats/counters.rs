@@ -1,3 +1,4 @@
+use super::reasons::Reasons;
 use serde::{Deserialize, Serialize};
 
 /// Defines [`Counters`], so that a new counter joins `merge` and the record by being declared.
@@ -9,10 +10,13 @@ macro_rules! counters {
         #[serde(default)]
         pub struct Counters {
             $($(#[doc = $doc])* pub $name: u64,)*
-            /// Connections refused with a CONNACK, by its return code 0-5 (section 3.2.2.3 of MQTT 3.1.1;
-            /// index 0, accepted, stays 0): 1 unacceptable protocol version, 2 identifier rejected,
-            /// 3 server unavailable, 4 bad user name or password, 5 not authorized.
+            /// Connections refused with a CONNACK, by its return code 0-5 (section 3.2.2.3 of MQTT 3.1.1):
+            /// 1 unacceptable protocol version, 2 identifier rejected, 3 server unavailable, 4 bad user name or
+            /// password, 5 not authorized. Reason codes of MQTT 5 are with the return code that says the same, and
+            /// others, of which MQTT 3.1.1 has none, with 0.
             pub refused: [u64; 6],
+            /// Reason codes of MQTT 5 but for success, by their names: whatever packet they came in.
+            pub reasons: Reasons,
         }
 
         impl Counters {
@@ -22,9 +26,10 @@ macro_rules! counters {
                 for (mine, theirs) in self.refused.iter_mut().zip(other.refused) {
                     *mine += theirs;
                 }
+                self.reasons.merge(&other.reasons);
             }
 
-            /// Every counter but [`refused`](Counters::refused) by its name, with what it counts in words, in the order
+            /// Every counter but [`refused`](Counters::refused) and [`reasons`](Counters::reasons) by its name, with what it counts in words, in the order
             /// of declaration.
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
                 [$((stringify!($name), concat!($($doc),*).trim_ascii(), self.$name)),*].into_iter()
@@ -37,6 +42,7 @@ macro_rules! counters {
                 for (mine, theirs) in delta.refused.iter_mut().zip(earlier.refused) {
                     *mine -= theirs;
                 }
+                delta.reasons = self.reasons.since(&earlier.reasons);
                 delta
             }
         }
@@ -59,7 +65,10 @@ counters! {
     /// connection was lost.
     unconfirmed,
     /// Messages acknowledged in full: PUBACK at QoS 1, PUBCOMP at QoS 2.
+    /// `sent = acked + rejected + ack_timeouts + unacked_at_end`.
     acked,
+    /// Messages that the broker did not take: PUBACK or PUBREC with an error, which MQTT 5 has.
+    rejected,
     /// Messages not acknowledged within the acknowledgement timeout.
     ack_timeouts,
     /// Messages not acknowledged when the drain ended, or when their session was lost.
@@ -145,6 +154,8 @@ mod tests {
         for (at, value) in json.as_object_mut().expect("a struct").values_mut().enumerate() {
             *value = if value.is_array() {
                 serde_json::json!([0, 1, 2, 3, 4, 5])
+            } else if value.is_object() {
+                serde_json::json!({ "not authorized": 7, "no matching subscribers": 8 })
             } else {
                 serde_json::json!(at as u64 + 1)
             };
@@ -156,6 +167,7 @@ mod tests {
         let json = serde_json::to_value(counters).expect("plain data");
         let values = json.as_object().expect("a struct").values().flat_map(|value| match value.as_array() {
             Some(array) => array.clone(),
+            None if value.is_object() => value.as_object().expect("one").values().cloned().collect(),
             None => vec![value.clone()],
         });
         values.map(|value| value.as_u64().expect("a count")).collect()
@@ -177,6 +189,7 @@ mod tests {
         let counters = numbered();
         let mut json = serde_json::to_value(counters).expect("plain data");
         json.as_object_mut().expect("a struct").remove("refused");
+        json.as_object_mut().expect("a struct").remove("reasons");
         let told = counters.iter().map(|(name, _, value)| (name.to_owned(), value.into()));
         assert_eq!(serde_json::Value::Object(told.collect()), json);
         assert!(counters.iter().all(|(_, help, _)| !help.starts_with(' ') && help.ends_with('.')));

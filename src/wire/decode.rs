@@ -1,8 +1,9 @@
 //! Bytes to packets.
 
 use super::{
-    ConnAck, Connect, ConnectCode, DecodeError, Field, Packet, PacketId, PacketType, Protocol, Publish, QoS,
-    SubAck, SubAckCode, Subscribe, Unsubscribe, Will, topic,
+    Ack, ConnAck, Connect, ConnectCode, DecodeError, Disconnect, Field, Packet, PacketId, PacketType,
+    Properties, Protocol, Publish, QoS, ReasonCode, SubAck, SubAckCode, Subscribe, UnsubAck, Unsubscribe,
+    Will, topic, v5,
 };
 
 /// What is wrong with the first bytes from a server, in words: `error`, or the name of a protocol that people
@@ -17,7 +18,8 @@ pub fn explain_first(bytes: &[u8], error: DecodeError) -> String {
     format!("it speaks {name}, not MQTT: is the port the right one?")
 }
 
-/// Takes the packet at the front of `bytes`, which may end anywhere: `None` asks for more of them.
+/// Takes the packet at the front of `bytes`, which may end anywhere: `None` asks for more of them. They are those of
+/// MQTT 3.1.1 or 3.1, or a CONNECT of any version.
 ///
 /// `max_packet` is the largest whole packet to accept, in bytes; [`super::MAX_PACKET`] accepts all. The
 /// second value is the length of the whole packet, in bytes: the next one begins there.
@@ -48,10 +50,10 @@ pub fn decode(bytes: &[u8], max_packet: usize) -> Result<Option<(Packet<'_>, usi
     // Whole first bytes, not types: a flag that is not as it must be falls through to the cold arm.
     let packet = match first {
         0x30..=0x3F => Packet::Publish(publish(first, body)?),
-        0x40 => Packet::PubAck(only_packet_id(PacketType::PubAck, body)?),
-        0x50 => Packet::PubRec(only_packet_id(PacketType::PubRec, body)?),
-        0x62 => Packet::PubRel(only_packet_id(PacketType::PubRel, body)?),
-        0x70 => Packet::PubComp(only_packet_id(PacketType::PubComp, body)?),
+        0x40 => Packet::PubAck(ack(PacketType::PubAck, body)?),
+        0x50 => Packet::PubRec(ack(PacketType::PubRec, body)?),
+        0x62 => Packet::PubRel(ack(PacketType::PubRel, body)?),
+        0x70 => Packet::PubComp(ack(PacketType::PubComp, body)?),
         _ => rare(first, body)?,
     };
     Ok(Some((packet, length)))
@@ -84,7 +86,7 @@ pub fn decode_with_any_flags(
 }
 
 /// Reads a remaining length (2.2.3): the bytes it takes and its value.
-fn remaining_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, DecodeError> {
+pub(super) fn remaining_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, DecodeError> {
     let mut value = 0;
     for (i, &byte) in bytes.iter().take(4).enumerate() {
         value |= usize::from(byte & 0x7F) << (7 * i);
@@ -138,6 +140,15 @@ fn packet_type(first: u8) -> Result<PacketType, DecodeError> {
     if flags == right { Ok(packet) } else { Err(DecodeError::Flags { packet, flags }) }
 }
 
+/// The same in MQTT 5, which has AUTH.
+pub(super) fn packet_type_of_5(first: u8) -> Result<PacketType, DecodeError> {
+    match first {
+        0xF0 => Ok(PacketType::Auth),
+        0xF1.. => Err(DecodeError::Flags { packet: PacketType::Auth, flags: first & 0x0F }),
+        _ => packet_type(first),
+    }
+}
+
 /// The remaining length of packets that have only one, in bytes.
 fn fixed_length(packet: PacketType) -> Option<usize> {
     match packet {
@@ -148,7 +159,8 @@ fn fixed_length(packet: PacketType) -> Option<usize> {
         | PacketType::PubComp
         | PacketType::UnsubAck => Some(2),
         PacketType::PingReq | PacketType::PingResp | PacketType::Disconnect => Some(0),
-        PacketType::Connect
+        PacketType::Auth
+        | PacketType::Connect
         | PacketType::Publish
         | PacketType::Subscribe
         | PacketType::SubAck
@@ -157,7 +169,7 @@ fn fixed_length(packet: PacketType) -> Option<usize> {
 }
 
 #[inline]
-fn publish_flags(first: u8) -> Result<QoS, DecodeError> {
+pub(super) fn publish_flags(first: u8) -> Result<QoS, DecodeError> {
     match first & 0b1110 {
         0b0000 => Ok(QoS::AtMostOnce),
         0b0010 | 0b1010 => Ok(QoS::AtLeastOnce),
@@ -179,7 +191,12 @@ fn publish(first: u8, body: &[u8]) -> Result<Publish<'_>, DecodeError> {
         QoS::AtLeastOnce | QoS::ExactlyOnce => Some(packet_id(&mut rest, PACKET)?),
     };
     let (dup, retain) = (first & 0b1000 != 0, first & 0b0001 != 0);
-    Ok(Publish { dup, qos, retain, topic, packet_id, payload: rest })
+    Ok(Publish { dup, qos, retain, topic, packet_id, properties: Properties::NONE, payload: rest })
+}
+
+#[inline]
+fn ack(packet: PacketType, body: &[u8]) -> Result<Ack<'_>, DecodeError> {
+    only_packet_id(packet, body).map(Ack::from)
 }
 
 #[inline]
@@ -205,17 +222,18 @@ fn rare(first: u8, body: &[u8]) -> Result<Packet<'_>, DecodeError> {
         PacketType::Connect => Packet::Connect(connect(body)?),
         PacketType::ConnAck => Packet::ConnAck(connack(body)?),
         PacketType::Publish => Packet::Publish(publish(first, body)?),
-        PacketType::PubAck => Packet::PubAck(only_packet_id(packet, body)?),
-        PacketType::PubRec => Packet::PubRec(only_packet_id(packet, body)?),
-        PacketType::PubRel => Packet::PubRel(only_packet_id(packet, body)?),
-        PacketType::PubComp => Packet::PubComp(only_packet_id(packet, body)?),
+        PacketType::PubAck => Packet::PubAck(ack(packet, body)?),
+        PacketType::PubRec => Packet::PubRec(ack(packet, body)?),
+        PacketType::PubRel => Packet::PubRel(ack(packet, body)?),
+        PacketType::PubComp => Packet::PubComp(ack(packet, body)?),
         PacketType::Subscribe => Packet::Subscribe(subscribe(body)?),
         PacketType::SubAck => Packet::SubAck(suback(body)?),
         PacketType::Unsubscribe => Packet::Unsubscribe(unsubscribe(body)?),
-        PacketType::UnsubAck => Packet::UnsubAck(only_packet_id(packet, body)?),
+        PacketType::UnsubAck => Packet::UnsubAck(UnsubAck::from(only_packet_id(packet, body)?)),
         PacketType::PingReq => Packet::PingReq,
         PacketType::PingResp => Packet::PingResp,
-        PacketType::Disconnect => Packet::Disconnect,
+        PacketType::Disconnect => Packet::Disconnect(Disconnect::from(ReasonCode::Success)),
+        PacketType::Auth => unreachable!("3.1.1 has no AUTH"),
     })
 }
 
@@ -223,6 +241,9 @@ fn connect(body: &[u8]) -> Result<Connect<'_>, DecodeError> {
     const PACKET: PacketType = PacketType::Connect;
     let mut rest = body;
     let (protocol, bridge) = protocol(&mut rest)?;
+    if protocol == Protocol::V5 {
+        return v5::connect_after_level(rest).map_err(DecodeError::V5);
+    }
     let [flags] = array(&mut rest, PACKET, Field::ConnectFlags)?;
     let flags = ConnectFlags::parse(flags, protocol)?;
     let keep_alive = u16::from_be_bytes(array(&mut rest, PACKET, Field::KeepAlive)?);
@@ -235,7 +256,7 @@ fn connect(body: &[u8]) -> Result<Connect<'_>, DecodeError> {
             let topic = text(&mut rest, PACKET, Field::WillTopic)?;
             topic::valid_name(topic).map_err(|error| DecodeError::Topic { packet: PACKET, error })?;
             let payload = binary(&mut rest, PACKET, Field::WillMessage)?;
-            Some(Will { topic, payload, qos, retain })
+            Some(Will { topic, payload, qos, retain, properties: Properties::NONE })
         }
         None => None,
     };
@@ -254,8 +275,18 @@ fn connect(body: &[u8]) -> Result<Connect<'_>, DecodeError> {
     if !rest.is_empty() {
         return Err(DecodeError::Trailing { absent: flags.first_absent() });
     }
-    let clean_session = flags.clean_session;
-    Ok(Connect { protocol, bridge, client_id, keep_alive, clean_session, will, username, password })
+    let (clean_session, properties) = (flags.clean_session, Properties::NONE);
+    Ok(Connect {
+        protocol,
+        bridge,
+        client_id,
+        keep_alive,
+        clean_session,
+        will,
+        username,
+        password,
+        properties,
+    })
 }
 
 /// Name and level of CONNECT's protocol (3.1.2.1, 3.1.2.2), and whether a bridge asks.
@@ -267,6 +298,9 @@ fn protocol(rest: &mut &[u8]) -> Result<(Protocol, bool), DecodeError> {
         _ => return Err(DecodeError::ProtocolName),
     };
     let [level] = array(rest, PACKET, Field::ProtocolLevel)?;
+    if (protocol, level) == (Protocol::V311, Protocol::V5.level()) {
+        return Ok((Protocol::V5, false));
+    }
     // Other levels lay out the rest in other ways, so nothing after this byte may be looked at first.
     if level & 0x7F != protocol.level() {
         return Err(DecodeError::ProtocolLevel { protocol, level });
@@ -275,15 +309,15 @@ fn protocol(rest: &mut &[u8]) -> Result<(Protocol, bool), DecodeError> {
 }
 
 /// The connect flags byte (3.1.2.3). What 3.1 does not use of it may be anything there.
-struct ConnectFlags {
-    clean_session: bool,
-    will: Option<(QoS, bool)>,
-    username: bool,
-    password: bool,
+pub(super) struct ConnectFlags {
+    pub(super) clean_session: bool,
+    pub(super) will: Option<(QoS, bool)>,
+    pub(super) username: bool,
+    pub(super) password: bool,
 }
 
 impl ConnectFlags {
-    fn parse(byte: u8, protocol: Protocol) -> Result<ConnectFlags, DecodeError> {
+    pub(super) fn parse(byte: u8, protocol: Protocol) -> Result<ConnectFlags, DecodeError> {
         let bit = |n: u8| byte >> n & 1 == 1;
         let strict = protocol != Protocol::V31;
         if bit(0) && strict {
@@ -297,7 +331,7 @@ impl ConnectFlags {
             false => None,
         };
         let (username, password) = (bit(7), bit(6));
-        if password && !username {
+        if password && !username && protocol != Protocol::V5 {
             return Err(DecodeError::PasswordWithoutUserName);
         }
         Ok(ConnectFlags { clean_session: bit(1), will, username, password })
@@ -314,7 +348,7 @@ impl ConnectFlags {
     }
 }
 
-fn connack(body: &[u8]) -> Result<ConnAck, DecodeError> {
+fn connack(body: &[u8]) -> Result<ConnAck<'static>, DecodeError> {
     let &[flags, code] = body else {
         return Err(DecodeError::Length { packet: PacketType::ConnAck, remaining: body.len() });
     };
@@ -326,7 +360,7 @@ fn connack(body: &[u8]) -> Result<ConnAck, DecodeError> {
     if session_present && code != ConnectCode::Accepted {
         return Err(DecodeError::SessionPresentOnRefusal);
     }
-    Ok(ConnAck { session_present, code })
+    Ok(ConnAck { session_present, code, properties: Properties::NONE })
 }
 
 fn subscribe(body: &[u8]) -> Result<Subscribe<'_>, DecodeError> {
@@ -342,7 +376,7 @@ fn subscribe(body: &[u8]) -> Result<Subscribe<'_>, DecodeError> {
     if payload.is_empty() {
         return Err(DecodeError::NoFilter(PACKET));
     }
-    Ok(Subscribe { packet_id, payload })
+    Ok(Subscribe { packet_id, properties: Properties::NONE, payload })
 }
 
 fn suback(body: &[u8]) -> Result<SubAck<'_>, DecodeError> {
@@ -354,7 +388,7 @@ fn suback(body: &[u8]) -> Result<SubAck<'_>, DecodeError> {
     if payload.is_empty() {
         return Err(DecodeError::NoSubAckCode);
     }
-    Ok(SubAck { packet_id, payload })
+    Ok(SubAck { packet_id, properties: Properties::NONE, payload })
 }
 
 fn unsubscribe(body: &[u8]) -> Result<Unsubscribe<'_>, DecodeError> {
@@ -368,10 +402,10 @@ fn unsubscribe(body: &[u8]) -> Result<Unsubscribe<'_>, DecodeError> {
     if payload.is_empty() {
         return Err(DecodeError::NoFilter(PACKET));
     }
-    Ok(Unsubscribe { packet_id, payload })
+    Ok(Unsubscribe { packet_id, properties: Properties::NONE, payload })
 }
 
-fn checked_filter(rest: &mut &[u8], packet: PacketType) -> Result<(), DecodeError> {
+pub(super) fn checked_filter(rest: &mut &[u8], packet: PacketType) -> Result<(), DecodeError> {
     let filter = text(rest, packet, Field::TopicFilter)?;
     topic::valid_filter(filter).map_err(|error| DecodeError::Topic { packet, error })
 }
@@ -385,13 +419,17 @@ pub(super) fn next_filter<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
 }
 
 #[inline]
-fn packet_id(rest: &mut &[u8], packet: PacketType) -> Result<PacketId, DecodeError> {
+pub(super) fn packet_id(rest: &mut &[u8], packet: PacketType) -> Result<PacketId, DecodeError> {
     let bytes = array(rest, packet, Field::PacketId)?;
     PacketId::new(u16::from_be_bytes(bytes)).ok_or(DecodeError::ZeroPacketId(packet))
 }
 
 #[inline]
-fn array<const N: usize>(rest: &mut &[u8], packet: PacketType, field: Field) -> Result<[u8; N], DecodeError> {
+pub(super) fn array<const N: usize>(
+    rest: &mut &[u8],
+    packet: PacketType,
+    field: Field,
+) -> Result<[u8; N], DecodeError> {
     let (bytes, tail) = rest.split_first_chunk().ok_or(DecodeError::Truncated { packet, field })?;
     *rest = tail;
     Ok(*bytes)
@@ -399,7 +437,11 @@ fn array<const N: usize>(rest: &mut &[u8], packet: PacketType, field: Field) -> 
 
 /// Bytes behind a length of two bytes.
 #[inline]
-fn binary<'a>(rest: &mut &'a [u8], packet: PacketType, field: Field) -> Result<&'a [u8], DecodeError> {
+pub(super) fn binary<'a>(
+    rest: &mut &'a [u8],
+    packet: PacketType,
+    field: Field,
+) -> Result<&'a [u8], DecodeError> {
     let length = usize::from(u16::from_be_bytes(array(rest, packet, field)?));
     let (bytes, tail) = rest.split_at_checked(length).ok_or(DecodeError::Truncated { packet, field })?;
     *rest = tail;
@@ -408,13 +450,21 @@ fn binary<'a>(rest: &mut &'a [u8], packet: PacketType, field: Field) -> Result<&
 
 /// UTF-8 behind a length of two bytes. A byte order mark is kept, as a character [MQTT-1.5.3-3].
 #[inline]
-fn text<'a>(rest: &mut &'a [u8], packet: PacketType, field: Field) -> Result<&'a str, DecodeError> {
+pub(super) fn text<'a>(
+    rest: &mut &'a [u8],
+    packet: PacketType,
+    field: Field,
+) -> Result<&'a str, DecodeError> {
     let bytes = binary(rest, packet, field)?;
     str::from_utf8(bytes).map_err(|_| DecodeError::Utf8 { packet, field })
 }
 
 /// Text that is no topic, whose own rules would forbid U+0000.
-fn plain_text<'a>(rest: &mut &'a [u8], packet: PacketType, field: Field) -> Result<&'a str, DecodeError> {
+pub(super) fn plain_text<'a>(
+    rest: &mut &'a [u8],
+    packet: PacketType,
+    field: Field,
+) -> Result<&'a str, DecodeError> {
     let text = text(rest, packet, field)?;
     if text.contains('\0') { Err(DecodeError::NullCharacter { packet, field }) } else { Ok(text) }
 }

@@ -2,11 +2,12 @@
 
 use super::{
     ConnAck, Connect, ConnectCode, EncodeError, Field, MAX_REMAINING_LENGTH, Packet, PacketId, Protocol,
-    Publish, QoS, SubAckCode, Will, topic,
+    Publish, QoS, SubAckCode, Will, topic, v5,
 };
 
 impl Packet<'_> {
-    /// Appends the packet's bytes to `out`.
+    /// Appends the packet's bytes to `out`, as 3.1.1 has them: [`v5::encode()`] says what only 5 can. CONNECT is
+    /// written as its version has it.
     ///
     /// # Errors
     /// The rule that the packet's fields break; `out` is as it was then.
@@ -19,20 +20,21 @@ impl Packet<'_> {
                 }
                 encode_connack(*connack, out);
             }
+            Packet::Auth(_) => return Err(EncodeError::OnlyIn5),
             Packet::Publish(publish) => publish.encode(out)?,
-            Packet::PubAck(id) => encode_puback(*id, out),
-            Packet::PubRec(id) => encode_pubrec(*id, out),
-            Packet::PubRel(id) => encode_pubrel(*id, out),
-            Packet::PubComp(id) => encode_pubcomp(*id, out),
+            Packet::PubAck(ack) => encode_puback(ack.packet_id, out),
+            Packet::PubRec(ack) => encode_pubrec(ack.packet_id, out),
+            Packet::PubRel(ack) => encode_pubrel(ack.packet_id, out),
+            Packet::PubComp(ack) => encode_pubcomp(ack.packet_id, out),
             Packet::Subscribe(subscribe) => with_id(0x82, subscribe.packet_id, subscribe.payload, out)?,
             Packet::SubAck(suback) => with_id(0x90, suback.packet_id, suback.payload, out)?,
             Packet::Unsubscribe(unsubscribe) => {
                 with_id(0xA2, unsubscribe.packet_id, unsubscribe.payload, out)?;
             }
-            Packet::UnsubAck(id) => encode_unsuback(*id, out),
+            Packet::UnsubAck(unsuback) => encode_unsuback(unsuback.packet_id, out),
             Packet::PingReq => encode_pingreq(out),
             Packet::PingResp => encode_pingresp(out),
-            Packet::Disconnect => encode_disconnect(out),
+            Packet::Disconnect(_) => encode_disconnect(out),
         }
         Ok(())
     }
@@ -46,19 +48,25 @@ impl Publish<'_> {
     #[inline]
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         topic::valid_name(self.topic)?;
+        self.check_flags()?;
+        let remaining = publish_remaining(self.topic, self.packet_id, self.payload.len());
+        if remaining > MAX_REMAINING_LENGTH {
+            return Err(EncodeError::PacketTooLong(remaining));
+        }
+        let Publish { dup, qos, retain, topic, packet_id, payload, .. } = *self;
+        Publish::encode_head(dup, qos, retain, topic, packet_id, payload.len(), out);
+        out.extend_from_slice(payload);
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn check_flags(&self) -> Result<(), EncodeError> {
         if self.packet_id.is_some() != (self.qos > QoS::AtMostOnce) {
             return Err(EncodeError::PacketIdAndQoS);
         }
         if self.dup && self.qos == QoS::AtMostOnce {
             return Err(EncodeError::DupAtMostOnce);
         }
-        let remaining = publish_remaining(self.topic, self.packet_id, self.payload.len());
-        if remaining > MAX_REMAINING_LENGTH {
-            return Err(EncodeError::PacketTooLong(remaining));
-        }
-        let Publish { dup, qos, retain, topic, packet_id, payload } = *self;
-        Publish::encode_head(dup, qos, retain, topic, packet_id, payload.len(), out);
-        out.extend_from_slice(payload);
         Ok(())
     }
 
@@ -79,6 +87,20 @@ impl Publish<'_> {
         out: &mut Vec<u8>,
     ) {
         debug_assert_eq!(topic::valid_name(topic), Ok(()), "the caller checks topics");
+        Publish::put_head(dup, qos, retain, topic, packet_id, payload_len, out);
+    }
+
+    /// The same for any topic.
+    #[inline]
+    pub(super) fn put_head(
+        dup: bool,
+        qos: QoS,
+        retain: bool,
+        topic: &str,
+        packet_id: Option<PacketId>,
+        payload_len: usize,
+        out: &mut Vec<u8>,
+    ) {
         let remaining = publish_remaining(topic, packet_id, payload_len);
         let acknowledged = qos > QoS::AtMostOnce;
         // One branch for the four assertions: this is the hottest function of all.
@@ -119,7 +141,7 @@ fn bad_head(id_fits: bool, dup_fits: bool, topic_len: usize) -> ! {
 }
 
 #[inline]
-fn publish_remaining(topic: &str, packet_id: Option<PacketId>, payload_len: usize) -> usize {
+pub(super) fn publish_remaining(topic: &str, packet_id: Option<PacketId>, payload_len: usize) -> usize {
     let id = if packet_id.is_some() { 2 } else { 0 };
     // Saturating: a wrapped sum could pass for a small packet.
     (2 + topic.len() + id).saturating_add(payload_len)
@@ -135,17 +157,31 @@ impl Connect<'_> {
         let will_len = self.will.map_or(0, |will| 4 + will.topic.len() + will.payload.len());
         let username_len = self.username.map_or(0, |name| 2 + name.len());
         let password_len = self.password.map_or(0, |password| 2 + password.len());
-        // Five fields of at most 65,535 bytes: always within the remaining length.
         let Connect { protocol, bridge, client_id, .. } = *self;
         let header_len = 2 + protocol.name().len() + 4;
-        let remaining = header_len + 2 + client_id.len() + will_len + username_len + password_len;
+        let properties = match protocol {
+            Protocol::V5 => v5::connect_properties(self)?,
+            Protocol::V31 | Protocol::V311 => 0,
+        };
+        let remaining =
+            header_len + properties + 2 + client_id.len() + will_len + username_len + password_len;
+        if remaining > MAX_REMAINING_LENGTH {
+            return Err(EncodeError::PacketTooLong(remaining));
+        }
         out.reserve(5 + remaining);
         fixed_header(0x10, remaining, out);
         field(protocol.name().as_bytes(), out);
+        let bridge = bridge && protocol != Protocol::V5;
         out.extend_from_slice(&[protocol.level() | u8::from(bridge) << 7, self.flags()]);
         out.extend_from_slice(&self.keep_alive.to_be_bytes());
+        if protocol == Protocol::V5 {
+            v5::put_properties(self.properties, out);
+        }
         field(client_id.as_bytes(), out);
         if let Some(will) = &self.will {
+            if protocol == Protocol::V5 {
+                v5::put_properties(will.properties, out);
+            }
             field(will.topic.as_bytes(), out);
             field(will.payload, out);
         }
@@ -167,7 +203,12 @@ impl Connect<'_> {
     }
 
     fn check(&self) -> Result<(), EncodeError> {
-        if self.client_id.is_empty() && !(self.clean_session && self.protocol == Protocol::V311) {
+        let nameless = match self.protocol {
+            Protocol::V31 => false,
+            Protocol::V311 => self.clean_session,
+            Protocol::V5 => true,
+        };
+        if self.client_id.is_empty() && !nameless {
             return Err(EncodeError::EmptyClientId);
         }
         check_text(self.client_id, Field::ClientId)?;
@@ -176,10 +217,11 @@ impl Connect<'_> {
             check_length(will.payload, Field::WillMessage)?;
         }
         match (self.username, self.password) {
-            (None, Some(_)) => return Err(EncodeError::PasswordWithoutUserName),
-            (None, None) => {}
-            (Some(username), password) => {
-                check_text(username, Field::UserName)?;
+            (None, Some(_)) if self.protocol != Protocol::V5 => {
+                return Err(EncodeError::PasswordWithoutUserName);
+            }
+            (username, password) => {
+                check_text(username.unwrap_or_default(), Field::UserName)?;
                 check_length(password.unwrap_or_default(), Field::Password)?;
             }
         }
@@ -191,10 +233,10 @@ impl Connect<'_> {
 ///
 /// # Panics
 /// If a refusal has its session present [MQTT-3.2.2-4].
-pub fn encode_connack(connack: ConnAck, out: &mut Vec<u8>) {
-    let ConnAck { session_present, code } = connack;
+pub fn encode_connack(connack: ConnAck<'_>, out: &mut Vec<u8>) {
+    let ConnAck { session_present, code, .. } = connack;
     assert!(!session_present || code == ConnectCode::Accepted, "a refusal has no session present");
-    out.extend_from_slice(&[0x20, 2, u8::from(session_present), code as u8]);
+    out.extend_from_slice(&[0x20, 2, u8::from(session_present), code.number()]);
 }
 
 /// Appends PUBACK.
@@ -341,7 +383,7 @@ fn only_packet_id(first: u8, id: PacketId, out: &mut Vec<u8>) {
 }
 
 /// Appends a packet's first byte and its remaining length (2.2.3).
-fn fixed_header(first: u8, remaining: usize, out: &mut Vec<u8>) {
+pub(super) fn fixed_header(first: u8, remaining: usize, out: &mut Vec<u8>) {
     assert!(remaining <= MAX_REMAINING_LENGTH, "the caller checks lengths");
     out.push(first);
     let mut rest = remaining;
@@ -353,20 +395,20 @@ fn fixed_header(first: u8, remaining: usize, out: &mut Vec<u8>) {
 }
 
 /// Appends bytes behind their length in two bytes.
-fn field(bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn field(bytes: &[u8], out: &mut Vec<u8>) {
     let length = u16::try_from(bytes.len()).expect("the caller checks lengths");
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(bytes);
 }
 
-fn check_length(bytes: &[u8], field: Field) -> Result<(), EncodeError> {
+pub(super) fn check_length(bytes: &[u8], field: Field) -> Result<(), EncodeError> {
     match bytes.len() {
         0..=0xFFFF => Ok(()),
         length => Err(EncodeError::FieldTooLong { field, length }),
     }
 }
 
-fn check_text(text: &str, field: Field) -> Result<(), EncodeError> {
+pub(super) fn check_text(text: &str, field: Field) -> Result<(), EncodeError> {
     check_length(text.as_bytes(), field)?;
     if text.contains('\0') { Err(EncodeError::NullCharacter(field)) } else { Ok(()) }
 }

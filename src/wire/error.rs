@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::v5::{Fault, PropertyId};
 use super::{ConnectCode, PacketType, Protocol, TopicError};
 
 /// A part of a packet, named in errors.
@@ -20,6 +21,10 @@ pub enum Field {
     TopicFilter,
     RequestedQoS,
     PacketId,
+    ConnAckFlags,
+    ReasonCode,
+    PropertyLength,
+    Property,
 }
 
 impl fmt::Display for Field {
@@ -38,11 +43,16 @@ impl fmt::Display for Field {
             Field::TopicFilter => "topic filter",
             Field::RequestedQoS => "requested QoS",
             Field::PacketId => "packet identifier",
+            Field::ConnAckFlags => "connect acknowledge flags",
+            Field::ReasonCode => "reason code",
+            Field::PropertyLength => "properties",
+            Field::Property => "property",
         })
     }
 }
 
-/// Why bytes are no packet of MQTT 3.1.1, or 3.1. Each one is the end of the connection [MQTT-4.8.0-1].
+/// Why bytes are no packet: of MQTT 3.1.1 or 3.1, or else [of 5](DecodeError::V5). Each one is the end of the connection
+/// [MQTT-4.8.0-1].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DecodeError {
     /// Packet type 0 or 15.
@@ -123,6 +133,8 @@ pub enum DecodeError {
     NoSubAckCode,
     /// A SUBACK return code that is not 0, 1, 2 or 128.
     SubAckCode(u8),
+    /// The bytes are no packet of MQTT 5. Statements are those of its standard.
+    V5(Fault),
 }
 
 /// Where the standard states no number of its own: a protocol violation ends the connection.
@@ -163,6 +175,7 @@ impl DecodeError {
             DecodeError::RequestedQoS(_) => &["MQTT-3.8.3-4"],
             DecodeError::NoSubAckCode => &["MQTT-3.8.4-5"],
             DecodeError::SubAckCode(_) => &["MQTT-3.9.3-2"],
+            DecodeError::V5(fault) => fault.statements(),
             DecodeError::ReservedType(_)
             | DecodeError::RemainingLength
             | DecodeError::Length { .. }
@@ -176,6 +189,7 @@ impl DecodeError {
         match self {
             DecodeError::ProtocolLevel { .. } => Some(ConnectCode::UnacceptableProtocolVersion),
             DecodeError::EmptyClientId => Some(ConnectCode::IdentifierRejected),
+            DecodeError::V5(fault) => Some(ConnectCode::Reason(fault.reason())),
             _ => None,
         }
     }
@@ -228,12 +242,16 @@ impl DecodeError {
             DecodeError::RequestedQoS(byte) => write!(f, "SUBSCRIBE asks for QoS byte {byte:#04x}"),
             DecodeError::NoSubAckCode => f.write_str("SUBACK without a return code"),
             DecodeError::SubAckCode(code) => write!(f, "SUBACK with return code {code:#04x}"),
+            DecodeError::V5(_) => unreachable!("a fault of 5 says itself what it is"),
         }
     }
 }
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let DecodeError::V5(fault) = self {
+            return fault.fmt(f);
+        }
         self.describe(f)?;
         self.statements().iter().try_for_each(|statement| write!(f, " [{statement}]"))
     }
@@ -274,6 +292,7 @@ const fn truncated_statements(packet: PacketType, field: Field) -> &'static [&'s
         Field::ProtocolName | Field::ProtocolLevel | Field::ConnectFlags | Field::KeepAlive => {
             &["MQTT-3.1.4-1"]
         }
+        Field::ConnAckFlags | Field::ReasonCode | Field::PropertyLength | Field::Property => &[VIOLATION],
     }
 }
 
@@ -332,4 +351,10 @@ pub enum EncodeError {
     NoFilter,
     #[error("SUBACK needs a return code for each filter [MQTT-3.8.4-5]")]
     NoSubAckCode,
+    #[error("a {0} cannot have this value (2.2.2 of MQTT 5)")]
+    Property(PropertyId),
+    #[error("a packet has properties of another (2.2.2 of MQTT 5)")]
+    PropertiesElsewhere,
+    #[error("AUTH is a packet of MQTT 5")]
+    OnlyIn5,
 }

@@ -46,6 +46,22 @@ pub fn publish(kind: Kind, qos: u8) {
     check(kind, &format!("--topology publish --clients 100 --rate 1000 -q {qos} {SHORT}"), 0);
 }
 
+/// All topologies in MQTT 5, at one QoS.
+pub fn five(kind: Kind, qos: u8) {
+    let run = |rest: &str| format!("--protocol 5 -q {qos} {SHORT} {rest}");
+    check_each(
+        kind,
+        &[
+            (&run("--clients 100 --rate 1000"), 1),
+            (&run("--topology fan-in --clients 100 --rate 1000"), 1),
+            (&run("--topology fan-out --clients 51 --rate 40"), 50),
+            (&run("--topology publish --clients 100 --rate 1000"), 0),
+            (&run("--clients 100 --rate 1000 --topic-alias"), 1),
+            (&run("--clients 20 --publishers 10 --rate 200 --user-property site=a --content-type x"), 1),
+        ],
+    );
+}
+
 pub fn idle(kind: Kind) {
     check(kind, "--topology idle --clients 100 --duration 500ms --warmup 0s", 0);
 }

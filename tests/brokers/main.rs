@@ -49,6 +49,25 @@ macro_rules! with_each_broker {
     )* };
 }
 
+/// Those that speak MQTT 5.
+macro_rules! in_version_5 {
+    ($($broker:ident: $kind:ident,)*) => { $(
+        mod $broker {
+            use crate::cases;
+            use crate::broker::Kind::$kind as KIND;
+
+            #[test] fn five_at_qos_0() { cases::five(KIND, 0) }
+            #[test] fn five_at_qos_1() { cases::five(KIND, 1) }
+            #[test] fn five_at_qos_2() { cases::five(KIND, 2) }
+        }
+    )* };
+}
+
+in_version_5! {
+    mosquitto_5: Mosquitto,
+    reflector_5: Reflector,
+}
+
 with_each_broker! {
     mosquitto: Mosquitto,
     reflector: Reflector,

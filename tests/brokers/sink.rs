@@ -1,6 +1,6 @@
 //! A server that accepts everything, forwards nothing and keeps what it was published.
 
-use malaria_bench::wire::{self, ConnAck, ConnectCode, Packet, PacketId, Publish, QoS};
+use malaria_bench::wire::{self, Ack, ConnAck, ConnectCode, Packet, PacketId, Publish, QoS};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -67,7 +67,7 @@ fn serve(mut stream: TcpStream, streams: &Mutex<Streams>) {
                     stream.bytes.extend_from_slice(raw);
                     stream.topics.push(publish.topic.to_owned());
                 }
-                Packet::Disconnect => return,
+                Packet::Disconnect(_) => return,
                 _ => {}
             }
             answer(&packet, &mut answers);
@@ -83,7 +83,7 @@ fn serve(mut stream: TcpStream, streams: &Mutex<Streams>) {
 fn answer(packet: &Packet<'_>, out: &mut Vec<u8>) {
     match packet {
         Packet::Connect(_) => {
-            let connack = ConnAck { session_present: false, code: ConnectCode::Accepted };
+            let connack = ConnAck::from(ConnectCode::Accepted);
             Packet::ConnAck(connack).encode(out).expect("a constant packet");
         }
         Packet::Publish(Publish { qos: QoS::AtLeastOnce, packet_id, .. }) => {
@@ -92,7 +92,7 @@ fn answer(packet: &Packet<'_>, out: &mut Vec<u8>) {
         Packet::Publish(Publish { qos: QoS::ExactlyOnce, packet_id, .. }) => {
             wire::encode_pubrec(packet_id.unwrap_or(PacketId::MIN), out);
         }
-        Packet::PubRel(id) => wire::encode_pubcomp(*id, out),
+        Packet::PubRel(Ack { packet_id: id, .. }) => wire::encode_pubcomp(*id, out),
         Packet::PingReq => Packet::PingResp.encode(out).expect("a constant packet"),
         _ => {}
     }

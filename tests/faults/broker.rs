@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use malaria_bench::wire::{
-    self, ConnAck, ConnectCode, Packet, PacketId, PacketType, Publish, QoS, SubAckCode,
+    self, Ack, ConnAck, ConnectCode, Packet, PacketId, PacketType, Properties, Publish, QoS, SubAckCode,
 };
 
 /// What the broker has heard.
@@ -361,14 +361,14 @@ impl Server {
         match packet {
             Packet::Connect(connect) => self.connect(number, connect, &mut out),
             Packet::Publish(publish) => self.publish(number, publish, copies, &mut out),
-            Packet::PubRel(id) => {
+            Packet::PubRel(Ack { packet_id: id, .. }) => {
                 self.session(number).received.remove(id);
                 wire::encode_pubcomp(*id, &mut out);
             }
-            Packet::PubAck(id) | Packet::PubComp(id) => {
+            Packet::PubAck(Ack { packet_id: id, .. }) | Packet::PubComp(Ack { packet_id: id, .. }) => {
                 self.session(number).pending.remove(id);
             }
-            Packet::PubRec(id) => {
+            Packet::PubRec(Ack { packet_id: id, .. }) => {
                 self.session(number).pending.insert(*id, None);
                 wire::encode_pubrel(*id, &mut out);
             }
@@ -379,7 +379,7 @@ impl Server {
                 wire::encode_suback(subscribe.packet_id(), codes, &mut out).expect("as many as asked");
             }
             Packet::PingReq => wire::encode_pingresp(&mut out),
-            Packet::Disconnect => return self.close(number),
+            Packet::Disconnect(_) => return self.close(number),
             other => panic!("malaria-bench sent {:?}", other.packet_type()),
         }
         self.say(number, &out);
@@ -394,7 +394,10 @@ impl Server {
         let session_present = self.sessions.contains_key(&client);
         let session = self.sessions.entry(client).or_default();
         (session.conn, session.clean) = (Some(number), connect.clean_session);
-        wire::encode_connack(ConnAck { session_present, code: ConnectCode::Accepted }, out);
+        wire::encode_connack(
+            ConnAck { session_present, code: ConnectCode::Accepted, properties: Properties::NONE },
+            out,
+        );
         for (id, message) in &session.pending {
             match message {
                 Some(message) => encode(message, Some(*id), true, out),
@@ -444,7 +447,8 @@ fn message(publish: &Publish<'_>) -> Message {
 
 fn encode(message: &Message, packet_id: Option<PacketId>, dup: bool, out: &mut Vec<u8>) {
     let Message { topic, payload, qos } = message;
-    let publish = Publish { dup, qos: *qos, retain: false, topic, packet_id, payload };
+    let publish =
+        Publish { dup, qos: *qos, retain: false, topic, packet_id, payload, properties: Properties::NONE };
     publish.encode(out).expect("it was decoded from a packet");
 }
 

@@ -14,14 +14,14 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn connack(code: ConnectCode) -> Vec<u8> {
     let mut bytes = Vec::new();
-    wire::encode_connack(ConnAck { session_present: false, code }, &mut bytes);
+    wire::encode_connack(ConnAck::from(code), &mut bytes);
     bytes
 }
 
 #[test]
 fn refusals_by_name() {
     for (code, name, fix) in [
-        (ConnectCode::UnacceptableProtocolVersion, "unacceptable protocol version", "MQTT 3.1.1"),
+        (ConnectCode::UnacceptableProtocolVersion, "unacceptable protocol version", "--protocol"),
         (ConnectCode::IdentifierRejected, "identifier rejected", "--clientid"),
         (ConnectCode::ServerUnavailable, "server unavailable", "--clients"),
         (ConnectCode::BadUsernameOrPassword, "bad user name or password", "--username"),
@@ -32,11 +32,11 @@ fn refusals_by_name() {
                 move |heard| if heard.packet.is_some() { Act::Say(connack(code)) } else { Act::Honest },
             );
         let outcome = Bench::against(broker.address, "--clients 4 --cores 1").run();
-        let number = format!("CONNACK {}", code as u8);
+        let number = format!("CONNACK {}", code.number());
         outcome.ends(4, &[&broker.address.to_string(), name, &number, fix]);
         outcome.is_partial().within(5 * SECOND);
         let mut refused = [0; 6];
-        refused[code as usize] = 4;
+        refused[usize::from(code.number())] = 4;
         assert_eq!(outcome.record().counts.refused, refused);
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use malaria_bench::wire::{self, ConnAck, ConnectCode, Packet, PacketId, PacketType, Publish, QoS};
+use malaria_bench::wire::{
+    self, ConnAck, ConnectCode, Packet, PacketId, PacketType, Properties, Publish, QoS,
+};
 
 use crate::bench::{Bench, Outcome};
 use crate::broker::{Act, Broker, Heard};
@@ -91,7 +93,7 @@ fn a_packet_of_clients() {
 
 #[test]
 fn a_second_connack() {
-    let connack = ConnAck { session_present: false, code: ConnectCode::Accepted };
+    let connack = ConnAck::from(ConnectCode::Accepted);
     let outcome = wronged(1, move |_| written(|out| wire::encode_connack(connack, out)));
     outcome.ends(4, &["second CONNACK", "[MQTT-3.2.0-1]"]);
 }
@@ -117,7 +119,8 @@ fn something_before_connack() {
 
 #[test]
 fn a_session_that_cannot_be() {
-    let connack = ConnAck { session_present: true, code: ConnectCode::Accepted };
+    let connack =
+        ConnAck { session_present: true, code: ConnectCode::Accepted, properties: Properties::NONE };
     let outcome = greets(written(|out| wire::encode_connack(connack, out)));
     outcome.ends(4, &["session present", "[MQTT-3.2.2-1]"]);
 }
@@ -137,6 +140,7 @@ fn a_message_nobody_sent() {
         topic: "bench/0",
         packet_id: None,
         payload: b"hello",
+        properties: Properties::NONE,
     };
     let broker = Broker::start(move |heard| match heard.is(PacketType::Subscribe) {
         true => Act::Also(written(|out| foreign.encode(out).expect("short"))),

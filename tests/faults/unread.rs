@@ -42,7 +42,7 @@ fn accept(listener: &TcpListener) -> TcpStream {
         bytes.extend(byte);
     }
     let mut connack = Vec::new();
-    let accepted = ConnAck { session_present: false, code: ConnectCode::Accepted };
+    let accepted = ConnAck::from(ConnectCode::Accepted);
     Packet::ConnAck(accepted).encode(&mut connack).expect("a constant packet");
     stream.write_all(&connack).expect("its client waits for it");
     stream

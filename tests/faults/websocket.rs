@@ -145,7 +145,7 @@ fn a_close_before_connack() {
 #[test]
 fn a_refusal_of_mqtt_in_fragments() {
     let mut connack = Vec::new();
-    wire::encode_connack(ConnAck { session_present: false, code: ConnectCode::NotAuthorized }, &mut connack);
+    wire::encode_connack(ConnAck::from(ConnectCode::NotAuthorized), &mut connack);
     let [one, two, three, four] = connack[..] else { panic!("a CONNACK has four bytes") };
     let frames = [0x02, 1, one, 0x89, 0, 0x00, 2, two, three, 0x80, 1, four];
     refused(move |accept| [welcome(accept).as_bytes(), &frames].concat(), &["not authorized", "CONNACK 5"]);

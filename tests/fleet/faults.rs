@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use malaria_bench::crew::{Field, Packing};
-use malaria_bench::wire::{self, ConnAck, ConnectCode, Packet, PacketType, Publish, SubAckCode};
+use malaria_bench::wire::{self, ConnAck, ConnectCode, Packet, PacketType, Properties, Publish, SubAckCode};
 
 use super::scripted::{Act, Broker, Heard};
 use super::*;
@@ -91,8 +91,15 @@ fn a_listener_that_was_lost_subscribes_again() {
                 return Act::Leave;
             }
             let (topic, payload) = ("mqtt-malaria/pub-0/data/1/1", &b"x"[..]);
-            let publish =
-                Publish { dup: false, qos: QoS::AtMostOnce, retain: false, topic, packet_id: None, payload };
+            let publish = Publish {
+                dup: false,
+                qos: QoS::AtMostOnce,
+                retain: false,
+                topic,
+                packet_id: None,
+                payload,
+                properties: Properties::NONE,
+            };
             let mut bytes = Vec::new();
             publish.encode(&mut bytes).unwrap();
             return Act::Also(bytes);
@@ -165,7 +172,7 @@ fn a_refused_listener_does_not_hold_up_the_publishers() {
         }
         let mut bytes = Vec::new();
         let code = ConnectCode::NotAuthorized;
-        wire::encode_connack(ConnAck { session_present: false, code }, &mut bytes);
+        wire::encode_connack(ConnAck::from(code), &mut bytes);
         Act::Say(bytes)
     });
     let record = run(Spec {

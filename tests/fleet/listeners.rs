@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 
-use malaria_bench::wire::{Connect, Protocol};
+use malaria_bench::wire::{Connect, Properties, Protocol};
 
 use super::*;
 
@@ -67,6 +67,7 @@ fn a_subscriber_comes_back_after_a_loss() {
                 will: None,
                 username: None,
                 password: None,
+                properties: Properties::NONE,
             };
             connect.encode(&mut bytes).unwrap();
             let mut stream = TcpStream::connect(reflector.addr()).unwrap();

@@ -26,7 +26,7 @@ fn an_output_that_cannot_be_written_is_found_before_the_run() {
 
 fn refusal() -> Act {
     let mut bytes = Vec::new();
-    let connack = ConnAck { session_present: false, code: ConnectCode::NotAuthorized };
+    let connack = ConnAck::from(ConnectCode::NotAuthorized);
     Packet::ConnAck(connack).encode(&mut bytes).expect("a constant packet");
     Act::Say(bytes)
 }

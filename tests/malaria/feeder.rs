@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use malaria_bench::wire::{
-    self, ConnAck, ConnectCode, Packet, PacketId, PacketType, Publish, QoS, SubAckCode,
+    self, ConnAck, ConnectCode, Packet, PacketId, PacketType, Properties, Publish, QoS, SubAckCode,
 };
 
 use crate::process::BOUND;
@@ -92,7 +92,15 @@ impl Fed {
 
     fn send(&mut self, topic: &str, payload: &[u8], packet_id: Option<PacketId>) {
         let qos = if packet_id.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce };
-        let publish = Publish { dup: false, qos, retain: false, topic, packet_id, payload };
+        let publish = Publish {
+            dup: false,
+            qos,
+            retain: false,
+            topic,
+            packet_id,
+            payload,
+            properties: Properties::NONE,
+        };
         let mut bytes = Vec::new();
         publish.encode(&mut bytes).expect("a valid message");
         self.stream.write_all(&bytes).expect("the subscriber is there");
@@ -128,7 +136,7 @@ fn unix_time() -> f64 {
 fn answer(packet: &Packet<'_>, filters: &mut Vec<String>, out: &mut Vec<u8>) {
     match packet {
         Packet::Connect(_) => {
-            wire::encode_connack(ConnAck { session_present: false, code: ConnectCode::Accepted }, out);
+            wire::encode_connack(ConnAck::from(ConnectCode::Accepted), out);
         }
         Packet::Subscribe(subscribe) => {
             filters.extend(subscribe.filters().map(|(filter, _)| filter.to_owned()));
@@ -137,7 +145,7 @@ fn answer(packet: &Packet<'_>, filters: &mut Vec<String>, out: &mut Vec<u8>) {
         }
         Packet::Unsubscribe(unsubscribe) => wire::encode_unsuback(unsubscribe.packet_id(), out),
         Packet::PingReq => wire::encode_pingresp(out),
-        Packet::PubAck(_) | Packet::Disconnect => {}
+        Packet::PubAck(_) | Packet::Disconnect(_) => {}
         other => panic!("a subscriber sent {other:?}"),
     }
 }

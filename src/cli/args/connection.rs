@@ -1,5 +1,6 @@
 //! Flags of every command that connects.
 
+use super::five::FiveArgs;
 use super::transport::TransportArgs;
 use super::values::count;
 use crate::engine::{Poll, Source, Target};
@@ -34,7 +35,7 @@ pub struct ConnectionArgs {
     /// `id=device-%i,username=user-%i` with %i for the number of the client [default: none].
     #[arg(long, value_name = "FILE", conflicts_with = "credentials", help_heading = "Broker")]
     pub clients_file: Option<String>,
-    /// Version of MQTT: 3.1 or 3.1.1.
+    /// Version of MQTT: 3.1, 3.1.1 or 5.
     #[arg(long, default_value_t = Protocol::V311, value_name = "VERSION", help_heading = "Broker")]
     pub protocol: Protocol,
 
@@ -77,6 +78,8 @@ pub struct ConnectionArgs {
     pub transport: TransportArgs,
     #[command(flatten)]
     pub will: WillArgs,
+    #[command(flatten)]
+    pub five: FiveArgs,
 }
 
 /// How connections end.

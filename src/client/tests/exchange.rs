@@ -4,6 +4,7 @@ use super::super::*;
 use super::link::Pair;
 use super::{handle, id, online, publish};
 use crate::wire::Packet;
+use crate::wire::Properties;
 
 fn bytes_of(packet: Packet<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -32,18 +33,24 @@ fn a_qos_2_message_is_received_then_acked() {
     let (mut client, limits) = (online(), Limits::default());
     let first = publish(&mut client, QoS::ExactlyOnce, 7, &limits).unwrap();
     assert_eq!(
-        handle(&mut client, Packet::PubRec(first)),
-        Ok((Event::Received(7), bytes_of(Packet::PubRel(first))))
+        handle(&mut client, Packet::PubRec(first.into())),
+        Ok((Event::Received(7), bytes_of(Packet::PubRel(first.into()))))
     );
     assert_eq!(client.inflight(), 1);
-    assert_eq!(handle(&mut client, Packet::PubComp(first)), Ok((Event::Acked(7), vec![])));
+    assert_eq!(handle(&mut client, Packet::PubComp(first.into())), Ok((Event::Acked(7), vec![])));
     assert_eq!(client.inflight(), 0);
 }
 
 #[test]
 fn a_qos_0_message_waits_for_nothing() {
     let (mut client, mut out) = (online(), Vec::new());
-    let message = Outgoing { topic: "a/b", qos: QoS::AtMostOnce, retain: true, payload: &[b"x", b"", b"yz"] };
+    let message = Outgoing {
+        topic: "a/b",
+        qos: QoS::AtMostOnce,
+        retain: true,
+        payload: &[b"x", b"", b"yz"],
+        properties: Properties::NONE,
+    };
     let limits = Limits { inflight: 1, ..Limits::default() };
     for _ in 0..3 {
         out.clear();
@@ -63,16 +70,17 @@ fn a_repeated_qos_2_message_is_answered_but_not_first() {
         topic: "t",
         packet_id: Some(id(9)),
         payload: b"",
+        properties: Properties::NONE,
     };
     for first in [true, false] {
         assert_eq!(
             handle(&mut client, Packet::Publish(message)),
-            Ok((Event::Message { publish: message, first }, bytes_of(Packet::PubRec(id(9)))))
+            Ok((Event::Message { publish: message, first }, bytes_of(Packet::PubRec(id(9).into()))))
         );
     }
     for _once_and_again in 0..2 {
-        let released = Ok((Event::None, bytes_of(Packet::PubComp(id(9)))));
-        assert_eq!(handle(&mut client, Packet::PubRel(id(9))), released);
+        let released = Ok((Event::None, bytes_of(Packet::PubComp(id(9).into()))));
+        assert_eq!(handle(&mut client, Packet::PubRel(id(9).into())), released);
     }
     let (event, _) = handle(&mut client, Packet::Publish(message)).unwrap();
     assert_eq!(event, Event::Message { publish: message, first: true });
@@ -90,13 +98,14 @@ fn many_qos_2_messages_may_be_unreleased_at_once() {
                 topic: "t",
                 packet_id: Some(id(value)),
                 payload: b"",
+                properties: Properties::NONE,
             };
             let (event, _) = handle(&mut client, Packet::Publish(publish)).unwrap();
             assert_eq!(event, Event::Message { publish, first: round });
         }
     }
     for value in 1..=1_000 {
-        handle(&mut client, Packet::PubRel(id(value))).unwrap();
+        handle(&mut client, Packet::PubRel(id(value).into())).unwrap();
     }
     let publish = wire::Publish {
         dup: false,
@@ -105,6 +114,7 @@ fn many_qos_2_messages_may_be_unreleased_at_once() {
         topic: "t",
         packet_id: Some(id(1)),
         payload: b"",
+        properties: Properties::NONE,
     };
     let (event, _) = handle(&mut client, Packet::Publish(publish)).unwrap();
     assert_eq!(event, Event::Message { publish, first: true }, "its id was released");
@@ -118,7 +128,10 @@ fn subscribe_and_unsubscribe_bring_their_ids_back() {
     let second = client.unsubscribe(["a/+"].into_iter(), 0, &mut out).unwrap();
     assert_eq!((first, second), (id(1), id(2)));
     assert_eq!(out, b"\x82\x0e\0\x01\0\x03a/+\0\0\x03b/#\x02\xa2\x07\0\x02\0\x03a/+");
-    assert_eq!(handle(&mut client, Packet::UnsubAck(second)), Ok((Event::Unsubscribed(second), vec![])));
+    assert_eq!(
+        handle(&mut client, Packet::UnsubAck(second.into())),
+        Ok((Event::Unsubscribed(second), vec![]))
+    );
     let (packet, _) = wire::decode(b"\x90\x04\0\x01\0\x80", wire::MAX_PACKET).unwrap().unwrap();
     let (Event::Subscribed { id, codes }, _) = handle(&mut client, packet).unwrap() else { panic!() };
     assert_eq!(id, first);
@@ -149,22 +162,30 @@ fn after_disconnect_acks_count_and_nothing_is_written() {
         .enumerate()
         .map(|(token, qos)| publish(&mut client, qos, token as u64, &limits).unwrap())
         .collect();
-    handle(&mut client, Packet::PubRec(ids[1])).unwrap();
+    handle(&mut client, Packet::PubRec(ids[1].into())).unwrap();
     let mut out = Vec::new();
     client.disconnect(&mut out);
     assert_eq!((out.as_slice(), client.state()), (&b"\xe0\0"[..], State::Closing));
     client.disconnect(&mut out);
     assert_eq!(out.len(), 2, "one DISCONNECT is enough");
 
-    assert_eq!(handle(&mut client, Packet::PubAck(ids[0])), Ok((Event::Acked(0), vec![])));
-    assert_eq!(handle(&mut client, Packet::PubComp(ids[1])), Ok((Event::Acked(1), vec![])));
-    assert_eq!(handle(&mut client, Packet::PubRec(ids[2])), Ok((Event::Received(2), vec![])));
+    assert_eq!(handle(&mut client, Packet::PubAck(ids[0].into())), Ok((Event::Acked(0), vec![])));
+    assert_eq!(handle(&mut client, Packet::PubComp(ids[1].into())), Ok((Event::Acked(1), vec![])));
+    assert_eq!(handle(&mut client, Packet::PubRec(ids[2].into())), Ok((Event::Received(2), vec![])));
     for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
         let packet_id = Some(id(5));
-        let publish = wire::Publish { dup: false, qos, retain: false, topic: "t", packet_id, payload: b"" };
+        let publish = wire::Publish {
+            dup: false,
+            qos,
+            retain: false,
+            topic: "t",
+            packet_id,
+            payload: b"",
+            properties: Properties::NONE,
+        };
         assert_eq!(handle(&mut client, Packet::Publish(publish)), Ok((Event::None, vec![])));
     }
-    assert_eq!(handle(&mut client, Packet::PubRel(id(5))), Ok((Event::None, vec![])));
+    assert_eq!(handle(&mut client, Packet::PubRel(id(5).into())), Ok((Event::None, vec![])));
     assert_eq!(client.abandon().collect::<Vec<_>>(), [2]);
 }
 
@@ -174,7 +195,7 @@ fn a_refused_client_is_closing() {
     client.connect(&super::plain_connect(), 0, &mut out).unwrap();
     assert_eq!(client.state(), State::Connecting);
     let code = ConnectCode::NotAuthorized;
-    let refusal = Packet::ConnAck(wire::ConnAck { session_present: false, code });
+    let refusal = Packet::ConnAck(wire::ConnAck::from(code));
     assert_eq!(handle(&mut client, refusal), Ok((Event::Refused(code), vec![])));
     assert_eq!(client.state(), State::Closing);
     client.handle_disconnected();

@@ -3,9 +3,9 @@
 use super::super::{KeepAlive, Limits, Outgoing, ProtocolError};
 use super::online;
 use crate::clock::{Nanos, SECOND};
-use crate::wire::{self, Packet, PacketId, QoS};
+use crate::wire::{self, Packet, PacketId, Properties, QoS};
 
-const LIMITS: Limits = Limits { inflight: 9, keep_alive: 10 * SECOND, clean_session: true };
+const LIMITS: Limits = Limits { inflight: 9, keep_alive: 10 * SECOND, clean_session: true, aliases: 0 };
 
 /// The third id that the client takes in [`whatever_is_written_puts_the_ping_off`].
 const THIRD_ID: PacketId = PacketId::new(3).unwrap();
@@ -31,7 +31,15 @@ const EXPIRED: Do = Poll(KeepAlive::Expired);
 
 fn message(qos: QoS) -> Packet<'static> {
     let packet_id = (qos > QoS::AtMostOnce).then(|| super::id(3));
-    Packet::Publish(wire::Publish { dup: false, qos, retain: false, topic: "t", packet_id, payload: b"" })
+    Packet::Publish(wire::Publish {
+        dup: false,
+        qos,
+        retain: false,
+        topic: "t",
+        packet_id,
+        payload: b"",
+        properties: Properties::NONE,
+    })
 }
 
 /// Runs a table of (second, deed) on a client that connected at second 0.
@@ -46,7 +54,8 @@ fn run(table: impl IntoIterator<Item = (Nanos, Do)>) {
                 assert_eq!(out, if pinged { &b"\xc0\0"[..] } else { b"" }, "at {second} s");
             }
             Publish(qos) => {
-                let message = Outgoing { topic: "t", qos, retain: false, payload: &[] };
+                let message =
+                    Outgoing { topic: "t", qos, retain: false, payload: &[], properties: Properties::NONE };
                 client.publish(message, 0, &LIMITS, now, &mut out).unwrap();
             }
             Subscribe => {
@@ -86,10 +95,10 @@ fn whatever_is_written_puts_the_ping_off() {
         (26, idle(33)),
         (30, Receive(message(QoS::ExactlyOnce))),
         (33, idle(40)),
-        (35, Receive(Packet::PubRel(super::id(3)))),
+        (35, Receive(Packet::PubRel(super::id(3).into()))),
         (40, idle(45)),
         (44, Publish(QoS::ExactlyOnce)),
-        (50, Receive(Packet::PubRec(THIRD_ID))),
+        (50, Receive(Packet::PubRec(THIRD_ID.into()))),
         (54, idle(60)),
         (60, ping(65)),
     ]);
@@ -162,7 +171,15 @@ fn a_redelivery_is_written_too() {
     let (mut client, mut out) = (online(), Vec::new());
     super::publish(&mut client, QoS::AtLeastOnce, 0, &LIMITS).unwrap();
     super::reconnect(&mut client, true);
-    client.redeliver(7 * SECOND, &mut out, |_, resend| resend.publish("t", false, &[]));
+    client.redeliver(7 * SECOND, &mut out, |_, resend| {
+        resend.publish(Outgoing {
+            topic: "t",
+            qos: QoS::AtMostOnce,
+            retain: false,
+            properties: Properties::NONE,
+            payload: &[],
+        })
+    });
     let next = 17 * SECOND;
     assert_eq!(client.poll_keepalive(10 * SECOND, &LIMITS, &mut out), KeepAlive::Idle { next });
 }

@@ -1,7 +1,7 @@
 //! A client and a small broker joined by a link that can be cut anywhere.
 
 use super::super::*;
-use crate::wire::{ConnAck, Packet};
+use crate::wire::{Ack, ConnAck, Packet, Properties};
 use std::collections::{BTreeSet, VecDeque};
 
 /// Messages are numbers, sent as eight bytes; a message's QoS is its number modulo 3.
@@ -66,8 +66,15 @@ impl Broker {
 
     fn message(seq: u64, packet_id: Option<PacketId>, dup: bool) -> Vec<u8> {
         let payload = &seq.to_be_bytes();
-        let publish =
-            wire::Publish { dup, qos: qos_of(seq), retain: false, topic: "down", packet_id, payload };
+        let publish = wire::Publish {
+            dup,
+            qos: qos_of(seq),
+            retain: false,
+            topic: "down",
+            packet_id,
+            payload,
+            properties: Properties::NONE,
+        };
         packet(Packet::Publish(publish))
     }
 
@@ -77,18 +84,20 @@ impl Broker {
         match got {
             Packet::Connect(connect) => self.handle_connect(connect.clean_session, down),
             Packet::Publish(publish) => self.handle_publish(&publish, down),
-            Packet::PubRel(id) => {
+            Packet::PubRel(Ack { packet_id: id, .. }) => {
                 self.inbound.remove(&id);
-                down.push_back(packet(Packet::PubComp(id)));
+                down.push_back(packet(Packet::PubComp(id.into())));
             }
-            Packet::PubAck(id) | Packet::PubComp(id) => self.outbound.retain(|sending| sending.id != id),
-            Packet::PubRec(id) => {
+            Packet::PubAck(Ack { packet_id: id, .. }) | Packet::PubComp(Ack { packet_id: id, .. }) => {
+                self.outbound.retain(|sending| sending.id != id);
+            }
+            Packet::PubRec(Ack { packet_id: id, .. }) => {
                 let sending = self.outbound.iter_mut().find(|sending| sending.id == id);
                 sending.expect("PUBREC for a message on its way").received = true;
-                down.push_back(packet(Packet::PubRel(id)));
+                down.push_back(packet(Packet::PubRel(id.into())));
             }
             Packet::PingReq => down.push_back(packet(Packet::PingResp)),
-            Packet::Disconnect => self.connected = false,
+            Packet::Disconnect(_) => self.connected = false,
             other => panic!("no part in these tests: {other:?}"),
         }
     }
@@ -97,10 +106,14 @@ impl Broker {
         assert!(!clean);
         self.connected = true;
         let session_present = std::mem::replace(&mut self.has_session, true);
-        down.push_back(packet(Packet::ConnAck(ConnAck { session_present, code: ConnectCode::Accepted })));
+        down.push_back(packet(Packet::ConnAck(ConnAck {
+            session_present,
+            code: ConnectCode::Accepted,
+            properties: Properties::NONE,
+        })));
         for sending in &mut self.outbound {
             down.push_back(if sending.received {
-                packet(Packet::PubRel(sending.id))
+                packet(Packet::PubRel(sending.id.into()))
             } else {
                 Self::message(sending.seq, Some(sending.id), std::mem::replace(&mut sending.sent, true))
             });
@@ -113,13 +126,13 @@ impl Broker {
             (QoS::AtMostOnce, _) => self.delivered.push(seq),
             (QoS::AtLeastOnce, Some(id)) => {
                 self.delivered.push(seq);
-                down.push_back(packet(Packet::PubAck(id)));
+                down.push_back(packet(Packet::PubAck(id.into())));
             }
             (QoS::ExactlyOnce, Some(id)) => {
                 if self.inbound.insert(id) {
                     self.delivered.push(seq);
                 }
-                down.push_back(packet(Packet::PubRec(id)));
+                down.push_back(packet(Packet::PubRec(id.into())));
             }
             (_, None) => unreachable!("decode saw to that"),
         }
@@ -188,7 +201,13 @@ impl Pair {
     pub fn publish(&mut self, seq: u64) -> Result<(), WindowFull> {
         let payload = &seq.to_be_bytes();
         let (start, end) = payload.split_at(3);
-        let message = Outgoing { topic: "up", qos: qos_of(seq), retain: false, payload: &[start, end] };
+        let message = Outgoing {
+            topic: "up",
+            qos: qos_of(seq),
+            retain: false,
+            payload: &[start, end],
+            properties: Properties::NONE,
+        };
         let mut out = Vec::new();
         self.now += 1;
         self.client.publish(message, seq, &self.limits, self.now, &mut out)?;
@@ -247,7 +266,13 @@ impl Pair {
         let mut out = Vec::new();
         self.client.redeliver(self.now, &mut out, |seq, resend| {
             assert_eq!(resend.qos(), qos_of(*seq));
-            resend.publish("up", false, &[&seq.to_be_bytes()])
+            resend.publish(Outgoing {
+                topic: "up",
+                qos: QoS::AtMostOnce,
+                retain: false,
+                properties: Properties::NONE,
+                payload: &[&seq.to_be_bytes()],
+            })
         });
         self.send(&out);
     }

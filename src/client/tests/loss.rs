@@ -2,10 +2,11 @@
 
 use super::super::*;
 use super::link::{Cut, Pair, qos_of};
+use crate::wire::Properties;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
-const LIMITS: Limits = Limits { inflight: 3, keep_alive: 0, clean_session: false };
+const LIMITS: Limits = Limits { inflight: 3, keep_alive: 0, clean_session: false, aliases: 0 };
 
 fn of_qos(qos: QoS, seqs: impl IntoIterator<Item = u64>) -> Vec<u64> {
     seqs.into_iter().filter(|seq| qos_of(*seq) == qos).collect()
@@ -143,8 +144,15 @@ fn redelivery_sends_pubrel_for_what_was_received() {
 fn received_ids_live_as_long_as_the_session() {
     let mut client = super::online();
     let packet_id = Some(super::id(9));
-    let publish =
-        Publish { dup: false, qos: QoS::ExactlyOnce, retain: false, topic: "t", packet_id, payload: b"" };
+    let publish = Publish {
+        dup: false,
+        qos: QoS::ExactlyOnce,
+        retain: false,
+        topic: "t",
+        packet_id,
+        payload: b"",
+        properties: Properties::NONE,
+    };
     let receive = |client: &mut Client<u64>| {
         let (event, _) = super::handle(client, wire::Packet::Publish(publish)).unwrap();
         matches!(event, Event::Message { first: true, .. })
@@ -168,10 +176,19 @@ fn nothing_can_be_published_before_the_session_is_settled() {
     let mut out = Vec::new();
     client.connect(&wire::Connect { clean_session: false, ..super::plain_connect() }, 0, &mut out).unwrap();
     assert!(client.room(QoS::AtMostOnce, &LIMITS) == 0);
-    let connack = wire::ConnAck { session_present: true, code: ConnectCode::Accepted };
+    let connack =
+        wire::ConnAck { session_present: true, code: ConnectCode::Accepted, properties: Properties::NONE };
     super::handle(client, wire::Packet::ConnAck(connack)).unwrap();
     assert!(client.room(QoS::AtMostOnce, &LIMITS) == 0);
-    client.redeliver(0, &mut out, |_, resend| resend.publish("t", false, &[]));
+    client.redeliver(0, &mut out, |_, resend| {
+        resend.publish(Outgoing {
+            topic: "t",
+            qos: QoS::AtMostOnce,
+            retain: false,
+            properties: Properties::NONE,
+            payload: &[],
+        })
+    });
     assert!(client.room(QoS::AtMostOnce, &LIMITS) > 0);
 }
 

@@ -2,9 +2,9 @@
 
 use super::super::*;
 use super::{ACCEPTED, handle, id, online, plain_connect, publish, reconnect};
-use crate::wire::{ConnAck, Packet};
+use crate::wire::{ConnAck, Packet, Properties, ReasonCode};
 
-const LIMITS: Limits = Limits { inflight: 9, keep_alive: 0, clean_session: true };
+const LIMITS: Limits = Limits { inflight: 9, keep_alive: 0, clean_session: true, aliases: 0 };
 
 fn decoded(bytes: &'static [u8]) -> Packet<'static> {
     wire::decode(bytes, wire::MAX_PACKET).unwrap().unwrap().0
@@ -17,7 +17,7 @@ fn client_only() -> [(Packet<'static>, PacketType); 5] {
         (decoded(b"\x82\x06\0\x01\0\x01t\0"), PacketType::Subscribe),
         (decoded(b"\xa2\x05\0\x01\0\x01t"), PacketType::Unsubscribe),
         (Packet::PingReq, PacketType::PingReq),
-        (Packet::Disconnect, PacketType::Disconnect),
+        (Packet::Disconnect(ReasonCode::Success.into()), PacketType::Disconnect),
     ]
 }
 
@@ -37,8 +37,9 @@ fn nothing_comes_before_connack() {
         topic: "t",
         packet_id: None,
         payload: b"",
+        properties: Properties::NONE,
     };
-    let early = [Packet::Publish(publish), Packet::PubAck(id(1)), Packet::PingResp, Packet::PingReq];
+    let early = [Packet::Publish(publish), Packet::PubAck(id(1).into()), Packet::PingResp, Packet::PingReq];
     for packet in early {
         let mut client = Client::<u64>::new();
         client.connect(&plain_connect(), 0, &mut Vec::new()).unwrap();
@@ -63,11 +64,11 @@ fn a_clean_session_is_not_present() {
 #[test]
 fn acks_are_for_ids_in_use() {
     let answers = [
-        Packet::PubAck(id(7)),
-        Packet::PubRec(id(7)),
-        Packet::PubComp(id(7)),
+        Packet::PubAck(id(7).into()),
+        Packet::PubRec(id(7).into()),
+        Packet::PubComp(id(7).into()),
         decoded(b"\x90\x03\0\x07\0"),
-        Packet::UnsubAck(id(7)),
+        Packet::UnsubAck(id(7).into()),
     ];
     for packet in answers {
         let mut client = online();
@@ -84,7 +85,7 @@ fn waiting() -> (Client<u64>, [PacketType; 5]) {
     publish(&mut client, QoS::AtLeastOnce, 1, &LIMITS).unwrap();
     publish(&mut client, QoS::ExactlyOnce, 2, &LIMITS).unwrap();
     let received = publish(&mut client, QoS::ExactlyOnce, 3, &LIMITS).unwrap();
-    handle(&mut client, Packet::PubRec(received)).unwrap();
+    handle(&mut client, Packet::PubRec(received.into())).unwrap();
     client.subscribe([("t", QoS::AtMostOnce)].into_iter(), 0, &mut Vec::new()).unwrap();
     client.unsubscribe(["t"].into_iter(), 0, &mut Vec::new()).unwrap();
     use PacketType::*;
@@ -102,8 +103,13 @@ fn each_id_takes_only_the_answer_it_waits_for() {
     ];
     for at in 0..5 {
         let id = id(at as u16 + 1);
-        let answers =
-            [Packet::PubAck(id), Packet::PubRec(id), Packet::PubComp(id), subacks[at], Packet::UnsubAck(id)];
+        let answers = [
+            Packet::PubAck(id.into()),
+            Packet::PubRec(id.into()),
+            Packet::PubComp(id.into()),
+            subacks[at],
+            Packet::UnsubAck(id.into()),
+        ];
         for (kind, packet) in answers.into_iter().enumerate() {
             let (mut client, awaited) = waiting();
             let result = handle(&mut client, packet);
@@ -123,7 +129,7 @@ fn each_id_takes_only_the_answer_it_waits_for() {
 fn a_given_up_message_still_knows_what_it_waits_for() {
     let (mut client, _) = waiting();
     client.expire_oldest();
-    let error = handle(&mut client, Packet::PubComp(id(1))).unwrap_err();
+    let error = handle(&mut client, Packet::PubComp(id(1).into())).unwrap_err();
     let (ack, awaited) = (PacketType::PubComp, PacketType::PubAck);
     assert_eq!(error, ProtocolError::AckOfWrongKind { ack, id: id(1), awaited });
     let error = handle(&mut client, decoded(b"\x90\x03\0\x01\0")).unwrap_err();
@@ -155,14 +161,22 @@ fn pingresp_answers_a_pingreq() {
 #[test]
 fn a_resumed_session_forgives_repetitions() {
     let (mut client, _) = waiting();
-    let error = handle(&mut client, Packet::PubRec(id(3))).unwrap_err();
+    let error = handle(&mut client, Packet::PubRec(id(3).into())).unwrap_err();
     let (ack, awaited) = (PacketType::PubRec, PacketType::PubComp);
     assert_eq!(error, ProtocolError::AckOfWrongKind { ack, id: id(3), awaited });
 
     reconnect(&mut client, true);
-    client.redeliver(0, &mut Vec::new(), |_, resend| resend.publish("t", false, &[]));
-    assert_eq!(handle(&mut client, Packet::PubRec(id(3))), Ok((Event::None, vec![])));
-    let error = handle(&mut client, Packet::UnsubAck(id(5))).unwrap_err();
+    client.redeliver(0, &mut Vec::new(), |_, resend| {
+        resend.publish(Outgoing {
+            topic: "t",
+            qos: QoS::AtMostOnce,
+            retain: false,
+            properties: Properties::NONE,
+            payload: &[],
+        })
+    });
+    assert_eq!(handle(&mut client, Packet::PubRec(id(3).into())), Ok((Event::None, vec![])));
+    let error = handle(&mut client, Packet::UnsubAck(id(5).into())).unwrap_err();
     assert!(matches!(error, ProtocolError::UnknownId { .. }), "requests do not outlive a connection");
 }
 

@@ -3,14 +3,15 @@
 use super::super::*;
 use super::{handle, id, online, publish, reconnect};
 use crate::wire::Packet;
+use crate::wire::Properties;
 use proptest::prelude::*;
 
-const LIMITS: Limits = Limits { inflight: u16::MAX, keep_alive: 0, clean_session: true };
+const LIMITS: Limits = Limits { inflight: u16::MAX, keep_alive: 0, clean_session: true, aliases: 0 };
 const QOS: QoS = QoS::AtLeastOnce;
 
 fn ack(client: &mut Client<u64>, id: PacketId) -> Event<'static, u64> {
     let mut out = Vec::new();
-    let event = client.handle_packet(&Packet::PubAck(id), 0, &mut out).unwrap();
+    let event = client.handle_packet(&Packet::PubAck(id.into()), 0, &mut out).unwrap();
     assert!(out.is_empty());
     match event {
         Event::Acked(token) => Event::Acked(token),
@@ -36,7 +37,7 @@ fn ids_cycle_through_1_to_65535_past_a_stuck_one() {
     assert_eq!(ack(&mut client, stuck), Event::Acked(0));
     assert_eq!(client.inflight(), 0);
     let unknown = ProtocolError::UnknownId { packet: PacketType::PubAck, id: stuck };
-    assert_eq!(handle(&mut client, Packet::PubAck(stuck)), Err(unknown));
+    assert_eq!(handle(&mut client, Packet::PubAck(stuck.into())), Err(unknown));
 }
 
 #[test]
@@ -57,7 +58,13 @@ fn redelivered(client: &mut Client<u64>) -> Vec<u64> {
     let (mut tokens, mut out) = (vec![], vec![]);
     client.redeliver(0, &mut out, |token, resend| {
         tokens.push(*token);
-        resend.publish("t", false, &[])
+        resend.publish(Outgoing {
+            topic: "t",
+            qos: QoS::AtMostOnce,
+            retain: false,
+            properties: Properties::NONE,
+            payload: &[],
+        })
     });
     tokens
 }
@@ -161,9 +168,9 @@ fn a_late_qos_2_message_is_seen_through() {
     let mut client = online();
     let late = publish(&mut client, QoS::ExactlyOnce, 5, &LIMITS).unwrap();
     client.expire_oldest();
-    let (event, out) = handle(&mut client, Packet::PubRec(late)).unwrap();
+    let (event, out) = handle(&mut client, Packet::PubRec(late.into())).unwrap();
     assert_eq!((event, out.as_slice()), (Event::None, &b"\x62\x02\0\x01"[..]));
-    assert_eq!(handle(&mut client, Packet::PubComp(late)), Ok((Event::AckedLate(5), vec![])));
+    assert_eq!(handle(&mut client, Packet::PubComp(late.into())), Ok((Event::AckedLate(5), vec![])));
 }
 
 #[test]
@@ -171,7 +178,7 @@ fn a_message_can_be_settled_by_its_owner() {
     let mut client = online();
     let first = publish(&mut client, QoS::ExactlyOnce, 5, &LIMITS).unwrap();
     let second = publish(&mut client, QoS::ExactlyOnce, 6, &LIMITS).unwrap();
-    let error = handle(&mut client, Packet::PubAck(first)).unwrap_err();
+    let error = handle(&mut client, Packet::PubAck(first.into())).unwrap_err();
     assert!(matches!(error, ProtocolError::AckOfWrongKind { id, .. } if id == first));
     assert_eq!(client.settle(first), Event::Acked(5));
     assert_eq!(client.settle(first), Event::None);

@@ -51,6 +51,8 @@ struct Side {
     generation: u32,
     /// The client, from CONNECT on.
     client: Option<u32>,
+    /// And what it speaks.
+    protocol: wire::Protocol,
     /// Reads nothing.
     deaf: bool,
     /// Its next PUBLISH has its turn.
@@ -212,6 +214,7 @@ impl Peer {
         let side = Side {
             generation: key.generation,
             client: None,
+            protocol: wire::Protocol::V311,
             deaf: true,
             served: false,
             lanes: [0; 5],
@@ -299,7 +302,8 @@ impl Peer {
     fn packets(&mut self, net: &mut Net, key: Key, bytes: &[u8], offset: impl Fn(usize) -> u64) -> usize {
         let mut rest = bytes;
         loop {
-            let (packet, used) = match wire::decode(rest, wire::MAX_PACKET) {
+            let protocol = self.side(key).protocol;
+            let (packet, used) = match protocol.decode(rest, wire::MAX_PACKET) {
                 Ok(Some(decoded)) => decoded,
                 Ok(None) => break,
                 Err(error) => {
@@ -466,6 +470,7 @@ fn side_of_nobody() -> Side {
     Side {
         generation: u32::MAX,
         client: None,
+        protocol: wire::Protocol::V311,
         deaf: false,
         served: false,
         lanes: [0; 5],

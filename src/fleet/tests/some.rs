@@ -4,6 +4,7 @@ use super::*;
 use crate::crew::sim::Dice;
 use crate::crew::{Credentials, Will};
 use crate::load::BodyPlan;
+use crate::wire::Protocol;
 
 /// The targets of every fleet: the peer is everywhere.
 pub fn target() -> Endpoint {
@@ -57,6 +58,7 @@ fn some_connection(dice: &mut Dice) -> Connection {
             false => Credentials::default(),
         },
         will: dice.chance(0.1).then_some(will),
+        protocol: *dice.pick(&[Protocol::V311, Protocol::V311, Protocol::V5]),
         ..Connection::default()
     }
 }

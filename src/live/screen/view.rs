@@ -141,6 +141,7 @@ impl View {
         let counts = [
             ("lost", total.lost),
             ("ack timeouts", total.ack_timeouts + total.unacked_at_end),
+            ("refused messages", total.rejected),
             ("duplicated", total.duplicated),
             ("reordered", total.reordered),
             ("shed", total.shed),

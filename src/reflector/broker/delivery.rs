@@ -51,10 +51,10 @@ impl Broker {
         if qos == QoS::AtMostOnce {
             match (ready, conn) {
                 (Some(conn), _) if !message.retain || !has_more => {
-                    let Message { topic, payload, retain, .. } = *message;
-                    self.counters.count_out(qos, payload.len());
-                    self.connections[conn.0 as usize].note_sent(payload.len(), &self.limits);
-                    return encode_publish(false, qos, retain, topic, None, payload, link.out(conn));
+                    self.counters.count_out(qos, message.payload.len());
+                    let connection = &mut self.connections[conn.0 as usize];
+                    connection.note_sent(message.payload.len(), &self.limits);
+                    return encode_publish(connection.protocol, false, qos, None, message, link.out(conn));
                 }
                 // All retained messages come at once: no reason to take the client for slow.
                 (_, Some(_)) if message.retain => {}
@@ -67,12 +67,14 @@ impl Broker {
             }
         }
         let bounds = &self.limits.outgoing;
-        let outgoing = session.outgoing.get_or_insert_with(|| Box::new(Outgoing::new(session.persistent)));
+        let (keeps, receive_max) = (session.persistent, session.receive_max());
+        let outgoing = session.outgoing.get_or_insert_with(|| Box::new(Outgoing::new(keeps, receive_max)));
         match ready {
             Some(conn) if outgoing.can_send(bounds) && qos != QoS::AtMostOnce => {
-                outgoing.send(message, qos, link.out(conn));
+                let connection = &mut self.connections[conn.0 as usize];
+                outgoing.send(connection.protocol, message, qos, link.out(conn));
                 self.counters.count_out(qos, message.payload.len());
-                self.connections[conn.0 as usize].note_sent(message.payload.len(), &self.limits);
+                connection.note_sent(message.payload.len(), &self.limits);
             }
             _ if outgoing.enqueue(message, qos, bounds) => {
                 if conn.is_some() && ready.is_none() && !outgoing.stalled {
@@ -89,11 +91,12 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let Some(conn) = session.conn.filter(|_| session.waiting.is_none()) else { return };
         let Some(outgoing) = &mut session.outgoing else { return };
+        let connection = &mut self.connections[conn.0 as usize];
         while link.unsent(conn) <= self.limits.unsent {
-            match outgoing.send_next(&self.limits.outgoing, link.out(conn)) {
+            match outgoing.send_next(connection.protocol, &self.limits.outgoing, link.out(conn)) {
                 Some((qos, payload)) => {
                     self.counters.count_out(qos, payload);
-                    self.connections[conn.0 as usize].note_sent(payload, &self.limits);
+                    connection.note_sent(payload, &self.limits);
                 }
                 // The queue is empty, or an acknowledgement will make room in the window.
                 None => return,

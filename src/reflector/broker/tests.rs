@@ -5,10 +5,14 @@ use std::rc::Rc;
 
 use super::*;
 use crate::engine::{Longest, Route, Stats, Usage};
-use crate::wire::{Connect, ConnectCode, MAX_PACKET, PacketId, Protocol, Publish, QoS, Will, decode};
+use crate::wire::{
+    Ack, Connect, ConnectCode, MAX_PACKET, PacketId, Properties, Protocol, Publish, QoS, UnsubAck, Will,
+    decode,
+};
 
 mod connections;
 mod faulty;
+mod five;
 mod malformed;
 mod messages;
 mod moves;
@@ -291,21 +295,36 @@ fn clean(client_id: &str) -> Connect<'_> {
         will: None,
         username: None,
         password: None,
+        properties: Properties::NONE,
     }
 }
 
 fn will<'a>(topic: &'a str, payload: &'a str) -> Option<Will<'a>> {
-    Some(Will { topic, payload: payload.as_bytes(), qos: QoS::AtLeastOnce, retain: false })
+    Some(Will {
+        topic,
+        payload: payload.as_bytes(),
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        properties: Properties::NONE,
+    })
 }
 
 fn message<'a>(topic: &'a str, payload: &'a str, quality: u8) -> Publish<'a> {
     let packet_id = (quality > 0).then(|| id(7));
-    Publish { dup: false, qos: qos(quality), retain: false, topic, packet_id, payload: payload.as_bytes() }
+    Publish {
+        dup: false,
+        qos: qos(quality),
+        retain: false,
+        topic,
+        packet_id,
+        payload: payload.as_bytes(),
+        properties: Properties::NONE,
+    }
 }
 
 fn in_words(packet: &Packet<'_>) -> String {
     match packet {
-        Packet::ConnAck(ConnAck { code: ConnectCode::Accepted, session_present }) => {
+        Packet::ConnAck(ConnAck { code: ConnectCode::Accepted, session_present, .. }) => {
             format!("CONNACK {}", if *session_present { "present" } else { "new" })
         }
         Packet::ConnAck(ConnAck { code, .. }) => format!("CONNACK refused: {code}"),
@@ -320,11 +339,11 @@ fn in_words(packet: &Packet<'_>) -> String {
             let codes: Vec<_> = suback.codes().map(|code| code.to_byte()).collect();
             format!("SUBACK #{} {codes:?}", suback.packet_id())
         }
-        Packet::UnsubAck(id) => format!("UNSUBACK #{id}"),
-        Packet::PubAck(id) => format!("PUBACK #{id}"),
-        Packet::PubRec(id) => format!("PUBREC #{id}"),
-        Packet::PubRel(id) => format!("PUBREL #{id}"),
-        Packet::PubComp(id) => format!("PUBCOMP #{id}"),
+        Packet::UnsubAck(UnsubAck { packet_id: id, .. }) => format!("UNSUBACK #{id}"),
+        Packet::PubAck(Ack { packet_id: id, .. }) => format!("PUBACK #{id}"),
+        Packet::PubRec(Ack { packet_id: id, .. }) => format!("PUBREC #{id}"),
+        Packet::PubRel(Ack { packet_id: id, .. }) => format!("PUBREL #{id}"),
+        Packet::PubComp(Ack { packet_id: id, .. }) => format!("PUBCOMP #{id}"),
         other => format!("{:?}", other.packet_type()),
     }
 }

@@ -7,7 +7,8 @@ use super::lines::{Lines, counted};
 use super::publish::self_check;
 use super::{LISTED, PERCENTILES};
 use crate::record::{Evidence, Exit, Figure, FleetRecord, Latency, Verdict};
-use crate::report::summary::{self, REFUSALS, around, beside, turned_away};
+use crate::report::refusals::{self, REFUSALS};
+use crate::report::summary::{self, around, beside, turned_away};
 use crate::units;
 
 pub fn write(record: &FleetRecord, lines: &mut Lines) {
@@ -75,6 +76,9 @@ fn connections(record: &FleetRecord, lines: &mut Lines) {
         .collect();
     if !attempts.is_empty() {
         lines.line(&format!("Attempts refused: {}", attempts.join(", ")));
+    }
+    if let Some(reasons) = refusals::reason_codes(counts) {
+        lines.line(&format!("Reasons: {reasons}"));
     }
     if let Some((what, count)) = turned_away(&record.broker) {
         lines.line(&format!("Connections {what}: {}", grouped(count)));

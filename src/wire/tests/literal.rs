@@ -21,6 +21,7 @@ const BARE: Connect<'_> = Connect {
     will: None,
     username: None,
     password: None,
+    properties: Properties::NONE,
 };
 
 #[test]
@@ -37,7 +38,13 @@ fn connect_with_everything() {
     let connect = Connect {
         client_id: "c",
         keep_alive: 60,
-        will: Some(Will { topic: "w/t", payload: b"\0gone", qos: QoS::ExactlyOnce, retain: true }),
+        will: Some(Will {
+            topic: "w/t",
+            payload: b"\0gone",
+            qos: QoS::ExactlyOnce,
+            retain: true,
+            properties: Properties::NONE,
+        }),
         username: Some("user"),
         password: Some(b"\xFF\0"),
         ..BARE
@@ -79,18 +86,18 @@ fn connect_at_each_level() {
 
 #[test]
 fn protocols_read_back_as_written() {
-    for (protocol, text) in [(Protocol::V31, "3.1"), (Protocol::V311, "3.1.1")] {
+    for (protocol, text) in [(Protocol::V31, "3.1"), (Protocol::V311, "3.1.1"), (Protocol::V5, "5")] {
         assert_eq!((protocol.to_string().as_str(), text.parse()), (text, Ok(protocol)));
     }
-    for bad in ["", "3", "4", "3.1.2", "5", "5.0", "MQTT"] {
+    for bad in ["", "3", "4", "3.1.2", "5.0", "MQTT"] {
         let error = bad.parse::<Protocol>().unwrap_err();
-        assert_eq!(error.to_string(), format!("the protocol is 3.1 or 3.1.1, not {bad:?}"));
+        assert_eq!(error.to_string(), format!("the protocol is 3.1, 3.1.1 or 5, not {bad:?}"));
     }
 }
 
 #[test]
 fn connack() {
-    is(&[0x20, 2, 1, 0], Packet::ConnAck(ConnAck { session_present: true, code: ConnectCode::Accepted }));
+    is(&[0x20, 2, 1, 0], Packet::ConnAck(ConnAck { session_present: true, ..ConnectCode::Accepted.into() }));
     let codes = [
         ConnectCode::Accepted,
         ConnectCode::UnacceptableProtocolVersion,
@@ -100,7 +107,7 @@ fn connack() {
         ConnectCode::NotAuthorized,
     ];
     for (byte, code) in codes.into_iter().enumerate() {
-        is(&[0x20, 2, 0, byte as u8], Packet::ConnAck(ConnAck { session_present: false, code }));
+        is(&[0x20, 2, 0, byte as u8], Packet::ConnAck(ConnAck::from(code)));
     }
 }
 
@@ -112,6 +119,7 @@ fn publish() {
         retain: false,
         topic: "a/b",
         packet_id: None,
+        properties: Properties::NONE,
         payload: b"",
     };
     is(b"\x30\x05\0\x03a/b", Packet::Publish(bare));
@@ -125,14 +133,14 @@ fn publish() {
 
 #[test]
 fn acknowledgements_and_pings() {
-    is(&[0x40, 2, 0x12, 0x34], Packet::PubAck(id(0x1234)));
-    is(&[0x50, 2, 0x12, 0x34], Packet::PubRec(id(0x1234)));
-    is(&[0x62, 2, 0x12, 0x34], Packet::PubRel(id(0x1234)));
-    is(&[0x70, 2, 0xFF, 0xFF], Packet::PubComp(id(0xFFFF)));
-    is(&[0xB0, 2, 0x00, 0x01], Packet::UnsubAck(id(1)));
+    is(&[0x40, 2, 0x12, 0x34], Packet::PubAck(id(0x1234).into()));
+    is(&[0x50, 2, 0x12, 0x34], Packet::PubRec(id(0x1234).into()));
+    is(&[0x62, 2, 0x12, 0x34], Packet::PubRel(id(0x1234).into()));
+    is(&[0x70, 2, 0xFF, 0xFF], Packet::PubComp(id(0xFFFF).into()));
+    is(&[0xB0, 2, 0x00, 0x01], Packet::UnsubAck(id(1).into()));
     is(&[0xC0, 0], Packet::PingReq);
     is(&[0xD0, 0], Packet::PingResp);
-    is(&[0xE0, 0], Packet::Disconnect);
+    is(&[0xE0, 0], Packet::Disconnect(ReasonCode::Success.into()));
 }
 
 #[test]
@@ -211,7 +219,7 @@ fn remaining_length_takes_one_to_four_bytes() {
 fn padded_remaining_length_is_allowed() {
     // Version 5 demands the shortest form, 3.1.1 does not.
     assert_eq!(decode(&[0xC0, 0x80, 0x80, 0x00], MAX_PACKET), Ok(Some((Packet::PingReq, 4))));
-    assert_eq!(decode(&[0x40, 0x82, 0x00, 0, 9], MAX_PACKET), Ok(Some((Packet::PubAck(id(9)), 5))));
+    assert_eq!(decode(&[0x40, 0x82, 0x00, 0, 9], MAX_PACKET), Ok(Some((Packet::PubAck(id(9).into()), 5))));
 }
 
 #[test]
@@ -235,6 +243,7 @@ fn byte_order_mark_is_text() {
         retain: false,
         topic: "\u{FEFF}a",
         packet_id: None,
+        properties: Properties::NONE,
         payload: b"\xEF\xBB\xBF",
     };
     is(b"\x30\x09\0\x04\xEF\xBB\xBFa\xEF\xBB\xBF", Packet::Publish(publish));
@@ -245,8 +254,8 @@ fn packets_in_a_row_come_one_by_one() {
     let bytes = [0xC0, 0, 0x40, 2, 0, 1, 0x62, 2, 0, 2, 0xE0];
     let (first, used) = decode(&bytes, MAX_PACKET).unwrap().unwrap();
     assert_eq!((first, used), (Packet::PingReq, 2));
-    assert_eq!(decode(&bytes[2..], MAX_PACKET), Ok(Some((Packet::PubAck(id(1)), 4))));
-    assert_eq!(decode(&bytes[6..], MAX_PACKET), Ok(Some((Packet::PubRel(id(2)), 4))));
+    assert_eq!(decode(&bytes[2..], MAX_PACKET), Ok(Some((Packet::PubAck(id(1).into()), 4))));
+    assert_eq!(decode(&bytes[6..], MAX_PACKET), Ok(Some((Packet::PubRel(id(2).into()), 4))));
     assert_eq!(decode(&bytes[10..], MAX_PACKET), Ok(None));
     assert_eq!(decode(&[], MAX_PACKET), Ok(None));
 }

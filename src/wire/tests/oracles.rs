@@ -235,6 +235,7 @@ fn to_mqtt_proto(sample: &Sample) -> v3::Packet {
             connect.protocol = match protocol {
                 Protocol::V31 => mqtt_proto::Protocol::V310,
                 Protocol::V311 => mqtt_proto::Protocol::V311,
+                Protocol::V5 => unreachable!("samples are older"),
             };
             connect.clean_session = clean_session;
             connect.last_will = will.map(|(topic, payload, qos, retain)| v3::LastWill {

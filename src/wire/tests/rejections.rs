@@ -129,7 +129,7 @@ const CONNECT_HEADER: &[Row] = &[
     (b"\x10\x0C\0\x04mqtt\x04\x02\0\0\0\0", DecodeError::ProtocolName, "MQTT-3.1.2-1"),
     (b"\x10\x0E\0\x06MQISDP\x03\x02\0\0\0\0", DecodeError::ProtocolName, "MQTT-3.1.2-1"),
     (b"\x10\x0C\0\x04MQTT\x03\x02\0\0\0\0", level(Protocol::V311, 3), "MQTT-3.1.2-2"),
-    (b"\x10\x0D\0\x04MQTT\x05\x03\0\0\0\0\0", level(Protocol::V311, 5), "MQTT-3.1.2-2"),
+    (b"\x10\x0D\0\x04MQTT\x06\x03\0\0\0\0\0", level(Protocol::V311, 6), "MQTT-3.1.2-2"),
     (b"\x10\x07\0\x04MQTT\x85", level(Protocol::V311, 0x85), "MQTT-3.1.2-2"),
     (b"\x10\x07\0\x04MQTT\x83", level(Protocol::V311, 0x83), "MQTT-3.1.2-2"),
     (b"\x10\x09\0\x06MQIsdp\x04", level(Protocol::V31, 4), "MQTT-3.1.2-2"),
@@ -311,7 +311,7 @@ fn a_bad_first_byte_needs_no_second() {
 fn server_answers_two_faults_of_connect() {
     let code = |bytes: &[u8]| decode(bytes, 1000).unwrap_err().connect_code();
     let unacceptable = Some(ConnectCode::UnacceptableProtocolVersion);
-    assert_eq!(code(b"\x10\x0D\0\x04MQTT\x05\x02\0\0\0\0\0"), unacceptable);
+    assert_eq!(code(b"\x10\x0D\0\x04MQTT\x06\x02\0\0\0\0\0"), unacceptable);
     assert_eq!(code(b"\x10\x0C\0\x04MQTT\x04\x00\0\0\0\0"), Some(ConnectCode::IdentifierRejected));
     assert_eq!(code(b"\x10\x0E\0\x06MQIsdp\x05\x02\0\0\0\0"), unacceptable);
     assert_eq!(code(b"\x10\x0E\0\x06MQIsdp\x03\x02\0\0\0\0"), Some(ConnectCode::IdentifierRejected));
@@ -330,6 +330,7 @@ fn encoder_refuses_what_the_decoder_would() {
         will: None,
         username: Some("u"),
         password: None,
+        properties: Properties::NONE,
     };
     let publish = Publish {
         dup: false,
@@ -337,11 +338,15 @@ fn encoder_refuses_what_the_decoder_would() {
         retain: false,
         topic: "t",
         packet_id: Some(id(1)),
+        properties: Properties::NONE,
         payload: b"",
     };
     let long = "x".repeat(65_536);
     let too_long = |field| EncodeError::FieldTooLong { field, length: 65_536 };
-    let will = |topic, payload| Some(Will { topic, payload, qos: QoS::AtMostOnce, retain: false });
+    let will = |topic, payload| {
+        let (qos, retain, properties) = (QoS::AtMostOnce, false, Properties::NONE);
+        Some(Will { topic, payload, qos, retain, properties })
+    };
     let mut out = Vec::new();
     for (bad, error) in [
         (Connect { client_id: "", clean_session: false, ..connect }, EncodeError::EmptyClientId),
@@ -365,7 +370,7 @@ fn encoder_refuses_what_the_decoder_would() {
     ] {
         assert_eq!(Packet::Publish(bad).encode(&mut out), Err(error));
     }
-    let connack = ConnAck { session_present: true, code: ConnectCode::NotAuthorized };
+    let connack = ConnAck { session_present: true, ..ConnectCode::NotAuthorized.into() };
     assert_eq!(Packet::ConnAck(connack).encode(&mut out), Err(EncodeError::SessionPresentOnRefusal));
     assert_eq!(encode_subscribe(id(1), [], &mut out), Err(EncodeError::NoFilter));
     assert_eq!(encode_unsubscribe(id(1), [], &mut out), Err(EncodeError::NoFilter));
@@ -377,7 +382,7 @@ fn encoder_refuses_what_the_decoder_would() {
 fn errors_read_well() {
     let text = |bytes: &[u8]| decode(bytes, 1000).unwrap_err().to_string();
     assert_eq!(text(b"\x30\x02\0\0"), "in PUBLISH, the topic is empty [MQTT-4.7.3-1]");
-    assert_eq!(text(b"\x10\x07\0\x04MQTT\x05"), "CONNECT of MQTT at protocol level 5, not 4 [MQTT-3.1.2-2]");
+    assert_eq!(text(b"\x10\x07\0\x04MQTT\x06"), "CONNECT of MQTT at protocol level 6, not 4 [MQTT-3.1.2-2]");
     let length = "packet of 268435460 bytes, the limit is 1000 [MQTT-4.8.0-2]";
     assert_eq!(text(&[0x30, 0xFF, 0xFF, 0xFF, 0x7F]), length);
 }

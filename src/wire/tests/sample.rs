@@ -62,20 +62,34 @@ impl Sample {
                     payload,
                     qos: *qos,
                     retain: *retain,
+                    properties: Properties::NONE,
                 });
                 let (username, password) = (username.as_deref(), password.as_deref());
                 let (protocol, bridge) = (*protocol, *bridge);
                 let (keep_alive, clean_session) = (*keep_alive, *clean_session);
-                Connect { protocol, bridge, client_id, keep_alive, clean_session, will, username, password }
-                    .encode(out)
+                let properties = Properties::NONE;
+                Connect {
+                    protocol,
+                    bridge,
+                    client_id,
+                    keep_alive,
+                    clean_session,
+                    will,
+                    username,
+                    password,
+                    properties,
+                }
+                .encode(out)
             }
             Sample::ConnAck(session_present, code) => {
                 let code = ConnectCode::from_byte(*code).unwrap();
-                Packet::ConnAck(ConnAck { session_present: *session_present, code }).encode(out)
+                let properties = Properties::NONE;
+                Packet::ConnAck(ConnAck { session_present: *session_present, code, properties }).encode(out)
             }
             Sample::Publish { dup, qos, retain, topic, packet_id, payload } => {
                 let (dup, qos, retain) = (*dup, *qos, *retain);
-                Publish { dup, qos, retain, topic, packet_id: PacketId::new(*packet_id), payload }.encode(out)
+                let (packet_id, properties) = (PacketId::new(*packet_id), Properties::NONE);
+                Publish { dup, qos, retain, topic, packet_id, properties, payload }.encode(out)
             }
             Sample::Id(packet, packet_id) => id_packet(*packet, id(*packet_id)).encode(out),
             Sample::Subscribe(packet_id, filters) => {
@@ -91,18 +105,18 @@ impl Sample {
             }
             Sample::Bare(PacketType::PingReq) => Packet::PingReq.encode(out),
             Sample::Bare(PacketType::PingResp) => Packet::PingResp.encode(out),
-            Sample::Bare(_) => Packet::Disconnect.encode(out),
+            Sample::Bare(_) => Packet::Disconnect(ReasonCode::Success.into()).encode(out),
         }
     }
 }
 
 fn id_packet(packet: PacketType, id: PacketId) -> Packet<'static> {
     match packet {
-        PacketType::PubAck => Packet::PubAck(id),
-        PacketType::PubRec => Packet::PubRec(id),
-        PacketType::PubRel => Packet::PubRel(id),
-        PacketType::PubComp => Packet::PubComp(id),
-        _ => Packet::UnsubAck(id),
+        PacketType::PubAck => Packet::PubAck(id.into()),
+        PacketType::PubRec => Packet::PubRec(id.into()),
+        PacketType::PubRel => Packet::PubRel(id.into()),
+        PacketType::PubComp => Packet::PubComp(id.into()),
+        _ => Packet::UnsubAck(id.into()),
     }
 }
 
@@ -119,8 +133,8 @@ impl From<Packet<'_>> for Sample {
                 username: connect.username.map(Into::into),
                 password: connect.password.map(Into::into),
             },
-            Packet::ConnAck(connack) => Sample::ConnAck(connack.session_present, connack.code as u8),
-            Packet::Publish(Publish { dup, qos, retain, topic, packet_id, payload }) => Sample::Publish {
+            Packet::ConnAck(connack) => Sample::ConnAck(connack.session_present, connack.code.number()),
+            Packet::Publish(Publish { dup, qos, retain, topic, packet_id, payload, .. }) => Sample::Publish {
                 dup,
                 qos,
                 retain,
@@ -128,11 +142,13 @@ impl From<Packet<'_>> for Sample {
                 packet_id: packet_id.map_or(0, PacketId::get),
                 payload: payload.into(),
             },
-            Packet::PubAck(id)
-            | Packet::PubRec(id)
-            | Packet::PubRel(id)
-            | Packet::PubComp(id)
-            | Packet::UnsubAck(id) => Sample::Id(packet.packet_type(), id.get()),
+            Packet::PubAck(Ack { packet_id, .. })
+            | Packet::PubRec(Ack { packet_id, .. })
+            | Packet::PubRel(Ack { packet_id, .. })
+            | Packet::PubComp(Ack { packet_id, .. })
+            | Packet::UnsubAck(UnsubAck { packet_id, .. }) => {
+                Sample::Id(packet.packet_type(), packet_id.get())
+            }
             Packet::Subscribe(subscribe) => Sample::Subscribe(
                 subscribe.packet_id().get(),
                 subscribe.filters().map(|(filter, qos)| (filter.into(), qos)).collect(),
@@ -144,7 +160,9 @@ impl From<Packet<'_>> for Sample {
                 unsubscribe.packet_id().get(),
                 unsubscribe.filters().map(Into::into).collect(),
             ),
-            Packet::PingReq | Packet::PingResp | Packet::Disconnect => Sample::Bare(packet.packet_type()),
+            Packet::PingReq | Packet::PingResp | Packet::Disconnect(_) | Packet::Auth(_) => {
+                Sample::Bare(packet.packet_type())
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::clock::Nanos;
 use crate::crew::sim::net::{Key, Net};
 use crate::crew::sim::truth::{Delivery, Fate, Mark};
 use crate::script::{Copies, Decision, Deed, On, SWAP_WAIT};
-use crate::wire::{self, PacketId, Publish, QoS, topic};
+use crate::wire::{self, Packet, PacketId, Properties, Protocol, Publish, QoS, topic, v5};
 
 impl Peer {
     /// A message goes to whoever has subscribed to its topic.
@@ -124,7 +124,7 @@ impl Peer {
         if id.is_some() {
             session.outbound.back_mut().expect("just pushed").sent = true;
         }
-        let bytes = publish(net, message, qos, id, false, retain);
+        let bytes = publish(net, self.side(key).protocol, (message, qos, id), false, retain);
         self.write(net, key, Lane::Deliveries, delay, bytes, Some(Mark::Delivery(delivery)));
         id.map(|id| (key, id))
     }
@@ -146,7 +146,7 @@ impl Peer {
         let again = note(net, client, message, qos, Fate::Repeated);
         let known = &mut net.truth.deliveries[again as usize];
         (known.dup, known.first) = (true, first);
-        let bytes = publish(net, message, qos, Some(id), true, false);
+        let bytes = publish(net, self.side(key).protocol, (message, qos, Some(id)), true, false);
         self.write(net, key, Lane::Deliveries, delay, bytes, Some(Mark::Delivery(again)));
     }
 
@@ -212,7 +212,8 @@ impl Peer {
             let known = &mut net.truth.deliveries[delivery as usize];
             (known.dup, known.first) = (sending.sent, sending.delivery);
             let (message, qos, id) = (sending.message, sending.qos, Some(sending.id));
-            let bytes = publish(net, message, qos, id, sending.sent, sending.retain);
+            let protocol = self.side(key).protocol;
+            let bytes = publish(net, protocol, (message, qos, id), sending.sent, sending.retain);
             self.write(net, key, Lane::Deliveries, 0, bytes, Some(Mark::Delivery(delivery)));
         }
     }
@@ -225,11 +226,22 @@ fn note(net: &mut Net, client: u32, message: u32, qos: QoS, fate: Fate) -> u32 {
     first
 }
 
-fn publish(net: &Net, message: u32, qos: QoS, id: Option<PacketId>, dup: bool, retain: bool) -> Vec<u8> {
+fn publish(
+    net: &Net,
+    protocol: Protocol,
+    (message, qos, packet_id): (u32, QoS, Option<PacketId>),
+    dup: bool,
+    retain: bool,
+) -> Vec<u8> {
     let known = &net.truth.messages[message as usize];
-    let publish = Publish { dup, qos, retain, topic: &known.topic, packet_id: id, payload: &known.payload };
+    let (topic, payload, properties) = (&known.topic, &known.payload, Properties::NONE);
+    let publish = Packet::Publish(Publish { dup, qos, retain, topic, packet_id, properties, payload });
     let mut bytes = Vec::with_capacity(known.topic.len() + known.payload.len() + 9);
-    publish.encode(&mut bytes).expect("a message that came by a packet");
+    let written = match protocol {
+        Protocol::V5 => v5::encode(&publish, &mut bytes),
+        Protocol::V31 | Protocol::V311 => publish.encode(&mut bytes),
+    };
+    written.expect("a message that came by a packet");
     bytes
 }
 

@@ -7,7 +7,10 @@ use crate::crew::sim::events::End;
 use crate::crew::sim::net::{Key, Net};
 use crate::crew::sim::truth::Mark;
 use crate::script::{Answer, Decision, Deed, Ending, On, Who};
-use crate::wire::{self, ConnAck, ConnectCode, Packet, PacketId, Publish, QoS, SubAckCode};
+use crate::wire::v5::PropertyId;
+use crate::wire::{
+    self, ConnAck, ConnectCode, Packet, PacketId, Properties, Protocol, Publish, QoS, ReasonCode, SubAckCode,
+};
 
 impl Peer {
     /// A packet has been read; the client's kernel had all of it at `left`.
@@ -54,7 +57,8 @@ impl Peer {
                 known.publishes += 1;
                 self.received(net, key, client, publish, decision, left);
             }
-            Packet::PubRel(id) => {
+            Packet::PubRel(ack) => {
+                let id = &ack.packet_id;
                 let session = &mut self.sessions[client as usize];
                 if let Some(message) = session.inbound.remove(&id.get()) {
                     session.released.insert(id.get(), message);
@@ -63,9 +67,9 @@ impl Peer {
                 let bytes = encoded(|out| wire::encode_pubcomp(*id, out));
                 self.acknowledge(net, key, decision, bytes, message, true);
             }
-            Packet::PubAck(id) => self.delivered(net, key, client, *id, QoS::AtLeastOnce),
-            Packet::PubRec(id) => self.delivery_received(net, key, client, *id, decision),
-            Packet::PubComp(id) => self.delivered(net, key, client, *id, QoS::ExactlyOnce),
+            Packet::PubAck(ack) => self.delivered(net, key, client, ack.packet_id, QoS::AtLeastOnce),
+            Packet::PubRec(ack) => self.delivery_received(net, key, client, ack.packet_id, decision),
+            Packet::PubComp(ack) => self.delivered(net, key, client, ack.packet_id, QoS::ExactlyOnce),
             Packet::Subscribe(subscribe) => {
                 known.subscribes += 1;
                 self.subscribe(net, key, client, subscribe, decision);
@@ -76,13 +80,16 @@ impl Peer {
                     self.sessions[client as usize].filters.remove(filter);
                 }
                 let id = unsubscribe.packet_id();
-                self.answer(net, key, decision, encoded(|out| wire::encode_unsuback(id, out)));
+                let codes = unsubscribe.filters().map(|_| ReasonCode::Success);
+                let protocol = self.side(key).protocol;
+                let bytes = encoded(|out| protocol.encode_unsuback(id, codes, out));
+                self.answer(net, key, decision, bytes);
             }
             Packet::PingReq => {
                 known.pings += 1;
                 self.answer(net, key, decision, encoded(wire::encode_pingresp));
             }
-            Packet::Disconnect => {
+            Packet::Disconnect(_) => {
                 known.disconnects += 1;
                 let record = net.get(key).expect("open").record;
                 net.truth.connections[record].said_goodbye = true;
@@ -97,6 +104,7 @@ impl Peer {
             | Packet::ConnAck(_)
             | Packet::SubAck(_)
             | Packet::UnsubAck(_)
+            | Packet::Auth(_)
             | Packet::PingResp => {
                 self.blame(net, key, &format!("{}, which only servers send", packet.packet_type()));
             }
@@ -119,6 +127,7 @@ impl Peer {
         let now = net.now;
         let side = self.side(key);
         side.client = Some(client);
+        side.protocol = connect.protocol;
         side.patience = Nanos::from(connect.keep_alive) * SECOND * 3 / 2;
         if side.patience > 0 {
             let time = now + side.patience;
@@ -128,8 +137,8 @@ impl Peer {
             Answer::Never => {}
             Answer::Refuse(code) => {
                 net.truth.done.note(Deed::Refused);
-                let refusal = ConnAck { session_present: false, code };
-                net.write(key, &encoded(|out| wire::encode_connack(refusal, out)), None);
+                let bytes = encoded(|out| connect.protocol.encode_connack(ConnAck::from(code), out));
+                net.write(key, &bytes, None);
                 self.finish(net, key, Some(Ending::Close));
             }
             Answer::Instead(bytes) => {
@@ -158,7 +167,7 @@ impl Peer {
             self.forget(client);
         }
         let session = &mut self.sessions[client as usize];
-        session.persistent = !connect.clean_session;
+        session.persistent = keeps(connect);
         session.will = connect.will.map(|will| Will {
             topic: will.topic.to_owned(),
             payload: will.payload.to_owned(),
@@ -178,8 +187,10 @@ impl Peer {
             return;
         }
         let client = self.side(key).client.expect("CONNECT was read");
-        let accepted = ConnAck { session_present: present, code: ConnectCode::Accepted };
-        net.write(key, &encoded(|out| wire::encode_connack(accepted, out)), Some(Mark::ConnAck));
+        let (protocol, properties) = (self.side(key).protocol, Properties::NONE);
+        let accepted = ConnAck { session_present: present, code: ConnectCode::Accepted, properties };
+        let bytes = encoded(|out| protocol.encode_connack(accepted, out));
+        net.write(key, &bytes, Some(Mark::ConnAck));
         self.sessions[client as usize].online = Some(key);
         self.resume(net, client);
     }
@@ -200,7 +211,7 @@ impl Peer {
         for (filter, wanted) in subscribe.filters() {
             let code = match decision.answer {
                 Answer::Grant(SubAckCode::Granted(most)) => SubAckCode::Granted(wanted.min(most)),
-                Answer::Grant(SubAckCode::Failure) => SubAckCode::Failure,
+                Answer::Grant(refused) => refused,
                 _ => SubAckCode::Granted(wanted),
             };
             codes.push(code);
@@ -211,7 +222,8 @@ impl Peer {
             }
         }
         let id = subscribe.packet_id();
-        let bytes = encoded(|out| wire::encode_suback(id, codes.iter().copied(), out).expect("codes"));
+        let protocol = self.side(key).protocol;
+        let bytes = encoded(|out| protocol.encode_suback(id, codes.iter().copied(), out).expect("codes"));
         self.answer(net, key, decision, bytes);
         for (filter, qos) in fresh {
             self.send_retained(net, client, &filter, qos);
@@ -342,6 +354,14 @@ impl Peer {
     fn violation(&mut self, net: &mut Net, key: Key, what: &'static str) {
         self.side(key).at_fault = true;
         net.truth.violations.push((net.now, what));
+    }
+}
+
+/// Whether the session outlives its connection.
+fn keeps(connect: &wire::Connect<'_>) -> bool {
+    match connect.protocol {
+        Protocol::V5 => connect.properties.number(PropertyId::SessionExpiryInterval).unwrap_or(0) > 0,
+        Protocol::V31 | Protocol::V311 => !connect.clean_session,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::client::{Client, Event, KeepAlive, Limits, Outgoing, State};
 use crate::clock::{MILLISECOND, Nanos, SECOND};
 use crate::crew::Link;
 use crate::engine::{App, Closed, Conn, Endpoint, Route};
-use crate::wire::{self, QoS};
+use crate::wire::{self, Properties, QoS};
 use std::collections::{BTreeMap, VecDeque};
 
 /// What all drivers of a world are to do.
@@ -233,7 +233,13 @@ impl Driver {
             }
             let topic = format!("t/{}", member.name);
             let payload = [&member.next.to_be_bytes()[..], &vec![b'.'; plan.padding]];
-            let message = Outgoing { topic: &topic, qos: plan.qos, retain: false, payload: &payload };
+            let message = Outgoing {
+                topic: &topic,
+                qos: plan.qos,
+                retain: false,
+                payload: &payload,
+                properties: Properties::NONE,
+            };
             let token = (member.next, now);
             member.client.publish(message, token, &self.limits, now, link.out(conn)).expect("room");
             member.next += 1;
@@ -260,7 +266,13 @@ impl Driver {
                     if session_present && !clean {
                         let padding = vec![b'.'; self.plan.padding];
                         member.client.redeliver(now, link.out(conn), |token, resend| {
-                            resend.publish(&topic, false, &[&token.0.to_be_bytes(), &padding])
+                            resend.publish(Outgoing {
+                                topic: &topic,
+                                qos: QoS::AtMostOnce,
+                                retain: false,
+                                properties: Properties::NONE,
+                                payload: &[&token.0.to_be_bytes(), &padding],
+                            })
                         });
                     } else {
                         self.abandoned += member.client.abandon().count() as u64;
@@ -302,6 +314,7 @@ impl<L: Link> App<L> for Driver {
             will: None,
             username: None,
             password: None,
+            properties: Properties::NONE,
         };
         member.client.connect(&connect, link.now(), link.out(conn)).expect("a valid CONNECT");
     }

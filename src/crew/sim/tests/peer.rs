@@ -4,7 +4,7 @@ use super::*;
 use crate::clock::Nanos;
 use crate::crew::Link;
 use crate::engine::{App, CloseCause, Closed, Conn, Endpoint, Route};
-use crate::wire::{self, Connect, Packet, PacketId, Protocol, Publish, QoS, Will};
+use crate::wire::{self, Connect, Packet, PacketId, Properties, Protocol, Publish, QoS, ReasonCode, Will};
 
 /// Something to do at a moment.
 enum Do {
@@ -42,8 +42,13 @@ impl Puppet {
     }
 
     fn connect(self, conn: u32, name: &str, will: Option<&str>) -> Puppet {
-        let will =
-            will.map(|topic| Will { topic, payload: b"farewell", qos: QoS::AtMostOnce, retain: false });
+        let will = will.map(|topic| Will {
+            topic,
+            payload: b"farewell",
+            qos: QoS::AtMostOnce,
+            retain: false,
+            properties: Properties::NONE,
+        });
         let connect = Connect {
             protocol: Protocol::V311,
             bridge: false,
@@ -53,6 +58,7 @@ impl Puppet {
             will,
             username: None,
             password: None,
+            properties: Properties::NONE,
         };
         self.todo(conn, Do::Dial).packet(conn, Packet::Connect(connect))
     }
@@ -68,7 +74,15 @@ impl Puppet {
         let qos = QoS::AtMostOnce;
         self.packet(
             conn,
-            Packet::Publish(Publish { dup: false, qos, retain, topic, packet_id: None, payload }),
+            Packet::Publish(Publish {
+                dup: false,
+                qos,
+                retain,
+                topic,
+                packet_id: None,
+                payload,
+                properties: Properties::NONE,
+            }),
         )
     }
 
@@ -175,7 +189,7 @@ fn a_will_is_published_unless_the_client_said_goodbye() {
         .connect(1, "vanishes", Some("gone/1"))
         .connect(2, "leaves", Some("gone/2"))
         .todo(1, Do::Abort)
-        .packet(2, Packet::Disconnect)
+        .packet(2, Packet::Disconnect(ReasonCode::Success.into()))
         .todo(2, Do::Abort)
         .live();
     assert_eq!(puppet.told[0], ["CONNACK", "SUBACK", "gone/1 farewell"]);

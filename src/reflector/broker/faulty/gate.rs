@@ -23,10 +23,11 @@ impl Broker {
 
     /// The connection is gone; what had not had its turn never will.
     pub(in crate::reflector::broker) fn close_side(&mut self, now: crate::clock::Nanos, conn: Conn) {
+        let protocol = self.connection(conn).protocol;
         let Some(faulty) = &mut self.faulty else { return };
         let side = std::mem::take(faulty.side(conn));
         let mut rest = &side.unread[side.handled..];
-        while let Ok(Some((packet, length))) = wire::decode(rest, wire::MAX_PACKET) {
+        while let Ok(Some((packet, length))) = protocol.decode(rest, wire::MAX_PACKET) {
             if packet.packet_type() == PacketType::Publish {
                 faulty.note(now, Deed::Unserved, side.client.as_deref(), None);
             }
@@ -109,7 +110,7 @@ impl Broker {
             Phase::New => MAX_CONNECT.min(self.limits.packet),
             _ => self.limits.packet,
         };
-        let used = match wire::decode(rest, max) {
+        let used = match self.connection(conn).protocol.decode(rest, max) {
             Ok(None) => 0,
             Ok(Some((packet, _))) if !paid && self.is_rationed(&packet) && !self.pay(link) => {
                 let faulty = self.faulty();

@@ -8,7 +8,8 @@ use crate::clock::Nanos;
 use crate::engine::{Conn, Link};
 use crate::reflector::broker::{Broker, Ending, Phase};
 use crate::script::{Answer, Decision, Deed, On, Zero};
-use crate::wire::{self, ConnAck, Packet, PacketType, SubAckCode};
+use crate::wire::v5::Options;
+use crate::wire::{self, ConnAck, Packet, PacketType, Protocol, SubAckCode};
 
 impl Broker {
     /// Handles one packet as the script has it.
@@ -20,6 +21,7 @@ impl Broker {
         bytes: &[u8],
     ) {
         let (now, kind) = (link.now(), packet.packet_type());
+        let protocol = self.connection(conn).protocol;
         let faulty = self.faulty();
         if let Packet::Connect(connect) = packet {
             faulty.side(conn).client = Some(connect.client_id.to_owned());
@@ -30,10 +32,10 @@ impl Broker {
         let decision = faulty.decide(On::Packet(kind), client.as_deref(), number);
         let mut bytes = Cow::Borrowed(bytes);
         match (&decision.answer, packet) {
-            (Answer::Refuse(code), Packet::Connect(_)) => {
+            (Answer::Refuse(code), Packet::Connect(connect)) => {
                 faulty.note_at(now, Deed::Refused, conn);
-                wire::encode_connack(ConnAck { session_present: false, code: *code }, link.out(conn));
-                return self.end(link, conn, Ending::Violation);
+                connect.protocol.encode_connack(ConnAck::from(*code), link.out(conn));
+                return self.end(link, conn, Ending::Violation(code.reason()));
             }
             (Answer::Grant(code), Packet::Subscribe(subscribe)) => {
                 faulty.note_at(now, Deed::Degraded, conn);
@@ -41,13 +43,16 @@ impl Broker {
                 let id = subscribe.packet_id();
                 let SubAckCode::Granted(most) = *code else {
                     let mut answer = Vec::new();
-                    wire::encode_suback(id, codes, &mut answer).expect("as many codes as it had filters");
+                    protocol.encode_suback(id, codes, &mut answer).expect("as many codes as it had filters");
                     self.send(link, conn, kind, decision.delay, answer, 0);
                     return self.conclude(link, conn, &decision);
                 };
-                let filters = subscribe.filters().map(|(filter, wanted)| (filter, wanted.min(most)));
+                let lowered = |options: Options| Options { qos: options.qos.min(most), ..options };
+                let filters = subscribe.options().map(|(filter, options)| (filter, lowered(options)));
                 bytes.to_mut().clear();
-                wire::encode_subscribe(id, filters, bytes.to_mut()).expect("as it was, with other numbers");
+                let properties = subscribe.properties();
+                let written = protocol.encode_subscribe(id, properties, filters, bytes.to_mut());
+                written.expect("as it was, with other numbers");
             }
             _ => {}
         }
@@ -78,7 +83,7 @@ impl Broker {
         decision: &Decision,
     ) {
         let now = link.now();
-        let found = find_answer(kind, &tail);
+        let found = find_answer(self.connection(conn).protocol, kind, &tail);
         if let Some(bytes) = &decision.also {
             self.faulty().note_at(now, Deed::Garbage, conn);
             if found.is_none() {
@@ -160,9 +165,9 @@ struct Found {
 }
 
 /// Finds the answer to a packet of this kind.
-fn find_answer(kind: PacketType, tail: &[u8]) -> Option<Found> {
+fn find_answer(protocol: Protocol, kind: PacketType, tail: &[u8]) -> Option<Found> {
     let mut at = 0;
-    while let Ok(Some((packet, length))) = wire::decode(&tail[at..], wire::MAX_PACKET) {
+    while let Ok(Some((packet, length))) = protocol.decode(&tail[at..], wire::MAX_PACKET) {
         let answer = packet.packet_type();
         let found = match kind {
             PacketType::Connect => answer == PacketType::ConnAck,

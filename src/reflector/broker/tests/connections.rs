@@ -1,6 +1,7 @@
 //! CONNECT, DISCONNECT, keepalive, wills.
 
 use super::*;
+use crate::wire::{Properties, ReasonCode};
 
 #[test]
 fn an_empty_client_id_is_for_clean_sessions_only() {
@@ -22,7 +23,7 @@ fn another_protocol_level_is_refused_by_name() {
     let client = net.open(0);
     let mut bytes = Vec::new();
     Packet::Connect(clean("c")).encode(&mut bytes).unwrap();
-    bytes[8] = 5;
+    bytes[8] = 6;
     net.bytes(client, &bytes);
     assert_eq!(net.got(client), ["CONNACK refused: unacceptable protocol version"]);
     assert!(net.is_closed(client));
@@ -45,7 +46,7 @@ fn old_clients_and_bridges_are_clients_like_others() {
         net.packet(client, Packet::Publish(message("own", "x", 1)));
         assert_eq!(net.got(client), ["own=x q1 #1", "PUBACK #7"], "{protocol} {bridge}");
         assert_eq!(net.got(listener), [format!("own=x q1 #{}", number + 1)]);
-        net.packet(client, Packet::Disconnect);
+        net.packet(client, Packet::Disconnect(ReasonCode::Success.into()));
         assert!(net.is_closed(client));
     }
 }
@@ -84,7 +85,11 @@ fn flags_that_the_old_protocol_does_not_forbid_are_no_offence_there() {
 #[test]
 fn connect_comes_first_and_once() {
     let mut net = Net::new(1);
-    for packet in [Packet::PingReq, Packet::Disconnect, Packet::Publish(message("t", "x", 0))] {
+    for packet in [
+        Packet::PingReq,
+        Packet::Disconnect(ReasonCode::Success.into()),
+        Packet::Publish(message("t", "x", 0)),
+    ] {
         let client = net.open(0);
         net.packet(client, packet);
         assert!(net.is_closed(client), "{packet:?}");
@@ -163,7 +168,7 @@ fn a_will_is_published_unless_the_client_takes_leave() {
     net.subscribed(watcher, &[("#", 0)]);
     let client = net.open(0);
     net.packet(client, Packet::Connect(Connect { will: will("will", "x"), ..clean("c") }));
-    net.packet(client, Packet::Disconnect);
+    net.packet(client, Packet::Disconnect(ReasonCode::Success.into()));
     assert!(net.is_closed(client));
     net.cut(client);
     assert_eq!(net.got(watcher), [] as [&str; 0]);
@@ -174,7 +179,13 @@ fn a_will_is_published_unless_the_client_takes_leave() {
 fn a_will_can_be_retained() {
     let mut net = Net::new(1);
     let client = net.open(0);
-    let will = Will { topic: "state", payload: b"gone", qos: QoS::AtMostOnce, retain: true };
+    let will = Will {
+        topic: "state",
+        payload: b"gone",
+        qos: QoS::AtMostOnce,
+        retain: true,
+        properties: Properties::NONE,
+    };
     net.packet(client, Packet::Connect(Connect { will: Some(will), ..clean("c") }));
     net.cut(client);
     let late = net.connect(0, "late");
@@ -186,7 +197,7 @@ fn a_will_can_be_retained() {
 fn a_closed_connection_that_does_not_go_is_aborted() {
     let mut net = Net::new(1);
     let client = net.connect(0, "c");
-    net.packet(client, Packet::Disconnect);
+    net.packet(client, Packet::Disconnect(ReasonCode::Success.into()));
     net.wires[0].wires.get_mut(&client.conn).unwrap().closed = false;
     net.publish(client, "t", "x", 1);
     assert_eq!(net.got(client), [] as [&str; 0], "nothing is heard after DISCONNECT");

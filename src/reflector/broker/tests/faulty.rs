@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::script::{Deed, Script};
+use crate::wire::ReasonCode;
 
 fn playing(script: &str) -> Net {
     let mut net = Net::new(1);
@@ -147,7 +148,7 @@ fn each_kind_of_answer_has_its_delay_and_keeps_its_order() {
     let mut net = playing(&script);
     let (publisher, subscriber) = pair(&mut net);
     net.publish(publisher, "t", "a", 1);
-    net.packet(publisher, Packet::PubRel(id(3)));
+    net.packet(publisher, Packet::PubRel(id(3).into()));
     net.packet(publisher, Packet::PingReq);
     assert_eq!(net.got(subscriber), ["t=a q1 #1"]);
     assert_eq!(net.got(publisher), ["PUBCOMP #3"]);
@@ -217,7 +218,7 @@ fn answers_are_missing_wrong_and_in_bad_company() {
     }
     let mut net = playing(&fault("disconnect", "{ garbage = 8 }"));
     let client = net.connect(0, "c");
-    net.packet(client, Packet::Disconnect);
+    net.packet(client, Packet::Disconnect(ReasonCode::Success.into()));
     assert!(net.is_closed(client));
 }
 

@@ -1,5 +1,6 @@
 //! Whatever bytes come, the broker stands, and other clients are served.
 
+use crate::wire::ReasonCode;
 use proptest::prelude::*;
 
 use super::*;
@@ -60,15 +61,15 @@ fn packet_bytes() -> impl Strategy<Value = Vec<u8>> {
         4 => (1..5_u16, 0..4_u8).prop_map(move |(number, kind)| {
             let number = id(number);
             encode(match kind {
-                0 => Packet::PubAck(number),
-                1 => Packet::PubRec(number),
-                2 => Packet::PubRel(number),
-                _ => Packet::PubComp(number),
+                0 => Packet::PubAck(number.into()),
+                1 => Packet::PubRec(number.into()),
+                2 => Packet::PubRel(number.into()),
+                _ => Packet::PubComp(number.into()),
             })
         }),
         1 => prop_oneof![
             Just(encode(Packet::PingReq)),
-            Just(encode(Packet::Disconnect)),
+            Just(encode(Packet::Disconnect(ReasonCode::Success.into()))),
             (1..5_u8, 0..16_u8).prop_map(|(number, flags)| vec![0x60 | flags, 2, 0, number]),
             prop::collection::vec(any::<u8>(), 0..12),
         ],

@@ -1,6 +1,7 @@
 //! Publishing and delivering: QoS, filters, retained messages, bounds.
 
 use super::*;
+use crate::wire::ReasonCode;
 
 #[test]
 fn a_message_is_delivered_at_the_lower_qos_in_one_worker_and_across() {
@@ -32,15 +33,15 @@ fn a_qos_2_message_is_delivered_once_until_it_is_released() {
     net.packet(publisher, Packet::Publish(Publish { dup: true, ..message("t", "x", 2) }));
     assert_eq!(net.got(publisher), ["PUBREC #7", "PUBREC #7"]);
     assert_eq!(net.got(subscriber), ["t=x q2 #1"]);
-    net.packet(publisher, Packet::PubRel(id(7)));
-    net.packet(publisher, Packet::PubRel(id(7)));
+    net.packet(publisher, Packet::PubRel(id(7).into()));
+    net.packet(publisher, Packet::PubRel(id(7).into()));
     assert_eq!(net.got(publisher), ["PUBCOMP #7", "PUBCOMP #7"]);
     net.publish(publisher, "t", "y", 2);
     assert_eq!(net.got(subscriber), ["t=y q2 #2"]);
     for number in [1, 2] {
-        net.packet(subscriber, Packet::PubRec(id(number)));
+        net.packet(subscriber, Packet::PubRec(id(number).into()));
         assert_eq!(net.got(subscriber), [format!("PUBREL #{number}")]);
-        net.packet(subscriber, Packet::PubComp(id(number)));
+        net.packet(subscriber, Packet::PubComp(id(number).into()));
         assert_eq!(net.got(subscriber), [] as [&str; 0]);
     }
 }
@@ -69,7 +70,7 @@ fn a_shared_message_goes_to_one_wherever_it_is() {
     let got = members.map(|member| net.got(member));
     assert_eq!(got.each_ref().map(Vec::len), [2, 2], "{got:?}");
     // Who is gone is not given anything more.
-    net.packet(members[0], Packet::Disconnect);
+    net.packet(members[0], Packet::Disconnect(ReasonCode::Success.into()));
     for (publisher, name) in publishers.iter().zip(["a", "b", "c", "d"]) {
         net.publish(*publisher, &format!("t/{name}"), name, 0);
     }
@@ -220,7 +221,7 @@ fn what_waits_for_a_session_is_bounded_and_the_rest_counted() {
     assert_eq!(net.got(subscriber), ["t=0 q1 #1", "t=1 q1 #2", "t=2 q1 #3"]);
     assert_eq!(net.counters().dropped, [0, 3, 0]);
     for number in 1..=7 {
-        net.packet(subscriber, Packet::PubAck(id(number)));
+        net.packet(subscriber, Packet::PubAck(id(number).into()));
     }
     assert_eq!(net.got(subscriber), ["t=3 q1 #4", "t=4 q1 #5", "t=5 q1 #6", "t=6 q1 #7"]);
 }
@@ -260,15 +261,17 @@ fn a_message_larger_than_a_connection_may_owe_is_delivered() {
 
 #[test]
 fn an_acknowledgement_of_the_wrong_kind_ends_the_connection() {
-    type Ack = fn(PacketId) -> Packet<'static>;
+    type Answer = fn(PacketId) -> Packet<'static>;
+    let [ack, rec, comp]: [Answer; 3] =
+        [|id| Packet::PubAck(id.into()), |id| Packet::PubRec(id.into()), |id| Packet::PubComp(id.into())];
     // What is sent, what has been answered already, what comes then.
-    let wrong: [(u8, &[Ack], Ack); 6] = [
-        (1, &[], Packet::PubRec),
-        (1, &[], Packet::PubComp),
-        (2, &[], Packet::PubAck),
-        (2, &[], Packet::PubComp),
-        (2, &[Packet::PubRec], Packet::PubAck),
-        (2, &[Packet::PubRec, Packet::PubRec], Packet::PubAck),
+    let wrong: [(u8, &[Answer], Answer); 6] = [
+        (1, &[], rec),
+        (1, &[], comp),
+        (2, &[], ack),
+        (2, &[], comp),
+        (2, &[rec], ack),
+        (2, &[rec, rec], ack),
     ];
     for (quality, answers, ack) in wrong {
         let mut net = Net::new(1);
@@ -291,7 +294,12 @@ fn an_acknowledgement_that_nothing_waits_for_is_left_alone() {
     let mut net = Net::new(1);
     let (subscriber, publisher) = (net.connect(0, "s"), net.connect(0, "p"));
     net.subscribed(subscriber, &[("t", 2)]);
-    let stray = [Packet::PubAck(id(3)), Packet::PubComp(id(3)), Packet::PubRec(id(3)), Packet::PubRel(id(3))];
+    let stray = [
+        Packet::PubAck(id(3).into()),
+        Packet::PubComp(id(3).into()),
+        Packet::PubRec(id(3).into()),
+        Packet::PubRel(id(3).into()),
+    ];
     for round in 0..3 {
         for packet in stray {
             net.packet(subscriber, packet);
@@ -303,10 +311,10 @@ fn an_acknowledgement_that_nothing_waits_for_is_left_alone() {
                 net.publish(publisher, "t", "x", 1);
                 net.publish(publisher, "t", "y", 1);
                 assert_eq!(net.got(subscriber), ["t=x q1 #1", "t=y q1 #2"]);
-                net.packet(subscriber, Packet::PubAck(id(2)));
-                net.packet(subscriber, Packet::PubAck(id(2)));
+                net.packet(subscriber, Packet::PubAck(id(2).into()));
+                net.packet(subscriber, Packet::PubAck(id(2).into()));
             }
-            _ => net.packet(subscriber, Packet::PubAck(id(1))),
+            _ => net.packet(subscriber, Packet::PubAck(id(1).into())),
         }
     }
     assert!(!net.is_closed(subscriber));
@@ -328,7 +336,7 @@ fn counters_tell_what_happened() {
     assert_eq!((counters.messages_out, counters.payload_bytes_out), ([2, 1, 1], 16));
     assert_eq!(counters.dropped, [0; 3]);
     net.cut(near);
-    net.packet(far, Packet::Disconnect);
+    net.packet(far, Packet::Disconnect(ReasonCode::Success.into()));
     assert_eq!(net.counters().connections, 0);
     assert_eq!(net.sessions(), 0);
 }

@@ -117,7 +117,7 @@ fn a_clean_connect_while_the_session_moves_leaves_nothing_of_it() {
         assert_eq!(net.got(client), [] as [&str; 0]);
         assert_eq!(net.sessions(), 2);
         assert!(matches!(
-            net.brokers[0].hub.claim("c", nobody()).1,
+            net.brokers[0].hub.claim("c", nobody(), true).1,
             crate::reflector::hub::Claim::Replace(_)
         ));
     }

@@ -1,6 +1,7 @@
 //! Persistent sessions in one worker, and takeover of a client id.
 
 use super::*;
+use crate::wire::ReasonCode;
 
 #[test]
 fn a_persistent_session_keeps_subscriptions_and_messages() {
@@ -12,7 +13,7 @@ fn a_persistent_session_keeps_subscriptions_and_messages() {
     let publisher = net.connect(0, "p");
     for quality in 0..3 {
         net.publish(publisher, "t", "off", quality);
-        net.packet(publisher, Packet::PubRel(id(7)));
+        net.packet(publisher, Packet::PubRel(id(7).into()));
     }
     net.settle();
     let (subscriber, present) = net.connect_persistent(1, "s");
@@ -33,10 +34,10 @@ fn what_was_not_acknowledged_comes_again() {
         net.packet(publisher, Packet::Publish(packet));
     }
     assert_eq!(net.got(subscriber).len(), 4);
-    net.packet(subscriber, Packet::PubRec(id(1)));
-    net.packet(subscriber, Packet::PubRec(id(2)));
-    net.packet(subscriber, Packet::PubComp(id(2)));
-    net.packet(subscriber, Packet::Disconnect);
+    net.packet(subscriber, Packet::PubRec(id(1).into()));
+    net.packet(subscriber, Packet::PubRec(id(2).into()));
+    net.packet(subscriber, Packet::PubComp(id(2).into()));
+    net.packet(subscriber, Packet::Disconnect(ReasonCode::Success.into()));
     net.cut(subscriber);
     let (subscriber, present) = net.connect_persistent(0, "s");
     assert!(present);
@@ -139,20 +140,20 @@ fn a_client_that_comes_back_may_repeat_its_half_of_a_handshake() {
         net.publish(publisher, "t", "x", 2);
         assert_eq!(net.got(client), ["t=x q2 #1"]);
         if received {
-            net.packet(client, Packet::PubRec(id(1)));
+            net.packet(client, Packet::PubRec(id(1).into()));
         }
         net.cut(client);
         let (client, present) = net.connect_persistent(0, "c");
         assert!(present);
         assert_eq!(net.got(client), [if received { "PUBREL #1" } else { "t=x q2 #1 dup" }]);
         for _ in 0..2 {
-            net.packet(client, Packet::PubRec(id(1)));
+            net.packet(client, Packet::PubRec(id(1).into()));
             assert_eq!(net.got(client), ["PUBREL #1"]);
         }
         for _ in 0..3 {
-            net.packet(client, Packet::PubComp(id(1)));
+            net.packet(client, Packet::PubComp(id(1).into()));
         }
-        net.packet(client, Packet::PubRec(id(1)));
+        net.packet(client, Packet::PubRec(id(1).into()));
         assert_eq!(net.got(client), ["PUBREL #1"]);
         assert!(!net.is_closed(client));
         assert_eq!(net.counters().violations, 0);
@@ -169,11 +170,11 @@ fn much_that_is_in_flight_comes_again_as_fast_as_it_is_taken() {
     let payload = "x".repeat(300);
     for number in 0..100 {
         net.publish(publisher, "t", &format!("{number:02}{payload}"), 1 + number % 2);
-        net.packet(publisher, Packet::PubRel(id(7)));
+        net.packet(publisher, Packet::PubRel(id(7).into()));
         net.got(publisher);
         assert_eq!(net.got(client).len(), 1);
     }
-    net.packet(client, Packet::PubRec(id(2)));
+    net.packet(client, Packet::PubRec(id(2).into()));
     net.cut(client);
     let (client, present) = net.connect_persistent(0, "c");
     assert!(present);
