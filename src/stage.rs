@@ -18,7 +18,9 @@ pub use scene::Setting;
 
 use crate::clock::{self, MILLISECOND, Nanos, SECOND};
 use crate::cpu;
-use crate::engine::{self, App, Config, Endpoint, Ends, Io, Sealed, SealedLink, Stats, Usage, Waker, Worker};
+use crate::engine::{
+    self, App, Config, Endpoint, Ends, Io, Link, Sealed, SealedLink, Stats, Usage, Waker, Worker,
+};
 use crate::record::{Ended, Phase};
 use crate::stats::{Gauges, Levels, Tally};
 use crate::transport::Dialer;
@@ -344,14 +346,10 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
             let thread = thread::Builder::new().name(name).spawn(move || {
                 // The CPU was in the process's own list; should it have gone, the run is slower, not wrong.
                 let _ = cpu::pin(cpu);
-                let (actor, stats) = perform(config, make(desk), transport);
-                // All but one of the engine's errors are about what the machine lets it have.
-                let fault = stats.as_ref().err().map(|error| match error {
-                    engine::Error::Enter { .. } => (Ended::Internal, error.to_string()),
-                    _ => (Ended::Environment, error.to_string()),
-                });
-                let life = (stats.unwrap_or_default(), engine::thread_usage());
-                (actor.end(clock::now(), life), fault)
+                match transport {
+                    None => perform(config, make(desk)),
+                    Some(dialer) => perform(config, Sealed::new(make(desk), Ends::Clients(dialer))),
+                }
             });
             match thread {
                 Ok(thread) => lines.threads.push(Some(thread)),
@@ -410,20 +408,23 @@ impl<C: Clone + Send + 'static, E: Send + 'static> Lines<C, E> {
 }
 
 /// A worker of `actor`, from its beginning to its end.
-fn perform<A>(
-    config: Config,
-    mut actor: A,
-    transport: Option<Arc<Dialer>>,
-) -> (A, Result<Stats, engine::Error>)
-where
-    A: App + for<'l> App<SealedLink<'l, Io>>,
-{
-    let worker = Worker::new(config);
-    let Some(dialer) = transport else {
-        let stats = worker.and_then(|worker| worker.run(&mut actor));
-        return (actor, stats);
-    };
-    let mut sealed = Sealed::new(actor, Ends::Clients(dialer));
-    let stats = worker.and_then(|worker| worker.run(&mut sealed));
-    (sealed.into_app(), stats)
+fn perform<A: Actor>(config: Config, mut actor: A) -> (A::Ending, Option<Fault>) {
+    let stats = Worker::new(config).and_then(|worker| worker.run(&mut actor));
+    // All but one of the engine's errors are about what the machine lets it have.
+    let fault = stats.as_ref().err().map(|error| match error {
+        engine::Error::Enter { .. } => (Ended::Internal, error.to_string()),
+        _ => (Ended::Environment, error.to_string()),
+    });
+    let life = (stats.unwrap_or_default(), engine::thread_usage());
+    (actor.end(clock::now(), life), fault)
+}
+
+/// An actor over a transport.
+impl<L: Link, A: Actor<L> + for<'l> App<SealedLink<'l, L>>> Actor<L> for Sealed<A> {
+    type Ending = A::Ending;
+
+    fn end(self, now: Nanos, (stats, usage): (Stats, Usage)) -> A::Ending {
+        let (actor, stats) = self.into_parts(stats);
+        actor.end(now, (stats, usage))
+    }
 }

@@ -68,13 +68,11 @@ impl Channel {
     /// As [`Channel::receive`].
     pub fn start(&mut self, out: &mut Vec<u8>) -> Result<(), Trouble> {
         match &mut self.0 {
-            Carrier::Tls(tls) => tls.receive(&mut Vec::new(), &mut Vec::new(), out),
-            Carrier::WebSocket(websocket) => {
-                websocket.start(out);
-                Ok(())
-            }
-            Carrier::Both(both) => both.tls.receive(&mut Vec::new(), &mut Vec::new(), out),
+            Carrier::Tls(tls) => tls.receive(&mut Vec::new(), &mut Vec::new(), out)?,
+            Carrier::WebSocket(websocket) => websocket.start(out),
+            Carrier::Both(both) => both.tls.receive(&mut Vec::new(), &mut Vec::new(), out)?,
         }
+        Ok(())
     }
 
     /// Takes from the front of `wire` what can be taken: what is said goes to the end of `plain`, and what the

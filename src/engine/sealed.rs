@@ -13,7 +13,7 @@ mod link;
 
 pub use link::SealedLink;
 
-use super::{App, Closed, Conn, Link};
+use super::{App, Closed, Conn, Link, Stats};
 use crate::clock::{MICROSECOND, Nanos};
 use crate::transport::{Acceptor, Dialer};
 use doors::{Doors, Ended, Opened};
@@ -43,9 +43,9 @@ impl<A> Sealed<A> {
         Sealed { app, doors: Doors::new(ends) }
     }
 
-    /// The application.
-    pub fn into_app(self) -> A {
-        self.app
+    /// The application, and what its worker has counted, with what was counted here.
+    pub fn into_parts(self, stats: Stats) -> (A, Stats) {
+        (self.app, Stats { handshake_ns: self.doors.worked, ..stats })
     }
 
     /// Takes what has come for `conn`, and hands on what it says.

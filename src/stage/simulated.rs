@@ -3,19 +3,10 @@
 use super::{Actor, Conductor, Lines};
 use crate::clock::Nanos;
 use crate::crew::sim::{SimLink, Step, World};
-use crate::engine::{App, Ends, Sealed, SealedLink, Stats, Usage};
+use crate::engine::{App, Ends, Sealed, SealedLink};
 use crate::transport::Dialer;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The same over a transport.
-impl<A: Actor<SimLink> + for<'l> App<SealedLink<'l, SimLink>>> Actor<SimLink> for Sealed<A> {
-    type Ending = A::Ending;
-
-    fn end(self, now: Nanos, life: (Stats, Usage)) -> A::Ending {
-        self.into_app().end(now, life)
-    }
-}
 
 /// Conducts `actors` as [`perform`] does, over a transport if there is one.
 pub(crate) fn perform_over<C, E, A>(

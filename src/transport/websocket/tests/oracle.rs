@@ -83,11 +83,11 @@ fn frames_of_a_client_and_of_a_server() {
 }
 
 #[test]
-#[expect(clippy::result_large_err, reason = "it is tungstenite's type")]
 fn its_server_takes_our_request() {
     let (mut ours, mut get) = (client(), Vec::new());
     ours.start(&mut get);
     let memory = Memory { incoming: get, ..Memory::default() };
+    #[expect(clippy::result_large_err, reason = "the callback's type is tungstenite's")]
     let choose = |request: &Request, mut response: Response| {
         assert_eq!(request.uri().path(), "/mqtt");
         assert_eq!(request.headers()["Sec-WebSocket-Protocol"], "mqtt");
