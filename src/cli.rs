@@ -14,6 +14,7 @@ mod embedded;
 mod experiment;
 mod fleet;
 mod hlog;
+mod identities;
 mod ids;
 mod keygen;
 mod keys;
@@ -138,7 +139,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     }
     if let Some(error) = error.downcast_ref::<RunError>() {
         return match error {
-            RunError::Flows { .. } | RunError::Filter { .. } => Exit::Usage,
+            RunError::Flows { .. } | RunError::Filter { .. } | RunError::SharedTopic { .. } => Exit::Usage,
             _ => Exit::Environment,
         };
     }

@@ -11,6 +11,7 @@ mod connection;
 mod deadlines;
 mod dialling;
 mod effort;
+mod identities;
 mod inbox;
 mod keeping;
 mod leaving;
@@ -22,6 +23,7 @@ pub(crate) mod sim;
 pub use books::{Books, Written};
 pub use connection::{Connection, Credentials, Will};
 pub use effort::{Effort, Watch, generator, throughput};
+pub use identities::{Field, Identities, Packing, TooMuchText};
 pub use inbox::Inbox;
 pub use sending::Pen;
 

@@ -35,7 +35,7 @@ pub use limits::{descriptor_limit, largest_table, probe, reserve, use_small_page
 pub use link::{Handshake, Link};
 pub use sealed::{Ends, Sealed, SealedLink};
 pub use socket::{PortRange, ephemeral_ports, is_local, listen, loopback_source, stop_listening};
-pub use sources::{Source, SourceError, Sources};
+pub use sources::{OwnSources, Source, SourceError, Sources};
 pub use target::{Scheme, Target, TargetError, WEBSOCKET_PATH, resolve};
 pub use usage::{Usage, process_usage, resident_bytes, thread_usage};
 pub use waker::Waker;

@@ -79,6 +79,13 @@ pub enum RunError {
         if filters.is_empty() { "none".to_owned() } else { filters.join(" and ") }
     )]
     Filter { name: String, group: u32, filters: Vec<String> },
+    /// Publishers of two groups with one topic.
+    #[error(
+        "--clients-file, column `topic`: clients {} and {} publish to `{name}`, but have different subscribers; give each pair \
+         a topic of its own, or let everybody hear everybody with --groups 1",
+        publishers[0], publishers[1]
+    )]
+    SharedTopic { name: String, publishers: [u32; 2] },
 }
 
 impl Spec {

@@ -23,7 +23,6 @@ use crate::engine::{
 };
 use crate::record::{Ended, Phase};
 use crate::stats::{Gauges, Levels, Tally};
-use crate::transport::Dialer;
 use scene::Scene;
 use std::iter;
 use std::sync::Arc;

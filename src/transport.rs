@@ -4,18 +4,25 @@
 //! ([`Channel::seal`]), and the reverse ([`Channel::receive`]). A [`Dialer`] makes those of clients, an [`Acceptor`]
 //! those of a server. Nothing here knows what the bytes mean, and nobody above knows which transport it is.
 
+pub mod keys;
+#[cfg(feature = "psk")]
+pub mod psk;
 pub mod tls;
 pub mod websocket;
 
+mod secure;
 mod trouble;
 
+pub use keys::{KeyError, Keys};
 pub use trouble::Trouble;
 
 use crate::record::Transport;
+#[cfg(feature = "psk")]
+use crate::record::TransportKind;
 use crate::seed::{Draw, Purpose};
+use secure::Secure;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tls::Tls;
 use websocket::{Upgrade, WebSocket};
 
 /// Keys and masks of clients.
@@ -35,14 +42,14 @@ pub struct Channel(Carrier);
 
 /// An idle WebSocket is small, and so stands where it is; what has TLS is large.
 enum Carrier {
-    Tls(Box<Tls>),
+    Tls(Box<Secure>),
     WebSocket(WebSocket),
     Both(Box<Both>),
 }
 
 /// WebSocket over TLS.
 struct Both {
-    tls: Tls,
+    tls: Secure,
     websocket: WebSocket,
     /// Whether the upgrade has begun, which TLS has to be there for.
     begun: bool,
@@ -51,7 +58,7 @@ struct Both {
 }
 
 impl Channel {
-    fn new(tls: Option<Tls>, websocket: Option<WebSocket>) -> Channel {
+    fn new(tls: Option<Secure>, websocket: Option<WebSocket>) -> Channel {
         Channel(match (tls, websocket) {
             (Some(tls), None) => Carrier::Tls(Box::new(tls)),
             (None, Some(websocket)) => Carrier::WebSocket(websocket),
@@ -204,7 +211,7 @@ pub struct Keepsake(Option<Arc<tls::Tickets>>);
 /// Makes the channels of clients.
 #[derive(Default, Debug)]
 pub struct Dialer {
-    tls: Option<tls::Client>,
+    tls: Option<secure::Client>,
     websocket: Option<Upgrades>,
     about: Transport,
 }
@@ -222,7 +229,15 @@ impl Dialer {
     /// Of clients that speak TLS.
     pub fn new(tls: tls::Client) -> Dialer {
         let about = tls.about();
-        Dialer { tls: Some(tls), websocket: None, about }
+        Dialer { tls: Some(secure::Client::Tls(tls)), websocket: None, about }
+    }
+
+    /// Of clients that speak TLS with keys of their own instead of certificates.
+    #[cfg(feature = "psk")]
+    pub fn psk(psk: psk::Client) -> Dialer {
+        // Who has the key has shown who it is.
+        let about = Transport { kind: TransportKind::Psk, verified: Some(true), ..Transport::default() };
+        Dialer { tls: Some(secure::Client::Psk(psk)), websocket: None, about }
     }
 
     /// Over it, or over nothing, WebSocket: each broker is asked for what `upgrades` has for its number. Keys and masks are
@@ -257,14 +272,20 @@ impl Dialer {
 /// Makes the channels of a server.
 #[derive(Default, Debug)]
 pub struct Acceptor {
-    tls: Option<tls::Server>,
+    tls: Option<secure::Server>,
     websocket: bool,
 }
 
 impl Acceptor {
     /// Of a server that speaks TLS.
     pub fn new(tls: tls::Server) -> Acceptor {
-        Acceptor { tls: Some(tls), websocket: false }
+        Acceptor { tls: Some(secure::Server::Tls(tls)), websocket: false }
+    }
+
+    /// Of a server that speaks TLS with keys of its clients instead of certificates.
+    #[cfg(feature = "psk")]
+    pub fn psk(psk: psk::Server) -> Acceptor {
+        Acceptor { tls: Some(secure::Server::Psk(psk)), websocket: false }
     }
 
     /// Over it, or over nothing, WebSocket, at every path.
@@ -278,7 +299,7 @@ impl Acceptor {
     /// # Errors
     /// What keeps it from being one.
     pub fn channel(&self) -> Result<Channel, Trouble> {
-        let tls = self.tls.as_ref().map(tls::Server::open).transpose()?;
+        let tls = self.tls.as_ref().map(secure::Server::open).transpose()?;
         Ok(Channel::new(tls, self.websocket.then(WebSocket::server)))
     }
 }

@@ -4,6 +4,7 @@ use super::args::{OutputArgs, RunArgs};
 use super::ci::Ci;
 use super::connection::{self, Reconnects};
 use super::hlog::Hlog;
+use super::identities::Topics;
 use super::live::Onlookers;
 use super::output::{Output, complain, print, print_text};
 use super::plan::{self, Broker, Cores};
@@ -11,11 +12,13 @@ use super::series::{self, Series};
 use super::{Environment, Usage, calibrate, doctor, embedded, transport};
 use crate::crew::Connection;
 use crate::engine::Endpoint;
+use crate::load::Split;
 use crate::record::{Ended, Exit, Finished, Plan, Record, TransportKind};
 use crate::run::{self, Pilot, Spec};
 use crate::scrape::{Address, Asked, Sys};
 use crate::stage::Progress;
 use crate::transport::Acceptor;
+use crate::wire::topic;
 use crate::{cpu, engine, gate, report, seed, signals};
 use anyhow::Context;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -190,8 +193,7 @@ pub fn prepare(args: &RunArgs) -> anyhow::Result<Prepared> {
     let plan = |cores: &Cores| plan::plan(args, cores, seed, &cpu::machine().host);
     // Senseless flags are told of before anything is resolved.
     args.metrics.asked()?;
-    let clients = plan(&cores(Broker::Away))?.clients;
-    let (connection, acceptor) = connection(args, clients)?;
+    let (connection, acceptor) = connection(args, &plan(&cores(Broker::Away))?)?;
     let (cores, targets) = match args.embedded {
         true => (cores(Broker::Embedded), vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()]),
         false => {
@@ -200,18 +202,30 @@ pub fn prepare(args: &RunArgs) -> anyhow::Result<Prepared> {
             (cores(if here { Broker::Here } else { Broker::Away }), targets)
         }
     };
-    Ok(Prepared { plan: plan(&cores)?, connection, cores, targets, acceptor, hlog: None })
+    let mut plan = plan(&cores)?;
+    plan.client_columns = connection.identities.columns().iter().map(ToString::to_string).collect();
+    Ok(Prepared { plan, connection, cores, targets, acceptor, hlog: None })
 }
 
-/// How the clients connect, and what an embedded broker speaks. Reads the files with passwords and certificates.
-fn connection(args: &RunArgs, clients: u32) -> Result<(Connection, Option<Arc<Acceptor>>), Usage> {
-    let (of, clients) = (&args.connection, clients as usize);
-    let (mut connection, acceptor) = if args.embedded {
-        let (transport, acceptor) = transport::embedded(&of.transport, clients)?.unzip();
-        (Connection { transport, ..connection::plain(of, Reconnects::RUN, clients)? }, acceptor)
-    } else {
-        (connection::connection(of, Reconnects::RUN, clients)?, None)
+/// How the clients connect, and what an embedded broker speaks. Reads the files about clients.
+fn connection(args: &RunArgs, plan: &Plan) -> Result<(Connection, Option<Arc<Acceptor>>), Usage> {
+    let own_topic = |index, topic: &str| match Split::of(plan).publisher(index) {
+        Some(_) => topic::valid_name(topic).map_err(|error| error.to_string()),
+        None => Err(format!(
+            "client {index} does not publish, and subscribers hear the topics of their publishers; leave the cell empty"
+        )),
     };
+    let (of, clients, topics) = (&args.connection, plan.clients as usize, Topics::Each(&own_topic));
+    let (connection, acceptor) = if args.embedded {
+        let connection = connection::plain(of, Reconnects::RUN, clients, topics)?;
+        let ends = transport::embedded(&of.transport, (clients, &connection.identities))?;
+        let (transport, acceptor) = ends.unzip();
+        (Connection { transport, ..connection }, acceptor)
+    } else {
+        (connection::connection(of, Reconnects::RUN, clients, topics)?, None)
+    };
+    let mut connection = connection::named(connection, args.clientid.as_deref());
+    plan::check_names(&args.topic, plan, &connection.identities)?;
     connection.reconnect = args.reconnect;
     connection.rate_per_s = connection.rate_per_s.map(|rate| args.scale.rate(rate));
     Ok((connection, acceptor))
@@ -238,7 +252,7 @@ fn spec(args: &RunArgs, plan: Plan, connection: Connection, cores: Cores, target
 
 /// The broker at `target`, as a client beside all others asks it.
 fn sys(plan: &Plan, connection: &Connection, target: &Endpoint) -> Sys {
-    let (username, password) = connection.credentials.of(0);
+    let (username, password) = connection.login(0);
     Sys {
         at: match target {
             Endpoint::Tcp(address) => Address::Tcp(*address),
@@ -316,7 +330,7 @@ mod tests {
     use super::*;
     use crate::cli::args::{Cli, ProgressArg};
     use crate::clock::SECOND;
-    use crate::crew::{Credentials, Will};
+    use crate::crew::Will;
     use crate::wire::{Protocol, QoS};
     use clap::Parser;
 
@@ -325,7 +339,7 @@ mod tests {
         let args = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}")).run;
         let cores = plan::cores(args.connection.cores, &[0, 1], Broker::Away);
         let plan = plan::plan(&args, &cores, 7, "lab").unwrap();
-        let (connection, _) = connection(&args, plan.clients).unwrap();
+        let (connection, _) = connection(&args, &plan).unwrap();
         spec(&args, plan, connection, cores, vec!["192.0.2.1:1883".parse::<SocketAddr>().unwrap().into()])
     }
 
@@ -336,7 +350,7 @@ mod tests {
         assert_eq!((connection.protocol, connection.keep_alive_s), (Protocol::V311, 60));
         assert_eq!((connection.attempts, connection.reconnect_attempts), (1, 0), "lost ones without end");
         assert_eq!((connection.timeout, connection.rate_per_s), (10 * SECOND, None));
-        assert!(matches!(connection.credentials, Credentials::None) && connection.will.is_none());
+        assert!(connection.login(0).0.is_none() && connection.will.is_none());
         assert!(connection.clean_session && plan.reconnect && !retain);
         let Spec { connection, retain, plan, .. } = specified(
             "--protocol 3.1 -k 1.5s --connect-attempts 0 --reconnect-attempts 3 --connect-timeout 2 --connect-rate 1k \
@@ -347,7 +361,7 @@ mod tests {
         assert_eq!((connection.timeout, connection.rate_per_s), (2 * SECOND, Some(1000.0)));
         assert_eq!((plan.connect_timeout_ns, plan.connect_rate_per_s), (2 * SECOND, Some(1000.0)));
         assert_eq!((retain, plan.clients), (true, 2000));
-        assert_eq!(connection.credentials.of(1).0, Some("me"));
+        assert_eq!(connection.login(1).0, Some("me"));
         let will =
             Will { topic: "gone/%c".into(), payload: b"bye".to_vec(), qos: QoS::AtLeastOnce, retain: true };
         assert_eq!(connection.will, Some(will), "a will is what was typed, no template");
@@ -362,11 +376,12 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "a:1\nb:2\nc:3\n").unwrap();
         let flags = format!("--credentials {}", file.path().display());
-        let credentials = specified(&format!("{flags} --clients 2")).connection.credentials;
-        assert_eq!(credentials.of(1), (Some("b"), Some(&b"2"[..])));
+        let connection = specified(&format!("{flags} --clients 2")).connection;
+        assert_eq!(connection.login(1), (Some("b"), Some(&b"2"[..])));
         let words = ["malaria-bench", "--credentials", file.path().to_str().unwrap()];
         let args = Cli::try_parse_from(words).unwrap().run;
-        let error = connection(&args, 4).expect_err("too few").to_string();
+        let four = Plan { clients: 4, ..Plan::default() };
+        let error = super::connection(&args, &four).expect_err("too few").to_string();
         assert!(error.contains("3 lines") && error.contains("4 clients"), "{error}");
     }
 

@@ -1,10 +1,11 @@
 //! What the flags about brokers and connections mean, for every command that connects.
 
 use super::args::{CloseArg, ConnectionArgs, WillArgs};
+use super::identities::{self, Crowd, Found, Topics};
 use super::{Usage, keys, plan, transport};
 use crate::clock::{Nanos, SECOND};
 use crate::crew::{Connection, Credentials, Will};
-use crate::engine::{self, Endpoint, Sources, TargetError};
+use crate::engine::{self, Endpoint, Scheme, Sources, TargetError};
 use crate::record::Close;
 use crate::units::Rate;
 use crate::wire::{self, QoS};
@@ -22,18 +23,28 @@ impl Reconnects {
     pub const FLEET: Reconnects = Reconnects(10);
 }
 
-/// How `clients` clients connect. Reads the files with passwords and certificates.
+/// How `clients` clients connect, who may have `topics` of their own. Reads the files about clients.
 pub fn connection(
     args: &ConnectionArgs,
     reconnects: Reconnects,
     clients: usize,
+    topics: Topics<'_>,
 ) -> Result<Connection, Usage> {
-    let transport = transport::dialer(&args.transport, &args.host, port(args), clients)?;
-    Ok(Connection { transport, ..plain(args, reconnects, clients)? })
+    let connection = plain(args, reconnects, clients, topics)?;
+    let own = &connection.identities;
+    let transport = transport::dialer(&args.transport, &args.host, port(args), (clients, own))?;
+    Ok(Connection { transport, ..connection })
 }
 
 /// The same but for what carries the connections.
-pub fn plain(args: &ConnectionArgs, reconnects: Reconnects, clients: usize) -> Result<Connection, Usage> {
+pub fn plain(
+    args: &ConnectionArgs,
+    reconnects: Reconnects,
+    clients: usize,
+    topics: Topics<'_>,
+) -> Result<Connection, Usage> {
+    let found = found(args, clients, topics)?;
+    let sources = Sources::find(&args.source).map_err(|error| Usage(format!("--source: {error}")))?;
     Ok(Connection {
         protocol: args.protocol,
         keep_alive_s: keep_alive_s(args)?,
@@ -44,11 +55,21 @@ pub fn plain(args: &ConnectionArgs, reconnects: Reconnects, clients: usize) -> R
         reconnect: true,
         reconnect_attempts: args.reconnect_attempts.unwrap_or(reconnects.0),
         transport: None,
-        sources: Sources::find(&args.source).map_err(|error| Usage(format!("--source: {error}")))?,
+        sources: sources.with_own(found.sources),
         close: close(args),
-        credentials: credentials(args, clients)?,
+        credentials: credentials(args)?,
+        identities: found.identities,
         will: will(&args.will)?,
     })
+}
+
+/// The same, with clients of TLS-PSK called by their identities, unless a name was asked for.
+pub fn named(connection: Connection, clientid: Option<&str>) -> Connection {
+    let identities = match clientid {
+        None => connection.identities.named_by_psk(),
+        Some(_) => connection.identities,
+    };
+    Connection { identities, ..connection }
 }
 
 /// How connections are to end.
@@ -63,7 +84,7 @@ pub fn close(args: &ConnectionArgs) -> Close {
 pub fn check(args: &ConnectionArgs, clientid: Option<&str>) -> Result<(), Usage> {
     keep_alive_s(args)?;
     positive("--connect-timeout", args.connect_timeout.nanos())?;
-    if args.password_file.is_some() && args.username.is_none() {
+    if args.password_file.is_some() && args.username.is_none() && args.clients_file.is_none() {
         return Err(Usage("--password-file: a password needs a user name; give it with --username".into()));
     }
     will(&args.will)?;
@@ -134,24 +155,38 @@ pub fn check_client_id(id: &str) -> Result<(), Usage> {
     }
 }
 
-fn credentials(args: &ConnectionArgs, clients: usize) -> Result<Credentials, Usage> {
-    let password = password(args.password_file.as_deref(), args.username.is_some())?;
-    if let Some(file) = &args.credentials {
-        let mut pairs = keys::read_credentials(file)?;
-        if pairs.len() < clients {
-            return Err(Usage(format!(
-                "--credentials {}: it has {} lines, but there are {clients} clients; every client needs one",
-                file.display(),
-                pairs.len()
-            )));
+/// What `clients` clients have of their own.
+fn found(args: &ConnectionArgs, clients: usize, topics: Topics<'_>) -> Result<Found, Usage> {
+    let keys = args.transport.psk_file.as_deref().map(|file| keys::for_all(file, clients)).transpose()?;
+    let secure =
+        args.transport.tls || args.host.iter().any(|host| host.scheme().is_some_and(Scheme::is_secure));
+    let crowd = Crowd {
+        clients,
+        has_username: args.username.is_some(),
+        has_certificates: secure && keys.is_none(),
+        keys: keys.as_ref().map(keys::places),
+        topics,
+    };
+    let mut found = match (&args.clients_file, &args.credentials) {
+        (Some(text), _) => identities::read(text, &crowd)?,
+        (None, Some(file)) => {
+            Found { identities: keys::read_credentials(file, clients)?, ..Found::default() }
         }
-        pairs.truncate(clients);
-        return Ok(Credentials::Each(pairs));
-    }
-    Ok(match &args.username {
-        Some(username) => Credentials::Same { username: username.clone(), password },
-        None => Credentials::None,
-    })
+        (None, None) => Found::default(),
+    };
+    let own = match &found.keys[..] {
+        [] => keys.clone(),
+        places => keys.as_ref().map(|keys| keys.select(places)),
+    };
+    found.identities = found.identities.with_keys(own.unwrap_or_default());
+    Ok(found)
+}
+
+/// What all of them log in with that have nothing of their own.
+fn credentials(args: &ConnectionArgs) -> Result<Credentials, Usage> {
+    let has_username = args.username.is_some() || args.clients_file.is_some();
+    let password = password(args.password_file.as_deref(), has_username)?;
+    Ok(Credentials { username: args.username.clone(), password })
 }
 
 /// The password: of the file, or else of the environment when there is a user for it.
@@ -213,6 +248,8 @@ mod tests {
     use crate::wire::Protocol;
     use clap::Parser;
 
+    const NO_TOPICS: Topics<'static> = Topics::None("not here");
+
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
@@ -227,7 +264,7 @@ mod tests {
     fn connected(line: &str, clients: usize) -> Result<Connection, String> {
         let args = args(line)?;
         let connection =
-            check(&args, Some("me")).and_then(|()| connection(&args, Reconnects::FLEET, clients));
+            check(&args, Some("me")).and_then(|()| connection(&args, Reconnects::FLEET, clients, NO_TOPICS));
         connection.map_err(|error| error.to_string())
     }
 
@@ -244,7 +281,7 @@ mod tests {
         assert_eq!((connection.protocol, connection.keep_alive_s), (Protocol::V311, 60));
         assert_eq!((connection.attempts, connection.reconnect_attempts), (1, 10));
         assert_eq!((connection.timeout, connection.clean_session), (10 * SECOND, true));
-        assert!(matches!(connection.credentials, Credentials::None));
+        assert_eq!(connection.login(0), (None, None));
         let connection = connected(
             "--protocol 3.1 -k 1.5s --connect-attempts 0 --reconnect_attempts 3 --clean-session false \
              --connect-timeout 2",
@@ -262,7 +299,7 @@ mod tests {
     #[test]
     fn only_the_defaults_differ_between_commands() {
         let attempts = |line: &str, reconnects| {
-            connection(&args(line).unwrap(), reconnects, 1).unwrap().reconnect_attempts
+            connection(&args(line).unwrap(), reconnects, 1, NO_TOPICS).unwrap().reconnect_attempts
         };
         assert_eq!((attempts("", Reconnects::RUN), attempts("", Reconnects::FLEET)), (0, 10));
         for reconnects in [Reconnects::RUN, Reconnects::FLEET] {
@@ -293,14 +330,12 @@ mod tests {
     fn passwords_come_from_files() {
         let secret = file("s:cret\n");
         let line = format!("-u bee --password-file {}", secret.path().display());
-        let Credentials::Same { username, password } = connected(&line, 5).unwrap().credentials else {
-            panic!("one pair");
-        };
-        assert_eq!((username.as_str(), password.as_deref()), ("bee", Some(&b"s:cret"[..])));
+        assert_eq!(connected(&line, 5).unwrap().login(4), (Some("bee"), Some(&b"s:cret"[..])));
         let pairs = file("a:1\nb:2\nc:3\n");
         let line = format!("--credentials {}", pairs.path().display());
-        let Credentials::Each(each) = connected(&line, 2).unwrap().credentials else { panic!("a pair each") };
-        assert_eq!(each, [("a".into(), b"1".to_vec()), ("b".into(), b"2".to_vec())]);
+        let connection = connected(&line, 2).unwrap();
+        assert_eq!(connection.login(0), (Some("a"), Some(&b"1"[..])));
+        assert_eq!(connection.login(1), (Some("b"), Some(&b"2"[..])));
         let error = connected(&line, 4).unwrap_err();
         assert!(error.contains("3 lines") && error.contains("4 clients"), "{error}");
     }
@@ -312,6 +347,8 @@ mod tests {
             ("--connect-timeout 0", "--connect-timeout 0"),
             ("--password-file x", "--username"),
             ("-u a --credentials x", "cannot be used with"),
+            ("--clients-file a --credentials x", "cannot be used with"),
+            ("--clients-file /nowhere/at/all", "/nowhere/at/all"),
             ("--credentials /nowhere/at/all", "/nowhere/at/all"),
             ("-u a --password-file /nowhere/at/all", "/nowhere/at/all"),
             ("--protocol 5", "5"),

@@ -2,40 +2,65 @@
 //! passed over, as mosquitto does.
 
 use super::Usage;
+use crate::crew::{Field, Identities, Packing};
+use crate::transport::Keys;
+use std::collections::HashMap;
 use std::path::Path;
 
-/// An identity for TLS-PSK and its key.
-#[derive(PartialEq, Eq, Debug)]
-pub struct PskKey {
-    pub identity: String,
-    /// Hexadecimal.
-    pub key: String,
-}
-
 /// The keys of mosquitto's `psk_file` format, `identity:hexkey`.
-pub fn read_psk(file: &Path) -> Result<Vec<PskKey>, Usage> {
-    lines("--psk_file", file, |identity, key| {
-        if !key.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err("the key is not hexadecimal".into());
-        }
-        Ok(PskKey { identity: identity.into(), key: key.into() })
-    })
+pub fn read_psk(file: &Path) -> Result<Keys, Usage> {
+    let mut keys = Keys::default();
+    lines("--psk_file", file, |identity, key| keys.push(identity, key).map_err(|error| error.to_string()))?;
+    Ok(keys)
 }
 
-/// User names and passwords; a password may contain `:`.
-pub fn read_credentials(file: &Path) -> Result<Vec<(String, Vec<u8>)>, Usage> {
-    lines("--credentials", file, |user, password| {
+/// The same, one for each of `clients`.
+pub fn for_all(file: &Path, clients: usize) -> Result<Keys, Usage> {
+    let keys = read_psk(file)?;
+    match keys.len() {
+        few if few < clients => Err(Usage(format!(
+            "--psk_file {}: it has {few} keys, but there are {clients} clients; every client needs one",
+            file.display(),
+        ))),
+        _ => Ok(keys),
+    }
+}
+
+/// Where each identity is among `keys`.
+pub fn places(keys: &Keys) -> HashMap<&[u8], u32> {
+    let all = (0..keys.len() as u32).filter_map(|place| Some((keys.get(place)?.0, place)));
+    all.collect()
+}
+
+/// User names and passwords, of `clients` at most; a password may contain `:`.
+pub fn read_credentials(file: &Path, clients: usize) -> Result<Identities, Usage> {
+    let fields = vec![Field::Username, Field::Password];
+    let mut packing = Packing::new(fields, vec!["username", "password"]);
+    let pairs = lines("--credentials", file, |user, password| {
         if user.len().max(password.len()) > usize::from(u16::MAX) {
             return Err("MQTT allows at most 65,535 bytes for a user name or password".into());
         }
-        Ok((user.into(), password.into()))
-    })
+        if user.contains('\0') {
+            return Err("MQTT forbids the character U+0000 in a user name".into());
+        }
+        [user, password]
+            .into_iter()
+            .try_for_each(|cell| packing.push(cell.as_bytes()))
+            .map_err(|e| e.to_string())
+    })?;
+    match pairs.len() {
+        few if few < clients => Err(Usage(format!(
+            "--credentials {}: it has {few} lines, but there are {clients} clients; every client needs one",
+            file.display(),
+        ))),
+        _ => Ok(packing.finish()),
+    }
 }
 
 fn lines<T>(
     flag: &str,
     file: &Path,
-    read: impl Fn(&str, &str) -> Result<T, String>,
+    mut read: impl FnMut(&str, &str) -> Result<T, String>,
 ) -> Result<Vec<T>, Usage> {
     let bytes = std::fs::read(file).map_err(|error| Usage(format!("{flag} {}: {error}", file.display())))?;
     let mut entries = Vec::new();
@@ -74,14 +99,15 @@ mod tests {
     #[test]
     fn keys_are_read_as_mosquitto_reads_them() {
         let keys = read_psk(file(b"# made by keygen\n\nbee-1:0aF9\r\nbee-2:00\n").path()).unwrap();
-        assert_eq!(keys[0], PskKey { identity: "bee-1".into(), key: "0aF9".into() });
+        assert_eq!(keys.get(0), Some((&b"bee-1"[..], &[0x0a, 0xf9][..])));
         assert_eq!(keys.len(), 2);
     }
 
     #[test]
     fn a_password_may_contain_a_colon() {
-        let pairs = read_credentials(file(b"user:a:b\nother:c").path()).unwrap();
-        assert_eq!(pairs, [("user".into(), b"a:b".to_vec()), ("other".into(), b"c".to_vec())]);
+        let pairs = read_credentials(file(b"user:a:b\nother:c").path(), 2).unwrap();
+        assert_eq!((pairs.username(0), pairs.password(0)), (Some("user"), Some(&b"a:b"[..])));
+        assert_eq!((pairs.username(1), pairs.password(1)), (Some("other"), Some(&b"c"[..])));
     }
 
     /// The number of the line is named, its secret is not.
@@ -98,7 +124,7 @@ mod tests {
             let error = read_psk(file(text).path()).unwrap_err().to_string();
             assert!(error.contains(part) && !error.contains(":secret\n"), "{error}");
         }
-        let error = read_credentials(Path::new("/nowhere/at/all")).unwrap_err().to_string();
+        let error = read_credentials(Path::new("/nowhere/at/all"), 1).unwrap_err().to_string();
         assert!(error.contains("--credentials /nowhere/at/all"), "{error}");
     }
 }

@@ -4,8 +4,9 @@ use super::args::{ArrivalArg, RunArgs, TopologyArg, VerifyArg};
 use super::connection::{self, positive};
 use super::{Usage, ids};
 use crate::clock::{MICROSECOND, MILLISECOND, Nanos, SECOND};
+use crate::crew::Identities;
 use crate::gate::{Bound, Condition};
-use crate::load::{self, Name, Profile, STAMP_LEN, Split, Values};
+use crate::load::{self, Name, Profile, STAMP_LEN, Split, Template, Values};
 use crate::record::{Arrival, Part, Plan, Schedule, Topology, Verify};
 use crate::units::{self, Span};
 use crate::wire;
@@ -143,6 +144,7 @@ pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan
         close: connection::close(&args.connection),
         clean_session: args.connection.clean_session,
         client_id_prefix: args.clientid.clone().unwrap_or_else(|| ids::on_host("malaria", host)),
+        client_columns: Vec::new(),
         topic_template: args.topic.to_string(),
         backlog_ns: args.backlog.nanos(),
         tolerance_ns: args.tolerance.map_or(TOLERANCE, Span::nanos),
@@ -346,6 +348,27 @@ fn check_comings(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
     }
 }
 
+/// Whether topics with ids that clients have of their own are some.
+pub fn check_names(template: &Template, plan: &Plan, identities: &Identities) -> Result<(), Usage> {
+    for index in 0..plan.publishers {
+        let Some(id) = identities.id(index).filter(|_| identities.topic(index).is_none()) else { continue };
+        if let Err(error) = wire::topic::valid_name(&longest_topic(template, plan, Name::Given(id))) {
+            return Err(Usage(format!("--topic {template}, with the id of client {index}: {error}")));
+        }
+    }
+    Ok(())
+}
+
+/// The topic of a client of this name, with the largest numbers.
+fn longest_topic(template: &Template, plan: &Plan, client: Name<'_>) -> String {
+    let total = plan.msg_count.unwrap_or(0);
+    let (index, pair) = (plan.clients, plan.clients);
+    let values = Values { client, index, pair, run_id: u32::MAX, sequence: 0, total, seed: 0 };
+    let mut topic = String::new();
+    template.render(&values, &mut topic).expect("writing to a string");
+    topic
+}
+
 fn check_topic(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
     let template = &args.topic;
     if template.is_per_message() || template.is_modular() {
@@ -355,11 +378,7 @@ fn check_topic(args: &RunArgs, plan: &Plan) -> Result<(), Usage> {
         )));
     }
     let client = Name::Numbered { prefix: &plan.client_id_prefix, index: plan.clients };
-    let total = plan.msg_count.unwrap_or(0);
-    let (index, pair) = (plan.clients, plan.clients);
-    let values = Values { client, index, pair, run_id: u32::MAX, sequence: 0, total, seed: 0 };
-    let mut topic = String::new();
-    args.topic.render(&values, &mut topic).expect("writing to a string");
+    let topic = longest_topic(template, plan, client);
     wire::topic::valid_name(&topic).map_err(|error| Usage(format!("--topic {}: {error}", args.topic)))
 }
 

@@ -9,10 +9,12 @@ use super::args::PublishArgs;
 use super::bench::interruption;
 use super::connection::{self, Reconnects, positive, qos};
 use super::fleet::{Texts, Windows};
+use super::identities::Topics;
 use super::live::Onlookers;
 use super::plan::check_tolerance;
-use super::{Usage, fleet, ids, keys};
-use crate::fleet::{Content, Expect, Listening, PublisherName, Publishing, Slow, Spec};
+use super::{Usage, fleet, ids};
+use crate::crew::Identities;
+use crate::fleet::{Connection, Content, Expect, Listening, PublisherName, Publishing, Slow, Spec};
 use crate::load::{Name, Pace, Pacing, Template, TopicLayout, Values};
 use crate::record::Exit;
 use crate::stage::Progress;
@@ -45,10 +47,10 @@ pub fn run(args: &PublishArgs) -> anyhow::Result<Exit> {
     if let Some(schema) = TEXTS.schema(&args.output) {
         return schema;
     }
-    let plan = plan(args, &cpu::machine().host, args.payload.seed.unwrap_or_else(seed::fresh))?;
-    check_keys(args, plan.clients.len())?;
+    let mut plan = plan(args, &cpu::machine().host, args.payload.seed.unwrap_or_else(seed::fresh))?;
     let everybody = plan.clients.len() + responders(args) as usize + plan.listening.len();
-    let connection = connection::connection(&args.connection, Reconnects::FLEET, everybody)?;
+    let connection = connect(args, &plan, everybody)?;
+    plan.name(args, &connection.identities)?;
     let content = content::content(&args.payload, plan.seed)?;
     // Before the first packet: a run whose result cannot be kept is not begun.
     let places = fleet::Places::open(&args.output)?;
@@ -78,6 +80,52 @@ pub fn run(args: &PublishArgs) -> anyhow::Result<Exit> {
     let exit = fleet::conclude(&record, places, &args.output, &TEXTS);
     onlookers.linger(&interrupt);
     exit
+}
+
+/// How all of them connect. Reads the files about them.
+fn connect(args: &PublishArgs, plan: &Plan, everybody: usize) -> Result<Connection, Usage> {
+    let publishers = plan.clients.len() as u32;
+    let own_topic = |index, topic: &str| match index < publishers {
+        true => wire::topic::valid_name(topic).map_err(|error| error.to_string()),
+        false => Err(format!("client {index} does not publish; leave the cell empty")),
+    };
+    // Who listens here does so to the topics of the template.
+    let topics = match args.check.self_check || args.check.round_trip {
+        true => Topics::None("--self-check and --round-trip are about --topic; leave it out"),
+        false => Topics::Each(&own_topic),
+    };
+    connection::connection(&args.connection, Reconnects::FLEET, everybody, topics)
+        .map(|connection| connection::named(connection, args.clientid.as_deref()))
+}
+
+impl Plan {
+    /// Gives the clients those ids that they have of their own.
+    fn name(&mut self, args: &PublishArgs, identities: &Identities) -> Result<(), Usage> {
+        let publishers = self.clients.len();
+        for (index, client) in (0..).zip(&mut self.clients) {
+            match (identities.id(index), identities.psk_identity(index)) {
+                (Some(id), _) => names::rename(client, id, names::is_bridge(args)),
+                // As of old the topics of who has a key have its identity, whatever the id is.
+                (None, Some(identity)) => identity.clone_into(&mut client.topic_id),
+                (None, None) => continue,
+            }
+            // A topic of its own was looked at where it stands.
+            if identities.topic(index).is_none() {
+                check_topic(&args.topic, client)?;
+            }
+            if client.topic_id.contains('/') && (args.check.self_check || args.check.round_trip) {
+                return Err(Usage(format!(
+                    "the id of client {index} has a `/`: in a topic it is several levels, which no filter \
+                     for it can cover"
+                )));
+            }
+        }
+        let first = publishers + responders(args) as usize;
+        for (index, listening) in (first as u32..).zip(&mut self.listening) {
+            identities.id(index).into_iter().for_each(|id| id.clone_into(&mut listening.client_id));
+        }
+        Ok(())
+    }
 }
 
 fn publishing(
@@ -153,26 +201,6 @@ fn check(args: &PublishArgs) -> Result<(), Usage> {
         return error("--backlog: brokers keep no messages of QoS 0 for who is away; use --qos 1 or 2");
     }
     Ok(())
-}
-
-/// A file of keys is as it has to be; what it is for comes later.
-fn check_keys(args: &PublishArgs, clients: usize) -> Result<(), Usage> {
-    let Some(file) = &args.psk_file else { return Ok(()) };
-    if !names::is_bridge(args) {
-        return Err(Usage("--psk_file: keys are for bridges; add --bridge".into()));
-    }
-    let keys = keys::read_psk(file)?.len();
-    if keys < clients {
-        return Err(Usage(format!(
-            "--psk_file {}: it has {keys} keys, but there are {clients} clients; every client needs one",
-            file.display()
-        )));
-    }
-    Err(Usage(format!(
-        "--psk_file {}: its {keys} keys are fine, but TLS-PSK is not there yet; leave --psk_file out to connect \
-         without TLS",
-        file.display()
-    )))
 }
 
 /// The topic of a client's longest message.

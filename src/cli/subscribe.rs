@@ -4,9 +4,11 @@ use super::args::SubscribeArgs;
 use super::bench::interruption;
 use super::connection::{self, Reconnects, positive};
 use super::fleet::{Texts, Windows};
+use super::identities::Topics;
 use super::live::Onlookers;
 use super::output::complain;
 use super::{Usage, fleet, ids};
+use crate::crew::Identities;
 use crate::fleet::{Expect, Listening, Print, Slow, Spec};
 use crate::load::{Expectation, TopicLayout};
 use crate::record::Exit;
@@ -26,7 +28,15 @@ pub fn run(args: &SubscribeArgs) -> anyhow::Result<Exit> {
         return schema;
     }
     let mut listening = listening(args)?;
-    let connection = connection::connection(&args.connection, Reconnects::FLEET, listening.len())?;
+    let topics = match args.connection_per_topic {
+        true => {
+            Topics::None("with --connection-per-topic clients have those of --topic; leave one of them out")
+        }
+        false => Topics::Each(&own_filter),
+    };
+    let connection = connection::connection(&args.connection, Reconnects::FLEET, listening.len(), topics)?;
+    let connection = connection::named(connection, args.clientid.as_deref());
+    name(&mut listening, &connection.identities, args.endless);
     let places = fleet::Places::open(&args.output)?;
     engine::probe()?;
     let interrupt = interruption()?;
@@ -58,6 +68,22 @@ pub fn run(args: &SubscribeArgs) -> anyhow::Result<Exit> {
     let exit = fleet::conclude(&record, places, &args.output, &TEXTS);
     onlookers.linger(&interrupt);
     exit
+}
+
+/// Whether clients can be asked for a topic of their own.
+pub fn own_filter(_: u32, topic: &str) -> Result<(), String> {
+    wire::topic::valid_filter(topic).map_err(|error| error.to_string())
+}
+
+/// Gives clients those ids and topics that they have of their own.
+pub fn name(listening: &mut [Listening], identities: &Identities, endless: bool) {
+    for (index, listening) in (0..).zip(listening) {
+        identities.id(index).into_iter().for_each(|id| id.clone_into(&mut listening.client_id));
+        if let Some(topic) = identities.topic(index) {
+            listening.filters = vec![topic.to_owned()];
+            listening.layout = layout(&listening.filters, endless);
+        }
+    }
 }
 
 /// Clients that a person can have meant: more ports than there are, but not more memory.

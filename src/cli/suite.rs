@@ -4,7 +4,7 @@ use super::args::{Cli, NamedArgs, RunArgs, Scale, ScenariosArgs};
 use super::output::print_text;
 use super::{Usage, bench, config, plan};
 use crate::experiment::{GRAMMAR, Named};
-use crate::load::{Routes, Split};
+use crate::load::{Routes, Split, Template};
 use crate::record::{Exit, Plan, Schedule};
 use crate::units;
 use clap::{CommandFactory, FromArgMatches};
@@ -59,10 +59,10 @@ fn args(named: &Named) -> anyhow::Result<RunArgs> {
 
 /// Messages a second in and out.
 fn rates(plan: &Plan) -> [Option<f64>; 2] {
-    let topic = plan.topic_template.parse().expect("a plan's template was read before");
+    let topic: Template = plan.topic_template.parse().expect("a plan's template was read before");
     let flows = match plan.share {
         Some(_) => u64::from(plan.publishers),
-        None => Routes::new(Split::of(plan), &topic, plan.groups).flows(),
+        None => Routes::new(Split::of(plan), topic.varies(), plan.groups).flows(),
     };
     match plan.schedule {
         Schedule::Open { rate_per_s, .. } => {

@@ -2,11 +2,12 @@
 
 use super::Usage;
 use super::args::{DoorArgs, TlsVersionArg, TransportArgs};
+use crate::crew::{Field, Identities};
 use crate::engine::{Scheme, Target, WEBSOCKET_PATH};
 use crate::seed;
 use crate::transport::tls::{self, Client, Host, Identity, Roots, Server, Settings, Versions};
 use crate::transport::websocket::{Header, Upgrade};
-use crate::transport::{Acceptor, Dialer};
+use crate::transport::{Acceptor, Dialer, Keys};
 use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
 use std::fmt::Display;
@@ -14,12 +15,17 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+/// How hosts are spoken with that do not say it themselves. Keys are for TLS.
+fn asked(args: &TransportArgs) -> Scheme {
+    Scheme::of(args.tls || args.psk_file.is_some(), args.websocket)
+}
+
 /// How brokers at `hosts` are spoken with.
 ///
 /// # Errors
 /// Some otherwise than others, or a flag that has no sense so.
 pub fn scheme(args: &TransportArgs, hosts: &[Target]) -> Result<Scheme, Usage> {
-    let asked = Scheme::of(args.tls, args.websocket);
+    let asked = asked(args);
     let of = |host: &Target| host.scheme().unwrap_or(asked);
     let scheme = hosts.first().map_or(asked, of);
     if hosts.iter().any(|host| of(host) != scheme) {
@@ -31,10 +37,12 @@ pub fn scheme(args: &TransportArgs, hosts: &[Target]) -> Result<Scheme, Usage> {
     }
     for (flag, given, has) in [
         ("--tls", args.tls, Scheme::is_secure as fn(Scheme) -> bool),
+        ("--psk_file", args.psk_file.is_some(), Scheme::is_secure),
         ("--websocket", args.websocket, Scheme::is_websocket),
     ] {
         if given && !has(scheme) {
-            let both = Scheme::of(args.tls || scheme.is_secure(), args.websocket || scheme.is_websocket());
+            let both =
+                Scheme::of(asked.is_secure() || scheme.is_secure(), args.websocket || scheme.is_websocket());
             return Err(Usage(format!("{flag}: the hosts say {scheme}://, which is without; say {both}://")));
         }
     }
@@ -56,12 +64,12 @@ fn fits(args: &TransportArgs, scheme: Scheme) -> Result<(), Usage> {
 
 /// The port of brokers that name none.
 pub fn port(args: &TransportArgs, hosts: &[Target], given: Option<u16>) -> u16 {
-    let asked = Scheme::of(args.tls, args.websocket);
+    let asked = asked(args);
     given.unwrap_or_else(|| scheme(args, hosts).unwrap_or(asked).port())
 }
 
 /// What carries the connections of `clients` to `hosts`, of which those that name no port are at `port`; `None`: nothing but
-/// TCP or a Unix socket. Reads the files with certificates and keys.
+/// TCP or a Unix socket. Reads the files with certificates and keys, also of clients that have their own.
 ///
 /// # Errors
 /// What does not go together, or cannot be read.
@@ -69,14 +77,16 @@ pub fn dialer(
     args: &TransportArgs,
     hosts: &[Target],
     port: u16,
-    clients: usize,
+    clients: (usize, &Identities),
 ) -> Result<Option<Arc<Dialer>>, Usage> {
     let scheme = scheme(args, hosts)?;
     if scheme == Scheme::Mqtt {
         return Ok(None);
     }
     let mut dialer = Dialer::default();
-    if scheme.is_secure() {
+    if args.psk_file.is_some() {
+        (dialer, _) = keyed(args, clients.1.keys())?;
+    } else if scheme.is_secure() {
         let names = hosts.iter().map(|host| name(args, host)).collect::<Result<_, _>>()?;
         let roots = match (args.insecure, &args.cafile[..]) {
             (true, _) => Roots::Anybody,
@@ -132,14 +142,16 @@ pub type BothEnds = (Arc<Dialer>, Arc<Acceptor>);
 ///
 /// # Errors
 /// As [`dialer`].
-pub fn embedded(args: &TransportArgs, clients: usize) -> Result<Option<BothEnds>, Usage> {
-    let scheme = Scheme::of(args.tls, args.websocket);
+pub fn embedded(args: &TransportArgs, clients: (usize, &Identities)) -> Result<Option<BothEnds>, Usage> {
+    let scheme = asked(args);
     fits(args, scheme)?;
     if scheme == Scheme::Mqtt {
         return Ok(None);
     }
     let (mut dialer, mut acceptor) = (Dialer::default(), Acceptor::default());
-    if scheme.is_secure() {
+    if args.psk_file.is_some() {
+        (dialer, acceptor) = keyed(args, clients.1.keys())?;
+    } else if scheme.is_secure() {
         (dialer, acceptor) = secure_ends(args, clients)?;
     }
     if scheme.is_websocket() {
@@ -151,7 +163,7 @@ pub fn embedded(args: &TransportArgs, clients: usize) -> Result<Option<BothEnds>
 }
 
 /// TLS to a broker in this process, and its own.
-fn secure_ends(args: &TransportArgs, clients: usize) -> Result<(Dialer, Acceptor), Usage> {
+fn secure_ends(args: &TransportArgs, clients: (usize, &Identities)) -> Result<(Dialer, Acceptor), Usage> {
     if !args.cafile.is_empty() {
         return Err(Usage(
             "--cafile: the embedded broker's certificate is made for this run, and trusted".into(),
@@ -195,17 +207,47 @@ fn secure_server(args: &DoorArgs, bind: IpAddr) -> Result<Server, Usage> {
     Server::new(&identity, clients, versions(args.tls_version)).map_err(usage)
 }
 
-fn secure(args: &TransportArgs, roots: Roots, names: Vec<Host>, clients: usize) -> Result<Dialer, Usage> {
+fn secure(
+    args: &TransportArgs,
+    roots: Roots,
+    names: Vec<Host>,
+    (clients, own): (usize, &Identities),
+) -> Result<Dialer, Usage> {
     let settings = Settings {
         roots,
         check_name: true,
-        identities: identities(args, clients)?,
+        identities: identities(args, clients, own)?,
         alpn: args.alpn.iter().map(|name| name.clone().into_bytes()).collect(),
         versions: versions(args.tls_version),
-        ciphers: args.ciphers.iter().flat_map(|list| list.split(':')).map(str::to_owned).collect(),
+        ciphers: ciphers(args),
         resume: args.tls_resume,
     };
     Ok(Dialer::new(Client::new(&settings, names).map_err(usage)?))
+}
+
+fn ciphers(args: &TransportArgs) -> Vec<String> {
+    args.ciphers.iter().flat_map(|list| list.split(':')).map(str::to_owned).collect()
+}
+
+/// TLS of clients with `keys`, and of a broker that knows them.
+#[cfg(feature = "psk")]
+fn keyed(args: &TransportArgs, keys: &Keys) -> Result<(Dialer, Acceptor), Usage> {
+    use crate::transport::psk::{Client, Server, Settings};
+    let settings = Settings { versions: versions(args.tls_version), ciphers: ciphers(args) };
+    let client = Client::new(&settings, keys.clone()).map_err(usage)?;
+    let server = Server::new(&settings, keys).map_err(usage)?;
+    Ok((Dialer::psk(client), Acceptor::psk(server)))
+}
+
+/// TLS of clients with `keys`, and of a broker that knows them.
+#[cfg(not(feature = "psk"))]
+fn keyed(_: &TransportArgs, _: &Keys) -> Result<(Dialer, Acceptor), Usage> {
+    Err(Usage(
+        "--psk_file: this malaria-bench was built without TLS-PSK, which needs OpenSSL; install it (Debian: apt-get install \
+         libssl-dev pkg-config) and build with `cargo install --path . --features psk`, as tools/install does where it \
+         finds it"
+            .into(),
+    ))
 }
 
 /// What the certificate of `host` is to be for.
@@ -221,20 +263,38 @@ fn host_name(name: &str) -> Result<Host, Usage> {
     name.to_owned().try_into().map_err(|_| usage(tls::SettingError::Name(name.into())))
 }
 
-/// Certificates of the clients: none, one for all, or one for each.
-fn identities(args: &TransportArgs, clients: usize) -> Result<Vec<Arc<CertifiedKey>>, Usage> {
-    let (Some(cert), Some(key)) = (&args.cert, &args.key) else { return Ok(Vec::new()) };
-    let each = cert.contains("%i");
-    if key.contains("%i") && !each {
+/// Certificates of the clients: none, one for all, or one for each. What is a client's own goes before what is
+/// everybody's.
+fn identities(
+    args: &TransportArgs,
+    clients: usize,
+    own: &Identities,
+) -> Result<Vec<Arc<CertifiedKey>>, Usage> {
+    let (cert, key) = (args.cert.as_deref(), args.key.as_deref());
+    let varies = |name: Option<&str>| name.is_some_and(|name| name.contains("%i"));
+    if varies(key) && !varies(cert) {
         return Err(Usage(format!(
-            "--key {key}: a key for each client needs a certificate for each, --cert with %i"
+            "--key {}: a key for each client needs a certificate for each, --cert with %i",
+            key.unwrap_or_default()
         )));
     }
-    let of = |number: usize| {
-        let number = number.to_string();
-        identity(&cert.replace("%i", &number), &key.replace("%i", &number)).map(|identity| identity.0)
+    let each = own.has(Field::Cert) || varies(cert);
+    let of = |index: u32| {
+        let number = index.to_string();
+        let numbered = |name: Option<&str>| name.map(|name| name.replace("%i", &number));
+        let named = |own: Option<&str>, all| own.map(str::to_owned).or_else(|| numbered(all));
+        let files = named(own.cert(index), cert).zip(named(own.key(index), key));
+        let (cert, key) = files.ok_or_else(|| {
+            Usage(format!("--clients-file: client {index} has no certificate or no key; give both, or --cert and --key for \
+                           those who have none"))
+        })?;
+        identity(&cert, &key).map(|identity| identity.0)
     };
-    (0..if each { clients } else { 1 }).map(of).collect()
+    match (each, cert) {
+        (true, _) => (0..clients as u32).map(of).collect(),
+        (false, Some(_)) => Ok(vec![of(0)?]),
+        (false, None) => Ok(Vec::new()),
+    }
 }
 
 fn identity(cert: &str, key: &str) -> Result<Identity, Usage> {

@@ -6,6 +6,7 @@ mod metrics;
 use super::args::WatchArgs;
 use super::bench::interruption;
 use super::connection::{self, Reconnects, positive};
+use super::identities::Topics;
 use super::output::{Output, complain, tell};
 use super::{Environment, Usage, ids, subscribe};
 use crate::clock::{Nanos, SECOND};
@@ -18,8 +19,11 @@ use metrics::Metrics;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub fn run(args: &WatchArgs) -> anyhow::Result<Exit> {
-    let listening = listening(args)?;
-    let connection = connection::connection(&args.connection, Reconnects::FLEET, 1)?;
+    let mut listening = vec![listening(args)?];
+    let topics = Topics::Each(&subscribe::own_filter);
+    let connection = connection::connection(&args.connection, Reconnects::FLEET, listening.len(), topics)?;
+    let connection = connection::named(connection, args.clientid.as_deref());
+    subscribe::name(&mut listening, &connection.identities, true);
     let output = args.json.as_deref().map(Output::open).transpose()?;
     engine::probe()?;
     let interrupt = interruption()?;
@@ -35,7 +39,7 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<Exit> {
         warnings,
         connection,
         publishing: None,
-        listening: vec![listening],
+        listening,
     };
     let directory = Directory::open(args.directory.as_deref()).map_err(|error| unwritable(args, &error))?;
     // Standard output is the result's when it goes there.
@@ -63,7 +67,8 @@ fn watch(
     interrupt: &AtomicBool,
     directory: &Directory,
 ) -> anyhow::Result<(FleetRecord, Metrics)> {
-    let mut metrics = Metrics { topic: args.topic.clone(), ..Metrics::default() };
+    let filters = spec.listening.first().map_or_else(Vec::new, |listening| listening.filters.clone());
+    let mut metrics = Metrics { topic: filters, ..Metrics::default() };
     let mut failure = directory.update(&metrics).err();
     let mut due = Due { interval: args.interval.nanos(), next: 0 };
     let record = fleet::run(spec, interrupt, &mut |progress| {

@@ -1,5 +1,6 @@
 //! What clients do to get and stay connected.
 
+use super::Identities;
 use crate::client::Limits;
 use crate::clock::{Nanos, SECOND};
 use crate::engine::Sources;
@@ -32,6 +33,8 @@ pub struct Connection {
     /// How connections end.
     pub close: Close,
     pub credentials: Credentials,
+    /// What clients have of their own.
+    pub identities: Identities,
     /// What the broker publishes when a connection ends without DISCONNECT.
     pub will: Option<Will>,
 }
@@ -44,6 +47,14 @@ impl Connection {
         Limits { inflight, keep_alive, clean_session: self.clean_session }
     }
 
+    /// User name and password of client `index`: its own, or else those of all. Without a user name there is no password.
+    pub fn login(&self, index: u32) -> (Option<&str>, Option<&[u8]>) {
+        let Credentials { username, password } = &self.credentials;
+        let username = self.identities.username(index).or(username.as_deref());
+        let password = self.identities.password(index).or(password.as_deref());
+        (username, password.filter(|_| username.is_some()))
+    }
+
     /// What carries the connections, for the record.
     pub fn carried_by(&self) -> Transport {
         self.transport.as_ref().map_or_else(Transport::default, |dialer| dialer.about().clone())
@@ -51,7 +62,7 @@ impl Connection {
 
     /// CONNECT of client `index`.
     pub fn connect<'a>(&'a self, index: u32, client_id: &'a str) -> Connect<'a> {
-        let (username, password) = self.credentials.of(index);
+        let (username, password) = self.login(index);
         let will = self.will.as_ref().map(|Will { topic, payload, qos, retain }| wire::Will {
             topic,
             payload,
@@ -86,46 +97,24 @@ impl Default for Connection {
             sources: Sources::default(),
             transport: None,
             close: Close::Fin,
-            credentials: Credentials::None,
+            credentials: Credentials::default(),
+            identities: Identities::default(),
             will: None,
         }
     }
 }
 
-/// User names and passwords.
-#[derive(Clone)]
-pub enum Credentials {
-    None,
-    Same {
-        username: String,
-        password: Option<Vec<u8>>,
-    },
-    /// One pair for each client by index, from the first again when there are more clients.
-    Each(Vec<(String, Vec<u8>)>),
+/// What clients log in with that have nothing of their own.
+#[derive(Clone, Default)]
+pub struct Credentials {
+    pub username: Option<String>,
+    pub password: Option<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Credentials {
-    /// Without the passwords.
+    /// Without what they are.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Credentials::None => "None",
-            Credentials::Same { .. } => "Same",
-            Credentials::Each(_) => "Each",
-        })
-    }
-}
-
-impl Credentials {
-    /// User name and password of client `index`.
-    pub fn of(&self, index: u32) -> (Option<&str>, Option<&[u8]>) {
-        match self {
-            Credentials::None => (None, None),
-            Credentials::Same { username, password } => (Some(username), password.as_deref()),
-            Credentials::Each(pairs) => {
-                let (username, password) = &pairs[index as usize % pairs.len()];
-                (Some(username), Some(password))
-            }
-        }
+        f.debug_struct("Credentials").finish_non_exhaustive()
     }
 }
 

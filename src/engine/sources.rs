@@ -1,9 +1,11 @@
 //! Local addresses to come from, as a person names them.
 
 use super::Endpoint;
+use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Some of this machine's addresses, as text: an address (`192.0.2.7`), a block of them (`10.1.0.0/16`), or the name of
 /// an interface (`eth0`), which stands for all that it has.
@@ -44,7 +46,9 @@ pub enum SourceError {
         reason: String,
     },
     /// There is none of the broker's kind.
-    #[error("the broker {0} is reached over the other IP version than all of --source")]
+    #[error(
+        "the broker {0} is reached over the other IP version than the addresses that clients are to come from"
+    )]
     Version(Endpoint),
 }
 
@@ -105,9 +109,53 @@ impl Block {
     }
 }
 
-/// All addresses that clients come from, in turn; none leaves the choice to the kernel.
+/// All addresses that clients come from, in turn; none leaves the choice to the kernel. Clients may have one of their own.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Sources(Vec<Block>);
+pub struct Sources {
+    blocks: Vec<Block>,
+    own: Arc<OwnSources>,
+}
+
+/// The addresses of clients that each have one of their own: four bytes a client.
+#[derive(PartialEq, Eq, Default, Debug)]
+pub struct OwnSources {
+    addresses: Vec<IpAddr>,
+    /// Which of them each client has; [`OwnSources::NONE`] of them.
+    of: Vec<u32>,
+    known: HashMap<IpAddr, u32>,
+}
+
+impl OwnSources {
+    const NONE: u32 = u32::MAX;
+
+    /// The address of the next client, if it has one.
+    ///
+    /// # Errors
+    /// It is not this machine's.
+    pub fn push(&mut self, address: Option<IpAddr>) -> Result<(), SourceError> {
+        let place = match address.map(|address| (address, self.known.get(&address))) {
+            None => OwnSources::NONE,
+            Some((_, Some(place))) => *place,
+            Some((address, None)) => {
+                check(address)?;
+                let place = self.addresses.len() as u32;
+                self.addresses.push(address);
+                self.known.insert(address, place);
+                place
+            }
+        };
+        self.of.push(place);
+        Ok(())
+    }
+}
+
+/// Whether this machine can come from `address`.
+fn check(address: IpAddr) -> Result<(), SourceError> {
+    match UdpSocket::bind((address, 0)) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(SourceError::Foreign { address, reason: error.to_string() }),
+    }
+}
 
 impl Sources {
     /// The addresses that `named` stands for.
@@ -128,17 +176,45 @@ impl Sources {
                 }
             }
         }
-        for address in blocks.iter().flat_map(|block| [block.get(0), block.get(block.count - 1)]) {
-            if let Err(error) = UdpSocket::bind((address, 0)) {
-                return Err(SourceError::Foreign { address, reason: error.to_string() });
-            }
-        }
-        Ok(Sources(blocks))
+        blocks.iter().flat_map(|block| [block.get(0), block.get(block.count - 1)]).try_for_each(check)?;
+        Ok(Sources { blocks, own: Arc::default() })
     }
 
-    /// Whether the choice is the kernel's.
+    /// The same, with addresses that clients have of their own.
+    pub fn with_own(self, own: OwnSources) -> Sources {
+        Sources { own: Arc::new(own), ..self }
+    }
+
+    /// The same, for clients that have none of their own.
+    pub fn common(&self) -> Sources {
+        Sources { blocks: self.blocks.clone(), own: Arc::default() }
+    }
+
+    /// The address that client `index` has of its own, if it has one.
+    pub fn own(&self, index: u32) -> Option<IpAddr> {
+        let place = *self.own.of.get(index as usize)?;
+        self.own.addresses.get(place as usize).copied()
+    }
+
+    /// How many of `clients` have no address of their own, and how many share one, at most.
+    pub fn crowd(&self, clients: u32) -> (u32, u32) {
+        let mut sharing = vec![0u32; self.own.addresses.len()];
+        let own = self.own.of.iter().take(clients as usize).filter(|place| **place != OwnSources::NONE);
+        let owners = own.inspect(|place| sharing[**place as usize] += 1).count();
+        (clients - owners as u32, sharing.into_iter().max().unwrap_or(0))
+    }
+
+    /// Whether all addresses of their own are of the kind that reaches `remote`.
+    pub fn own_reach(&self, remote: &Endpoint) -> bool {
+        match remote {
+            Endpoint::Tcp(broker) => self.own.addresses.iter().all(|own| own.is_ipv4() == broker.is_ipv4()),
+            Endpoint::Unix(_) => self.own.addresses.is_empty(),
+        }
+    }
+
+    /// Whether the choice is the kernel's, but for clients with an address of their own.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.blocks.is_empty()
     }
 
     /// How many there are of the kind that reaches `remote`.
@@ -163,7 +239,7 @@ impl Sources {
             Endpoint::Tcp(address) => Some(address.is_ipv4()),
             Endpoint::Unix(_) => None,
         };
-        self.0.iter().filter(move |block| kind == Some(block.first.is_ipv4()))
+        self.blocks.iter().filter(move |block| kind == Some(block.first.is_ipv4()))
     }
 }
 
@@ -222,5 +298,24 @@ mod tests {
         let v4 = sources(&["127.0.0.1"]).expect("ours");
         assert_eq!((v4.get(&remote("[::1]:1883"), 0), v4.count(&remote("[::1]:1883"))), (None, 0));
         assert!(!v4.is_empty() && Sources::default().is_empty());
+    }
+
+    #[test]
+    fn clients_may_have_addresses_of_their_own() {
+        let mut own = OwnSources::default();
+        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let all = ["127.0.0.5", "", "127.0.0.6", "127.0.0.5"];
+        for text in all {
+            own.push((!text.is_empty()).then(|| address(text))).expect("all of 127/8 is ours");
+        }
+        assert_eq!(own.addresses.len(), 2, "each is there once");
+        let foreign = own.push(Some(address("203.0.113.77"))).expect_err("not ours").to_string();
+        assert!(foreign.contains("203.0.113.77 is no address of this machine"), "{foreign}");
+        let mixed = sources(&["127.0.0.9"]).expect("ours").with_own(own);
+        let told = (0..5).map(|index| mixed.own(index).map(|own| own.to_string()).unwrap_or_default());
+        assert!(told.eq(["127.0.0.5", "", "127.0.0.6", "127.0.0.5", ""]), "the last is beyond them");
+        assert_eq!([mixed.crowd(4), mixed.crowd(3), mixed.crowd(9)], [(1, 2), (1, 1), (6, 2)]);
+        assert!(mixed.own_reach(&remote("127.0.0.1:1883")) && !mixed.own_reach(&remote("[::1]:1883")));
+        assert_eq!((mixed.common().own(0), mixed.common().is_empty()), (None, false));
     }
 }

@@ -119,6 +119,7 @@ impl Finale {
                 transport: spec.connection.carried_by(),
                 ..record::Broker::default()
             },
+            client_columns: spec.connection.identities.columns().iter().map(ToString::to_string).collect(),
             qos: qos as u8,
             tolerance_ns: publishing.map_or(0, |publishing| publishing.tolerance),
             poll: spec.poll,

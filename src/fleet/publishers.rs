@@ -183,7 +183,10 @@ impl Publisher {
         payload.clear();
         let publishing = shared.publishing();
         let values = shared.values(self.number, token.sequence);
-        publishing.topic.render(&values, topic).expect("writing to a string");
+        match shared.spec.connection.identities.topic(self.number) {
+            Some(own) => topic.push_str(own),
+            None => publishing.topic.render(&values, topic).expect("writing to a string"),
+        }
         match &publishing.content {
             Content::Prepared(payloads) => payloads.write(
                 &PayloadOf {

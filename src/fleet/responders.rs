@@ -17,7 +17,9 @@ pub struct Responder {
 impl Responder {
     pub fn new(shared: &Shared, number: u32) -> Responder {
         let first = &shared.publishing().clients[0].client_id;
-        Responder { number, client_id: format!("{first}-responder-{number}") }
+        let own = shared.spec.connection.identities.id(shared.publishers + number);
+        let client_id = own.map_or_else(|| format!("{first}-responder-{number}"), str::to_owned);
+        Responder { number, client_id }
     }
 
     /// CONNACK is here.

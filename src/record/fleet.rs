@@ -36,6 +36,9 @@ pub struct FleetRecord {
     pub machine: Machine,
     /// What was measured.
     pub broker: Broker,
+    /// What clients have of their own, by the columns of the file that it came from; never its content.
+    #[serde(default)]
+    pub client_columns: Vec<String>,
     /// QoS of publishing (0, 1 or 2).
     pub qos: u8,
     /// Messages due within this span are sent together, in nanoseconds.

@@ -82,6 +82,9 @@ pub struct Plan {
     pub clean_session: bool,
     /// Prefix of client identifiers: client i is `<prefix>-<i>`.
     pub client_id_prefix: String,
+    /// What clients have of their own, by the columns of the file that it came from; never its content.
+    #[serde(default)]
+    pub client_columns: Vec<String>,
     /// Topic template, before substitution.
     pub topic_template: String,
     /// Schedule that a publisher may be behind before it sheds, in nanoseconds.
@@ -143,6 +146,7 @@ impl Default for Plan {
             keepalive_ns: 60 * SECOND,
             clean_session: true,
             client_id_prefix: "malaria".to_owned(),
+            client_columns: Vec::new(),
             topic_template: "bench/%p".to_owned(),
             backlog_ns: SECOND,
             tolerance_ns: 100 * MICROSECOND,

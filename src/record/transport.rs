@@ -29,6 +29,8 @@ pub enum TransportKind {
     Plain,
     /// TLS with certificates.
     Tls,
+    /// TLS with a key that both ends know.
+    Psk,
 }
 
 impl fmt::Display for Transport {
@@ -39,6 +41,8 @@ impl fmt::Display for Transport {
             (TransportKind::Plain, true) => "WebSocket",
             (TransportKind::Tls, false) => "TLS",
             (TransportKind::Tls, true) => "WebSocket over TLS",
+            (TransportKind::Psk, false) => "TLS-PSK",
+            (TransportKind::Psk, true) => "WebSocket over TLS-PSK",
         })?;
         if self.verified == Some(false) {
             f.write_str(", certificates not verified (--insecure)")?;

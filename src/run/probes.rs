@@ -35,14 +35,23 @@ pub fn of(load: &Spec) -> Spec {
         msg_count: None,
         tolerance_ns: 0,
         clean_session: true,
+        client_columns: Vec::new(),
         client_id_prefix: format!("{}-probe", load.plan.client_id_prefix),
         topic_template: format!("{}/probe/%p", load.plan.topic_template),
         seed: load.plan.seed.wrapping_add(1),
         ..load.plan.clone()
     };
+    // Beside the clients of the load, not in their stead.
+    let (identities, sources) = (load.connection.identities.nameless(), load.connection.sources.common());
     Spec {
         cpus: vec![load.probe_cpu],
-        connection: Connection { clean_session: true, will: None, ..load.connection.clone() },
+        connection: Connection {
+            clean_session: true,
+            will: None,
+            identities,
+            sources,
+            ..load.connection.clone()
+        },
         ..Spec::new(plan, load.targets.clone())
     }
 }

@@ -3,12 +3,14 @@
 use super::sequences::Sequences;
 use super::{Plan, RunError, Spec, probes};
 use crate::clock::Nanos;
+use crate::crew::Field;
 use crate::load::{
     Body, Flow, HandOver, Name, Profile, Role, Routes, STAMP_LEN, Split, Template, Values, run_id,
 };
 use crate::record::Schedule as Pace;
 use crate::stage::{Seat, Ways, seats};
 use crate::wire::{QoS, topic};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -71,8 +73,9 @@ impl Shared {
         let plan = &mut spec.plan;
         let (publishers, subscribers) = (plan.publishers, plan.subscribers);
         let split = Split::of(plan);
-        let topic = plan.topic_template.parse().expect("a plan's template was read before");
-        let routes = Routes::new(split, &topic, plan.groups);
+        let topic: Template = plan.topic_template.parse().expect("a plan's template was read before");
+        let own_topics = spec.connection.identities.has(Field::Topic);
+        let routes = Routes::new(split, own_topics || topic.varies(), plan.groups);
         let flows = routes.flows();
         if flows > FLOWS {
             return Err(RunError::Flows { flows, limit: FLOWS });
@@ -123,6 +126,7 @@ impl Shared {
             spec,
         };
         shared.check_filters()?;
+        shared.check_own_topics()?;
         Ok(shared)
     }
 
@@ -144,6 +148,24 @@ impl Shared {
             if own.len() != 1 || !foreign.is_empty() {
                 let filters = if foreign.is_empty() { own } else { foreign };
                 return Err(RunError::Filter { name, group, filters });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether no topic of a publisher's own brings its messages to another group.
+    fn check_own_topics(&self) -> Result<(), RunError> {
+        let alone = self.split.subscribers == 0 || self.routes.groups() == 1;
+        if alone || !self.spec.connection.identities.has(Field::Topic) {
+            return Ok(());
+        }
+        let mut groups = HashMap::new();
+        for publisher in 0..self.split.publishers {
+            let (name, group) = (self.topic(publisher), self.routes.group(publisher));
+            if let Some((first, other)) = groups.insert(name.clone(), (publisher, group))
+                && other != group
+            {
+                return Err(RunError::SharedTopic { name, publishers: [first, publisher] });
             }
         }
         Ok(())
@@ -200,10 +222,20 @@ impl Shared {
         (1 << 20).max(2 * self.spec.plan.size_bytes as usize + (1 << 16))
     }
 
-    /// The topic of publisher `number`.
+    /// The id of client `index`.
+    pub fn name(&self, index: u32) -> Name<'_> {
+        let numbered = Name::Numbered { prefix: &self.spec.plan.client_id_prefix, index };
+        self.spec.connection.identities.id(index).map_or(numbered, Name::Given)
+    }
+
+    /// The topic of publisher `number`: its own, or else that of the template.
     pub fn topic(&self, number: u32) -> String {
+        // Publishers are the first of all clients.
+        if let Some(topic) = self.spec.connection.identities.topic(number) {
+            return topic.to_owned();
+        }
         let values = Values {
-            client: Name::Numbered { prefix: &self.spec.plan.client_id_prefix, index: number },
+            client: self.name(number),
             index: number,
             pair: self.routes.group(number),
             run_id: self.run_id,
@@ -232,8 +264,14 @@ impl Shared {
         if !asked.is_empty() {
             return asked.iter().map(|filter| filter.replace("%p", &group.to_string())).collect();
         }
-        let all = if self.topic.is_per_publisher() { usize::MAX } else { 1 };
-        self.routes.publishers_of(group).take(all).map(|number| self.topic(number)).collect()
+        let own_topics = self.spec.connection.identities.has(Field::Topic);
+        let all = if own_topics || self.topic.is_per_publisher() { usize::MAX } else { 1 };
+        let topics = self.routes.publishers_of(group).take(all).map(|number| self.topic(number));
+        match own_topics {
+            // Some may have the same.
+            true => topics.collect::<BTreeSet<_>>().into_iter().collect(),
+            false => topics.collect(),
+        }
     }
 }
 

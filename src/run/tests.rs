@@ -400,8 +400,8 @@ fn anything_over(seed: u64, over: &Over) {
         scene.interrupt = SECOND + dice.within(&(0..=3 * SECOND));
     }
     if dice.chance(0.2) {
-        let (username, password) = ("someone".to_owned(), Some(b"secret".to_vec()));
-        scene.spec.connection.credentials = crate::crew::Credentials::Same { username, password };
+        let (username, password) = (Some("someone".to_owned()), Some(b"secret".to_vec()));
+        scene.spec.connection.credentials = crate::crew::Credentials { username, password };
     }
     if dice.chance(0.1) {
         scene.stalls.push((

@@ -215,7 +215,7 @@ impl<L: Link> App<L> for Clients {
         let place = Place::of(conn);
         let index = self.crew.index(place);
         let spec = &self.shared.spec;
-        let id = format!("{}-{index}", spec.plan.client_id_prefix);
+        let id = self.shared.name(index).to_string();
         self.crew.handle_connected(link, place, &spec.connection.connect(index, &id));
     }
 

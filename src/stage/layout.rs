@@ -55,7 +55,9 @@ impl Ways {
         sources: &Sources,
         close: Close,
     ) -> Result<Ways, StageError> {
-        let clients = clients.div_ceil(targets.len() as u32);
+        let brokers = targets.len() as u32;
+        let (common, crowd) = sources.crowd(clients);
+        let (common, crowd) = (common.div_ceil(brokers), crowd.div_ceil(brokers));
         let system = engine::ephemeral_ports().ports();
         // connect() searches ever longer for a free port when few are left: 12 us while fewer than half of the range are
         // taken, 112 us at 15,500 of 28,000.
@@ -63,15 +65,16 @@ impl Ways {
         let (mut per_source, mut ports) = (None, None);
         for target in targets.iter().filter(|target| matches!(target, Endpoint::Tcp(_))) {
             let given = sources.count(target);
-            if given == 0 && !sources.is_empty() {
+            if !sources.own_reach(target) || given == 0 && !sources.is_empty() {
                 return Err(SourceError::Version(target.clone()).into());
             }
-            let each = clients.div_ceil(given.max(1));
-            match each {
-                _ if each <= comfortable => {}
-                _ if given == 0 && loopback(target, 0).is_some() => per_source = Some(comfortable),
-                _ if each <= system - system / 16 => {}
-                _ if each <= PortRange::WIDEST.ports() - 1024 => ports = Some(PortRange::WIDEST),
+            let mut each = common.div_ceil(given.max(1));
+            if each > comfortable && given == 0 && loopback(target, 0).is_some() {
+                (per_source, each) = (Some(comfortable), comfortable);
+            }
+            match each.max(crowd) {
+                most if most <= system - system / 16 => {}
+                most if most <= PortRange::WIDEST.ports() - 1024 => ports = Some(PortRange::WIDEST),
                 clients => {
                     let ports = PortRange::WIDEST.ports();
                     return Err(StageError::Ports { clients, target: target.clone(), ports });
@@ -103,7 +106,8 @@ impl Ways {
         let host = turn % self.brokers();
         let remote = self.targets[host as usize].clone();
         let turn = index / self.brokers();
-        let given = self.sources.get(&remote, turn);
+        let own = self.sources.own(index);
+        let given = own.or_else(|| self.sources.get(&remote, turn));
         let source = given.or_else(|| loopback(&remote, turn / self.per_source?));
         Route {
             remote,
@@ -139,6 +143,7 @@ fn hashed(clients: u32, rings: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::OwnSources;
 
     #[test]
     fn every_cpu_has_a_worker_and_no_worker_is_without_a_client() {
@@ -195,6 +200,26 @@ mod tests {
         assert!(error.to_string().contains("--source"), "{error}");
         let other = [Endpoint::Tcp("[::1]:1883".parse().unwrap())];
         assert!(Ways::new(&other, 1, &sources("127.0.0.1"), Close::Fin).is_err());
+    }
+
+    #[test]
+    fn an_address_of_its_own_goes_before_those_of_all() {
+        let mut own = OwnSources::default();
+        for index in 0..60_000u32 {
+            let address = (index % 3 != 0).then(|| [127, 0, 1, (1 + index % 3) as u8].into());
+            own.push(address).expect("all of 127/8 is ours");
+        }
+        let sources = Sources::find(&["127.9.0.9".parse().unwrap()]).unwrap().with_own(own);
+        let broker = |text: &str| [Endpoint::Tcp(text.parse().unwrap())];
+        let ways = Ways::new(&broker("127.0.0.1:1883"), 60_000, &sources, Close::Fin).unwrap();
+        let from = |index| ways.route(index, index).source.expect("from somewhere").to_string();
+        assert_eq!([0, 1, 2, 59_999].map(from), ["127.9.0.9", "127.0.1.2", "127.0.1.3", "127.0.1.3"]);
+        assert!(Ways::new(&broker("[::1]:1883"), 3, &sources, Close::Fin).is_err(), "the other IP version");
+        let mut one = OwnSources::default();
+        (0..70_000).for_each(|_| one.push(Some([127, 0, 1, 1].into())).unwrap());
+        let sources = Sources::default().with_own(one);
+        let error = Ways::new(&broker("127.0.0.1:1883"), 70_000, &sources, Close::Fin).err().unwrap();
+        assert!(error.to_string().contains("70000"), "more than one address has ports for: {error}");
     }
 
     #[test]

@@ -32,11 +32,11 @@ fn server(versions: Versions) -> (Acceptor, RootCertStore) {
 }
 
 /// One end, what is on its way to it, and what it was told.
-struct Side {
-    channel: Channel,
-    arriving: Vec<u8>,
+pub(super) struct Side {
+    pub(super) channel: Channel,
+    pub(super) arriving: Vec<u8>,
     held: Vec<u8>,
-    told: Vec<u8>,
+    pub(super) told: Vec<u8>,
 }
 
 impl Side {
@@ -45,19 +45,19 @@ impl Side {
     }
 
     /// Takes the next `most` bytes at most; answers go to `peer`.
-    fn step(&mut self, most: usize, peer: &mut Side) -> Result<(), Trouble> {
+    pub(super) fn step(&mut self, most: usize, peer: &mut Side) -> Result<(), Trouble> {
         let some = most.min(self.arriving.len());
         self.held.extend(self.arriving.drain(..some));
         self.channel.receive(&mut self.held, &mut self.told, &mut peer.arriving, &mut Vec::new())
     }
 
-    fn say(&mut self, text: &[u8], peer: &mut Side) {
+    pub(super) fn say(&mut self, text: &[u8], peer: &mut Side) {
         self.channel.seal(text, &mut peer.arriving, &mut Vec::new());
     }
 }
 
 /// A client that has begun, and its server.
-fn pair(dialer: &Dialer, acceptor: &Acceptor, keepsake: &mut Keepsake) -> (Side, Side) {
+pub(super) fn pair(dialer: &Dialer, acceptor: &Acceptor, keepsake: &mut Keepsake) -> (Side, Side) {
     let mut client = Side::new(dialer.channel(0, 0, keepsake).unwrap());
     let mut server = Side::new(acceptor.channel().unwrap());
     client.channel.start(&mut server.arriving).unwrap();
@@ -65,7 +65,7 @@ fn pair(dialer: &Dialer, acceptor: &Acceptor, keepsake: &mut Keepsake) -> (Side,
 }
 
 /// Delivers `most` bytes at a time until nothing is on its way.
-fn settle(client: &mut Side, server: &mut Side, most: usize) -> Result<(), (bool, Trouble)> {
+pub(super) fn settle(client: &mut Side, server: &mut Side, most: usize) -> Result<(), (bool, Trouble)> {
     while !(client.arriving.is_empty() && server.arriving.is_empty()) {
         server.step(most, client).map_err(|trouble| (false, trouble))?;
         client.step(most, server).map_err(|trouble| (true, trouble))?;

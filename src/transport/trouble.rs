@@ -60,6 +60,25 @@ pub enum Trouble {
     /// Bytes that nobody with the keys has sealed.
     #[error("TLS: a record does not decrypt: it was changed on its way, or keys differ")]
     Undecryptable,
+    /// The broker has no key for the client.
+    #[error(
+        "TLS-PSK alert {} ({}): the broker does not know the client's PSK identity, or no cipher suite is common; add identity \
+         and key to the broker's psk_file, or see --ciphers",
+        name(*.0), u8::from(*.0)
+    )]
+    UnknownPsk(AlertDescription),
+    /// It has another one.
+    #[error(
+        "TLS-PSK alert {} ({}): the broker has another key for the client's PSK identity; give both the same",
+        name(*.0), u8::from(*.0)
+    )]
+    WrongPsk(AlertDescription),
+    /// It would rather have TLS with certificates.
+    #[error(
+        "TLS-PSK: the broker answers with a certificate: it takes no keys on this port, or does not know the client's PSK \
+         identity; see its psk_hint and psk_file"
+    )]
+    Certificate,
     /// Any other break of the rules, such as a renegotiation.
     #[error("TLS: the broker broke the protocol")]
     Misbehaved,

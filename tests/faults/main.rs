@@ -10,6 +10,7 @@ mod bench;
 mod broker;
 mod connecting;
 mod delivery;
+mod identities;
 mod interruption;
 mod loss;
 mod machine;

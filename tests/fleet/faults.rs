@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use malaria_bench::fleet::Credentials;
+use malaria_bench::crew::{Field, Packing};
 use malaria_bench::wire::{self, ConnAck, ConnectCode, Packet, PacketType, Publish, SubAckCode};
 
 use super::scripted::{Act, Broker, Heard};
@@ -212,9 +212,12 @@ fn each_client_has_its_own_credentials() {
         if heard.is(PacketType::Unsubscribe) { Act::Close } else { Act::Honest }
     });
     let pair = |number: u8| (format!("user-{number}"), vec![number]);
-    let credentials = Credentials::Each((0..3).map(pair).collect());
+    let mut packing = Packing::new(vec![Field::Username, Field::Password], Vec::new());
+    for (username, password) in (0..3).map(pair) {
+        packing.push(username.as_bytes()).and_then(|()| packing.push(&password)).unwrap();
+    }
     run(Spec {
-        connection: Connection { credentials, ..Connection::default() },
+        connection: Connection { identities: packing.finish(), ..Connection::default() },
         publishing: Some(publishing(2, 1)),
         listening: vec![Listening { duration: Some(MILLISECOND), ..listening(Expect::Nothing) }],
         ..against(&broker)

@@ -52,6 +52,15 @@ impl Malaria {
         Malaria { command, json, folder }
     }
 
+    /// The main job of malaria-bench.
+    #[cfg(feature = "psk")]
+    pub fn of_bench(arguments: &str) -> Malaria {
+        let malaria = Malaria::bare(arguments);
+        let mut command = piped(env!("CARGO_BIN_EXE_malaria-bench"));
+        command.args(arguments.split_whitespace()).env_remove("MALARIA_PASSWORD");
+        Malaria { command, ..malaria }
+    }
+
     /// Against `broker`, as the old tool's users say it.
     pub fn plain(broker: SocketAddr, arguments: &str) -> Malaria {
         let mut malaria = Malaria::bare(arguments);

@@ -66,6 +66,29 @@ fn the_built_in_broker_speaks_tls() {
     }
 }
 
+/// With keys in place of certificates, and WebSocket above; whoever is not known is told.
+#[cfg(feature = "psk")]
+#[test]
+fn the_built_in_broker_speaks_tls_with_keys() {
+    let keys = tempfile::NamedTempFile::new().unwrap();
+    let lines: String = (0..40).map(|client| format!("bee-{client}:{client:040x}\n")).collect();
+    std::fs::write(keys.path(), lines).unwrap();
+    for (qos, more) in [(0, "--tls-version 1.2"), (1, ""), (2, "--websocket")] {
+        let file = keys.path().display();
+        let line = format!("--embedded --psk_file {file} {more} --clients 40 --rate 400 -q {qos}");
+        let record = run(&format!("{line} --duration 1s --warmup 0"));
+        assert_eq!(record.latencies.handshake.count, 40);
+        assert!(record.counts.delivered > 300, "{:?}", record.counts);
+        let transport = &record.broker.transport;
+        assert_eq!((serde_json::json!(transport.kind), transport.verified), ("psk".into(), Some(true)));
+        let said = serde_json::to_string(&record).unwrap();
+        assert!(!said.contains("0000027"), "a key is in the record");
+    }
+    let few = format!("--embedded --psk_file {} --clients 41", keys.path().display());
+    let Outcome { code, said, .. } = program("malaria-bench", &few);
+    assert!(code == 2 && said.contains("40 keys") && said.contains("41 clients"), "exit {code}\n{said}");
+}
+
 /// A payload of many records, and a closed loop that fills sockets.
 #[test]
 fn long_messages_and_full_sockets_are_exact() {

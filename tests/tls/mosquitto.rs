@@ -88,6 +88,20 @@ fn each_client_shows_a_certificate_of_its_own() {
     assert_eq!(record.broker.transport.client_certificates, 6);
     let Outcome { code, said, .. } = program("malaria-bench", &format!("{at} {each} --clients 7"));
     assert!(code == 2 && said.contains("cert-6.pem"), "a file for each: exit {code}\n{said}");
+    // And by lines of a file, for all but the last who has everybody's.
+    let clients = certificates.folder().join("clients.csv");
+    let line = |number: u32| {
+        format!("{0}/cert-{number}.pem,{0}/cert-{number}.key\n", certificates.folder().display())
+    };
+    let own: String = (0..3).map(line).collect();
+    std::fs::write(&clients, format!("cert,key\n{own},\n")).expect("writable");
+    let last = format!("--cert {0}/cert-3.pem --key {0}/cert-3.key", certificates.folder().display());
+    let record =
+        run(&format!("{at} {last} --clients-file {} --clients 4 -n 10 -T 50 --drain 20s", clients.display()));
+    assert_eq!((record.broker.transport.client_certificates, record.plan.client_columns.len()), (4, 2));
+    let lacks = format!("{at} --clients-file {} --clients 4", clients.display());
+    let Outcome { code, said, .. } = program("malaria-bench", &lacks);
+    assert!(code == 2 && said.contains("client 3 has no certificate"), "exit {code}\n{said}");
     // Nobody shows one; or one of another CA.
     let Outcome { code, said, .. } = program("malaria-bench", &format!("{at} --clients 2"));
     assert!(code == 4 && said.contains("--cert"), "exit {code}\n{said}");

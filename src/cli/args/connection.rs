@@ -29,6 +29,11 @@ pub struct ConnectionArgs {
     /// [default: none].
     #[arg(long, value_name = "FILE", help_heading = "Broker")]
     pub credentials: Option<PathBuf>,
+    /// What each client has of its own: a CSV file whose first line names the columns, some of id, username, password,
+    /// password_file, cert, key, psk_identity, source and topic, with one line for each client in turn; or a pattern such as
+    /// `id=device-%i,username=user-%i` with %i for the number of the client [default: none].
+    #[arg(long, value_name = "FILE", conflicts_with = "credentials", help_heading = "Broker")]
+    pub clients_file: Option<String>,
     /// Version of MQTT: 3.1 or 3.1.1.
     #[arg(long, default_value_t = Protocol::V311, value_name = "VERSION", help_heading = "Broker")]
     pub protocol: Protocol,

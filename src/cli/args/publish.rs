@@ -5,7 +5,6 @@ use super::{BrokerArgs, ConnectionArgs, OutputArgs};
 use crate::load::{BodyPlan, Encoding, PayloadStamp, SizePlan, Template};
 use crate::units::{Size, Span};
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -38,9 +37,6 @@ pub struct PublishArgs {
     /// Connect each client as a bridge, with the id mal-bridge-<client id> [default: off].
     #[arg(short, long, help_heading = "Clients")]
     pub bridge: bool,
-    /// File of `identity:key` lines for TLS-PSK, one for each client; needs --bridge [default: none].
-    #[arg(long = "psk_file", value_name = "FILE", help_heading = "Clients")]
-    pub psk_file: Option<PathBuf>,
     /// Random characters behind every client id.
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Clients")]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=64))]

@@ -37,6 +37,11 @@ pub struct TransportArgs {
     /// Cipher suites by their names, with a colon between, the first preferred [default: all that are safe].
     #[arg(long, value_name = "LIST", help_heading = "TLS")]
     pub ciphers: Option<String>,
+    /// TLS with keys instead of certificates (TLS-PSK): file of `identity:key` lines as mosquitto's, one for each client in
+    /// turn, who has the identity as its id, unless --clientid or --clients-file says another [default: no TLS-PSK].
+    #[arg(long = "psk_file", value_name = "FILE", help_heading = "TLS")]
+    #[arg(conflicts_with_all = ["cafile", "cert", "key", "insecure", "sni", "alpn", "tls_resume"])]
+    pub psk_file: Option<PathBuf>,
     /// Let clients that come back resume their own sessions: full and resumed handshakes are measured apart.
     #[arg(long, default_value_t = false, action = ArgAction::Set, value_name = "BOOL", help_heading = "TLS")]
     pub tls_resume: bool,

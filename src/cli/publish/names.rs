@@ -50,10 +50,18 @@ pub fn names(args: &PublishArgs, prefix: &str, seed: u64) -> Result<Vec<Publishe
             _ => format!("-{}-{}", index / threads, index % threads),
         };
         let topic_id = shape.id(index, &own)?;
-        let client_id = if is_bridge(args) { format!("{BRIDGE}{topic_id}") } else { topic_id.clone() };
-        Ok(PublisherName { client_id, topic_id, joins, leaves })
+        let mut client = PublisherName { client_id: String::new(), topic_id, joins, leaves };
+        let id = client.topic_id.clone();
+        rename(&mut client, &id, is_bridge(args));
+        Ok(client)
     };
     (0..).zip(stays).map(named).collect()
+}
+
+/// Gives `client` an id.
+pub fn rename(client: &mut PublisherName, id: &str, bridge: bool) {
+    client.client_id = if bridge { format!("{BRIDGE}{id}") } else { id.to_owned() };
+    id.clone_into(&mut client.topic_id);
 }
 
 /// What ids have in common.

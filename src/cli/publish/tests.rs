@@ -32,7 +32,7 @@ fn defaults_are_those_of_malaria() {
     assert_eq!((args.connection.host[0].to_string().as_str(), args.connection.port), ("localhost", None));
     assert_eq!((args.qos, args.processes, args.thread_ratio), (1, 1, 1));
     assert_eq!((args.payload.msg_size.bytes(), args.payload.timing, args.jitter.0), (100, false, 0.1));
-    assert!(!args.bridge && args.psk_file.is_none() && args.output.json.is_none());
+    assert!(!args.bridge && args.connection.transport.psk_file.is_none() && args.output.json.is_none());
     assert_eq!((args.inflight, args.retain), (200, false));
     assert_eq!(args.connection.keepalive.nanos(), 60 * SECOND);
     assert!(args.connection.clean_session);
@@ -187,20 +187,39 @@ fn the_self_check_listens_to_what_is_published() {
     assert!(planned("").unwrap().listening.is_empty());
 }
 
-/// checklist 32, the part without TLS: too few keys is a clear error, and so is having no TLS.
+/// checklist 32: too few keys is a clear error, and so is a key that is none.
 #[test]
 fn key_files_are_checked() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "a:00ff\nb:11\n").unwrap();
-    let path = file.path().display();
-    let error = |line: String| check_keys(&args(&line).unwrap(), 2).unwrap_err().to_string();
-    assert!(error(format!("--psk_file {path}")).contains("--bridge"));
-    assert!(error(format!("-b --psk_file {path}")).contains("TLS-PSK is not there yet"));
-    assert!(error(format!("--thread_ratio 2 --psk_file {path}")).contains("TLS-PSK is not there yet"));
-    let few = check_keys(&args(&format!("-b --psk_file {path}")).unwrap(), 3).unwrap_err().to_string();
+    let connected = |line: &str, clients: u32| {
+        let args = args(&format!("{line} -P {clients} --psk_file {}", file.path().display())).unwrap();
+        let mut plan = plan(&args, "host", 7)?;
+        let connection = connect(&args, &plan, clients as usize)?;
+        plan.name(&args, &connection.identities)?;
+        let names = plan.clients.into_iter().map(|client| (client.client_id, client.topic_id));
+        Ok::<_, Usage>((names.collect::<Vec<_>>(), connection.transport.is_some()))
+    };
+    let few = connected("-b", 3).unwrap_err().to_string();
     assert!(few.contains("2 keys") && few.contains("3 clients"), "{few}");
+    let pair = |client: &str, topic: &str| (client.to_owned(), topic.to_owned());
+    let names = |line: &str| connected(line, 2).map(|(names, _)| names).map_err(|error| error.to_string());
+    match cfg!(feature = "psk") {
+        true => {
+            assert_eq!(connected("", 2).unwrap(), (vec![pair("a", "a"), pair("b", "b")], true));
+            assert_eq!(names("-b").unwrap()[1], pair("mal-bridge-b", "b"));
+            assert_eq!(names("-c bee").unwrap()[1], pair("bee-1", "b"), "as of old");
+        }
+        false => {
+            let lacks = names("-b").unwrap_err();
+            assert!(lacks.contains("libssl-dev") && lacks.contains("--features psk"), "{lacks}");
+        }
+    }
     std::fs::write(file.path(), "a:00ff\nb:xyz\n").unwrap();
-    assert!(error(format!("-b --psk_file {path}")).contains("line 2"));
+    assert!(connected("-b", 2).unwrap_err().to_string().contains("line 2"));
+    std::fs::write(file.path(), "a:00f\nb:00\n").unwrap();
+    let odd = connected("", 2).unwrap_err().to_string();
+    assert!(odd.contains("line 1: a PSK has 1 to 256 bytes") && odd.contains("3 digits"), "{odd}");
 }
 
 /// Issue section 4: bad input, each a one-line error.

@@ -53,8 +53,8 @@ fn some_connection(dice: &mut Dice) -> Connection {
         reconnect: dice.chance(0.75),
         reconnect_attempts: *dice.pick(&[1, 10, 0]),
         credentials: match dice.chance(0.1) {
-            true => Credentials::Same { username, password },
-            false => Credentials::None,
+            true => Credentials { username: Some(username), password },
+            false => Credentials::default(),
         },
         will: dice.chance(0.1).then_some(will),
         ..Connection::default()
