@@ -6,6 +6,13 @@ use super::tls::{self, Tls};
 use super::{Agreed, Keepsake, Trouble};
 
 /// One end of one connection.
+#[cfg_attr(
+    feature = "psk",
+    expect(
+        clippy::large_enum_variant,
+        reason = "it is boxed with its connection, and OpenSSL's own state is ten times as large"
+    )
+)]
 pub(super) enum Secure {
     Tls(Tls),
     #[cfg(feature = "psk")]
