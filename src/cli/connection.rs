@@ -374,6 +374,7 @@ mod tests {
             ("-H mqtts://x --websocket", "say wss://"),
             ("-H ws://x --tls", "say wss://"),
             ("-H ws://x --ws-header Upgrade:h2c", "`Upgrade`"),
+            ("-H ws://x --ws-header @/nowhere/at/all", "/nowhere/at/all"),
             ("--ws-header X:y", "--websocket"),
             ("--tls --cafile /nowhere/at/all", "/nowhere/at/all"),
             ("--tls --cert x", "--key"),

@@ -6,7 +6,7 @@ use crate::crew::{Field, Identities};
 use crate::engine::{Scheme, Target, WEBSOCKET_PATH};
 use crate::seed;
 use crate::transport::tls::{self, Client, Host, Identity, Roots, Server, Settings, Versions};
-use crate::transport::websocket::Upgrade;
+use crate::transport::websocket::{Header, Upgrade};
 use crate::transport::{Acceptor, Dialer, Keys};
 use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
@@ -96,14 +96,15 @@ pub fn dialer(
         dialer = secure(args, roots, names, clients)?;
     }
     if scheme.is_websocket() {
-        let upgrades = hosts.iter().map(|host| upgrade(args, host, port)).collect();
+        let headers = headers(&args.ws_header)?;
+        let upgrades = hosts.iter().map(|host| upgrade(host, port, &headers)).collect();
         dialer = dialer.with_websocket(upgrades, seed::fresh());
     }
     Ok(Some(Arc::new(dialer)))
 }
 
 /// What a WebSocket at `host` is asked for.
-fn upgrade(args: &TransportArgs, host: &Target, port: u16) -> Upgrade {
+fn upgrade(host: &Target, port: u16, headers: &[Header]) -> Upgrade {
     let (name, path) = match host.at(port) {
         Target::Tcp { host, port, path, .. } => {
             let name = Target::Tcp { scheme: None, host, port, path: None }.to_string();
@@ -111,7 +112,27 @@ fn upgrade(args: &TransportArgs, host: &Target, port: u16) -> Upgrade {
         }
         Target::Unix(_) => ("localhost".into(), WEBSOCKET_PATH.into()),
     };
-    Upgrade::new(&name, &path, &args.ws_header)
+    Upgrade::new(&name, &path, headers)
+}
+
+/// What is added to the heads of requests: as given, or a line each of a file.
+fn headers(given: &[String]) -> Result<Vec<Header>, Usage> {
+    let parse = |text: &str, place: &str| {
+        text.parse::<Header>().map_err(|error| Usage(format!("--ws-header{place}: {error}")))
+    };
+    let mut all = Vec::new();
+    for text in given {
+        let Some(file) = text.strip_prefix('@') else {
+            all.push(parse(text, "")?);
+            continue;
+        };
+        let lines = String::from_utf8(read("--ws-header", Path::new(file))?)
+            .map_err(|_| Usage(format!("--ws-header @{file}: it is no UTF-8")))?;
+        for (line, number) in lines.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
+            all.push(parse(line, &format!(" @{file}, line {number}"))?);
+        }
+    }
+    Ok(all)
 }
 
 /// What carries connections to a broker in this process, and what that one speaks.
@@ -134,7 +155,7 @@ pub fn embedded(args: &TransportArgs, clients: (usize, &Identities)) -> Result<O
         (dialer, acceptor) = secure_ends(args, clients)?;
     }
     if scheme.is_websocket() {
-        let upgrade = Upgrade::new("localhost", WEBSOCKET_PATH, &args.ws_header);
+        let upgrade = Upgrade::new("localhost", WEBSOCKET_PATH, &headers(&args.ws_header)?);
         dialer = dialer.with_websocket(vec![upgrade], seed::fresh());
         acceptor = acceptor.with_websocket();
     }

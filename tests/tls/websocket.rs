@@ -1,6 +1,9 @@
 //! WebSocket to the built-in broker, over nothing and over TLS.
 
-use super::{Outcome, program, run};
+use crate::certificates::Certificates;
+use crate::mosquitto::start;
+use crate::{Outcome, program, run};
+use malaria_bench::record::Record;
 
 /// `--embedded --websocket`: nothing has to be there, and every client has asked for an upgrade.
 #[test]
@@ -38,12 +41,42 @@ fn what_carries_a_run_is_told() {
     assert!(told.contains(", WebSocket over TLS"), "{told}");
 }
 
-/// What stands in a header may be a secret: it is in no record, and in no summary.
+/// What stands in a header may be a secret: that of a file is in no record, and in no summary.
 #[test]
-fn headers_are_told_to_nobody() {
-    let line =
-        "--embedded --websocket --ws-header X-Key:s3cr3t --clients 2 --duration 500ms --warmup 0 --json -";
-    let Outcome { code, stdout, said } = program("malaria-bench", line);
-    assert!(stdout.contains("\"websocket\": true"), "exit {code}: {stdout}");
+fn headers_of_a_file_are_told_to_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("headers");
+    std::fs::write(&file, "X-Tenant: lab\n\nAuthorization: Bearer s3cr3t\n").expect("writable");
+    let line = format!("--embedded --websocket --ws-header @{} --clients 2 --duration 500ms", file.display());
+    let Outcome { stdout, said, .. } = program("malaria-bench", &format!("{line} --warmup 0 --json -"));
+    let record = Record::from_json(&stdout).unwrap_or_else(|error| panic!("{error}\n{said}"));
+    assert_eq!((record.broker.transport.websocket, record.counts.connections_established), (true, 2));
     assert!(!stdout.contains("s3cr3t") && !said.contains("s3cr3t"), "{said}");
+    std::fs::write(&file, "X-Tenant: lab\ns3cr3t\n").expect("writable");
+    let Outcome { code, said, .. } = program("malaria-bench", &line);
+    assert!(code == 2 && said.contains("line 2") && !said.contains("s3cr3t"), "exit {code}\n{said}");
+}
+
+#[test]
+fn mosquitto_speaks_websocket_over_tls() {
+    let certificates = Certificates::new("ca");
+    // With a listener for WebSocket alone mosquitto 2.0 does not start.
+    let more = format!("protocol websockets\nlistener 0 {}/plain.sock", certificates.folder().display());
+    let Some(broker) = start(&certificates, "server", &more) else { return };
+    let at = format!("wss://localhost:{}/mqtt", broker.port);
+    let trusted = format!("-H {at} --cafile {}", certificates.file("ca.pem"));
+    for qos in 0..3 {
+        let record = run(&format!("{trusted} -q {qos} --clients 20 -n 20 -T 50 --drain 20s"));
+        assert_eq!((record.counts.sent, record.latencies.handshake.count), (200, 20));
+        assert_eq!(record.plan.hosts, [at.as_str()]);
+    }
+    let line = format!("publish {trusted} -P 3 -n 20 -T 100 -t -q 1 --json -");
+    let Outcome { code, said, .. } = program("malaria", &line);
+    assert_eq!(code, 0, "{said}");
+    // Who is not trusted does not get as far as the upgrade; who speaks no TLS does not, either.
+    for (host, part) in [(at.clone(), "--cafile"), (at.replace("wss", "ws"), "upgrade to WebSocket")] {
+        let line = format!("-H {host} --clients 2 --connect-timeout 2s");
+        let Outcome { code, said, .. } = program("malaria-bench", &line);
+        assert!(code == 4 && said.contains(part), "exit {code}\n{said}");
+    }
 }

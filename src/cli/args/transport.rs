@@ -1,6 +1,5 @@
 //! Flags about what carries connections.
 
-use crate::transport::websocket::Header;
 use clap::{ArgAction, Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -50,10 +49,10 @@ pub struct TransportArgs {
     /// wss://host:port/path do so, too [default: off].
     #[arg(long, help_heading = "WebSocket")]
     pub websocket: bool,
-    /// Line to add to the head of each request for a WebSocket, such as 'Authorization: Bearer ...'; repeat it for several
-    /// [default: none].
+    /// Line to add to the head of each request for a WebSocket, such as 'X-Tenant: lab', or @FILE with such lines, which are in
+    /// no record; repeat it for several [default: none].
     #[arg(long, value_name = "HEADER", help_heading = "WebSocket")]
-    pub ws_header: Vec<Header>,
+    pub ws_header: Vec<String>,
 }
 
 impl TransportArgs {

@@ -146,7 +146,9 @@ impl Key {
 /// # Errors
 /// What is wrong with it, as soon as it is visible.
 pub fn answered(bytes: &[u8], key: &Key) -> Result<Option<usize>, Trouble> {
-    begins_with(bytes, b"HTTP/")?;
+    if !begins_with(bytes, b"HTTP/")? {
+        return Ok(None);
+    }
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut answer = httparse::Response::new(&mut headers);
     let parsed = answer.parse(bytes);
@@ -200,7 +202,9 @@ pub fn accept(bytes: &[u8], out: &mut Vec<u8>) -> Result<Option<usize>, Trouble>
 }
 
 fn asked(bytes: &[u8]) -> Result<Option<(usize, Key)>, Trouble> {
-    begins_with(bytes, b"GET ")?;
+    if !begins_with(bytes, b"GET ")? {
+        return Ok(None);
+    }
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     let parsed = request.parse(bytes);
@@ -218,13 +222,14 @@ fn asked(bytes: &[u8]) -> Result<Option<(usize, Key)>, Trouble> {
     }
 }
 
-/// Whether `bytes` may become what begins with `start`.
-fn begins_with(bytes: &[u8], start: &[u8]) -> Result<(), Trouble> {
+/// Whether `bytes` have begun as `start` does; false where one more has to come to tell.
+fn begins_with(bytes: &[u8], start: &[u8]) -> Result<bool, Trouble> {
     let visible = bytes.len().min(start.len());
     match bytes {
-        _ if bytes[..visible] == start[..visible] => Ok(()),
+        _ if bytes[..visible] == start[..visible] => Ok(true),
         // A record of type alert or handshake, version 3.x (RFC 8446, 5.1).
-        [0x15 | 0x16] | [0x15 | 0x16, 3, ..] => Err(Trouble::Tls),
+        [0x15 | 0x16] => Ok(false),
+        [0x15 | 0x16, 3, ..] => Err(Trouble::Tls),
         _ => Err(Trouble::NoHttp),
     }
 }

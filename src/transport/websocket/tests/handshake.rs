@@ -54,6 +54,7 @@ fn each_wrong_answer_has_a_name() {
         ("\u{20}\u{2}\0\0".to_owned(), Trouble::NoHttp),
         ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), Trouble::NoHttp),
         ("\u{15}\u{3}\u{1}\0\u{2}\u{2}F".to_owned(), Trouble::Tls),
+        ("\u{15}\0".to_owned(), Trouble::NoHttp),
     ] {
         assert_eq!(answered(&answer), Err(named), "{answer}");
     }
