@@ -103,6 +103,7 @@ fn what_is_wrong_is_told_by_line_and_column() {
         ),
         ("id,topic\na,b\n\nc\n", 2, ", line 4: 1 cells for 2 columns"),
         ("id,topic\n\"a\n\n\",b\nc,#\n", 2, ", line 5, column `topic`: no wildcard"),
+        ("id,topic\n\"a\n\nb\",#\n", 1, ", line 2, column `topic`: no wildcard"),
         ("id,topic\r\n\r\na,b\r\nc,#\r\n", 2, ", line 4, column `topic`: no wildcard"),
         ("username,password\nu,p\n,p\n", 2, ", line 3, column `password`: a password needs a user name"),
         ("source\n127.0.0.1\n127.1\n", 2, ", line 3, column `source`: expected an address"),
