@@ -93,13 +93,12 @@ pub fn cores(asked: Option<u32>, allowed: &[usize], broker: Broker) -> Cores {
 /// The plan of `args`, for `cores` CPUs. The number of workers is known only to the run.
 pub fn plan(args: &RunArgs, cores: &Cores, seed: u64, host: &str) -> Result<Plan, Usage> {
     let topology = topology(args.topology);
-    let usage = |error: &dyn std::fmt::Display| Usage(error.to_string());
     let scaled = |clients: Option<u32>| clients.map(|clients| args.scale.clients(clients));
     let nobody = args.publishers.or(args.subscribers).is_none() && !args.scale.is_one();
     let clients = args.clients.or(nobody.then_some(load::CLIENTS));
     let split = topology
         .split(scaled(clients), scaled(args.publishers), scaled(args.subscribers))
-        .map_err(|error| usage(&error))?;
+        .map_err(|error| Usage(error.to_string()))?;
     let profile = args.schedule.as_ref().map(|profile| match args.scale.is_one() {
         true => profile.clone(),
         false => profile.scaled(args.scale.rate(1.0)),
