@@ -301,10 +301,10 @@ pub fn advice(record: &Record) -> Option<String> {
     let nobody = record.ended == Ended::Broker && counts.connections_established == 0;
     let brokers = record.broker.addresses.join(", ");
     let plain = record.broker.transport.kind == TransportKind::Plain && !record.broker.transport.websocket;
-    let (without, with) = if plain { (", without TLS", "with TLS (--tls), ") } else { ("", "") };
+    let (without, with) = if plain { (", without TLS", " it with --tls, or") } else { ("", "") };
     nobody.then(|| {
         format!(
-            "Is an MQTT 3.1.1 broker listening on {brokers}{without}? Name another with --host and --port, try {with}or \
+            "Is an MQTT 3.1.1 broker listening on {brokers}{without}? Name another with --host and --port, or try{with} \
              `malaria-bench --embedded`"
         )
     })

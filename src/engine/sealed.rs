@@ -73,6 +73,9 @@ impl<A> Sealed<A> {
     where
         A: for<'l> App<SealedLink<'l, L>>,
     {
+        if !self.doors.has_turns() {
+            return;
+        }
         let until = link.clock() + TURN;
         while let Some(conn) = self.doors.next_turn() {
             let (opened, mut plain) = self.doors.shake(link, conn);
