@@ -365,7 +365,7 @@ fn a_dry_run_of_the_matrix_checks_every_command() {
         .unwrap();
     let stdout = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{stdout}{}", text(&output.stderr));
-    for (target, directory) in [("-H one -p 1883", "one_1883/"), ("-H two -p 1884", "two_1884/")] {
+    for (target, directory) in [("-H one:1883", "one_1883/"), ("-H two:1884", "two_1884/")] {
         let runs = |line: &&str| line.contains(target) && line.ends_with(" --cores 1");
         assert_eq!(stdout.lines().filter(runs).count(), 162, "{target}");
         assert!(stdout.lines().any(|line| line.starts_with(directory)), "{directory}");

@@ -224,6 +224,13 @@ fn connection(args: &RunArgs, plan: &Plan) -> Result<(Connection, Option<Arc<Acc
     } else {
         (connection::connection(of, Reconnects::RUN, clients, topics)?, None)
     };
+    if args.metrics.broker_sys && connection.transport.is_some() {
+        return Err(Usage(
+            "--broker-sys: it asks over plain TCP, where anybody could read the password; leave it out with TLS or \
+             WebSocket"
+                .into(),
+        ));
+    }
     let mut connection = connection::named(connection, args.clientid.as_deref());
     plan::check_names(&args.topic, plan, &connection.identities)?;
     connection.reconnect = args.reconnect;
@@ -304,7 +311,7 @@ pub fn advice(record: &Record) -> Option<String> {
     let (without, with) = if plain { (", without TLS", " it with --tls, or") } else { ("", "") };
     nobody.then(|| {
         format!(
-            "Is an MQTT 3.1.1 broker listening on {brokers}{without}? Name another with --host and --port, or try{with} \
+            "Is an MQTT broker listening on {brokers}{without}? Name another with --host and --port, or try{with} \
              `malaria-bench --embedded`"
         )
     })
@@ -383,6 +390,17 @@ mod tests {
         let four = Plan { clients: 4, ..Plan::default() };
         let error = super::connection(&args, &four).expect_err("too few").to_string();
         assert!(error.contains("3 lines") && error.contains("4 clients"), "{error}");
+    }
+
+    /// Its connection is a plain one, on which a password would be read by anybody.
+    #[test]
+    fn nobody_asks_a_broker_in_the_clear_that_is_spoken_with_over_tls() {
+        for line in ["-H mqtts://x --insecure", "-H ws://x"] {
+            let words = ["malaria-bench", "--broker-sys"].into_iter().chain(line.split_whitespace());
+            let args = Cli::try_parse_from(words).unwrap().run;
+            let error = super::connection(&args, &Plan::default()).expect_err("refused").to_string();
+            assert!(error.contains("--broker-sys") && error.contains("password"), "{error}");
+        }
     }
 
     #[test]

@@ -57,8 +57,12 @@ fn contender(flag: &str, start: Option<&String>, host: Option<&Target>) -> Resul
         }
         Some(target) => target.clone(),
     };
-    let host = target.to_string();
-    Ok(Contender { start: start.cloned(), ready: start.is_some().then(|| host.clone()), host })
+    let ready = match target.clone() {
+        Target::Tcp { host, port, .. } => Target::Tcp { scheme: None, host, port, path: None },
+        unix @ Target::Unix(_) => unix,
+    };
+    let ready = start.is_some().then(|| ready.to_string());
+    Ok(Contender { start: start.cloned(), ready, host: target.to_string() })
 }
 
 fn request(args: &ExperimentArgs, set: &[String]) -> Request {
@@ -78,11 +82,30 @@ fn hosts(args: &MatrixArgs) -> Vec<Host> {
         return vec![Host { name: "embedded".into(), words: vec!["--embedded".into()] }];
     }
     let host = |target: &Target| {
+        let usual = args.port.unwrap_or(target.scheme().unwrap_or(Scheme::Mqtt).port());
         let name = match target {
-            Target::Tcp { host, port, .. } => format!("{host}_{}", port.unwrap_or(args.port)),
+            Target::Tcp { host, port, .. } => format!("{host}_{}", port.unwrap_or(usual)),
             Target::Unix(_) => target.to_string(),
         };
-        Host { name, words: vec!["-H".into(), target.at(args.port).to_string()] }
+        Host { name, words: vec!["-H".into(), target.at(usual).to_string()] }
     };
     args.host.iter().map(host).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The run is told how to speak with it, and its readiness is that of its port.
+    #[test]
+    fn a_broker_that_is_started_is_ready_when_its_port_is() {
+        let of = |host: &str| {
+            let start = "broker".to_owned();
+            let contender = contender("--a-host", Some(&start), Some(&host.parse().expect("a host")));
+            let Contender { ready, host, .. } = contender.expect("it makes sense");
+            (ready.expect("it is started"), host)
+        };
+        assert_eq!(of("mqtts://localhost"), ("localhost:8883".into(), "mqtts://localhost:8883".into()));
+        assert_eq!(of("[::1]:1884"), ("[::1]:1884".into(), "[::1]:1884".into()));
+    }
 }

@@ -144,6 +144,8 @@ impl<T: Copy> Client<T> {
                 Ok(Event::Rejected(token, ack.reason))
             }
             Found::OnTime(token) => Ok(Event::Acked(token)),
+            // It was given up: a refusal that comes late changes nothing.
+            Found::Late(_) if ack.reason.is_error() && stage != Stage::Completion => Ok(Event::None),
             Found::Late(token) => Ok(Event::AckedLate(token)),
             Found::Awaits(found) => Err(wrong_kind(stage.awaited(), id, found.awaited())),
             Found::Nothing => Err(self.unexpected(stage.awaited(), id)),

@@ -86,7 +86,8 @@ impl<A> Sealed<A> {
                 Some(Opened::Accepted) => {
                     self.app.accepted(&mut SealedLink::new(link, &mut self.doors), conn);
                 }
-                None => {}
+                // Who was not announced says nothing.
+                None => plain.clear(),
             }
             self.hand_on(link, conn, &mut plain);
             self.doors.end_unsealing(link, conn, plain);

@@ -229,6 +229,7 @@ impl<L: Link> App<L> for Clients {
         let Clients { crew, publishers, subscribers, .. } = self;
         let place = Place::of(conn);
         let acked = crew.books.levels.acked;
+        let mut rejected = false;
         let mut inbox = Inbox::new(bytes);
         while let Some(event) = crew.next(link, place, &mut inbox) {
             match event {
@@ -251,12 +252,13 @@ impl<L: Link> App<L> for Clients {
                     subscribers.withdrawn(link.now(), place);
                     publishers.catch_up(crew, link, place);
                 }
+                Event::Rejected(..) => rejected = true,
                 _ => {}
             }
         }
-        // Once for all acknowledgements of a read: they are counted, and the window has room again.
+        // Once for all answers of a read: they are counted, and the window has room again.
         crew.end_read(link);
-        if crew.books.levels.acked != acked {
+        if rejected || crew.books.levels.acked != acked {
             publishers.catch_up(crew, link, place);
         }
         inbox.used()

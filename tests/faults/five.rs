@@ -136,6 +136,20 @@ fn messages_that_are_refused_are_told() {
     assert_eq!((counts.sent, counts.acked, counts.rejected), (10, 10, 0));
 }
 
+/// A refusal makes room for the next message at once, not when somebody looks again.
+#[test]
+fn a_closed_loop_goes_on_after_a_refusal() {
+    let flags =
+        "--protocol 5 --topology publish --clients 1 --cores 1 -q 1 -n 10 --rate max --inflight 1 --drain 1s";
+    let (_, outcome) = plays(
+        &format!("{flags} --ack-timeout 10m"),
+        connack(ConnectCode::Accepted, Properties::NONE),
+        |message| puback(message, ReasonCode::QuotaExceeded),
+    );
+    let counts = outcome.record().counts;
+    assert_eq!((counts.sent, counts.rejected), (10, 10));
+}
+
 /// The broker's receive maximum is never exceeded, whatever --inflight says.
 #[test]
 fn a_receive_maximum_is_kept() {

@@ -38,7 +38,7 @@ fn command_lines_that_make_no_sense() {
         ("--size 10", &["--size 10", "24 bytes"]),
         ("--rate fast", &["fast", "--rate"]),
         ("--no-such-flag", &["--no-such-flag"]),
-        ("-H mqtts://x", &["mqtts", "mqtt://host:port"]),
+        ("-H http://x", &["http", "mqtt://host:port", "mqtts://"]),
         ("--password-file x", &["--username"]),
         ("--username u --password-file /no/such/file", &["--password-file /no/such/file", "No such file"]),
         ("--duration 0", &["--duration 0", "10s"]),

@@ -4,6 +4,11 @@ use crate::certificates::Certificates;
 use crate::mosquitto::start;
 use crate::{Outcome, program, run};
 use malaria_bench::record::Record;
+use malaria_bench::reflector::{Config, Manner, Reflector, WorkerPlacement};
+use malaria_bench::transport::Acceptor;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
 
 /// `--embedded --websocket`: nothing has to be there, and every client has asked for an upgrade.
 #[test]
@@ -79,4 +84,33 @@ fn mosquitto_speaks_websocket_over_tls() {
         let Outcome { code, said, .. } = program("malaria-bench", &line);
         assert!(code == 4 && said.contains(part), "exit {code}\n{said}");
     }
+}
+
+/// What comes behind an upgrade in one piece is of a connection that nobody was told of when a frame breaks the rules.
+#[test]
+fn a_broker_outlives_a_client_that_says_it_all_at_once() {
+    let reflector = Reflector::start_as(
+        Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            workers: vec![WorkerPlacement::default()],
+            rings_per_worker: 1,
+            max_connections_per_ring: 10,
+        },
+        Manner { transport: Some(Arc::new(Acceptor::default().with_websocket())), ..Manner::default() },
+    )
+    .expect("a port is free");
+    let get = b"GET /mqtt HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    // A masked frame of two bytes, and one that is not masked.
+    let bad = [&get[..], b"\x82\x82\0\0\0\0\x10\x0c", b"\x82\x01x"].concat();
+    let mut answers = Vec::new();
+    for bytes in [&bad[..], &get[..]] {
+        let mut stream = TcpStream::connect(reflector.addr()).expect("it listens");
+        stream.write_all(bytes).unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).expect("it answers");
+        answers.push(String::from_utf8_lossy(&answer).into_owned());
+    }
+    assert_eq!(answers, ["HTTP/1.1 101", "HTTP/1.1 101"]);
+    assert!(reflector.is_running());
 }

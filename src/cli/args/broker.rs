@@ -49,7 +49,8 @@ pub struct MetricsArgs {
     #[arg(long, value_name = "SERIES", help_heading = "Broker")]
     pub broker_series: Vec<Selector>,
     /// Ask the broker for what it publishes under $SYS, over a connection of its own: messages and bytes in, out and
-    /// dropped, clients, heap. Other topics are series: --broker-series '$SYS/broker/...' [default: off].
+    /// dropped, clients, heap. Other topics are series: --broker-series '$SYS/broker/...'. Not with TLS or WebSocket
+    /// [default: off].
     #[arg(long, conflicts_with = "embedded", help_heading = "Broker")]
     pub broker_sys: bool,
 }

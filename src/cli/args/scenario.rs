@@ -77,10 +77,10 @@ pub struct MatrixArgs {
     /// Broker: host, host:port, mqtt://host:port or unix:/path; repeat it to run the matrix against each of several.
     #[arg(short = 'H', long, default_value = "localhost", value_name = "HOST")]
     pub host: Vec<crate::engine::Target>,
-    /// Port of the hosts that name none.
-    #[arg(short, long, default_value_t = 1883, value_name = "PORT")]
+    /// Port of the hosts that name none [default: 1883, or their scheme's].
+    #[arg(short, long, value_name = "PORT")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: u16,
+    pub port: Option<u16>,
     /// Measure the built-in reflector instead [default: off].
     #[arg(long, conflicts_with_all = ["host", "port"])]
     pub embedded: bool,

@@ -252,6 +252,7 @@ impl Doors {
         let result = channel.receive(&mut wire, &mut plain, &mut self.answer, &mut self.between);
         if !self.answer.is_empty() {
             link.out(conn).extend_from_slice(&self.answer);
+            self.note_own(conn, self.answer.len());
         }
         if !wire.is_empty() {
             self.held(conn).wire.extend_from_slice(&wire);
@@ -290,7 +291,12 @@ impl Doors {
 
     /// [`Link::out`].
     pub fn out(&mut self, conn: Conn) -> &mut Vec<u8> {
-        if !self.is_open(conn) {
+        // Of one that ended by itself its owner has not heard: what it says by then is kept, as what has not gone.
+        let kept = |slot: &Slot| {
+            let ended = slot.ended || slot.trouble.is_some();
+            slot.opening.is_none() && slot.channel.is_some() && (!slot.shut || ended)
+        };
+        if !self.known(conn).is_some_and(kept) {
             self.nowhere.clear();
             return &mut self.nowhere;
         }
@@ -333,8 +339,25 @@ impl Doors {
         let out = link.out(conn);
         let begin = out.len();
         channel.seal(&held.out, out, &mut self.between);
-        held.sealed.push_back((held.out.len(), out.len() - begin));
+        let sealed = out.len() - begin;
+        if sealed < held.out.len() {
+            // It cannot seal any more: what was to be said stays, as what has not gone.
+            if !channel.is_closed() {
+                self.fail(link, conn, Trouble::Own);
+            }
+            return;
+        }
+        held.sealed.push_back((held.out.len(), sealed));
         held.out.clear();
+        if !mem::replace(&mut held.leaving, true) {
+            self.leaving.push(conn);
+        }
+    }
+
+    /// The transport has said so much of its own on an open connection: nothing of the application's.
+    fn note_own(&mut self, conn: Conn, wire: usize) {
+        let held = self.held(conn);
+        held.sealed.push_back((0, wire));
         if !mem::replace(&mut held.leaving, true) {
             self.leaving.push(conn);
         }
@@ -365,7 +388,11 @@ impl Doors {
             self.seal_one(link, conn);
             let slot = &mut self.slots[conn.0 as usize];
             if let Some(channel) = &mut slot.channel {
-                channel.close(link.out(conn));
+                let out = link.out(conn);
+                let begin = out.len();
+                channel.close(out);
+                let own = out.len() - begin;
+                self.note_own(conn, own);
             }
         }
         self.shut(conn);
