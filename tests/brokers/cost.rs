@@ -44,7 +44,8 @@ fn the_cost_of_a_broker_is_what_the_kernel_says() {
         assert!(cost.most_bytes >= cost.at_first_bytes && cost.at_first_bytes > Some(1 << 20), "{cost:?}");
         assert!(measured.voluntary_switches > Some(0), "{cost:?}");
         let seconds: u64 = record.series.iter().map(|second| second.broker.expect("it lived").cpu_ns()).sum();
-        assert!(0 < seconds && seconds <= whole.cpu_ns(), "{seconds} {whole:?}");
+        // The last second may be looked at a moment after the whole.
+        assert!(0 < seconds && seconds <= had, "{seconds} {whole:?} {had}");
     }
 }
 
