@@ -45,6 +45,9 @@ use outbound::{Found, IDS, Outbound, Stage};
 pub struct Limits {
     /// Messages of QoS 1 and 2 that may be unacknowledged at one time, 1..=65,535.
     pub inflight: u16,
+    /// Messages of QoS 1 and 2 that the server takes without having answered them, also those that nobody waits for any
+    /// more (receive maximum, MQTT 5, 4.9).
+    pub receive_maximum: u16,
     /// Silence after which PINGREQ is sent; 0 = never.
     pub keep_alive: Nanos,
     pub clean_session: bool,
@@ -57,7 +60,8 @@ impl Limits {
     #[must_use]
     pub fn granted(mut self, granted: Properties<'_>) -> Limits {
         if let Some(most) = granted.number(PropertyId::ReceiveMaximum) {
-            self.inflight = self.inflight.min(most as u16);
+            self.receive_maximum = most as u16;
+            self.inflight = self.inflight.min(self.receive_maximum);
         }
         self.aliases = granted.number(PropertyId::TopicAliasMaximum).unwrap_or(0) as u16;
         // It is the server's to say, where it does [MQTT-3.1.2-21].
@@ -76,7 +80,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { inflight: u16::MAX, keep_alive: 0, clean_session: true, aliases: 0 }
+        Self { inflight: u16::MAX, receive_maximum: u16::MAX, keep_alive: 0, clean_session: true, aliases: 0 }
     }
 }
 
@@ -354,7 +358,9 @@ impl<T: Copy> Client<T> {
 
     #[inline]
     fn window_room(&self, limits: &Limits) -> usize {
-        usize::from(limits.inflight).saturating_sub(self.outbound.inflight()).min(self.free_ids())
+        let window = usize::from(limits.inflight).saturating_sub(self.outbound.inflight());
+        let quota = usize::from(limits.receive_maximum).saturating_sub(self.outbound.ids_in_use());
+        window.min(quota).min(self.free_ids())
     }
 
     #[inline]

@@ -144,6 +144,11 @@ fn check_session(args: &ConnectionArgs, clientid: Option<&str>) -> Result<(), Us
              finds them again"
                 .into(),
         )),
+        None if args.five.session_expiry.is_some_and(|expiry| expiry.nanos() > 0) => Err(Usage(
+            "--session-expiry leaves sessions on the broker: name them with --clientid, so that a later run finds them \
+             again"
+                .into(),
+        )),
         _ => Ok(()),
     }
 }

@@ -45,7 +45,13 @@ impl Connection {
     /// What a client of this connection may do, with so many unacknowledged messages.
     pub fn limits(&self, inflight: u16) -> Limits {
         let keep_alive = Limits::silence(self.keep_alive_s);
-        Limits { inflight, keep_alive, clean_session: self.clean_session, aliases: 0 }
+        Limits {
+            inflight,
+            keep_alive,
+            clean_session: self.clean_session,
+            aliases: 0,
+            receive_maximum: u16::MAX,
+        }
     }
 
     /// User name and password of client `index`: its own, or else those of all. Without a user name there is no password.

@@ -110,7 +110,8 @@ impl<M: Copy> Crew<M> {
         if waits {
             self.acks.push(now, place);
         } else if member.step == Step::Up && member.client.room(QoS::AtLeastOnce, &limits) == 0 {
-            let trouble = "65,535 messages of a client were not acknowledged: connecting again";
+            let trouble =
+                "as many messages of a client as the broker takes were not acknowledged: connecting again";
             return self.give_up(link, place, trouble.into());
         }
         self.news.push_back(News::Room(place));

@@ -151,6 +151,11 @@ impl<L: Link, A: for<'l> App<SealedLink<'l, L>>> App<L> for Sealed<A> {
         self.shake_hands(link);
         let next = self.app.pass(&mut SealedLink::new(link, &mut self.doors));
         self.doors.seal(link);
-        if self.doors.has_turns() { Some(link.now()) } else { next }
+        let guests = self.doors.poll_guests(link);
+        let turns = self.doors.has_turns().then(|| link.now());
+        [next, guests, turns].into_iter().flatten().min()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,31 +74,6 @@ pub(super) fn settle(client: &mut Side, server: &mut Side, most: usize) -> Resul
 }
 
 #[test]
-fn what_one_end_says_the_other_hears_whatever_the_pieces_are() {
-    for versions in [Versions::V12, Versions::V13] {
-        let (acceptor, roots) = server(versions);
-        let dialer = dialer(&settings(roots), "localhost");
-        for most in [1, 2, 3, 7, 64, 1000, usize::MAX] {
-            let (mut client, mut server) = pair(&dialer, &acceptor, &mut Keepsake::default());
-            assert_eq!(client.channel.agreed(), None);
-            settle(&mut client, &mut server, most).unwrap();
-            assert_eq!(
-                (client.channel.agreed(), server.channel.agreed()),
-                (Some(Agreed::Full), Some(Agreed::Full))
-            );
-            client.say(b"CONNECT", &mut server);
-            server.say(b"CONNACK", &mut client);
-            client.say(b"PUBLISH", &mut server);
-            settle(&mut client, &mut server, most).unwrap();
-            assert_eq!((&server.told[..], &client.told[..]), (&b"CONNECTPUBLISH"[..], &b"CONNACK"[..]));
-            client.channel.close(&mut server.arriving);
-            settle(&mut client, &mut server, most).unwrap();
-            assert_eq!((server.channel.is_closed(), client.channel.is_closed()), (true, false));
-        }
-    }
-}
-
-#[test]
 fn a_batch_is_one_record_and_a_long_one_as_few_as_may_be() {
     let (acceptor, roots) = server(Versions::V13);
     let dialer = dialer(&settings(roots), "localhost");

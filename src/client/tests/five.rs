@@ -104,9 +104,29 @@ fn nobody_has_asked_for_authentication() {
     assert_eq!(handle(&mut five(true), Packet::Auth(auth)), Err(ProtocolError::UnaskedAuth));
 }
 
+/// Who is not waited for any more still counts with the server (MQTT 5, 4.9).
+#[test]
+fn a_receive_maximum_is_kept_beyond_what_is_given_up() {
+    let mut client = five(true);
+    let limits = Limits { inflight: 2, receive_maximum: 2, ..Limits::default() };
+    for token in 0..2 {
+        written(&mut client, QoS::AtLeastOnce, token, Properties::NONE);
+    }
+    assert_eq!(client.expire_oldest(), Some(0));
+    assert_eq!((client.inflight(), client.room(QoS::AtLeastOnce, &limits)), (1, 0));
+    handle(&mut client, Packet::PubAck(id(1).into())).unwrap();
+    assert_eq!(client.room(QoS::AtLeastOnce, &limits), 1);
+}
+
 #[test]
 fn what_a_server_grants_narrows_limits_down() {
-    let asked = Limits { inflight: 100, keep_alive: Limits::silence(60), clean_session: true, aliases: 0 };
+    let asked = Limits {
+        inflight: 100,
+        keep_alive: Limits::silence(60),
+        clean_session: true,
+        aliases: 0,
+        receive_maximum: u16::MAX,
+    };
     let granted = |properties: &[(PropertyId, Value<'_>)]| {
         let list = PropertyList::new(Place::Packet(PacketType::ConnAck), properties.iter().copied()).unwrap();
         asked.granted(list.get())

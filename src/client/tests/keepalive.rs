@@ -5,7 +5,13 @@ use super::online;
 use crate::clock::{Nanos, SECOND};
 use crate::wire::{self, Packet, PacketId, Properties, QoS};
 
-const LIMITS: Limits = Limits { inflight: 9, keep_alive: 10 * SECOND, clean_session: true, aliases: 0 };
+const LIMITS: Limits = Limits {
+    inflight: 9,
+    keep_alive: 10 * SECOND,
+    clean_session: true,
+    aliases: 0,
+    receive_maximum: u16::MAX,
+};
 
 /// The third id that the client takes in [`whatever_is_written_puts_the_ping_off`].
 const THIRD_ID: PacketId = PacketId::new(3).unwrap();

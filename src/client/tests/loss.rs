@@ -6,7 +6,8 @@ use crate::wire::Properties;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
-const LIMITS: Limits = Limits { inflight: 3, keep_alive: 0, clean_session: false, aliases: 0 };
+const LIMITS: Limits =
+    Limits { inflight: 3, keep_alive: 0, clean_session: false, aliases: 0, receive_maximum: u16::MAX };
 
 fn of_qos(qos: QoS, seqs: impl IntoIterator<Item = u64>) -> Vec<u64> {
     seqs.into_iter().filter(|seq| qos_of(*seq) == qos).collect()

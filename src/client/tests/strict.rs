@@ -4,7 +4,8 @@ use super::super::*;
 use super::{ACCEPTED, handle, id, online, plain_connect, publish, reconnect};
 use crate::wire::{ConnAck, Packet, Properties, ReasonCode};
 
-const LIMITS: Limits = Limits { inflight: 9, keep_alive: 0, clean_session: true, aliases: 0 };
+const LIMITS: Limits =
+    Limits { inflight: 9, keep_alive: 0, clean_session: true, aliases: 0, receive_maximum: u16::MAX };
 
 fn decoded(bytes: &'static [u8]) -> Packet<'static> {
     wire::decode(bytes, wire::MAX_PACKET).unwrap().unwrap().0

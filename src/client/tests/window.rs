@@ -6,7 +6,8 @@ use crate::wire::Packet;
 use crate::wire::Properties;
 use proptest::prelude::*;
 
-const LIMITS: Limits = Limits { inflight: u16::MAX, keep_alive: 0, clean_session: true, aliases: 0 };
+const LIMITS: Limits =
+    Limits { inflight: u16::MAX, keep_alive: 0, clean_session: true, aliases: 0, receive_maximum: u16::MAX };
 const QOS: QoS = QoS::AtLeastOnce;
 
 fn ack(client: &mut Client<u64>, id: PacketId) -> Event<'static, u64> {

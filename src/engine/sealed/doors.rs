@@ -1,11 +1,16 @@
 //! The transports of a worker's connections, and the bytes on both sides of them.
 
 use super::Ends;
-use crate::clock::Nanos;
+use crate::clock::{Nanos, SECOND};
 use crate::engine::{CloseCause, Closed, Conn, Handshake, Link};
 use crate::transport::{Agreed, Channel, Keepsake, Trouble};
 use std::collections::VecDeque;
 use std::mem;
+
+/// Longest wait of a server for the end of a handshake.
+const PATIENCE: Nanos = 10 * SECOND;
+/// Most bytes that are kept of what comes before a handshake has its turn: a chain of certificates is a tenth of it.
+const LARGEST_FLIGHT: usize = 1 << 18;
 
 /// What is known of a connection.
 #[derive(Default)]
@@ -50,8 +55,9 @@ struct Held {
     wire: Vec<u8>,
     /// Unsealed, and not taken by the application.
     plain: Vec<u8>,
-    /// What was sealed and may not have gone: how much was said, and what it became.
+    /// What was sealed and may not have gone: how much was said, and what it became; and the sums of both.
     sealed: VecDeque<(usize, usize)>,
+    sums: (usize, usize),
     /// Is in [`Doors::dirty`], in [`Doors::leaving`].
     dirty: bool,
     leaving: bool,
@@ -80,6 +86,8 @@ pub(super) struct Doors {
     pub worked: Nanos,
     /// Handshakes that wait for their turn.
     turns: VecDeque<Conn>,
+    /// When handshakes of those who were accepted began: of those who dial somebody else has a limit.
+    guests: VecDeque<(Nanos, Conn)>,
     /// Connections with something to seal, and those of which something was sealed that may not have gone.
     dirty: Vec<Conn>,
     leaving: Vec<Conn>,
@@ -104,6 +112,7 @@ impl Doors {
             now: 0,
             worked: 0,
             turns: VecDeque::new(),
+            guests: VecDeque::new(),
             dirty: Vec::new(),
             leaving: Vec::new(),
             spare: Vec::new(),
@@ -155,7 +164,29 @@ impl Doors {
         let slot = self.slot(conn);
         let Some(opening) = slot.opening.as_mut().filter(|_| !slot.shut) else { return };
         (opening.began, opening.waits) = (Some(now), Some(now));
+        let guest = opening.dialled.is_none();
         self.turns.push_back(conn);
+        if guest {
+            self.guests.push_back((now, conn));
+        }
+    }
+
+    /// Ends handshakes of guests who take too long; answers when to look again.
+    pub fn poll_guests<L: Link>(&mut self, link: &mut L) -> Option<Nanos> {
+        while let Some(&(began, conn)) = self.guests.front() {
+            let slot = self.slot(conn);
+            let shakes =
+                slot.opening.as_ref().is_some_and(|opening| opening.began == Some(began)) && !slot.shut;
+            if shakes && link.now() < began + PATIENCE {
+                return Some(began + PATIENCE);
+            }
+            if shakes {
+                slot.shut = true;
+                link.abort(conn);
+            }
+            self.guests.pop_front();
+        }
+        None
     }
 
     /// Whether something can be said on `conn`.
@@ -164,9 +195,12 @@ impl Doors {
     }
 
     /// Keeps what has come for a handshake until its turn.
-    pub fn defer<L: Link>(&mut self, link: &L, conn: Conn, bytes: &[u8]) {
+    pub fn defer<L: Link>(&mut self, link: &mut L, conn: Conn, bytes: &[u8]) {
         let slot = self.slot(conn);
         let Some(opening) = slot.opening.as_mut().filter(|_| !slot.shut) else { return };
+        if opening.arrived.len() + bytes.len() > LARGEST_FLIGHT {
+            return self.fail(link, conn, Trouble::Misbehaved);
+        }
         opening.arrived.extend_from_slice(bytes);
         if opening.waits.is_none() {
             opening.waits = Some(link.arrived());
@@ -347,7 +381,7 @@ impl Doors {
             }
             return;
         }
-        held.sealed.push_back((held.out.len(), sealed));
+        held.note(held.out.len(), sealed);
         held.out.clear();
         if !mem::replace(&mut held.leaving, true) {
             self.leaving.push(conn);
@@ -357,7 +391,7 @@ impl Doors {
     /// The transport has said so much of its own on an open connection: nothing of the application's.
     fn note_own(&mut self, conn: Conn, wire: usize) {
         let held = self.held(conn);
-        held.sealed.push_back((0, wire));
+        held.note(0, wire);
         if !mem::replace(&mut held.leaving, true) {
             self.leaving.push(conn);
         }
@@ -432,17 +466,18 @@ impl Doors {
 
 impl Slot {
     /// What was said and has not gone, where the last `wire` bytes of what was sealed have not.
-    fn unsent(&self, mut wire: usize) -> usize {
+    fn unsent(&self, wire: usize) -> usize {
         let (Some(held), Some(channel)) = (&self.held, &self.channel) else { return 0 };
-        let mut said = held.out.len();
-        for (plain, sealed) in held.sealed.iter().rev() {
-            if wire == 0 {
+        let (mut said, mut gone) = (held.sums.0, held.sums.1.saturating_sub(wire));
+        // What has gone by now is little: it is forgotten once a pass.
+        for &(plain, sealed) in &held.sealed {
+            if gone < sealed {
+                said -= plain - channel.unsent(plain, sealed, sealed - gone);
                 break;
             }
-            said += channel.unsent(*plain, *sealed, wire);
-            wire = wire.saturating_sub(*sealed);
+            (said, gone) = (said - plain, gone - sealed);
         }
-        said
+        said + held.out.len()
     }
 }
 
@@ -485,7 +520,7 @@ impl Opening {
 
 impl Held {
     fn is_empty(&self) -> bool {
-        let Held { out, wire, plain, sealed, dirty, leaving } = self;
+        let Held { out, wire, plain, sealed, dirty, leaving, sums: _ } = self;
         out.is_empty() && wire.is_empty() && plain.is_empty() && sealed.is_empty() && !dirty && !leaving
     }
 
@@ -494,17 +529,23 @@ impl Held {
         self.wire.clear();
         self.plain.clear();
         self.sealed.clear();
+        self.sums = (0, 0);
         (self.dirty, self.leaving) = (false, false);
+    }
+
+    /// So much that was said has become so much of wire.
+    fn note(&mut self, plain: usize, wire: usize) {
+        self.sealed.push_back((plain, wire));
+        self.sums = (self.sums.0 + plain, self.sums.1 + wire);
     }
 
     /// The last `unsent` bytes of what was sealed have not gone: the rest is forgotten.
     fn forget(&mut self, unsent: usize) {
-        let mut sealed: usize = self.sealed.iter().map(|(_, wire)| wire).sum();
-        while let Some((_, wire)) = self.sealed.front() {
-            sealed -= wire;
-            if unsent > sealed {
+        while let Some(&(plain, wire)) = self.sealed.front() {
+            if unsent > self.sums.1 - wire {
                 return;
             }
+            self.sums = (self.sums.0 - plain, self.sums.1 - wire);
             self.sealed.pop_front();
         }
     }
