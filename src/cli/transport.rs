@@ -166,7 +166,8 @@ pub fn embedded(args: &TransportArgs, clients: (usize, &Identities)) -> Result<O
 fn secure_ends(args: &TransportArgs, clients: (usize, &Identities)) -> Result<(Dialer, Acceptor), Usage> {
     if !args.cafile.is_empty() {
         return Err(Usage(
-            "--cafile: the embedded broker's certificate is made for this run, and trusted".into(),
+            "--cafile: the embedded broker's certificate is made for this run, and trusted; leave it out"
+                .into(),
         ));
     }
     let name = args.sni.clone().unwrap_or_else(|| "localhost".into());
@@ -215,7 +216,6 @@ fn secure(
 ) -> Result<Dialer, Usage> {
     let settings = Settings {
         roots,
-        check_name: true,
         identities: identities(args, clients, own)?,
         alpn: args.alpn.iter().map(|name| name.clone().into_bytes()).collect(),
         versions: versions(args.tls_version),

@@ -8,17 +8,9 @@ use super::*;
 use proptest::prelude::*;
 use rustls::RootCertStore;
 
-/// What a client trusts, speaks and shows, where nothing is said.
+/// Of clients that trust these alone.
 fn settings(roots: RootCertStore) -> Settings {
-    Settings {
-        roots: Roots::These(Arc::new(roots)),
-        check_name: true,
-        identities: Vec::new(),
-        alpn: Vec::new(),
-        versions: Versions::Both,
-        ciphers: Vec::new(),
-        resume: false,
-    }
+    Settings::new(Roots::These(Arc::new(roots)))
 }
 
 fn dialer(settings: &Settings, host: &str) -> Dialer {

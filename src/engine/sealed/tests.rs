@@ -133,15 +133,7 @@ impl<L: Link> App<L> for Teller {
 
 fn ends() -> (Arc<Dialer>, Acceptor) {
     let (identity, roots) = Identity::make(vec!["localhost".into()]).unwrap();
-    let settings = Settings {
-        roots: Roots::These(Arc::new(roots)),
-        check_name: true,
-        identities: Vec::new(),
-        alpn: Vec::new(),
-        versions: Versions::V13,
-        ciphers: Vec::new(),
-        resume: false,
-    };
+    let settings = Settings { versions: Versions::V13, ..Settings::new(Roots::These(Arc::new(roots))) };
     let client = Client::new(&settings, vec!["localhost".to_owned().try_into().unwrap()]).unwrap();
     let server = Server::new(&identity, None, Versions::V13).unwrap();
     (Arc::new(Dialer::new(client)), Acceptor::new(server))

@@ -26,15 +26,8 @@ explored! {
 fn tls(seed: u64) -> Over {
     let (identity, roots) = Identity::make(vec!["localhost".into()]).unwrap();
     let versions = if seed.is_multiple_of(2) { Versions::V13 } else { Versions::V12 };
-    let settings = Settings {
-        roots: Roots::These(Arc::new(roots)),
-        check_name: true,
-        identities: Vec::new(),
-        alpn: Vec::new(),
-        versions,
-        ciphers: Vec::new(),
-        resume: seed.is_multiple_of(3),
-    };
+    let resume = seed.is_multiple_of(3);
+    let settings = Settings { versions, resume, ..Settings::new(Roots::These(Arc::new(roots))) };
     let client = Client::new(&settings, vec!["localhost".to_owned().try_into().unwrap()]).unwrap();
     let (dialer, acceptor) =
         (Dialer::new(client), Acceptor::new(Server::new(&identity, None, versions).unwrap()));

@@ -1,6 +1,6 @@
 //! The clients' side.
 
-use super::verify::{Nameless, Unverified};
+use super::verify::Unverified;
 use super::{End, SettingError, Tls, Versions, provider};
 use crate::record::{Transport, TransportKind};
 use crate::transport::{Keepsake, Trouble};
@@ -31,8 +31,6 @@ pub enum Roots {
 pub struct Settings {
     /// Whom they trust.
     pub roots: Roots,
-    /// Whether the certificate has to be for the name that was asked for, too.
-    pub check_name: bool,
     /// Their own certificates and keys: none, one for all, or one for each client by index, from the first again.
     pub identities: Vec<Arc<CertifiedKey>>,
     /// The protocols that they offer (RFC 7301).
@@ -43,6 +41,20 @@ pub struct Settings {
     pub ciphers: Vec<String>,
     /// Whether each resumes its own sessions.
     pub resume: bool,
+}
+
+impl Settings {
+    /// The usual ones of clients that trust `roots`.
+    pub fn new(roots: Roots) -> Settings {
+        Settings {
+            roots,
+            identities: Vec::new(),
+            alpn: Vec::new(),
+            versions: Versions::default(),
+            ciphers: Vec::new(),
+            resume: false,
+        }
+    }
 }
 
 /// The name that a broker's certificate has to be for, which it is told, too (SNI).
@@ -127,8 +139,8 @@ fn verifier(
     crypto: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, SettingError> {
     let refused = |error: &dyn std::fmt::Display| rustls::Error::General(error.to_string());
-    let verifier: Arc<dyn ServerCertVerifier> = match &settings.roots {
-        Roots::Anybody => return Ok(Arc::new(Unverified(crypto))),
+    Ok(match &settings.roots {
+        Roots::Anybody => Arc::new(Unverified(crypto)),
         Roots::These(roots) => WebPkiServerVerifier::builder_with_provider(roots.clone(), crypto)
             .build()
             .map_err(|error| refused(&error))?,
@@ -141,8 +153,7 @@ fn verifier(
                 other => other,
             })?)
         }
-    };
-    Ok(if settings.check_name { verifier } else { Arc::new(Nameless(verifier)) })
+    })
 }
 
 /// What one client has kept of its sessions: two tickets, because servers send two (RFC 8446, 4.6.1).
